@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// What cohort needs of the platform and of the compiler, said before anything else fails (layer 0).
+#pragma once
+
+#if !defined(__linux__)
+#error "cohort needs Linux 5.10 or newer: it is built on pidfd, memfd, SO_REUSEPORT and SCM_RIGHTS"
+#endif
+
+#if !defined(__cpp_impl_coroutine) || __cplusplus < 202002L
+#error "cohort needs C++20 coroutines: compile with -std=c++20 (g++ 12 or clang 16, or newer)"
+#endif
+
+// Asio before 1.24 does not recognise the standard coroutines of clang; its headers are read only after this one.
+#if defined(__clang__)
+#if !defined(ASIO_HAS_CO_AWAIT)
+#define ASIO_HAS_CO_AWAIT 1
+#endif
+#if !defined(ASIO_HAS_STD_COROUTINE)
+#define ASIO_HAS_STD_COROUTINE 1
+#endif
+#endif

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// The errors that are cohort's own, as std::error_code (layer 0).
+#pragma once
+
+#include <cohort/detail/config.hpp>
+
+#include <string>
+#include <system_error>
+
+namespace cohort {
+
+/// What can go wrong beyond what the system calls report (those keep std::system_category).
+enum class Errc {
+    closed = 1,        ///< the channel or the listener was closed on this side
+    bad_frame,         ///< a frame header that no cohort peer writes
+    bad_message,       ///< bytes that are not an encoding of the expected type
+    message_too_large, ///< a message, or one of its containers, exceeds the limit
+    nested_too_deep,   ///< a message is nested more deeply than the limit
+    schema_mismatch,   ///< the two sides were built with different message types
+    no_such_worker,    ///< no living worker has this id
+    no_free_slot,      ///< every slot, or every cell of the shared page, is taken
+    multithreaded,     ///< fork is refused: the process has more than one thread
+    stopping,          ///< the cluster, or this worker, is being stopped
+    bad_endpoint,      ///< an address that cannot be understood
+    descriptors_lost,  ///< descriptors sent along did not fit in this process (RLIMIT_NOFILE)
+    setup_failed,      ///< a worker could not be prepared: user, directory or program
+};
+
+namespace detail {
+
+struct ErrorCategory final : std::error_category {
+    const char* name() const noexcept override { return "cohort"; }
+
+    std::string message(int value) const override {
+        switch (static_cast<Errc>(value)) {
+            case Errc::closed: return "closed";
+            case Errc::bad_frame: return "not a cohort frame";
+            case Errc::bad_message: return "the bytes do not encode the expected message type";
+            case Errc::message_too_large: return "message exceeds the size limit";
+            case Errc::nested_too_deep: return "message exceeds the nesting limit";
+            case Errc::schema_mismatch: return "the two sides have different message types";
+            case Errc::no_such_worker: return "no living worker has this id";
+            case Errc::no_free_slot: return "no free worker slot";
+            case Errc::multithreaded: return "cannot fork: the process has more than one thread";
+            case Errc::stopping: return "the cluster is stopping";
+            case Errc::bad_endpoint: return "not a valid endpoint";
+            case Errc::descriptors_lost: return "descriptors were lost at the descriptor limit";
+            case Errc::setup_failed: return "the worker could not be prepared";
+        }
+        return "unknown cohort error";
+    }
+};
+
+} // namespace detail
+
+/// The category of Errc.
+inline const std::error_category& error_category() noexcept {
+    static const detail::ErrorCategory category;
+    return category;
+}
+
+inline std::error_code make_error_code(Errc error) noexcept { return {static_cast<int>(error), error_category()}; }
+
+} // namespace cohort
+
+template <>
+struct std::is_error_code_enum<cohort::Errc> : std::true_type {};
