@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+// The shape of the library, read from the headers themselves: layers, form, and a test for each public header.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Includes within one layer, each a decision. Everything else goes strictly downward.
+const std::set<std::pair<std::string, std::string>> same_layer = {
+    {"cohort/error.hpp", "cohort/detail/config.hpp"},
+    {"cohort/task.hpp", "cohort/detail/config.hpp"},
+};
+
+/// What one header says about itself.
+struct Header {
+    std::vector<std::string> lines;
+    std::vector<std::string> includes; // as written, without the brackets
+    int layer = -1;
+};
+
+std::vector<std::string> lines_of(const fs::path& file) {
+    std::vector<std::string> lines;
+    std::ifstream in(file);
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    return lines;
+}
+
+/// The name in an include line, or nothing.
+std::string included(const std::string& line) {
+    const std::string_view keyword = "#include ";
+    if (!line.starts_with(keyword)) return {};
+    const auto end = line.find_first_of(">\"", keyword.size() + 1);
+    return line.substr(keyword.size() + 1, end - keyword.size() - 1);
+}
+
+int stated_layer(const std::string& line) {
+    const std::string_view before = "(layer ";
+    const auto at = line.find(before);
+    if (at == std::string::npos || at + before.size() + 1 >= line.size()) return -1;
+    const char digit = line[at + before.size()];
+    return digit >= '0' && digit <= '9' && line[at + before.size() + 1] == ')' ? digit - '0' : -1;
+}
+
+const fs::path source_dir = COHORT_SOURCE_DIR;
+
+/// All headers by the name under which they are included.
+const std::map<std::string, Header>& headers() {
+    static const auto all = [] {
+        std::map<std::string, Header> found;
+        const fs::path root = source_dir / "include";
+        for (const auto& entry : fs::recursive_directory_iterator(root)) {
+            if (entry.path().extension() != ".hpp") continue;
+            Header header;
+            header.lines = lines_of(entry.path());
+            for (const auto& line : header.lines)
+                if (auto name = included(line); !name.empty()) header.includes.push_back(name);
+            if (header.lines.size() > 1) header.layer = stated_layer(header.lines[1]);
+            found.emplace(fs::relative(entry.path(), root).string(), std::move(header));
+        }
+        return found;
+    }();
+    return all;
+}
+
+bool is_ours(const std::string& name) { return headers().contains(name); }
+
+/// The header and all that it includes, directly or not.
+std::set<std::string> reach(const std::string& name) {
+    std::set<std::string> seen;
+    std::vector<std::string> open{name};
+    while (!open.empty()) {
+        const std::string next = open.back();
+        open.pop_back();
+        if (!is_ours(next) || !seen.insert(next).second) continue;
+        const auto& more = headers().at(next).includes;
+        open.insert(open.end(), more.begin(), more.end());
+    }
+    return seen;
+}
+
+std::string first_include(const fs::path& file) {
+    for (const auto& line : lines_of(file))
+        if (auto name = included(line); !name.empty()) return name;
+    return {};
+}
+
+} // namespace
+
+TEST_CASE("every header begins with licence, sentence with layer, and pragma once") {
+    REQUIRE_FALSE(headers().empty());
+    for (const auto& [name, header] : headers()) {
+        CAPTURE(name);
+        REQUIRE(header.lines.size() > 3);
+        CHECK(header.lines[0] == "// SPDX-License-Identifier: MIT");
+        CHECK(header.lines[1].starts_with("// "));
+        CHECK(header.lines[1].ends_with(")."));
+        CHECK(header.layer >= 0);
+        CHECK(header.layer <= 5);
+        CHECK(header.lines[2] == "#pragma once");
+    }
+}
+
+TEST_CASE("includes go strictly downward, but for the listed pairs") {
+    std::set<std::pair<std::string, std::string>> used;
+    for (const auto& [name, header] : headers()) {
+        for (const auto& other : header.includes) {
+            if (!is_ours(other)) continue;
+            CAPTURE(name);
+            CAPTURE(other);
+            const int layer = headers().at(other).layer;
+            if (layer == header.layer && same_layer.contains({name, other}))
+                used.emplace(name, other);
+            else
+                CHECK(layer < header.layer);
+        }
+    }
+    for (const auto& [name, other] : same_layer) {
+        CAPTURE(name);
+        CAPTURE(other);
+        CHECK_MESSAGE(used.contains({name, other}), "listed as an exception, but not needed");
+    }
+}
+
+TEST_CASE("no header includes itself by a detour") {
+    for (const auto& [name, header] : headers()) {
+        CAPTURE(name);
+        for (const auto& other : header.includes) {
+            CAPTURE(other);
+            CHECK_FALSE(reach(other).contains(name));
+        }
+    }
+}
+
+TEST_CASE("our own headers are included by their full name in angle brackets") {
+    for (const auto& [name, header] : headers()) {
+        CAPTURE(name);
+        for (const auto& line : header.lines) CHECK_FALSE(line.starts_with("#include \""));
+        for (const auto& other : header.includes)
+            if (other.starts_with("cohort")) CHECK_MESSAGE(is_ours(other), other);
+    }
+}
+
+TEST_CASE("the pure layers make no system calls") {
+    const std::set<std::string> impure = {"unistd.h", "fcntl.h", "poll.h", "signal.h", "sys/epoll.h", "sys/wait.h"};
+    for (const auto& [name, header] : headers()) {
+        if (header.layer > 1) continue;
+        CAPTURE(name);
+        for (const auto& other : header.includes) CHECK_FALSE(impure.contains(other));
+    }
+}
+
+TEST_CASE("llhttp is included by one header, and a cluster without HTTP does not reach it") {
+    for (const auto& [name, header] : headers()) {
+        CAPTURE(name);
+        for (const auto& other : header.includes)
+            if (other.ends_with("llhttp.h")) CHECK(name == "cohort/http/parser.hpp");
+    }
+    CHECK_FALSE(reach("cohort/master.hpp").contains("cohort/http/parser.hpp"));
+    CHECK_FALSE(reach("cohort/channel.hpp").contains("cohort/http/parser.hpp"));
+}
+
+TEST_CASE("HTTP does not know the cluster") {
+    for (const auto& [name, header] : headers()) {
+        if (!name.starts_with("cohort/http/")) continue;
+        CAPTURE(name);
+        for (const auto& other : reach(name)) {
+            const bool cluster = other.starts_with("cohort/mode") || other == "cohort/channel.hpp" ||
+                                 other == "cohort/listener.hpp" || other == "cohort/worker.hpp" ||
+                                 other == "cohort/master.hpp" || other == "cohort/run.hpp";
+            CHECK_MESSAGE(!cluster, other);
+        }
+    }
+}
+
+TEST_CASE("cohort.hpp reaches every public header") {
+    const auto reached = reach("cohort.hpp");
+    for (const auto& [name, header] : headers()) {
+        if (name.find("/detail/") != std::string::npos) continue;
+        CHECK_MESSAGE(reached.contains(name), name);
+    }
+}
+
+TEST_CASE("every public header has its test at the same path, which includes it first") {
+    for (const auto& [name, header] : headers()) {
+        if (name.find("/detail/") != std::string::npos) continue;
+        CAPTURE(name);
+        const fs::path test = (source_dir / "tests" / name).replace_extension(".cpp");
+        CHECK(fs::exists(test));
+        if (fs::exists(test)) CHECK(first_include(test) == name);
+    }
+}
+
+TEST_CASE("every test under tests/cohort belongs to a header") {
+    const fs::path root = source_dir / "tests";
+    if (!fs::exists(root / "cohort")) return;
+    for (const auto& entry : fs::recursive_directory_iterator(root / "cohort")) {
+        if (entry.path().extension() != ".cpp") continue;
+        const auto name = fs::relative(entry.path(), root).replace_extension(".hpp").string();
+        CHECK_MESSAGE(is_ours(name), name);
+    }
+}
+
+TEST_CASE("the top level holds nothing else") {
+    const std::set<std::string> allowed = {"include",        "examples",    "tests",    "benchmarks",
+                                           "CMakeLists.txt", "meson.build", "README.md"};
+    for (const auto& entry : fs::directory_iterator(source_dir)) {
+        const auto name = entry.path().filename().string();
+        if (name.starts_with(".") || name.starts_with("build")) continue;
+        CHECK_MESSAGE(allowed.contains(name), name);
+    }
+}
