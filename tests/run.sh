@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# All tests: installs what is missing (Debian), builds, runs.
+#   --sanitize        under AddressSanitizer and UndefinedBehaviorSanitizer
+#   --compiler NAME   with this compiler, such as clang++-16; "clang" means any clang from 16 on
+#   --fast            without optimization and debug information: quickest to build
+#   --repeat N        each test N times, until one fails
+set -euo pipefail
+source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$source_dir/tests/setup.sh"
+
+compiler=g++
+sanitize=''
+flags='-O2 -g'
+repeat=1
+while (($#)); do
+  case $1 in
+    --sanitize) sanitize='address;undefined' flags='-O1 -g1' ;;
+    --fast) flags='-O0 -g0' ;;
+    --compiler) compiler=${2:?--compiler needs a name}; shift ;;
+    --repeat) repeat=${2:?--repeat needs a number}; shift ;;
+    *) sed -n '3,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+if [ "$compiler" = clang ]; then
+  setup build test clang
+  compiler=$clang
+else
+  CXX=$compiler setup build test
+fi
+
+build=$source_dir/build-test
+[ "$compiler" = g++ ] || build+=-$(basename "$compiler")
+[ -z "$sanitize" ] || build+=-sanitize
+
+configure "$build" -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="$flags" -DCMAKE_C_FLAGS_RELWITHDEBINFO="$flags" -DCOHORT_SANITIZE="$sanitize"
+cmake --build "$build" --parallel "${JOBS:-2}"
+
+repeating=()
+[ "$repeat" = 1 ] || repeating=(--repeat "until-fail:$repeat")
+exec ctest --test-dir "$build" -j2 --output-on-failure "${repeating[@]}"
