@@ -42,6 +42,7 @@ run_consumers() {
 }
 
 by_cmake() {
+  command -v ninja >/dev/null && export CMAKE_GENERATOR=Ninja
   cmake -S "$work" -B "$work/build" -DCMAKE_CXX_COMPILER="$CXX" "$@"
   cmake --build "$work/build"
   run_consumers "$work/build"
