@@ -4,14 +4,26 @@
 
 #include <cstddef>
 #include <cstring>
+#include <limits>
 #include <memory>
+#include <new>
 #include <span>
+#include <utility>
 
 namespace cohort::detail {
 
 /// Unlike std::vector it never fills what it grows by, and consuming from the front moves no bytes.
 class Buffer {
 public:
+    Buffer() = default;
+    Buffer(Buffer&& other) noexcept { swap(other); }
+    Buffer& operator=(Buffer&& other) noexcept {
+        Buffer taken{std::move(other)};
+        swap(taken);
+        return *this;
+    }
+    ~Buffer() = default;
+
     std::size_t size() const noexcept { return end_ - begin_; }
     bool empty() const noexcept { return begin_ == end_; }
     const std::byte* data() const noexcept { return storage_.get() + begin_; }
@@ -54,12 +66,20 @@ public:
     }
 
 private:
+    void swap(Buffer& other) noexcept {
+        std::swap(storage_, other.storage_);
+        std::swap(capacity_, other.capacity_);
+        std::swap(begin_, other.begin_);
+        std::swap(end_, other.end_);
+    }
+
     void grow(std::size_t count) {
         const std::size_t used = size();
         if (capacity_ - used >= count && begin_ >= used) {
             std::memmove(storage_.get(), data(), used);
         } else {
             std::size_t wanted = capacity_ < 256 ? 256 : capacity_;
+            if (count > std::numeric_limits<std::ptrdiff_t>::max() - used) throw std::bad_alloc{};
             while (wanted - used < count) wanted *= 2;
             std::unique_ptr<std::byte[]> larger(new std::byte[wanted]);
             if (used != 0) std::memcpy(larger.get(), data(), used);
