@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// Values to bytes and back: what can be a message, and how it is encoded (layer 1).
+#pragma once
+
+#include <cohort/detail/archive.hpp>
+#include <cohort/detail/buffer.hpp>
+#include <cohort/detail/codec.hpp>
+#include <cohort/detail/container_codec.hpp>
+#include <cohort/detail/fault.hpp>
+#include <cohort/detail/schema.hpp>
+#include <cohort/error.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <system_error>
+
+namespace cohort {
+
+/// A type whose values can be sent to another process. That is, without any code of its author:
+///
+/// - arithmetic types, std::byte, enumerations: any value of the underlying type is taken, whether it has a name or
+/// not, so
+///   give the enumeration a fixed one (`enum E : int` or `enum class E`) if bytes may come from anywhere;
+/// - std::string and the other basic_strings, vector, deque, list, array, bitset, arrays within a struct;
+/// - set, map, their multi and unordered forms;
+/// - optional, variant, tuple, pair, unique_ptr, chrono durations and time points, filesystem::path;
+/// - any aggregate of such (a struct with public members, no constructor, no base class) of at most 32 members, also
+/// one
+///   that contains itself by way of a container or a unique_ptr.
+///
+/// Any other class says by one function, for both directions, what it consists of. It may be a static member, which
+/// reaches private members, or a free function in the namespace of the class:
+///
+///     class Account {
+///     public:
+///         static void serialize(auto& archive, auto& self) { archive(self.owner_, self.balance_); }
+///     private:
+///         std::string owner_;
+///         long balance_ = 0;
+///     };
+///
+/// `self` is const when encoding. The archive has `static constexpr bool decoding`, gives false from `archive(...)`
+/// when the bytes are wrong, and takes `archive.reject()` for values that make no sense. A derived class inherits the
+/// function, and needs its own if it adds members.
+///
+/// A type that is none of these is answered, where it is used, by a compiler message that says what is wrong with it.
+template <class T>
+concept Serializable = detail::FaultOf<T>::fault == detail::Fault::none;
+
+/// Appends the encoding of `value` to `out`.
+///
+/// The encoding: integers and floating-point numbers little-endian in their own width, enumerations as their underlying
+/// type, bool as a byte 0 or 1; strings and containers as a 32-bit count and the elements; optional and unique_ptr as a
+/// byte 0 or 1 and the value if any; variant as a byte for the index and the alternative; aggregates, tuples and arrays
+/// as their members one after another, without padding. It bears no types: see schema_hash().
+///
+/// \throws std::system_error with Errc::message_too_large or Errc::nested_too_deep when decode() with the same limits
+///         would refuse it, Errc::bad_message for a valueless variant; std::bad_alloc. `out` then holds what it held.
+template <class T>
+void encode(const T& value, detail::Buffer& out, const SerializeLimits& limits = {}) {
+    if constexpr (detail::require_message<T>()) {
+        detail::Encoder encoder{out, limits};
+        detail::encode_value(encoder, value);
+        encoder.finish();
+    }
+}
+
+/// Replaces `value` by what `bytes` encode, all of them. Whatever the bytes are, the outcome is a value or an error:
+/// Errc::bad_message, Errc::message_too_large or Errc::nested_too_deep. After an error `value` is valid but may be
+/// partly replaced. No more memory than `limits` allow is taken, and no count is believed before it is checked.
+///
+/// Values that encode() does not write are errors: a bool other than 0 and 1, a key twice in a set or map, keys out of
+/// order in an ordered one, bytes left over.
+///
+/// \throws std::bad_alloc, and what a serialize function throws.
+template <class T>
+[[nodiscard]] std::error_code decode(std::span<const std::byte> bytes, T& value, const SerializeLimits& limits = {}) {
+    if constexpr (detail::require_message<T>()) {
+        detail::Decoder decoder{bytes, limits};
+        if (!decoder.failed()) detail::decode_value(decoder, value);
+        return decoder.finish();
+    } else {
+        return {};
+    }
+}
+
+/// A number for the structure of `T`: equal for types of the same shape whatever their names, different as soon as a
+/// member is added, removed, moved or has another type. Names of members and enumerators have no part in it. A class
+/// with a serialize function is known by its name alone, so a new name is how it shows that its encoding changed.
+template <class T>
+constexpr std::uint64_t schema_hash() {
+    if constexpr (detail::require_message<T>()) {
+        detail::SchemaHash hash;
+        detail::mix_schema<T>(hash);
+        return hash.value();
+    } else {
+        return 0;
+    }
+}
+
+} // namespace cohort
