@@ -11,13 +11,12 @@ source "$source_dir/tests/setup.sh"
 
 compiler=g++
 sanitize=''
-precompile=OFF
 flags='-O2 -g'
 repeat=1
 while (($#)); do
   case $1 in
-    --sanitize) sanitize='address;undefined' flags='-O1 -g1' precompile=ON ;;
-    --fast) flags='-O0 -g0' precompile=ON ;;
+    --sanitize) sanitize='address;undefined' flags='-O1 -g1' ;;
+    --fast) flags='-O0 -g0' ;;
     --compiler) compiler=${2:?--compiler needs a name}; shift ;;
     --repeat) repeat=${2:?--repeat needs a number}; shift ;;
     *) sed -n '3,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
@@ -37,8 +36,7 @@ build=$source_dir/build-test
 [ -z "$sanitize" ] || build+=-sanitize
 
 configure "$build" -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="$flags" -DCMAKE_C_FLAGS_RELWITHDEBINFO="$flags" -DCOHORT_SANITIZE="$sanitize" \
-  -DCOHORT_PRECOMPILE=$precompile
+  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="$flags" -DCMAKE_C_FLAGS_RELWITHDEBINFO="$flags" -DCOHORT_SANITIZE="$sanitize"
 cmake --build "$build" --parallel "${JOBS:-2}"
 
 repeating=()
