@@ -15,7 +15,7 @@ setup_needs() {
            need command:cmake cmake
            need command:ninja ninja-build
            need header:asio/awaitable.hpp libasio-dev
-           need header:llhttp.h "libllhttp-dev|node-llhttp" ;;
+           need header:llhttp.h "$(setup_llhttp_packages)" ;;
     test)  need header:doctest/doctest.h doctest-dev
            need command:curl curl
            need command:python3 python3
@@ -36,7 +36,9 @@ setup() {
   clang=$(setup_find_clang || true)
 }
 
-need() { setup_has "$1" || missing+=("$2"); }
+need() {
+  setup_has "$1" || [[ " ${missing[*]} " == *" $2 "* ]] || missing+=("$2")
+}
 
 setup_has() {
   case $1 in
@@ -66,12 +68,23 @@ setup_compiler_package() {
   esac
 }
 
+# Debian 12 has llhttp as sources only.
+setup_llhttp_packages() {
+  if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then
+    echo "node-llhttp|libllhttp-dev"
+  else
+    echo "libllhttp-dev|node-llhttp"
+  fi
+}
+
 # Prints the package that stands for a need, or nothing when only `apt-get update` could tell. "-" means: do without.
 setup_choose() {
-  local alternatives package
+  local alternatives package policy
   IFS='|' read -ra alternatives <<<"$1"
   for package in "${alternatives[@]}"; do
-    if [ "$package" = - ] || apt-cache policy "$package" 2>/dev/null | grep -q 'Candidate: [^(]'; then
+    policy=''
+    [ "$package" = - ] || policy=$(apt-cache policy "$package" 2>/dev/null || true)
+    if [ "$package" = - ] || [[ $policy == *"Candidate: "[^\(]* ]]; then
       echo "$package"
       return
     fi
@@ -126,7 +139,7 @@ setup_install() {
 
 setup_update() {
   updated=yes
-  setup_quietly "${apt[@]}" update || { echo "apt-get update failed (see above)" >&2; return 1; }
+  setup_quietly "${apt[@]}" -o APT::Update::Error-Mode=any update || { echo "apt-get update failed (see above)" >&2; return 1; }
 }
 
 setup_apt_install() { setup_quietly "${apt[@]}" install -y --no-install-recommends "${packages[@]}"; }
