@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// Bodies as they come and go: the reader of a request's, the writer of a streamed response's (layer 1).
+#pragma once
+
+#include <cohort/task.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace cohort::http {
+
+namespace detail {
+
+/// Where the chunks of a request's body come from: the connection, or a test.
+class BodySource {
+public:
+    virtual Task<std::optional<std::string_view>> read_chunk() = 0;
+
+protected:
+    ~BodySource() = default;
+};
+
+/// Where the chunks of a streamed response go.
+class BodySink {
+public:
+    virtual Task<> write_chunk(std::string_view bytes) = 0;
+
+protected:
+    ~BodySink() = default;
+};
+
+inline Task<std::optional<std::string_view>> no_chunk() { co_return std::nullopt; }
+
+inline Task<std::string> read_all(BodySource* source) {
+    std::string all;
+    if (source == nullptr) co_return all;
+    while (true) {
+        const std::optional<std::string_view> chunk = co_await source->read_chunk();
+        if (!chunk) co_return all;
+        all.append(*chunk);
+    }
+}
+
+} // namespace detail
+
+/// The body of a request, read from the connection only when the handler asks (that is also when a client that sent
+/// `Expect: 100-continue` is told to go on). Cheap to copy; it ends with the request it comes from.
+class Body {
+public:
+    Body() = default;
+    explicit Body(detail::BodySource* source) noexcept : source_(source) {}
+
+    /// The next bytes, at least one, or nothing at the end of the body; again nothing after that. The view holds until
+    /// the next read. Throws http::Error: 400 when the body is malformed or the stream ends inside it, 413 past the
+    /// limit, 408 when the client is too slow.
+    Task<std::optional<std::string_view>> read() const { return source_ ? source_->read_chunk() : detail::no_chunk(); }
+
+    /// The rest of the body; never more than the server's body limit. Throws as read().
+    Task<std::string> text() const { return detail::read_all(source_); }
+
+private:
+    detail::BodySource* source_ = nullptr;
+};
+
+/// Given to the producer of a streamed response. It holds until the producer returns.
+class BodyWriter {
+public:
+    explicit BodyWriter(detail::BodySink& sink) noexcept : sink_(&sink) {}
+
+    /// Sends the bytes and returns when the kernel has taken them: a client that reads slowly slows the producer down.
+    /// Throws std::system_error when the client is gone or stalls, std::length_error past a declared length.
+    Task<> write(std::string_view bytes) { return sink_->write_chunk(bytes); }
+
+private:
+    detail::BodySink* sink_;
+};
+
+} // namespace cohort::http

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// The header fields of a message, in their order (layer 1).
+#pragma once
+
+#include <cohort/http/detail/text.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace cohort::http {
+
+class Request;
+class RequestParser;
+
+/// One field. The views hold until the Fields they come from are changed.
+struct Field {
+    std::string_view name;
+    std::string_view value;
+};
+
+/// Names are compared without regard to case and may repeat. All text lies in one string, so that fields that are
+/// reused (the request of a connection) allocate nothing, and a response without fields of its own costs nothing.
+class Fields {
+public:
+    class Iterator;
+
+    std::size_t size() const noexcept { return entries_.size(); }
+    bool empty() const noexcept { return entries_.empty(); }
+    Field operator[](std::size_t index) const noexcept;
+    Iterator begin() const noexcept;
+    Iterator end() const noexcept;
+
+    /// The value of the first field of that name.
+    std::optional<std::string_view> get(std::string_view name) const noexcept;
+
+    bool contains(std::string_view name) const noexcept { return get(name).has_value(); }
+
+    /// Whether a field of that name lists `token`: has_token("connection", "close").
+    bool has_token(std::string_view name, std::string_view token) const noexcept;
+
+    /// Adds one more field. Throws std::invalid_argument for a name that is not a token and for CR, LF or NUL in the
+    /// value: nothing that is put here can split a message. The arguments must not point into these same fields.
+    void add(std::string_view name, std::string_view value);
+
+    /// Replaces all fields of that name by one. Throws as add().
+    void set(std::string_view name, std::string_view value);
+
+    /// Removes all fields of that name and says how many there were.
+    std::size_t remove(std::string_view name);
+
+    void clear() noexcept;
+
+private:
+    friend class Request;
+    friend class RequestParser;
+
+    struct Entry {
+        std::uint32_t name = 0;
+        std::uint32_t name_size = 0;
+        std::uint32_t value = 0;
+        std::uint32_t value_size = 0;
+    };
+
+    std::string text_;
+    std::vector<Entry> entries_;
+};
+
+class Fields::Iterator {
+public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = Field;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = Field;
+
+    Iterator() = default;
+    Iterator(const Fields& fields, std::size_t index) noexcept : fields_(&fields), index_(index) {}
+
+    Field operator*() const noexcept { return (*fields_)[index_]; }
+    Iterator& operator++() noexcept { return ++index_, *this; }
+    Iterator operator++(int) noexcept { return {*fields_, index_++}; }
+    bool operator==(const Iterator& other) const noexcept { return index_ == other.index_; }
+
+private:
+    const Fields* fields_ = nullptr;
+    std::size_t index_ = 0;
+};
+
+inline Fields::Iterator Fields::begin() const noexcept { return {*this, 0}; }
+inline Fields::Iterator Fields::end() const noexcept { return {*this, entries_.size()}; }
+
+inline Field Fields::operator[](std::size_t index) const noexcept {
+    const Entry& entry = entries_[index];
+    const std::string_view text = text_;
+    return {text.substr(entry.name, entry.name_size), text.substr(entry.value, entry.value_size)};
+}
+
+inline std::optional<std::string_view> Fields::get(std::string_view name) const noexcept {
+    for (const Field field : *this)
+        if (detail::equal_ignoring_case(field.name, name)) return field.value;
+    return std::nullopt;
+}
+
+inline bool Fields::has_token(std::string_view name, std::string_view token) const noexcept {
+    for (const Field field : *this) {
+        if (!detail::equal_ignoring_case(field.name, name)) continue;
+        for (std::string_view list = field.value; !list.empty();)
+            if (detail::equal_ignoring_case(detail::trim(detail::take_until(list, ',')), token)) return true;
+    }
+    return false;
+}
+
+inline void Fields::add(std::string_view name, std::string_view value) {
+    if (!detail::is_token(name)) throw std::invalid_argument("http::Fields: a field name is not a token");
+    if (value.find_first_of(std::string_view{"\r\n\0", 3}) != std::string_view::npos)
+        throw std::invalid_argument("http::Fields: CR, LF or NUL in the value of " + std::string{name});
+    if (text_.size() + name.size() + value.size() > UINT32_MAX) throw std::length_error("http::Fields: too large");
+    Entry entry;
+    entry.name = static_cast<std::uint32_t>(text_.size());
+    entry.name_size = static_cast<std::uint32_t>(name.size());
+    entry.value = entry.name + entry.name_size;
+    entry.value_size = static_cast<std::uint32_t>(value.size());
+    text_.append(name).append(value);
+    entries_.push_back(entry);
+}
+
+inline void Fields::set(std::string_view name, std::string_view value) {
+    Fields fresh = *this;
+    fresh.remove(name);
+    fresh.add(name, value);
+    *this = std::move(fresh);
+}
+
+inline std::size_t Fields::remove(std::string_view name) {
+    // The text of what is removed stays behind: removing is rare and the fields are short-lived.
+    return std::erase_if(entries_, [this, name](const Entry& entry) {
+        return detail::equal_ignoring_case(std::string_view{text_}.substr(entry.name, entry.name_size), name);
+    });
+}
+
+inline void Fields::clear() noexcept {
+    text_.clear();
+    entries_.clear();
+}
+
+} // namespace cohort::http

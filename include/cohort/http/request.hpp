@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// A request as the handler sees it (layer 1).
+#pragma once
+
+#include <cohort/http/body.hpp>
+#include <cohort/http/detail/text.hpp>
+#include <cohort/http/fields.hpp>
+#include <cohort/http/method.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cohort::http {
+
+namespace detail {
+class RouteTable;
+
+/// Values that a pattern captured, raw, with the names the pattern gave them.
+struct RouteParameters {
+    struct Parameter {
+        std::string_view name;
+        std::string_view value;
+    };
+    std::vector<Parameter> list;
+};
+} // namespace detail
+
+/// The head of a request, checked and split. A connection has one Request that it fills again and again: it, and every
+/// view that comes from it, holds until the handler's task ends. Copy to a std::string what must live longer.
+class Request {
+public:
+    Request() = default;
+    Request(const Request&) = delete;
+    Request& operator=(const Request&) = delete;
+
+    Method method() const noexcept { return method_; }
+
+    /// As it stands in the request line: "/a%20b?x=1", "http://host/a", "*".
+    std::string_view target() const noexcept { return view(target_begin_, target_size_); }
+
+    /// The path of the target, not decoded: "/a%20b"; "/" when an absolute target has none; "*" for `OPTIONS *`.
+    std::string_view path() const noexcept { return path_size_ == 0 ? "/" : view(path_begin_, path_size_); }
+
+    /// What follows the '?', not decoded, or nothing: "x=1".
+    std::string_view query() const noexcept { return view(query_begin_, query_size_); }
+
+    /// The decoded value of the first parameter of that name in the query ("" when it has none: "?verbose").
+    std::optional<std::string> query(std::string_view name) const;
+
+    /// The decoded value that the router's pattern captured under that name.
+    std::optional<std::string> param(std::string_view name) const;
+
+    /// 1 for HTTP/1.1, 0 for HTTP/1.0.
+    int version_minor() const noexcept { return version_minor_; }
+
+    const Fields& fields() const noexcept { return fields_; }
+
+    /// The value of the first field of that name, without regard to case.
+    std::optional<std::string_view> header(std::string_view name) const noexcept { return fields_.get(name); }
+
+    /// Whether the client wants to use the connection again (RFC 9112 section 9.3).
+    bool keep_alive() const noexcept { return keep_alive_; }
+
+    /// The declared length of the body; nothing when it comes in chunks.
+    std::optional<std::uint64_t> content_length() const noexcept {
+        return chunked_ ? std::nullopt : std::optional{content_length_};
+    }
+
+    bool has_body() const noexcept { return chunked_ || content_length_ != 0; }
+
+    /// The reader of the body. All of its copies read the same stream.
+    Body body() const noexcept { return Body{source_}; }
+
+    /// Where body() reads from; for servers and tests.
+    void set_body_source(detail::BodySource* source) noexcept { source_ = source; }
+
+private:
+    friend class RequestParser;
+    friend class detail::RouteTable;
+
+    /// The head lies whole in the text of the fields; the parts are offsets, which stay true when the text grows.
+    std::string_view view(std::uint32_t begin, std::uint32_t size) const noexcept {
+        return std::string_view{fields_.text_}.substr(begin, size);
+    }
+
+    Fields fields_;
+    detail::BodySource* source_ = nullptr;
+    mutable detail::RouteParameters parameters_;
+    std::uint64_t content_length_ = 0;
+    std::uint32_t target_begin_ = 0, target_size_ = 0;
+    std::uint32_t path_begin_ = 0, path_size_ = 0;
+    std::uint32_t query_begin_ = 0, query_size_ = 0;
+    Method method_ = Method::get;
+    std::uint8_t version_minor_ = 1;
+    bool keep_alive_ = true;
+    bool chunked_ = false;
+    bool expects_continue_ = false;
+};
+
+inline std::optional<std::string> Request::query(std::string_view name) const {
+    for (std::string_view rest = query(); !rest.empty();) {
+        std::string_view value = detail::take_until(rest, '&');
+        const std::string_view key = detail::take_until(value, '=');
+        if (key == name || detail::decode(key, true) == name) return detail::decode(value, true);
+    }
+    return std::nullopt;
+}
+
+inline std::optional<std::string> Request::param(std::string_view name) const {
+    for (const auto& parameter : parameters_.list)
+        if (parameter.name == name) return detail::decode(parameter.value, false);
+    return std::nullopt;
+}
+
+} // namespace cohort::http

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// What a handler answers, and short ways to make it (layer 1).
+#pragma once
+
+#include <cohort/http/body.hpp>
+#include <cohort/http/fields.hpp>
+#include <cohort/http/status.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace cohort::http {
+
+/// Writes a streamed body. When it returns the body is complete; when it throws the connection is cut, so that the
+/// client notices. It is called after the handler has ended, and not at all for HEAD.
+using Producer = std::function<Task<>(BodyWriter&)>;
+
+/// A status, fields and a body. The server adds Date, Content-Length or Transfer-Encoding, and Connection; framing
+/// fields that a handler sets itself are dropped, except that `Connection: close` is honoured.
+class Response {
+public:
+    Response() = default;
+    explicit Response(int status) noexcept : status_(status) {}
+    Response(int status, std::string body) noexcept : status_(status), body_(std::move(body)) {}
+
+    int status() const noexcept { return status_; }
+    Response& status(int status) noexcept { return status_ = status, *this; }
+
+    const Fields& fields() const noexcept { return fields_; }
+    Fields& fields() noexcept { return fields_; }
+
+    /// Adds a field, or replaces those of that name. Both throw std::invalid_argument for a bad name, or CR, LF or NUL.
+    Response& add(std::string_view name, std::string_view value) { return fields_.add(name, value), *this; }
+    Response& set(std::string_view name, std::string_view value) { return fields_.set(name, value), *this; }
+
+    const std::string& body() const noexcept { return body_; }
+    Response& body(std::string body) noexcept { return body_ = std::move(body), *this; }
+
+    /// Streams the body. With a length the producer must write exactly that many bytes (else the connection is cut);
+    /// without one it is sent in chunks, and to an HTTP/1.0 client until the connection closes.
+    Response& stream(Producer producer, std::optional<std::uint64_t> length = std::nullopt) {
+        producer_ = std::move(producer);
+        length_ = length;
+        return *this;
+    }
+
+    bool streamed() const noexcept { return static_cast<bool>(producer_); }
+    const Producer& producer() const noexcept { return producer_; }
+    std::optional<std::uint64_t> length() const noexcept {
+        return producer_ ? length_ : std::optional<std::uint64_t>{body_.size()};
+    }
+
+    /// The Content-Type to send when the fields have none. The text must be a literal, or live as long as one.
+    Response& default_type(std::string_view literal) noexcept { return default_type_ = literal, *this; }
+    std::string_view default_type() const noexcept { return default_type_; }
+
+private:
+    int status_ = 200;
+    std::string_view default_type_;
+    std::string body_;
+    Fields fields_;
+    Producer producer_;
+    std::optional<std::uint64_t> length_;
+};
+
+/// 200 with plain text in UTF-8.
+inline Response text(std::string body) {
+    Response response(200, std::move(body));
+    response.default_type("text/plain; charset=utf-8");
+    return response;
+}
+
+/// 200 with HTML in UTF-8.
+inline Response html(std::string body) {
+    Response response(200, std::move(body));
+    response.default_type("text/html; charset=utf-8");
+    return response;
+}
+
+/// 200 with a text that is JSON already.
+inline Response json(std::string body) {
+    Response response(200, std::move(body));
+    response.default_type("application/json");
+    return response;
+}
+
+/// 200 with a body that `producer` writes, of `length` bytes when that is known.
+inline Response stream(Producer producer, std::optional<std::uint64_t> length = std::nullopt) {
+    Response response(200);
+    response.default_type("application/octet-stream");
+    response.stream(std::move(producer), length);
+    return response;
+}
+
+/// The code with its phrase as the text; no body for 1xx, 204, 205 and 304.
+inline Response status(int code) {
+    if (code < 200 || code == 204 || code == 205 || code == 304) return Response(code);
+    Response response = text(std::string{reason(code)} + "\n");
+    response.status(code);
+    return response;
+}
+
+/// Sends the client elsewhere: 302 by default; 301 and 308 for good, 303 to a GET, 307 with the same method.
+/// Throws std::invalid_argument when the location holds CR, LF or NUL.
+inline Response redirect(std::string_view location, int code = 302) {
+    Response response = status(code);
+    response.add("Location", location);
+    return response;
+}
+
+} // namespace cohort::http
