@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// The HTTP part: requests, responses, the router and the server (umbrella).
+#pragma once
+
+// Requests and responses
+#include <cohort/http/limits.hpp>
+#include <cohort/http/message.hpp>
+#include <cohort/http/parser.hpp>
+
+// Which handler answers what
+#include <cohort/http/router.hpp>
+
+// The server
+#include <cohort/http/options.hpp>
+#include <cohort/http/serve.hpp>

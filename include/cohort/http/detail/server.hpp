@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// What the connections of one server share (layer 3).
+#pragma once
+
+#include <cohort/http/detail/response_head.hpp>
+#include <cohort/http/detail/watch.hpp>
+#include <cohort/http/options.hpp>
+#include <cohort/task.hpp>
+
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace cohort::http::detail {
+
+/// The options with every time as a number of ticks.
+struct Ticks {
+    std::uint64_t head, body, write, idle, linger, fresh, park;
+};
+
+class Server final : public WatchList {
+public:
+    Server(const asio::any_io_executor& executor, ServerOptions options)
+        : WatchList(executor, tick_interval(options)),
+          options_(std::move(options)),
+          ticks_(make_ticks()),
+          changed_(executor, std::chrono::steady_clock::time_point::max()) {}
+
+    const ServerOptions& options() const noexcept { return options_; }
+    const Ticks& ticks_for() const noexcept { return ticks_; }
+    std::string_view date() { return date_.at(std::time(nullptr)); }
+
+    bool draining() const noexcept { return draining_; }
+    bool cancelled() const noexcept { return cancelled_; }
+
+    /// Whether connections should end with the response at hand so that others can be accepted.
+    bool crowded() const noexcept { return crowded_; }
+
+    bool full() const noexcept { return options_.max_connections != 0 && size() >= options_.max_connections; }
+
+    /// A connection is gone.
+    void ended(Watched& connection) {
+        remove(connection);
+        changed_.cancel();
+    }
+
+    /// Returns when a connection has ended, or at once when this Task is being cancelled.
+    Task<> wait_for_end() {
+        std::error_code ignored;
+        co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+
+    /// Returns when there is room; makes some by closing the connection that has been idle for the longest.
+    Task<> wait_for_room() {
+        while (full()) {
+            crowded_ = true;
+            close_idle();
+            co_await wait_for_end();
+        }
+        crowded_ = false;
+    }
+
+    /// From now on connections end as soon as what they have received is answered.
+    void drain() {
+        draining_ = true;
+        for_each([this](Watched& connection) {
+            if (connection.waiting() == Waiting::idle) connection.interrupt(false);
+            if (connection.waiting() == Waiting::fresh)
+                connection.wait_until(std::min(connection.deadline(), after(ticks_.fresh)));
+        });
+    }
+
+    /// Ends everything now.
+    void cancel() {
+        draining_ = cancelled_ = true;
+        cancel_all();
+    }
+
+    void log(std::string_view message) const noexcept {
+        try {
+            if (options_.log)
+                options_.log(message);
+            else
+                std::fprintf(stderr, "cohort: %.*s\n", static_cast<int>(message.size()), message.data());
+        } catch (...) { // A log that fails is no reason to fail.
+        }
+    }
+
+private:
+    static std::chrono::milliseconds tick_interval(const ServerOptions& options) {
+        const auto shortest =
+            std::min({options.head_timeout, options.body_timeout, options.write_timeout, options.idle_timeout,
+                      options.linger_timeout, options.park_after, options.fresh_timeout * 4});
+        return std::clamp(shortest / 8, std::chrono::milliseconds(5), std::chrono::milliseconds(500));
+    }
+
+    Ticks make_ticks() const {
+        const auto& given = options_;
+        return {ticks(given.head_timeout), ticks(given.body_timeout),   ticks(given.write_timeout),
+                ticks(given.idle_timeout), ticks(given.linger_timeout), ticks(given.fresh_timeout),
+                ticks(given.park_after)};
+    }
+
+    void close_idle() {
+        Watched* oldest = nullptr;
+        for_each([&oldest](Watched& connection) {
+            if (connection.waiting() != Waiting::idle) return;
+            if (oldest == nullptr || connection.deadline() < oldest->deadline()) oldest = &connection;
+        });
+        if (oldest != nullptr) oldest->interrupt(false);
+    }
+
+    ServerOptions options_;
+    Ticks ticks_;
+    DateLine date_;
+    asio::steady_timer changed_;
+    bool draining_ = false;
+    bool cancelled_ = false;
+    bool crowded_ = false;
+};
+
+} // namespace cohort::http::detail

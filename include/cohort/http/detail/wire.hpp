@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// The socket of a connection with its buffers and its deadline (layer 3).
+#pragma once
+
+#include <cohort/acceptor.hpp>
+#include <cohort/detail/buffer.hpp>
+#include <cohort/http/detail/server.hpp>
+
+#include <asio/buffer.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/error.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace cohort::http::detail {
+
+/// Reads into `in`, writes from `out`. A write is tried at once and waits only when the kernel's buffer is full; a read
+/// waits for the reactor, so a request costs one of each and nothing else.
+class Wire : public Watched {
+public:
+    Wire(std::shared_ptr<Server> server, Socket socket) : server_(std::move(server)), socket_(std::move(socket)) {
+        std::error_code ignored;
+        socket_.non_blocking(true, ignored);
+        server_->add(*this);
+    }
+
+    ~Wire() {
+        end();
+        server_->remove(*this);
+    }
+
+    Server& server() const noexcept { return *server_; }
+    asio::cancellation_slot slot() noexcept { return cancel_.slot(); }
+    asio::any_io_executor executor() { return socket_.get_executor(); }
+
+    std::string_view received() const noexcept { return {reinterpret_cast<const char*>(in_.data()), in_.size()}; }
+    void consume(std::size_t count) noexcept { in_.consume(count); }
+
+    std::string& out() noexcept { return out_; }
+    const std::string& out() const noexcept { return out_; }
+    bool unsent() const noexcept { return out_.size() != sent_; }
+
+    /// Whether the client can send no more.
+    bool input_ended() const noexcept { return input_ended_; }
+
+    /// Reads once, waiting at most until `deadline`. Gives 0 and an error when there is nothing: end of file,
+    /// timed_out, operation_aborted for an interruption, or what the socket reports.
+    Task<std::size_t> read(Waiting what, std::uint64_t deadline, std::size_t room, std::error_code& error);
+
+    /// What has arrived already, without waiting.
+    std::size_t read_now();
+
+    /// Waits for the first byte with no buffer held.
+    Task<> wait_readable(Waiting what, std::uint64_t deadline, std::error_code& error);
+
+    /// Hands `out` and then `tail` to the kernel as far as it takes them; would_block when not all of them.
+    std::error_code send_now(std::string_view& tail);
+
+    /// Sends all of `out` and then `tail`. Throws std::system_error; timed_out when the client takes nothing.
+    Task<> send(std::string_view tail = {});
+
+    /// Tells the client that nothing more will come, and reads on for a while: closing with unread bytes would reset
+    /// the connection and destroy the answer on its way.
+    Task<> linger();
+
+    /// Ends the connection for everybody who holds a copy of the descriptor.
+    void end() noexcept {
+        std::error_code ignored;
+        socket_.shutdown(Socket::shutdown_both, ignored);
+        socket_.close(ignored);
+    }
+
+    /// Gives the memory back that an idle connection does not need.
+    void release_buffers() {
+        in_.shrink(0);
+        if (!unsent()) std::string{}.swap(out_), sent_ = 0;
+    }
+
+    /// Gives back what only a large body needed.
+    void trim_buffers() {
+        in_.shrink(usual_room);
+        if (!unsent() && out_.capacity() > 4 * usual_room) std::string{}.swap(out_), sent_ = 0;
+    }
+
+    static constexpr std::size_t usual_room = 4096;
+
+private:
+    void cancel_waiting() override {
+        std::error_code ignored;
+        socket_.cancel(ignored);
+    }
+    void cancel_all() override { cancel_.emit(asio::cancellation_type::terminal); }
+
+    void sent(std::size_t count, std::string_view& tail) noexcept {
+        const std::size_t from_out = std::min(count, out_.size() - sent_);
+        sent_ += from_out;
+        if (sent_ == out_.size()) out_.clear(), sent_ = 0;
+        tail.remove_prefix(count - from_out);
+    }
+
+    asio::mutable_buffer space(std::size_t room) {
+        std::byte* const at = in_.prepare(room);
+        return asio::buffer(at, in_.room());
+    }
+
+    std::shared_ptr<Server> server_;
+    Socket socket_;
+    asio::cancellation_signal cancel_;
+    cohort::detail::Buffer in_;
+    std::string out_;
+    std::size_t sent_ = 0;
+    bool input_ended_ = false;
+};
+
+inline Task<std::size_t> Wire::read(Waiting what, std::uint64_t deadline, std::size_t room, std::error_code& error) {
+    begin_waiting(what, deadline);
+    const std::size_t count =
+        co_await socket_.async_read_some(space(room), asio::redirect_error(asio::use_awaitable, error));
+    const bool expired = end_waiting();
+    in_.commit(count);
+    if (error == asio::error::operation_aborted && expired) error = asio::error::timed_out;
+    if (error == asio::error::eof) input_ended_ = true;
+    co_return count;
+}
+
+inline std::size_t Wire::read_now() {
+    std::error_code error;
+    const std::size_t count = socket_.read_some(space(usual_room), error);
+    in_.commit(count);
+    return count;
+}
+
+inline Task<> Wire::wait_readable(Waiting what, std::uint64_t deadline, std::error_code& error) {
+    begin_waiting(what, deadline);
+    co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
+    if (end_waiting() && error == asio::error::operation_aborted) error = asio::error::timed_out;
+}
+
+inline std::error_code Wire::send_now(std::string_view& tail) {
+    while (unsent() || !tail.empty()) {
+        std::error_code error;
+        std::size_t count = 0;
+        const std::string_view head = std::string_view{out_}.substr(sent_);
+        if (tail.empty())
+            count = socket_.write_some(asio::buffer(head.data(), head.size()), error);
+        else if (head.empty())
+            count = socket_.write_some(asio::buffer(tail.data(), tail.size()), error);
+        else
+            count = socket_.write_some(
+                std::array{asio::buffer(head.data(), head.size()), asio::buffer(tail.data(), tail.size())}, error);
+        if (error) return error;
+        sent(count, tail);
+    }
+    return {};
+}
+
+inline Task<> Wire::send(std::string_view tail) {
+    while (true) {
+        std::error_code error = send_now(tail);
+        if (!error) co_return;
+        if (error != asio::error::would_block && error != asio::error::try_again) throw std::system_error(error);
+        error.clear();
+        begin_waiting(Waiting::write, server_->after(server_->ticks_for().write));
+        co_await socket_.async_wait(Socket::wait_write, asio::redirect_error(asio::use_awaitable, error));
+        const bool expired = end_waiting();
+        if (error) throw std::system_error(expired ? asio::error::make_error_code(asio::error::timed_out) : error);
+    }
+}
+
+inline Task<> Wire::linger() {
+    std::error_code error;
+    socket_.shutdown(Socket::shutdown_send, error);
+    const std::uint64_t deadline = server_->after(server_->ticks_for().linger);
+    std::size_t discarded = in_.size();
+    error.clear();
+    while (!error && discarded < server_->options().linger_bytes) {
+        in_.clear();
+        discarded += co_await read(Waiting::linger, deadline, usual_room, error);
+    }
+}
+
+} // namespace cohort::http::detail

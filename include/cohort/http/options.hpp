@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// What a server can be told (layer 1).
+#pragma once
+
+#include <cohort/http/limits.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <string_view>
+
+namespace cohort::http {
+
+/// What becomes of a connection past ServerOptions::max_connections.
+enum class Overload : unsigned char {
+    wait,   ///< one waits accepted, the rest in the kernel's queue; idle ones are closed for it, busy ones after the
+            ///< answer
+    refuse, ///< it is answered with 503 at once
+};
+
+/// All have defaults that suit a server on the open network. Times are kept by one coarse timer for the whole server:
+/// they may last an eighth of the shortest (at least 5 ms, at most 500 ms) longer.
+struct ServerOptions {
+    using Duration = std::chrono::milliseconds;
+
+    Limits limits;
+    Duration head_timeout{10'000};  ///< from a request's first byte (or the connection's begin) to its blank line: 408
+    Duration body_timeout{10'000};  ///< between two pieces of a body: 408
+    Duration write_timeout{30'000}; ///< without the client taking anything of a response: the connection is cut
+    Duration idle_timeout{65'000};  ///< between two requests: the connection is closed
+    Duration park_after{1'000};     ///< an idle connection gives its buffers back
+    Duration linger_timeout{2'000}; ///< how long a closed connection is read so that the client sees the last answer
+    Duration fresh_timeout{500};    ///< how long a connection that has sent nothing yet is waited for while draining
+    std::size_t linger_bytes = 64 * 1024;  ///< and how much
+    std::size_t unread_bytes = 256 * 1024; ///< of a body that the handler left unread, before the connection closes
+    std::size_t max_requests = 0;          ///< on one connection; 0: any number
+    std::size_t max_connections = 0;       ///< at a time; 0: any number
+    Overload overload = Overload::wait;
+
+    /// Told what a handler threw; by default it goes to standard error.
+    std::function<void(std::string_view)> log = {};
+};
+
+} // namespace cohort::http

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// serve: an HTTP/1.1 server on anything that yields connections (layer 3).
+#pragma once
+
+#include <cohort/acceptor.hpp>
+#include <cohort/http/detail/connection.hpp>
+#include <cohort/http/options.hpp>
+#include <cohort/http/router.hpp>
+#include <cohort/task.hpp>
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/this_coro.hpp>
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace cohort::http {
+
+/// Serves every connection that `acceptor` yields, each by a coroutine of its own on the executor of the caller, which
+/// must run one handler at a time (an io_context with one thread, or a strand).
+///
+/// `handler` is called as handler(context, request), or handler(request), one request at a time for each connection; it
+/// is copied, and `context` and `acceptor` must outlive the Task. What it throws is answered (http::Error: its status;
+/// std::bad_alloc: 503; anything else: 500) and logged, and the server goes on.
+///
+/// Returns when the acceptor yields nothing more and all connections have ended: idle ones are closed, after what they
+/// have received is answered, and busy ones end with their response. When accepting fails it does the same and then
+/// throws. When it is cancelled, the connections and the handlers are cancelled too, and it waits for their end:
+/// nothing refers to `context` any more when it returns.
+///
+///     co_await http::serve(self, listener, hello, {.max_requests = 1000});
+template <class Context, Acceptor A, HandlerFor<Context> H>
+Task<> serve(Context& context, A& acceptor, H handler, ServerOptions options = {});
+
+/// The same for handlers without a context.
+template <Acceptor A, Handler H>
+Task<> serve(A& acceptor, H handler, ServerOptions options = {});
+
+namespace detail {
+
+struct NoContext {};
+
+/// The handler with its context, in the one place all connections call.
+template <class Context, class H>
+struct Service {
+    Context* context;
+    H handler;
+
+    Task<Response> answer(const Request& request) {
+        if constexpr (std::is_invocable_r_v<Task<Response>, H&, Context&, const Request&>)
+            return handler(*context, request);
+        else
+            return handler(request);
+    }
+};
+
+/// The life of a connection. The response lives here while it is sent.
+template <class S>
+Task<> converse(Connection& connection, S& service) {
+    while (true) {
+        bool ready = connection.take_request();
+        if (!ready) ready = co_await connection.wait_for_request();
+        if (!ready) break;
+        connection.flush_soon();
+        Response response;
+        try {
+            response = co_await service.answer(connection.request());
+        } catch (...) {
+            response = connection.explain_failure();
+        }
+        if (connection.wire().server().cancelled()) co_return;
+        connection.respond(response);
+        if (connection.incomplete()) co_await connection.complete(response);
+        if (!connection.next()) break;
+    }
+    co_await connection.finish();
+}
+
+inline Task<> refuse_connection(Connection& connection) {
+    connection.refuse(503);
+    co_await connection.finish();
+}
+
+/// Runs `life` beside everything else. The connection is held until after its frame is gone; an exception that comes
+/// out ends that connection and nothing else.
+inline void start(std::shared_ptr<Connection> connection, Task<> life) {
+    const asio::any_io_executor executor = connection->wire().server().executor();
+    const asio::cancellation_slot slot = connection->wire().slot();
+    auto end = [connection = std::move(connection)](const std::exception_ptr&) {
+        connection->wire().end();
+        connection->wire().server().ended(connection->wire());
+    };
+    asio::co_spawn(executor, std::move(life), asio::bind_cancellation_slot(slot, std::move(end)));
+}
+
+template <class A, class S>
+Task<> accept_all(A& acceptor, std::shared_ptr<Server> server, S& service) {
+    const bool refuses = server->options().overload == Overload::refuse;
+    while (true) {
+        std::optional<Socket> socket = co_await acceptor.accept();
+        if (!socket) co_return;
+        if (!refuses && server->full()) co_await server->wait_for_room();
+        const bool too_many = server->full();
+        // Refusing politely takes a moment: past twice the limit it is done without a word.
+        if (too_many && server->size() >= 2 * server->options().max_connections) continue;
+        auto connection = std::make_shared<Connection>(server, std::move(*socket));
+        Connection& begun = *connection;
+        start(std::move(connection), too_many ? refuse_connection(begun) : converse(begun, service));
+    }
+}
+
+template <class A, class Context, class H>
+Task<> serve_all(A& acceptor, Service<Context, H> service, ServerOptions options) {
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    const auto server = std::make_shared<Server>(executor, std::move(options));
+    std::exception_ptr failure;
+    try {
+        co_await accept_all(acceptor, server, service);
+        server->drain();
+        while (server->size() != 0) co_await server->wait_for_end();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+    const bool cancelled = state.cancelled() != asio::cancellation_type::none;
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    if (cancelled)
+        server->cancel();
+    else
+        server->drain();
+    while (server->size() != 0) co_await server->wait_for_end();
+    server->stop();
+    if (failure) std::rethrow_exception(failure);
+}
+
+} // namespace detail
+
+template <class Context, Acceptor A, HandlerFor<Context> H>
+Task<> serve(Context& context, A& acceptor, H handler, ServerOptions options) {
+    detail::Service<Context, H> service{&context, std::move(handler)};
+    return detail::serve_all(acceptor, std::move(service), std::move(options));
+}
+
+template <Acceptor A, Handler H>
+Task<> serve(A& acceptor, H handler, ServerOptions options) {
+    detail::Service<detail::NoContext, H> service{nullptr, std::move(handler)};
+    return detail::serve_all(acceptor, std::move(service), std::move(options));
+}
+
+} // namespace cohort::http

@@ -1,0 +1,828 @@
+// SPDX-License-Identifier: MIT
+// The server over real sockets: a server on a thread of its own, a blocking client with a deadline in the test.
+#include <cohort/http/serve.hpp>
+
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+#include <doctest/doctest.h>
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+using namespace cohort;
+using namespace std::chrono_literals;
+using asio::ip::tcp;
+
+namespace {
+
+class TcpAcceptor {
+public:
+    explicit TcpAcceptor(asio::io_context& io) : acceptor_(io, {asio::ip::address_v4::loopback(), 0}) {}
+
+    Task<std::optional<Socket>> accept() {
+        std::error_code error;
+        tcp::socket socket = co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
+        if (failure) throw std::runtime_error("accept failed");
+        if (error) co_return std::nullopt;
+        co_return Socket(std::move(socket));
+    }
+
+    void close() { acceptor_.close(); }
+    unsigned short port() const { return acceptor_.local_endpoint().port(); }
+
+    bool failure = false;
+
+private:
+    tcp::acceptor acceptor_;
+};
+
+/// What handlers share with the test.
+struct App {
+    explicit App(asio::io_context& loop) : io(loop), gate(loop, asio::steady_timer::time_point::max()) {}
+
+    asio::io_context& io;
+    asio::steady_timer gate; ///< handlers of /wait wait here
+    std::atomic<int> calls = 0;
+    std::atomic<int> waiting = 0;
+};
+
+Task<http::Response> route(App& app, const http::Request& request);
+
+class TestServer {
+public:
+    explicit TestServer(http::ServerOptions options = {}) : acceptor_(io_), app(io_) {
+        options.log = [this](std::string_view message) {
+            const std::lock_guard lock(mutex_);
+            log_.append(message).append("\n");
+        };
+        port = acceptor_.port();
+        asio::co_spawn(io_, run(*this, std::move(options)), asio::bind_cancellation_slot(cancel_.slot(), Done{this}));
+        thread_ = std::thread([this] { io_.run(); });
+    }
+
+    ~TestServer() {
+        if (!ended.load()) stop();
+        CHECK(finished());
+        asio::post(io_, [this] { app.gate.cancel(); });
+        thread_.join();
+    }
+
+    /// The acceptor has no more connections.
+    void stop() {
+        asio::post(io_, [this] { acceptor_.close(); });
+    }
+
+    /// Accepting fails.
+    void fail() {
+        asio::post(io_, [this] {
+            acceptor_.failure = true;
+            acceptor_.close();
+        });
+    }
+
+    void cancel() {
+        asio::post(io_, [this] { cancel_.emit(asio::cancellation_type::terminal); });
+    }
+
+    void open_gate() {
+        asio::post(io_, [this] { app.gate.cancel(); });
+    }
+
+    /// Whether serve() returns within the deadline.
+    bool finished() { return done_.wait_for(5s) == std::future_status::ready; }
+
+    /// Whether `n` handlers wait at the gate, or do so within the deadline.
+    bool waits(int n) {
+        for (int i = 0; i != 5000 && app.waiting != n; ++i) std::this_thread::sleep_for(1ms);
+        return app.waiting == n;
+    }
+
+    std::string log() {
+        const std::lock_guard lock(mutex_);
+        return log_;
+    }
+
+private:
+    struct Done {
+        TestServer* server;
+        void operator()(const std::exception_ptr& failure) const {
+            server->failed = failure != nullptr;
+            server->ended = true;
+            server->promise_.set_value();
+        }
+    };
+
+    static Task<> run(TestServer& self, http::ServerOptions options) {
+        co_await http::serve(self.app, self.acceptor_, route, std::move(options));
+    }
+
+    asio::io_context io_{1};
+    TcpAcceptor acceptor_;
+    asio::cancellation_signal cancel_;
+    std::promise<void> promise_;
+    std::future<void> done_ = promise_.get_future();
+    std::mutex mutex_;
+    std::string log_;
+    std::thread thread_;
+
+public:
+    App app;
+    std::atomic<bool> failed = false;
+    std::atomic<bool> ended = false;
+    unsigned short port = 0;
+};
+
+class Client {
+public:
+    explicit Client(const TestServer& server) : socket_(io_) {
+        socket_.connect({asio::ip::address_v4::loopback(), server.port});
+        const timeval deadline{5, 0};
+        ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
+        ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
+    }
+
+    Client& send(std::string_view bytes) {
+        while (!bytes.empty()) {
+            const ssize_t count = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+            if (count <= 0) break;
+            bytes.remove_prefix(static_cast<std::size_t>(count));
+        }
+        return *this;
+    }
+
+    void send_end() {
+        std::error_code ignored; // the server may have closed already
+        socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    }
+
+    /// Everything until the server closes; "(reset)" or "(timeout)" at the end when it does not.
+    std::string rest() {
+        while (more()) {
+        }
+        return std::move(buffer_);
+    }
+
+    /// The next response, with its body if it has a Content-Length.
+    std::string response(bool has_body = true) {
+        while (buffer_.find("\r\n\r\n") == std::string::npos && more()) {
+        }
+        std::size_t size = buffer_.find("\r\n\r\n");
+        if (size == std::string::npos) return std::move(buffer_);
+        size += 4;
+        const std::size_t at = buffer_.find("Content-Length: ");
+        if (has_body && at < size) size += std::stoul(buffer_.substr(at + 16));
+        return take(size);
+    }
+
+    std::string take(std::size_t size) {
+        while (buffer_.size() < size && more()) {
+        }
+        std::string taken = buffer_.substr(0, size);
+        buffer_.erase(0, taken.size());
+        return taken;
+    }
+
+private:
+    bool more() {
+        char bytes[16384];
+        const ssize_t count = ::recv(socket_.native_handle(), bytes, sizeof bytes, 0);
+        if (count > 0) buffer_.append(bytes, static_cast<std::size_t>(count));
+        if (count < 0) buffer_.append(errno == EAGAIN ? "(timeout)" : "(reset)");
+        return count > 0;
+    }
+
+    asio::io_context io_;
+    tcp::socket socket_;
+    std::string buffer_;
+};
+
+std::string get(std::string_view path, std::string_view fields = "") {
+    return "GET " + std::string{path} + " HTTP/1.1\r\nHost: h\r\n" + std::string{fields} + "\r\n";
+}
+
+std::string post(std::string_view path, std::string_view body, std::string_view fields = "") {
+    return "POST " + std::string{path} + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\n" + std::string{fields} + "\r\n" + std::string{body};
+}
+
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+bool closes(const std::string& response) { return has(response, "\r\nConnection: close\r\n"); }
+std::string status_of(const std::string& response) { return response.substr(0, response.find('\r')); }
+std::string body_of(const std::string& response) { return response.substr(response.find("\r\n\r\n") + 4); }
+
+Task<http::Response> echo_stream(const http::Request& request) {
+    std::string all;
+    while (true) {
+        const auto chunk = co_await request.body().read();
+        if (!chunk) break;
+        all += *chunk;
+    }
+    co_return http::text(std::move(all));
+}
+
+Task<> count_up(http::BodyWriter& writer) {
+    for (const std::string_view part : {"one,", "two,", "three"}) co_await writer.write(part);
+}
+
+Task<> write_much(http::BodyWriter& writer) {
+    const std::string block(100'000, 'x');
+    for (int i = 0; i != 30; ++i) co_await writer.write(block);
+}
+
+Task<> write_and_fail(http::BodyWriter& writer) {
+    co_await writer.write("part");
+    throw std::runtime_error("producer failed");
+}
+
+Task<http::Response> wait_at_gate(App& app) {
+    ++app.waiting;
+    std::error_code error;
+    co_await app.gate.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    --app.waiting;
+    co_return http::text("waited");
+}
+
+Task<http::Response> route(App& app, const http::Request& request) {
+    ++app.calls;
+    const std::string_view path = request.path();
+    if (path == "/echo") co_return http::text(co_await request.body().text());
+    if (path == "/echo-stream") co_return co_await echo_stream(request);
+    if (path == "/first") {
+        const auto chunk = co_await request.body().read();
+        co_return http::text(std::string{chunk.value_or("none")}.substr(0, 1));
+    }
+    if (path == "/wait") co_return co_await wait_at_gate(app);
+    if (path == "/stream") co_return http::stream(count_up);
+    if (path == "/stream-13") co_return http::stream(count_up, 13);
+    if (path == "/stream-20") co_return http::stream(count_up, 20);
+    if (path == "/stream-5") co_return http::stream(count_up, 5);
+    if (path == "/stream-much") co_return http::stream(write_much);
+    if (path == "/stream-fail") co_return http::stream(write_and_fail);
+    if (path == "/large") co_return http::text(std::string(3'000'000, 'y'));
+    if (path == "/throw") throw std::runtime_error("secret");
+    if (path == "/throw-int") throw 1;
+    if (path == "/bad-alloc") throw std::bad_alloc();
+    if (path == "/teapot") throw http::Error(418, "inner reason");
+    if (path == "/split") co_return http::text("x").add("A", "b\r\nEvil: yes");
+    if (path == "/no-content") co_return http::status(204);
+    if (path == "/status-99") co_return http::Response(99);
+    if (path == "/close") co_return http::text("bye").add("Connection", "close");
+    if (path == "/fields")
+        co_return http::json("{}").add("A", "1").add("a", "2").set("Content-Length", "999").add("Date", "now");
+    co_return http::text("hello " + std::string{path} + "\n");
+}
+
+/// For tests that end with the server's closing while the client keeps its side open.
+http::ServerOptions short_linger() {
+    http::ServerOptions options;
+    options.linger_timeout = 40ms;
+    return options;
+}
+
+http::ServerOptions quick() {
+    http::ServerOptions options;
+    options.head_timeout = options.body_timeout = options.idle_timeout = options.fresh_timeout = 40ms;
+    options.linger_timeout = 200ms;
+    return options;
+}
+
+} // namespace
+
+TEST_CASE("requests on one connection are answered one after the other") {
+    TestServer server;
+    Client client(server);
+    for (const char* path : {"/a", "/b", "/c"}) {
+        const std::string response = client.send(get(path)).response();
+        CHECK(status_of(response) == "HTTP/1.1 200 OK");
+        CHECK(body_of(response) == "hello " + std::string{path} + "\n");
+        CHECK(has(response, "\r\nDate: "));
+        CHECK(has(response, " GMT\r\n"));
+        CHECK(has(response, "\r\nContent-Type: text/plain; charset=utf-8\r\n"));
+        CHECK_FALSE(closes(response));
+    }
+}
+
+TEST_CASE("a head that comes byte by byte is the same request") {
+    TestServer server;
+    Client client(server);
+    for (const char c : get("/slow")) client.send({&c, 1});
+    CHECK(body_of(client.response()) == "hello /slow\n");
+}
+
+TEST_CASE("pipelined requests are answered in order, and rubbish behind them destroys nothing") {
+    TestServer server;
+    Client client(server);
+    std::string requests;
+    for (int i = 0; i != 200; ++i) requests += get("/" + std::to_string(i));
+    requests += post("/echo", "body in the middle") + get("/last") + "\x01rubbish\r\n\r\n";
+    client.send(requests);
+    for (int i = 0; i != 200; ++i) CHECK(body_of(client.response()) == "hello /" + std::to_string(i) + "\n");
+    CHECK(body_of(client.response()) == "body in the middle");
+    CHECK(body_of(client.response()) == "hello /last\n");
+    const std::string refusal = client.response();
+    CHECK(status_of(refusal) == "HTTP/1.1 400 Bad Request");
+    CHECK(closes(refusal));
+    client.send_end();
+    CHECK(client.rest().empty());
+}
+
+TEST_CASE("an answer is not held back by a later handler that waits") {
+    TestServer server;
+    Client client(server);
+    client.send(get("/first-answer") + get("/wait"));
+    CHECK(body_of(client.response()) == "hello /first-answer\n");
+    REQUIRE(server.waits(1));
+    server.open_gate();
+    CHECK(body_of(client.response()) == "waited");
+}
+
+TEST_CASE("connections do not wait for each other") {
+    TestServer server;
+    Client slow(server);
+    Client fast(server);
+    slow.send(get("/wait"));
+    REQUIRE(server.waits(1));
+    CHECK(body_of(fast.send(get("/x")).response()) == "hello /x\n");
+    server.open_gate();
+    CHECK(body_of(slow.response()) == "waited");
+}
+
+TEST_CASE("nothing is served after Connection: close") {
+    TestServer server;
+    SUBCASE("asked by the client") {
+        Client client(server);
+        const std::string all = client.send(get("/1", "Connection: close\r\n") + get("/2")).rest();
+        CHECK(closes(all));
+        CHECK(has(all, "hello /1"));
+        CHECK_FALSE(has(all, "hello /2"));
+    }
+    SUBCASE("asked by the handler") {
+        Client client(server);
+        client.send(get("/close") + get("/2"));
+        client.send_end();
+        const std::string all = client.rest();
+        CHECK(closes(all));
+        CHECK(all.ends_with("bye"));
+    }
+}
+
+TEST_CASE("HTTP/1.0") {
+    TestServer server;
+    Client closing(server);
+    const std::string response = closing.send("GET / HTTP/1.0\r\n\r\n").rest();
+    CHECK(closes(response));
+    CHECK(body_of(response) == "hello /\n");
+    Client keeping(server);
+    const std::string request = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    CHECK(has(keeping.send(request).response(), "\r\nConnection: keep-alive\r\n"));
+    CHECK(body_of(keeping.send(request).response()) == "hello /\n");
+    Client streaming(server);
+    const std::string stream = streaming.send("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").rest();
+    CHECK(closes(stream));
+    CHECK_FALSE(has(stream, "Transfer-Encoding"));
+    CHECK(body_of(stream) == "one,two,three");
+}
+
+TEST_CASE("HEAD, 204 and 304 have no body") {
+    TestServer server;
+    Client client(server);
+    const std::string head = client.send("HEAD /abc HTTP/1.1\r\nHost: h\r\n\r\n").response(false);
+    CHECK(has(head, "\r\nContent-Length: 11\r\n"));
+    const std::string stream = client.send("HEAD /stream-13 HTTP/1.1\r\nHost: h\r\n\r\n").response(false);
+    CHECK(has(stream, "\r\nContent-Length: 13\r\n"));
+    const std::string none = client.send(get("/no-content")).response(false);
+    CHECK(status_of(none) == "HTTP/1.1 204 No Content");
+    CHECK_FALSE(has(none, "Content-Length"));
+    CHECK(body_of(client.send(get("/z")).response()) == "hello /z\n");
+}
+
+TEST_CASE("bodies come in with a length and in chunks") {
+    TestServer server;
+    Client client(server);
+    for (const char* path : {"/echo", "/echo-stream"}) {
+        CAPTURE(path);
+        CHECK(body_of(client.send(post(path, "some text")).response()) == "some text");
+        CHECK(body_of(client.send(post(path, "")).response()).empty());
+        const std::string large(500'000, 'q');
+        CHECK(body_of(client.send(post(path, large)).response()) == large);
+        const std::string head =
+            "PUT " + std::string{path} + " HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client.send(head + "5\r\nhello\r\n").send("6;x=y\r\n world\r\n0\r\nTrailer: t\r\n\r\n");
+        CHECK(body_of(client.response()) == "hello world");
+    }
+}
+
+TEST_CASE("streamed responses") {
+    TestServer server;
+    Client client(server);
+    const std::string chunked = client.send(get("/stream")).response();
+    CHECK(has(chunked, "\r\nTransfer-Encoding: chunked\r\n"));
+    const std::string_view wire = "4\r\none,\r\n4\r\ntwo,\r\n5\r\nthree\r\n0\r\n\r\n";
+    CHECK(client.take(wire.size()) == wire);
+    CHECK(body_of(client.send(get("/stream-13")).response()) == "one,two,three");
+    CHECK(body_of(client.send(get("/large")).response()) == std::string(3'000'000, 'y'));
+    CHECK(body_of(client.send(get("/after")).response()) == "hello /after\n");
+    Client much(server);
+    const std::string all = much.send(get("/stream-much", "Connection: close\r\n")).rest();
+    CHECK(std::count(all.begin(), all.end(), 'x') == 3'000'000);
+    CHECK(all.ends_with("\r\n0\r\n\r\n"));
+}
+
+TEST_CASE("a streamed body of another length than declared, or that fails, cuts the connection") {
+    TestServer server;
+    Client few(server);
+    CHECK(body_of(few.send(get("/stream-20")).rest()).starts_with("one,two,three"));
+    CHECK(has(server.log(), "shorter than its declared length"));
+    Client many(server);
+    CHECK(has(many.send(get("/stream-5")).rest(), "Content-Length: 5\r\n"));
+    CHECK(has(server.log(), "longer than its declared length"));
+    Client failing(server);
+    CHECK_FALSE(failing.send(get("/stream-fail")).rest().ends_with("0\r\n\r\n"));
+    CHECK(has(server.log(), "producer failed"));
+}
+
+TEST_CASE("a handler that throws is answered and the server lives") {
+    TestServer server;
+    Client client(server);
+    const std::string response = client.send(get("/throw")).response();
+    CHECK(status_of(response) == "HTTP/1.1 500 Internal Server Error");
+    CHECK_FALSE(has(response, "secret"));
+    CHECK(has(server.log(), "secret"));
+    CHECK(status_of(client.send(get("/throw-int")).response()) == "HTTP/1.1 500 Internal Server Error");
+    CHECK(status_of(client.send(get("/bad-alloc")).response(false)) == "HTTP/1.1 503 Service Unavailable");
+    const std::string teapot = client.send(get("/teapot")).response();
+    CHECK(status_of(teapot).starts_with("HTTP/1.1 418 "));
+    CHECK_FALSE(has(teapot, "inner reason"));
+    const std::string split = client.send(get("/split")).response();
+    CHECK(status_of(split) == "HTTP/1.1 500 Internal Server Error");
+    CHECK_FALSE(has(split, "Evil"));
+    CHECK(status_of(client.send(get("/status-99")).response()) == "HTTP/1.1 500 Internal Server Error");
+    CHECK(body_of(client.send(get("/alive")).response()) == "hello /alive\n");
+}
+
+TEST_CASE("the handler's fields are sent, and framing stays the server's") {
+    TestServer server;
+    Client client(server);
+    const std::string response = client.send(get("/fields")).response();
+    CHECK(has(response, "\r\nA: 1\r\na: 2\r\n"));
+    CHECK(has(response, "\r\nDate: now\r\n"));
+    CHECK_FALSE(has(response, "GMT"));
+    CHECK(has(response, "\r\nContent-Type: application/json\r\n"));
+    CHECK(has(response, "\r\nContent-Length: 2\r\n"));
+    CHECK_FALSE(has(response, "999"));
+}
+
+TEST_CASE("a handler that leaves the body unread") {
+    TestServer server;
+    SUBCASE("a small rest is read over") {
+        Client client(server);
+        client.send(post("/ignore", std::string(200'000, 'b')) + get("/next"));
+        CHECK(body_of(client.response()) == "hello /ignore\n");
+        CHECK(body_of(client.response()) == "hello /next\n");
+        client.send("POST /first HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        CHECK(body_of(client.response()) == "a");
+        CHECK(body_of(client.send("2\r\nde\r\n0\r\n\r\n" + get("/next")).response()) == "hello /next\n");
+    }
+    SUBCASE("a large rest costs the connection, but not the answer") {
+        Client client(server);
+        const std::string body(300'000, 'b');
+        const std::string head = post("/ignore", body);
+        client.send(head.substr(0, head.size() - body.size() + 10));
+        const std::string response = client.response();
+        CHECK(closes(response));
+        CHECK(body_of(response) == "hello /ignore\n");
+        client.send_end();
+        CHECK(client.rest().empty());
+    }
+    SUBCASE("a large rest in chunks costs the connection") {
+        Client client(server);
+        client.send("POST /ignore HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+        CHECK(body_of(client.response()) == "hello /ignore\n");
+        for (int i = 0; i != 30; ++i) client.send("4000\r\n" + std::string(0x4000, 'c') + "\r\n");
+        client.send(get("/next"));
+        client.send_end();
+        CHECK_FALSE(has(client.rest(), "hello /next"));
+    }
+}
+
+TEST_CASE("bodies over the limit are refused") {
+    http::ServerOptions options;
+    options.limits.body = 1000;
+    TestServer server(options);
+    SUBCASE("by their declared length, without asking the handler") {
+        Client client(server);
+        const std::string response = client.send(post("/echo", std::string(1001, 'b'))).response();
+        CHECK(status_of(response) == "HTTP/1.1 413 Content Too Large");
+        CHECK(closes(response));
+        CHECK(server.app.calls == 0);
+        client.send_end();
+        CHECK(client.rest().empty());
+    }
+    SUBCASE("by what their chunks add up to") {
+        Client client(server);
+        client.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.send("200\r\n" + std::string(0x200, 'c') + "\r\n200\r\n" + std::string(0x200, 'c') + "\r\n");
+        const std::string response = client.response();
+        CHECK(status_of(response) == "HTTP/1.1 413 Content Too Large");
+        CHECK(closes(response));
+    }
+}
+
+TEST_CASE("the stream ends inside a body") {
+    TestServer server;
+    Client client(server);
+    client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
+    client.send_end();
+    const std::string response = client.rest();
+    CHECK(status_of(response) == "HTTP/1.1 400 Bad Request");
+    CHECK(closes(response));
+    CHECK(server.app.calls == 1);
+}
+
+TEST_CASE("a half-closed client gets its answers") {
+    TestServer server;
+    Client client(server);
+    client.send(get("/1") + get("/2"));
+    client.send_end();
+    const std::string all = client.rest();
+    CHECK(has(all, "hello /1"));
+    CHECK(all.ends_with("hello /2\n"));
+}
+
+TEST_CASE("100-continue is sent when the handler begins to read") {
+    TestServer server;
+    const std::string head = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
+    SUBCASE("and then the body comes") {
+        Client client(server);
+        CHECK(client.send(head).response() == "HTTP/1.1 100 Continue\r\n\r\n");
+        CHECK(body_of(client.send("abc").response()) == "abc");
+        CHECK(body_of(client.send(get("/x")).response()) == "hello /x\n");
+    }
+    SUBCASE("not when the body is there already") {
+        Client client(server);
+        CHECK(status_of(client.send(head + "abc").response()) == "HTTP/1.1 200 OK");
+    }
+    SUBCASE("not when the handler does not read") {
+        Client client(server);
+        client.send("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+        const std::string response = client.response();
+        CHECK(status_of(response) == "HTTP/1.1 200 OK");
+        CHECK(closes(response));
+    }
+    SUBCASE("not to HTTP/1.0") {
+        Client client(server);
+        client.send("POST /echo HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+        CHECK(status_of(client.send("abc").rest()) == "HTTP/1.1 200 OK");
+    }
+    SUBCASE("another expectation is refused") {
+        Client client(server);
+        CHECK(status_of(client.send(get("/x", "Expect: cake\r\n")).response()) == "HTTP/1.1 417 Expectation Failed");
+    }
+}
+
+TEST_CASE("timeouts") {
+    TestServer server(quick());
+    SUBCASE("an idle connection is closed without a word") {
+        Client client(server);
+        CHECK(body_of(client.send(get("/x")).response()) == "hello /x\n");
+        CHECK(client.rest().empty());
+    }
+    SUBCASE("so is one that never sends anything") {
+        Client client(server);
+        CHECK(client.rest().empty());
+    }
+    SUBCASE("a slow head is answered with 408, however often a byte comes") {
+        Client client(server);
+        std::string bytes = "GET / HTTP/1.1\r\nHost: h\r\nA: ";
+        client.send(bytes);
+        for (int i = 0; i != 30; ++i) {
+            std::this_thread::sleep_for(5ms);
+            client.send("x");
+        }
+        const std::string response = client.response();
+        CHECK(status_of(response) == "HTTP/1.1 408 Request Timeout");
+        CHECK(closes(response));
+    }
+    SUBCASE("a slow body is answered with 408") {
+        Client client(server);
+        client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
+        const std::string response = client.response();
+        CHECK(status_of(response) == "HTTP/1.1 408 Request Timeout");
+        CHECK(closes(response));
+    }
+    SUBCASE("a slow handler is not interrupted") {
+        Client client(server);
+        client.send(get("/wait"));
+        REQUIRE(server.waits(1));
+        std::this_thread::sleep_for(100ms); // more than every timeout
+        server.open_gate();
+        CHECK(body_of(client.response()) == "waited");
+    }
+}
+
+TEST_CASE("a client that takes nothing is cut off") {
+    http::ServerOptions options;
+    options.write_timeout = 60ms;
+    TestServer server(options);
+    Client client(server);
+    std::string many;
+    for (int i = 0; i != 10; ++i) many += get("/large");
+    client.send(many);
+    server.stop();
+    CHECK(server.finished());
+}
+
+TEST_CASE("an idle connection that was parked without its buffers is still served") {
+    http::ServerOptions options;
+    options.park_after = 30ms;
+    TestServer server(options);
+    Client client(server);
+    CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
+    std::this_thread::sleep_for(80ms);
+    CHECK(body_of(client.send(get("/2")).response()) == "hello /2\n");
+    Client parked(server);
+    CHECK(body_of(parked.send(get("/3")).response()) == "hello /3\n");
+    std::this_thread::sleep_for(80ms);
+    server.stop();
+    CHECK(server.finished());
+    CHECK(parked.rest().empty());
+}
+
+TEST_CASE("max_requests ends a connection") {
+    http::ServerOptions options;
+    options.max_requests = 2;
+    TestServer server(options);
+    Client client(server);
+    CHECK_FALSE(closes(client.send(get("/1")).response()));
+    client.send(get("/2") + get("/3"));
+    client.send_end();
+    const std::string last = client.rest();
+    CHECK(closes(last));
+    CHECK(last.ends_with("hello /2\n"));
+}
+
+TEST_CASE("drain: idle connections are closed, busy ones finish with Connection: close") {
+    TestServer server(short_linger());
+    Client idle(server);
+    CHECK(body_of(idle.send(get("/x")).response()) == "hello /x\n");
+    Client busy(server);
+    busy.send(get("/wait"));
+    REQUIRE(server.waits(1));
+    server.stop();
+    CHECK(idle.rest().empty());
+    CHECK_FALSE(server.ended);
+    server.open_gate();
+    const std::string response = busy.rest();
+    CHECK(closes(response));
+    CHECK(body_of(response) == "waited");
+    CHECK(server.finished());
+    CHECK_FALSE(server.failed);
+}
+
+TEST_CASE("drain: what was received already is answered") {
+    TestServer server(short_linger());
+    Client client(server);
+    client.send(get("/wait") + get("/2") + get("/3"));
+    REQUIRE(server.waits(1));
+    server.stop();
+    CHECK_FALSE(server.ended);
+    server.open_gate();
+    const std::string all = client.rest();
+    CHECK(has(all, "waited"));
+    CHECK(has(all, "hello /2"));
+    CHECK(all.ends_with("hello /3\n"));
+    CHECK(all.find("Connection: close") > all.find("hello /2"));
+}
+
+TEST_CASE("drain: a connection that has just come is heard") {
+    http::ServerOptions options = short_linger();
+    options.fresh_timeout = 5s;
+    TestServer server(options);
+    Client marker(server);
+    Client fresh(server);
+    CHECK(body_of(marker.send(get("/x")).response()) == "hello /x\n");
+    // A second request on a third connection: accepted after `fresh`, so `fresh` is in the server by then.
+    Client later(server);
+    CHECK(body_of(later.send(get("/y")).response()) == "hello /y\n");
+    server.stop();
+    CHECK(marker.rest().empty());
+    const std::string response = fresh.send(get("/z")).rest();
+    CHECK(closes(response));
+    CHECK(body_of(response) == "hello /z\n");
+}
+
+TEST_CASE("when accepting fails the connections finish first") {
+    TestServer server(short_linger());
+    Client busy(server);
+    busy.send(get("/wait"));
+    REQUIRE(server.waits(1));
+    server.fail();
+    std::this_thread::sleep_for(20ms); // time for a wrong server to drop it
+    CHECK_FALSE(server.ended);
+    server.open_gate();
+    CHECK(body_of(busy.rest()) == "waited");
+    CHECK(server.finished());
+    CHECK(server.failed);
+}
+
+TEST_CASE("cancelling serve ends connections and handlers") {
+    TestServer server;
+    Client idle(server);
+    CHECK(body_of(idle.send(get("/x")).response()) == "hello /x\n");
+    Client busy(server);
+    busy.send(get("/wait"));
+    REQUIRE(server.waits(1));
+    SUBCASE("while it accepts") {}
+    SUBCASE("while it drains") {
+        server.stop();
+        CHECK(idle.rest().empty());
+    }
+    server.cancel();
+    CHECK(server.finished());
+    CHECK(busy.rest().empty());
+    CHECK(idle.rest().empty());
+}
+
+TEST_CASE("past max_connections a connection waits for room") {
+    http::ServerOptions options = short_linger();
+    options.max_connections = 1;
+    TestServer server(options);
+    SUBCASE("which none needs as long as nobody waits") {
+        Client only(server);
+        for (int i = 0; i != 3; ++i) CHECK_FALSE(closes(only.send(get("/1")).response()));
+    }
+    SUBCASE("which an idle one makes") {
+        Client first(server);
+        CHECK(body_of(first.send(get("/1")).response()) == "hello /1\n");
+        Client second(server);
+        CHECK(body_of(second.send(get("/2")).response()) == "hello /2\n");
+        CHECK(first.rest().empty());
+    }
+    SUBCASE("which a busy one makes after its answer") {
+        Client first(server);
+        first.send(get("/wait"));
+        REQUIRE(server.waits(1));
+        Client second(server);
+        second.send(get("/2"));
+        server.open_gate();
+        CHECK(closes(first.rest()));
+        CHECK(body_of(second.response()) == "hello /2\n");
+    }
+}
+
+TEST_CASE("past max_connections a connection is refused when so configured") {
+    http::ServerOptions options;
+    options.max_connections = 1;
+    options.overload = http::Overload::refuse;
+    TestServer server(options);
+    Client first(server);
+    CHECK(body_of(first.send(get("/1")).response()) == "hello /1\n");
+    Client second(server);
+    const std::string response = second.response();
+    CHECK(status_of(response) == "HTTP/1.1 503 Service Unavailable");
+    CHECK(closes(response));
+    CHECK(body_of(first.send(get("/1")).response()) == "hello /1\n");
+}
+
+TEST_CASE("a handler needs no context, and a router is one") {
+    asio::io_context io(1);
+    TcpAcceptor acceptor(io);
+    http::Router<> router;
+    router.get("/echo/:word", [](const http::Request& request) -> Task<http::Response> {
+        co_return http::text(request.param("word").value_or("none"));
+    });
+    bool ended = false;
+    asio::co_spawn(io, http::serve(acceptor, router), [&ended](const std::exception_ptr&) { ended = true; });
+    std::thread thread([&io] { io.run(); });
+    {
+        asio::io_context client_io;
+        tcp::socket client(client_io);
+        client.connect({asio::ip::address_v4::loopback(), acceptor.port()});
+        const std::string request = get("/echo/hi%21", "Connection: close\r\n");
+        ::send(client.native_handle(), request.data(), request.size(), MSG_NOSIGNAL);
+        const timeval deadline{5, 0};
+        ::setsockopt(client.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
+        std::string all;
+        char bytes[4096];
+        for (ssize_t n = 0; (n = ::recv(client.native_handle(), bytes, sizeof bytes, 0)) > 0;)
+            all.append(bytes, static_cast<std::size_t>(n));
+        CHECK(body_of(all) == "hi!");
+    }
+    asio::post(io, [&acceptor] { acceptor.close(); });
+    thread.join();
+    CHECK(ended);
+}
