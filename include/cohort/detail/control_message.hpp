@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// What master and worker say to each other about listening and leaving, beside the user's channel (layer 1).
+#pragma once
+
+#include <cohort/endpoint.hpp>
+#include <cohort/serialize.hpp>
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace cohort::detail {
+
+/// Names one listener of one worker: the number of its cell in the shared page.
+using ListenerId = std::uint32_t;
+
+// From the worker.
+
+/// The body is about to run.
+struct Online {};
+/// "Let me listen on this." Answered by Listening with the same request number.
+struct Listen {
+    std::uint32_t request = 0;
+    Endpoint endpoint;
+};
+/// The worker closed its listener.
+struct Unlisten {
+    ListenerId listener = 0;
+};
+/// One connection comes back with its descriptor: the listener was closed, or is draining.
+struct GivenBack {
+    ListenerId listener = 0;
+};
+/// `count` connections from number `first` on did not get through (RLIMIT_NOFILE). Answered by Forgotten.
+struct Lost {
+    ListenerId listener = 0;
+    std::uint64_t first = 0;
+    std::uint32_t count = 0;
+};
+/// The master had waited for the `taken` counter to move; it did.
+struct Took {
+    ListenerId listener = 0;
+};
+/// The worker has decided to leave.
+struct Leaving {};
+/// The process could not be prepared; it exits.
+struct SetupFailed {
+    std::int32_t system_error = 0;
+    std::string step;
+};
+
+using FromWorker = std::variant<Online, Listen, Unlisten, GivenBack, Lost, Took, Leaving, SetupFailed>;
+
+// From the master.
+
+/// "Finish what you have, then end."
+struct Stop {};
+/// The answer to Listen. A listening descriptor comes along when the worker is to accept by itself, unless the process
+/// was forked with it: then `inherited` is its number there.
+struct Listening {
+    std::uint32_t request = 0;
+    ListenerId listener = 0;
+    std::int32_t inherited = -1;
+    Endpoint endpoint;
+    std::int32_t error = 0;
+    bool error_is_cohorts = false;
+};
+/// The attached descriptors are connections number `first` and following of this listener.
+struct Connections {
+    ListenerId listener = 0;
+    std::uint64_t first = 0;
+    std::uint32_t count = 0;
+};
+/// The answer to Lost: these numbers are settled, others have the connections.
+struct Forgotten {
+    ListenerId listener = 0;
+    std::uint64_t first = 0;
+    std::uint32_t count = 0;
+};
+
+using FromMaster = std::variant<Stop, Listening, Connections, Forgotten>;
+
+} // namespace cohort::detail

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// Endpoint: where to listen, as a person writes it (layer 1).
+#pragma once
+
+#include <cohort/error.hpp>
+
+#include <charconv>
+#include <concepts>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace cohort {
+
+/// A TCP address with port, or the path of a Unix socket.
+///
+///     Endpoint{8080}                       every address, IPv6 and IPv4
+///     Endpoint{"127.0.0.1:0"}              a free port, the same for all workers
+///     Endpoint{"[::1]:8080"}  Endpoint{"localhost:8080"}
+///     Endpoint{"unix:/run/app.sock"}       Endpoint::unix_path("/run/app.sock", 0660)
+///
+/// Hosts are numeric, `localhost` or `*`: no name is looked up. A text that is none of these throws std::system_error
+/// with Errc::bad_endpoint.
+class Endpoint {
+public:
+    Endpoint() = default;
+    template <std::integral Port>
+    Endpoint(Port port) : port_(checked(port)) {}
+    Endpoint(const char* text) : Endpoint(std::string_view(text)) {}
+    Endpoint(const std::string& text) : Endpoint(std::string_view(text)) {}
+    explicit Endpoint(std::string_view text);
+
+    static Endpoint tcp(std::string host, std::uint16_t port);
+    /// `mode`: the permission bits the socket file gets.
+    static Endpoint unix_path(std::string path, unsigned mode = 0600);
+
+    bool is_unix() const noexcept { return !path_.empty(); }
+    /// Numeric; empty means every address.
+    const std::string& host() const noexcept { return host_; }
+    std::uint16_t port() const noexcept { return port_; }
+    const std::string& path() const noexcept { return path_; }
+    unsigned mode() const noexcept { return mode_; }
+
+    /// As it can be parsed again: "127.0.0.1:8080", "[::1]:8080", "*:8080", "unix:/run/app.sock".
+    std::string to_string() const;
+
+    friend bool operator==(const Endpoint&, const Endpoint&) = default;
+
+    static void serialize(auto& archive, auto& self) { archive(self.host_, self.port_, self.path_, self.mode_); }
+
+private:
+    static std::uint16_t checked(auto port) {
+        if (port < 0 || static_cast<std::uint64_t>(port) > 65535) fail(std::to_string(port));
+        return static_cast<std::uint16_t>(port);
+    }
+    [[noreturn]] static void fail(std::string_view text) {
+        throw std::system_error(Errc::bad_endpoint, "'" + std::string(text) + "'");
+    }
+
+    std::string host_;
+    std::string path_;
+    std::uint16_t port_ = 0;
+    unsigned mode_ = 0;
+};
+
+inline Endpoint Endpoint::tcp(std::string host, std::uint16_t port) {
+    Endpoint endpoint(port);
+    if (host == "localhost") host = "127.0.0.1";
+    if (host != "*") endpoint.host_ = std::move(host);
+    return endpoint;
+}
+
+inline Endpoint Endpoint::unix_path(std::string path, unsigned mode) {
+    if (path.empty() || path.find('\0') != std::string::npos) fail("unix:" + path);
+    Endpoint endpoint;
+    endpoint.path_ = std::move(path);
+    endpoint.mode_ = mode & 0777U;
+    return endpoint;
+}
+
+inline Endpoint::Endpoint(std::string_view text) {
+    constexpr std::string_view unix_prefix = "unix:";
+    if (text.starts_with(unix_prefix)) {
+        *this = unix_path(std::string(text.substr(unix_prefix.size())));
+        return;
+    }
+    const auto colon = text.rfind(':');
+    std::string_view host = colon == text.npos ? std::string_view{} : text.substr(0, colon);
+    const std::string_view digits = colon == text.npos ? text : text.substr(colon + 1);
+    const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+    if (bracketed) host = host.substr(1, host.size() - 2);
+    if (!bracketed && host.find(':') != host.npos) fail(text);
+
+    unsigned port = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (error != std::errc{} || end != digits.data() + digits.size() || port > 65535) fail(text);
+    *this = tcp(std::string(host), static_cast<std::uint16_t>(port));
+}
+
+inline std::string Endpoint::to_string() const {
+    if (is_unix()) return "unix:" + path_;
+    const std::string digits = std::to_string(port_);
+    if (host_.empty()) return "*:" + digits;
+    return host_.find(':') == host_.npos ? host_ + ":" + digits : "[" + host_ + "]:" + digits;
+}
+
+} // namespace cohort

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// What a program chooses about its cluster and its workers, as plain data (layer 1).
+#pragma once
+
+#include <cohort/endpoint.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace cohort {
+
+/// How a worker process is made.
+enum class Spawn {
+    fork, ///< fork(2) alone: fast, memory is shared copy-on-write
+    exec, ///< fork(2) and execve(2): the program, or another one, starts anew
+};
+
+/// When the worker of a slot gets a successor (the names are OTP's, supervisor(3)).
+enum class Restart {
+    permanent, ///< always, unless it was asked to leave
+    transient, ///< when it crashed: a signal, or a code other than 0
+    temporary, ///< never
+};
+
+/// One worker's own surroundings.
+struct WorkerOptions {
+    /// Added to the environment, replacing what has the same name.
+    std::map<std::string, std::string> env{};
+    /// What Worker::args() gives; with Spawn::exec also the arguments of the program.
+    std::vector<std::string> args{};
+    /// The working directory; empty: the master's.
+    std::string cwd{};
+    /// Taken on for good before the body runs, supplementary groups dropped. Not permitted: Errc::setup_failed.
+    std::optional<uid_t> uid{};
+    std::optional<gid_t> gid{};
+    /// Spawn::exec: the program to run; empty: the one that runs now (/proc/self/exe).
+    std::string program{};
+};
+
+/// The cluster. Every member has a default that suits a server.
+struct Options {
+    /// How many slots run() fills; 0: as many as this process may use CPUs (sched_getaffinity(2)).
+    unsigned workers = 0;
+    /// Opened before the first worker exists, so that an endpoint in use, or not permitted, is an error at the start.
+    std::vector<Endpoint> listen{};
+    Spawn spawn = Spawn::fork;
+    Restart restart = Restart::permanent;
+    /// How long a worker may take to finish when it is asked to leave; then it is killed.
+    std::chrono::milliseconds grace{30'000};
+    /// Length of the kernel's queue of each listener; the kernel cuts it to net.core.somaxconn.
+    int backlog = 4096;
+    /// How many connections may be on their way to one listener of one worker without having been taken by it.
+    unsigned credit = 16;
+    /// Largest message, in bytes, that is accepted from the other side.
+    std::size_t max_message = std::size_t{16} << 20;
+    /// Surroundings of the workers that run() makes, and the default of Master::spawn.
+    WorkerOptions worker{};
+};
+
+} // namespace cohort
