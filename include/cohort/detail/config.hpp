@@ -19,3 +19,10 @@
 #define ASIO_HAS_STD_COROUTINE 1
 #endif
 #endif
+
+// GCC 12 destroys an aggregate temporary twice when it stands inside a co_await expression (`co_await f(Hit{"/"})`).
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+#define COHORT_NAME_MESSAGES_FIRST 1
+#else
+#define COHORT_NAME_MESSAGES_FIRST 0
+#endif

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// Making a process and watching it: fork(2), pidfd_open(2), and what a child must do first (layer 2).
+#pragma once
+
+#include <cohort/detail/posix.hpp>
+#include <cohort/detail/signals.hpp>
+#include <cohort/error.hpp>
+#include <cohort/exit_status.hpp>
+#include <cohort/options.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <grp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+namespace cohort::detail {
+
+/// The other side of fork_process() in the parent.
+struct Process {
+    pid_t pid = 0; ///< 0 in the child
+    UniqueFd pidfd;
+};
+
+/// Threads of this process, from /proc/self/stat (proc(5), field 20).
+inline unsigned thread_count() {
+    std::ifstream file("/proc/self/stat");
+    std::string text((std::istreambuf_iterator<char>(file)), {});
+    std::size_t at = text.rfind(')'); // the name in field 2 may contain anything, also blanks
+    for (int field = 2; at != text.npos && field < 20; ++field) at = text.find(' ', at + 1);
+    return at == text.npos ? 1 : static_cast<unsigned>(std::strtoul(text.c_str() + at, nullptr, 10));
+}
+
+inline void flush_standard_streams() {
+    std::cout.flush();
+    std::clog.flush();
+    std::fflush(nullptr);
+}
+
+/// Ends a worker: buffered output is written, nothing that belongs to the parent's copy is destroyed.
+[[noreturn]] inline void leave_process(int code) {
+    flush_standard_streams();
+    ::_exit(code);
+}
+
+/// fork(2) from the only thread. The child comes back with default signal actions and no signal blocked. Throws
+/// Errc::multithreaded, or what fork says (EAGAIN, ENOMEM).
+inline Process fork_process() {
+    if (thread_count() > 1) throw std::system_error(make_error_code(Errc::multithreaded));
+    flush_standard_streams(); // else both processes would write what is buffered
+    SignalsBlocked blocked;
+    Process process;
+    process.pid = System::current().fork();
+    if (process.pid < 0) throw_last_error("fork");
+    if (process.pid == 0) {
+        reset_signals();
+        return process;
+    }
+    process.pidfd = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
+    if (process.pidfd) return process;
+    const int error = errno;
+    ::kill(process.pid, SIGKILL); // not reaped yet, so the number still means this child
+    ::waitpid(process.pid, nullptr, 0);
+    throw std::system_error(error, std::system_category(), "pidfd_open");
+}
+
+/// Reaps the process if it has ended. Not one moment later is its number free for others.
+inline std::optional<ExitStatus> reap(int pidfd, bool wait = false) noexcept {
+    siginfo_t info{};
+    int result = 0;
+    do {
+        result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | (wait ? 0 : WNOHANG));
+    } while (result != 0 && errno == EINTR);
+    if (result != 0 || info.si_pid == 0) return std::nullopt;
+    return ExitStatus::from_wait(info.si_code, info.si_status);
+}
+
+/// pidfd_send_signal(2): it cannot hit another process that got the same number. ESRCH: it has ended.
+inline std::error_code send_signal(int pidfd, int signal) noexcept {
+    return ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0 ? std::error_code{} : last_error();
+}
+
+/// An epoll set, timer or event descriptor of the parent's io_context: shared with it, so useless and harmful here.
+inline bool belongs_to_event_loop(int fd) {
+    std::error_code error;
+    const auto target = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error).native();
+    if (error || (::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0) return false;
+    return target == "anon_inode:[eventpoll]" || target == "anon_inode:[timerfd]" || target == "anon_inode:[eventfd]";
+}
+
+/// In the child: closes, by number, what cohort owns in the parent and the parent's event loop, except `keep`. Nothing
+/// of the parent's io_context is called: its epoll set is the same object in both processes.
+inline void close_inherited(std::span<const int> keep) {
+    const auto kept = [keep](int fd) { return std::find(keep.begin(), keep.end(), fd) != keep.end(); };
+    std::vector<int> unwanted = OwnedDescriptors::all();
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+        const int fd = std::atoi(entry.path().filename().c_str());
+        if (belongs_to_event_loop(fd)) unwanted.push_back(fd);
+    }
+    for (const int fd : unwanted) {
+        if (kept(fd)) continue;
+        OwnedDescriptors::remove(fd);
+        ::close(fd);
+    }
+}
+
+/// A step of prepare_process() that the system refused.
+struct SetupError {
+    int system_error = 0;
+    const char* step = "";
+};
+
+inline std::optional<SetupError> take_identity(const WorkerOptions& options) noexcept {
+    if ((options.uid || options.gid) && ::setgroups(0, nullptr) != 0) return SetupError{errno, "setgroups"};
+    if (options.gid && ::setresgid(*options.gid, *options.gid, *options.gid) != 0) return SetupError{errno, "setgid"};
+    if (options.uid && ::setresuid(*options.uid, *options.uid, *options.uid) != 0) return SetupError{errno, "setuid"};
+    // A process that could become root again has given nothing up.
+    if (options.uid && *options.uid != 0 && ::setuid(0) == 0) return SetupError{EPERM, "setuid"};
+    return std::nullopt;
+}
+
+/// In the child: a process group of its own (Ctrl-C then reaches the master alone), directory, environment and user.
+inline std::optional<SetupError> prepare_process(const WorkerOptions& options) {
+    ::setpgid(0, 0);
+    if (!options.cwd.empty() && ::chdir(options.cwd.c_str()) != 0) return SetupError{errno, "chdir"};
+    for (const auto& [name, value] : options.env)
+        if (::setenv(name.c_str(), value.c_str(), 1) != 0) return SetupError{errno, "setenv"};
+    return take_identity(options);
+}
+
+/// The command line of this process: proc(5), /proc/self/cmdline.
+inline std::vector<std::string> own_arguments() {
+    std::ifstream file("/proc/self/cmdline");
+    std::vector<std::string> arguments;
+    for (std::string one; std::getline(file, one, '\0');) arguments.push_back(one);
+    return arguments;
+}
+
+/// Replaces this process by `program`, or by the same program with the same arguments when that is empty, with `args`
+/// behind; the descriptors in `keep` stay open. Returns why it could not.
+inline SetupError exec_program(const std::string& program, std::span<const std::string> args,
+                               std::span<const int> keep) {
+    std::vector<std::string> words = program.empty() ? own_arguments() : std::vector{program};
+    words.insert(words.end(), args.begin(), args.end());
+    std::vector<char*> argv;
+    for (auto& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    for (const int fd : keep) ::fcntl(fd, F_SETFD, 0);
+    ::execv(program.empty() ? "/proc/self/exe" : program.c_str(), argv.data());
+    return {errno, "exec"};
+}
+
+namespace parent_death {
+
+inline unsigned& grace_seconds() noexcept {
+    static unsigned seconds = 0;
+    return seconds;
+}
+inline void begin_last_minutes(int) noexcept { ::alarm(grace_seconds()); }
+
+} // namespace parent_death
+
+/// In the worker: when the master dies, however it dies, this process does not outlive it by more than `grace`, even if
+/// its loop is stuck (prctl(2), PR_SET_PDEATHSIG; the end of the control link is what a healthy worker acts on).
+/// `master`: who must still be the parent.
+inline void die_with_parent(pid_t master, std::chrono::milliseconds grace) {
+    parent_death::grace_seconds() = 1 + static_cast<unsigned>(std::chrono::ceil<std::chrono::seconds>(grace).count());
+    struct sigaction action {};
+    action.sa_handler = &parent_death::begin_last_minutes;
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGRTMAX, &action, nullptr);
+    ::prctl(PR_SET_PDEATHSIG, SIGRTMAX);
+    if (::getppid() != master) leave_process(1);
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// System: the system calls that can fail in interesting ways, in one place that tests can replace (layer 2).
+#pragma once
+
+#include <cohort/detail/unique_fd.hpp>
+
+#include <cerrno>
+#include <system_error>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace cohort::detail {
+
+/// Each call has the contract of the system call of its name. A test derives from it, makes a call fail (EAGAIN,
+/// EMFILE, ENOMEM, a short write) and installs itself with Replace for a while.
+class System {
+public:
+    virtual ~System() = default;
+
+    virtual ssize_t send(int fd, const void* data, std::size_t size) noexcept {
+        return ::send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    virtual ssize_t recv(int fd, void* data, std::size_t size) noexcept { return ::recv(fd, data, size, MSG_DONTWAIT); }
+    virtual ssize_t sendmsg(int fd, const msghdr* message) noexcept {
+        return ::sendmsg(fd, message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    virtual ssize_t recvmsg(int fd, msghdr* message) noexcept {
+        return ::recvmsg(fd, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    }
+    virtual int accept(int fd) noexcept { return ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+    virtual pid_t fork() noexcept { return ::fork(); }
+
+    static System& current() noexcept { return *installed(); }
+
+    /// While it lives, `replacement` answers in place of the kernel.
+    class Replace {
+    public:
+        explicit Replace(System& replacement) noexcept : previous_(installed()) { installed() = &replacement; }
+        Replace(const Replace&) = delete;
+        Replace& operator=(const Replace&) = delete;
+        ~Replace() { installed() = previous_; }
+
+    private:
+        System* previous_;
+    };
+
+private:
+    static System*& installed() noexcept {
+        static System kernel;
+        static System* current = &kernel;
+        return current;
+    }
+};
+
+inline std::error_code last_error() noexcept { return {errno, std::system_category()}; }
+
+[[noreturn]] inline void throw_last_error(const char* what) { throw std::system_error(last_error(), what); }
+
+inline bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
+
+} // namespace cohort::detail

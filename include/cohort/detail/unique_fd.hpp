@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// UniqueFd: the owner of a descriptor, and the list of all that cohort owns in this process (layer 2).
+#pragma once
+
+#include <cohort/detail/config.hpp>
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+namespace cohort::detail {
+
+/// Which descriptor numbers cohort owns, so that a forked child can close what is not its own.
+/// One thread only, as is the master.
+class OwnedDescriptors {
+public:
+    static void add(int fd) {
+        auto& table = instance().owned_;
+        if (static_cast<std::size_t>(fd) >= table.size()) table.resize(static_cast<std::size_t>(fd) + 64);
+        table[static_cast<std::size_t>(fd)] = true;
+    }
+    static void remove(int fd) noexcept {
+        auto& table = instance().owned_;
+        if (static_cast<std::size_t>(fd) < table.size()) table[static_cast<std::size_t>(fd)] = false;
+    }
+    static bool contains(int fd) noexcept {
+        const auto& table = instance().owned_;
+        return static_cast<std::size_t>(fd) < table.size() && table[static_cast<std::size_t>(fd)];
+    }
+    static std::vector<int> all() {
+        std::vector<int> result;
+        const auto& table = instance().owned_;
+        for (std::size_t fd = 0; fd < table.size(); ++fd)
+            if (table[fd]) result.push_back(static_cast<int>(fd));
+        return result;
+    }
+
+private:
+    // Never destroyed: descriptors are closed until the very end of the process.
+    static OwnedDescriptors& instance() noexcept {
+        static auto* const table = new OwnedDescriptors;
+        return *table;
+    }
+    std::vector<bool> owned_;
+};
+
+/// Closes its descriptor when it goes. Moves, never copies.
+class UniqueFd {
+public:
+    UniqueFd() = default;
+    explicit UniqueFd(int fd) : fd_(fd) {
+        if (fd_ >= 0) OwnedDescriptors::add(fd_);
+    }
+    UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    UniqueFd& operator=(UniqueFd&& other) noexcept {
+        if (this != &other) {
+            reset();
+            fd_ = std::exchange(other.fd_, -1);
+        }
+        return *this;
+    }
+    ~UniqueFd() { reset(); }
+
+    explicit operator bool() const noexcept { return fd_ >= 0; }
+    int get() const noexcept { return fd_; }
+
+    /// Hands the descriptor to an owner outside cohort.
+    [[nodiscard]] int release() noexcept {
+        if (fd_ >= 0) OwnedDescriptors::remove(fd_);
+        return std::exchange(fd_, -1);
+    }
+
+    void reset() noexcept {
+        if (fd_ < 0) return;
+        OwnedDescriptors::remove(fd_);
+        ::close(std::exchange(fd_, -1));
+    }
+
+private:
+    int fd_ = -1;
+};
+
+} // namespace cohort::detail
