@@ -6,6 +6,7 @@
 # Every .cpp file beside this script is a case. Its comment lines say what is expected:
 #     // expect: REGEX         some line of the compiler's output matches
 #     // expect-first: REGEX   the first error matches: nothing comes before it
+#     // only: REGEX           for compilers whose --version matches, others skip the case
 # A file with neither must compile: it shows that the others fail for their own reasons.
 set -u
 
@@ -25,8 +26,14 @@ miss() {
     misses=$((misses + 1))
 }
 
+version=$("$compiler" --version | head -n 1)
 cd "$(dirname "$0")" || exit 2
 for file in *.cpp; do
+    only=$(sed -n 's|^// only: ||p' "$file")
+    if [[ -n $only ]] && ! grep -qE -e "$only" <<<"$version"; then
+        say skip "$file"
+        continue
+    fi
     output=$("$compiler" -std=c++20 -fsyntax-only "${includes[@]}" "$file" 2>&1)
     status=$?
     mapfile -t expected < <(sed -n 's|^// expect: ||p' "$file")

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+// Channel<T>: typed messages between two processes, as awaitables (layer 3).
+#pragma once
+
+#include <cohort/detail/fd_passing.hpp>
+#include <cohort/detail/frame_stream.hpp>
+#include <cohort/detail/type_name.hpp>
+#include <cohort/duplex.hpp>
+#include <cohort/serialize.hpp>
+
+#include <optional>
+#include <utility>
+
+namespace cohort {
+
+namespace detail {
+
+template <class T>
+struct Directions {
+    using Out = T;
+    using In = T;
+    using Reverse = T;
+};
+template <class A, class B>
+struct Directions<Duplex<A, B>> {
+    using Out = A;
+    using In = B;
+    using Reverse = Duplex<B, A>;
+};
+
+/// Whether a temporary of this type would be harmed inside a co_await expression (detail/config.hpp).
+template <class T>
+inline constexpr bool unsafe_temporary =
+    COHORT_NAME_MESSAGES_FIRST && std::is_aggregate_v<T> && !std::is_trivially_destructible_v<T>;
+
+/// Says so where such a temporary is given.
+template <class T>
+Task<> refuse_temporary() {
+    static_assert(!unsafe_temporary<T>,
+                  "cohort: g++ 12 destroys a temporary message twice inside a co_await expression: give it a name "
+                  "first, `const Hit hit{...}; co_await channel.send(hit);`");
+    co_return;
+}
+
+} // namespace detail
+
+/// Bounds of a channel.
+using ChannelLimits = detail::StreamLimits;
+
+/// One end of a typed, ordered, reliable channel.
+///
+/// Channel<T> sends and receives T; Channel<Duplex<A, B>> sends A and receives B, and its other end the reverse.
+/// It lives on one event loop. It ends when either side closes, or its process goes: what had been sent before is still
+/// received, then receive() gives nothing. Both sides announce a hash of their types first, so that two programs built
+/// with different messages get Errc::schema_mismatch and never garbage.
+///
+///     auto [a, b] = Channel<Hit>::pair(io.get_executor());
+///     co_await a.send(Hit{"/"});
+///     std::optional<Hit> hit = co_await b.receive();
+template <class T>
+class Channel {
+public:
+    using Out = typename detail::Directions<T>::Out;
+    using In = typename detail::Directions<T>::In;
+    /// The type of the other end.
+    using Peer = Channel<typename detail::Directions<T>::Reverse>;
+
+    static_assert(detail::require_message<Out>() && detail::require_message<In>());
+
+    /// Two connected ends, for example one for each side of a fork.
+    static std::pair<Channel, Peer> pair(const asio::any_io_executor& executor, ChannelLimits limits = {}) {
+        auto [mine, other] = detail::make_socketpair(SOCK_STREAM);
+        return {Channel(executor, std::move(mine), limits), Peer(executor, std::move(other), limits)};
+    }
+
+    /// Takes a connected stream socket.
+    Channel(const asio::any_io_executor& executor, detail::UniqueFd socket, ChannelLimits limits = {})
+        : stream_(std::make_shared<detail::FrameStream>(executor, std::move(socket), limits)),
+          limits_{.bytes = limits.max_length} {
+        announce();
+    }
+    Channel(Channel&&) = default;
+    Channel& operator=(Channel&& other) noexcept {
+        if (stream_ && stream_ != other.stream_) stream_->close();
+        stream_ = std::move(other.stream_);
+        limits_ = other.limits_;
+        greeted_ = other.greeted_;
+        return *this;
+    }
+    ~Channel() {
+        if (stream_) stream_->close();
+    }
+
+    /// Queues the message when called and waits while too much is queued (backpressure). Several messages become one
+    /// system call. Cancelling the wait takes nothing back: the message is sent, once.
+    /// Errors: Errc::closed after close(); Errc::message_too_large, nested_too_deep: this message cannot be sent, the
+    /// channel is unharmed; EPIPE, ECONNRESET: the other side is gone.
+    [[nodiscard]] Task<> send(const Out& message) {
+        push(message);
+        return stream_->has_room() ? done() : stream_->room();
+    }
+    Task<> send(Out&&)
+        requires detail::unsafe_temporary<Out>
+    {
+        return detail::refuse_temporary<Out>();
+    }
+
+    /// The next message; nothing when the other side has closed, or this one has. Cancelling (a timeout, `||`) loses
+    /// no message. Errors: Errc::schema_mismatch, bad_frame, bad_message, message_too_large: what came is not from a
+    /// peer with these types; nothing more can be received.
+    [[nodiscard]] Task<std::optional<In>> receive();
+
+    /// A message that is here already, without waiting.
+    std::optional<In> try_receive();
+    /// Whether try_receive() would give one.
+    bool has_message();
+
+    /// Waits until everything sent is in the kernel's hands: it arrives even if this process dies now.
+    [[nodiscard]] Task<> flush() { return stream_->flush(); }
+
+    /// Ends sending: later sends fail, the other side sees the end behind what was sent. Receiving goes on.
+    void finish() { stream_->finish(); }
+    /// Ends both directions: a receive() under way gives nothing. What was sent still arrives. So does destruction.
+    void close() { stream_->close(); }
+    bool is_open() const noexcept { return stream_->is_open() && !stream_->ended(); }
+    int native_handle() const noexcept { return stream_->native_handle(); }
+
+    /// What the cluster builds on.
+    detail::FrameStream& stream() noexcept { return *stream_; }
+
+private:
+    void push(const Out& message) {
+        stream_->push(detail::FrameKind::message, [&](detail::Buffer& out) { encode(message, out, limits_); });
+    }
+    void announce();
+    void check_greeting(const detail::Frame& frame);
+    In decode_message(const detail::Frame& frame);
+    static Task<> done() { co_return; }
+
+    std::shared_ptr<detail::FrameStream> stream_;
+    SerializeLimits limits_;
+    bool greeted_ = false;
+};
+
+namespace detail {
+
+/// Payload of the hello frame.
+struct Greeting {
+    std::uint64_t hash = 0;
+    std::string name;
+};
+
+} // namespace detail
+
+template <class T>
+void Channel<T>::announce() {
+    stream_->push(detail::FrameKind::hello, [](detail::Buffer& out) {
+        encode(detail::Greeting{schema_hash<Out>(), std::string(detail::type_name<Out>())}, out);
+    });
+}
+
+template <class T>
+void Channel<T>::check_greeting(const detail::Frame& frame) {
+    detail::Greeting greeting;
+    if (frame.header.kind != detail::FrameKind::hello) throw std::system_error(make_error_code(Errc::bad_frame));
+    if (const auto error = decode(frame.payload, greeting, limits_)) throw std::system_error(error);
+    if (greeting.hash != schema_hash<In>())
+        throw std::system_error(make_error_code(Errc::schema_mismatch), "expected " +
+                                                                            std::string(detail::type_name<In>()) +
+                                                                            ", the other side sends " + greeting.name);
+    greeted_ = true;
+}
+
+template <class T>
+typename Channel<T>::In Channel<T>::decode_message(const detail::Frame& frame) {
+    if (frame.header.kind != detail::FrameKind::message) throw std::system_error(make_error_code(Errc::bad_frame));
+    In message{};
+    if (const auto error = decode(frame.payload, message, limits_)) throw std::system_error(error);
+    return message;
+}
+
+template <class T>
+bool Channel<T>::has_message() {
+    auto frame = stream_->front();
+    if (frame && !greeted_) {
+        check_greeting(*frame);
+        stream_->consume(*frame);
+        frame = stream_->front();
+    }
+    return frame.has_value();
+}
+
+template <class T>
+std::optional<typename Channel<T>::In> Channel<T>::try_receive() {
+    if (!has_message()) return std::nullopt;
+    const auto frame = stream_->front();
+    std::optional<In> message = decode_message(*frame);
+    stream_->consume(*frame);
+    return message;
+}
+
+template <class T>
+Task<std::optional<typename Channel<T>::In>> Channel<T>::receive() {
+    if (!co_await detail::switched()) co_await asio::post(asio::use_awaitable);
+    for (;;) {
+        detail::throw_if_cancelled(co_await asio::this_coro::cancellation_state);
+        if (auto message = try_receive()) co_return message;
+        if (!co_await stream_->fill()) co_return std::nullopt;
+    }
+}
+
+} // namespace cohort

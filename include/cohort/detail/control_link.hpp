@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// ControlLink: small messages with descriptors between master and one worker, each in a datagram of its own (layer 3).
+#pragma once
+
+#include <cohort/detail/async_fd.hpp>
+#include <cohort/detail/control_message.hpp>
+#include <cohort/detail/fd_passing.hpp>
+
+#include <asio/steady_timer.hpp>
+
+#include <deque>
+#include <memory>
+#include <optional>
+
+namespace cohort::detail {
+
+template <class Message>
+struct Packet {
+    Message message;
+    std::vector<UniqueFd> descriptors;
+    bool descriptors_lost = false;
+};
+
+/// Beside the user's channel, so that neither waits for the other: a connection is handed over although megabytes of
+/// messages are under way. SOCK_SEQPACKET keeps each message together with its descriptors (unix(7)).
+template <class Out, class In>
+class ControlLink : public std::enable_shared_from_this<ControlLink<Out, In>> {
+public:
+    ControlLink(const asio::any_io_executor& executor, UniqueFd socket)
+        : socket_(executor, std::move(socket)), retry_(executor) {}
+
+    /// Never waits: what the kernel does not take now is kept, with copies of the descriptors, and goes out in order.
+    /// False: the other side is gone.
+    bool send(const Out& message, std::span<const int> descriptors = {});
+    bool all_sent() const noexcept { return queue_.empty(); }
+
+    /// The next packet; nothing when the other side is gone. Throws on bytes that no peer sends.
+    Task<std::optional<Packet<In>>> receive();
+    /// A packet that is here already. Sets ended().
+    std::optional<Packet<In>> try_receive();
+    bool ended() const noexcept { return ended_; }
+
+    void close() {
+        ended_ = true;
+        queue_.clear();
+        retry_.cancel();
+        socket_.close();
+    }
+    int native_handle() const noexcept { return socket_.get(); }
+
+private:
+    static constexpr std::size_t max_size = 8192;
+
+    struct Pending {
+        Buffer bytes;
+        std::vector<UniqueFd> descriptors;
+    };
+
+    bool keep(Buffer bytes, std::span<const int> descriptors);
+    void send_pending();
+
+    AsyncFd socket_;
+    asio::steady_timer retry_;
+    std::deque<Pending> queue_;
+    bool ended_ = false;
+};
+
+/// EAGAIN: the socket is full. ETOOMANYREFS, ENOBUFS, ENOMEM: the kernel is, for now (unix(7)).
+inline bool is_backpressure(int error) noexcept {
+    return would_block(error) || error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM;
+}
+
+template <class Out, class In>
+bool ControlLink<Out, In>::send(const Out& message, std::span<const int> descriptors) {
+    if (ended_) return false;
+    Buffer bytes;
+    encode(message, bytes);
+    if (queue_.empty()) {
+        if (send_datagram(socket_.get(), bytes.bytes(), descriptors)) return true;
+        if (!is_backpressure(errno)) return false;
+    }
+    return keep(std::move(bytes), descriptors);
+}
+
+template <class Out, class In>
+bool ControlLink<Out, In>::keep(Buffer bytes, std::span<const int> descriptors) {
+    Pending pending{std::move(bytes), {}};
+    for (const int fd : descriptors) pending.descriptors.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    queue_.push_back(std::move(pending));
+    if (queue_.size() == 1) send_pending();
+    return true;
+}
+
+template <class Out, class In>
+void ControlLink<Out, In>::send_pending() {
+    while (!queue_.empty()) {
+        std::vector<int> descriptors;
+        for (const auto& fd : queue_.front().descriptors) descriptors.push_back(fd.get());
+        if (!send_datagram(socket_.get(), queue_.front().bytes.bytes(), descriptors)) break;
+        queue_.pop_front();
+    }
+    if (queue_.empty()) return;
+    if (!is_backpressure(errno)) return queue_.clear();
+    const auto again = [self = this->shared_from_this()](std::error_code error) {
+        if (!error) self->send_pending();
+    };
+    if (would_block(errno)) return socket_.async_writable(again);
+    retry_.expires_after(std::chrono::milliseconds(5)); // the kernel's limits give no event
+    retry_.async_wait(again);
+}
+
+template <class Out, class In>
+std::optional<Packet<In>> ControlLink<Out, In>::try_receive() {
+    if (ended_) return std::nullopt;
+    std::array<std::byte, max_size> buffer;
+    std::error_code error;
+    Datagram datagram = receive_datagram(socket_.get(), buffer, error);
+    if (error && would_block(error.value())) return std::nullopt;
+    if (error || datagram.size == 0) {
+        ended_ = true;
+        return std::nullopt;
+    }
+    Packet<In> packet{{}, std::move(datagram.descriptors), datagram.descriptors_lost};
+    if (datagram.cut) throw std::system_error(make_error_code(Errc::message_too_large));
+    error = decode(std::span<const std::byte>(buffer).first(datagram.size), packet.message);
+    if (error) throw std::system_error(error);
+    return packet;
+}
+
+template <class Out, class In>
+Task<std::optional<Packet<In>>> ControlLink<Out, In>::receive() {
+    const auto self = this->shared_from_this();
+    for (;;) {
+        if (auto packet = try_receive()) co_return packet;
+        if (ended_) co_return std::nullopt;
+        std::error_code error;
+        co_await socket_.readable(error);
+        if (error) co_return std::nullopt;
+    }
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// Notifier: coroutines of one event loop wait here until another part of the program wakes them (layer 3).
+#pragma once
+
+#include <cohort/task.hpp>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/associated_cancellation_slot.hpp>
+#include <asio/async_result.hpp>
+#include <asio/error.hpp>
+#include <asio/post.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <list>
+#include <memory>
+#include <system_error>
+
+namespace cohort::detail {
+
+/// A wake-up says "look again", not "it happened": the waiter checks its condition in a loop. Nothing is remembered for
+/// those who come later. Cancelling the wait (a timeout, `||`) is possible at any time.
+class Notifier {
+public:
+    explicit Notifier(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+    Notifier(const Notifier&) = delete;
+    Notifier& operator=(const Notifier&) = delete;
+
+    /// Until the next notify. Throws operation_aborted when it is cancelled.
+    Task<> wait() {
+        return asio::async_initiate<const asio::use_awaitable_t<>, void(std::error_code)>(
+            [this](auto handler) { enlist(std::move(handler)); }, asio::use_awaitable);
+    }
+
+    void notify_one() {
+        if (!waiters_.empty()) complete(waiters_.begin(), {});
+    }
+    void notify_all() {
+        while (!waiters_.empty()) complete(waiters_.begin(), {});
+    }
+    bool has_waiters() const noexcept { return !waiters_.empty(); }
+
+private:
+    struct Waiter {
+        virtual ~Waiter() = default;
+        virtual void post(const asio::any_io_executor& executor, std::error_code error) = 0;
+    };
+    using Waiters = std::list<std::unique_ptr<Waiter>>;
+
+    template <class Handler>
+    struct HandlerWaiter final : Waiter {
+        explicit HandlerWaiter(Handler handler) : handler_(std::move(handler)) {}
+        void post(const asio::any_io_executor& executor, std::error_code error) override {
+            asio::get_associated_cancellation_slot(handler_).clear();
+            asio::post(executor, [handler = std::move(handler_), error]() mutable { std::move(handler)(error); });
+        }
+        Handler handler_;
+    };
+
+    template <class Handler>
+    void enlist(Handler handler) {
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        waiters_.push_back(std::make_unique<HandlerWaiter<Handler>>(std::move(handler)));
+        if (!slot.is_connected()) return;
+        const auto self = std::prev(waiters_.end());
+        slot.assign([this, self](asio::cancellation_type) { complete(self, asio::error::operation_aborted); });
+    }
+
+    void complete(Waiters::iterator position, std::error_code error) {
+        const auto waiter = std::move(*position);
+        waiters_.erase(position);
+        waiter->post(executor_, error);
+    }
+
+    asio::any_io_executor executor_;
+    Waiters waiters_;
+};
+
+/// Call first in an operation that takes something out of a queue for its caller, and do not suspend between the taking
+/// and the return. With asio's `||` the result of the side that ends second is thrown away; this makes the taking and
+/// the end of a freshly started side one step, so that what was taken cannot be thrown away. Costs nothing in a
+/// coroutine that has been suspended before.
+inline auto switched() noexcept { return asio::detail::awaitable_thread_has_context_switched{}; }
+
+/// Throws operation_aborted if the calling coroutine was cancelled while it was suspended.
+inline void throw_if_cancelled(const asio::cancellation_state& state) {
+    if (state.cancelled() != asio::cancellation_type::none)
+        throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted));
+}
+
+} // namespace cohort::detail
