@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+// The master's accepting: from a listening descriptor into a Handover, no faster than workers have room (layer 3).
+#pragma once
+
+#include <cohort/detail/async_fd.hpp>
+#include <cohort/detail/handover.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/redirect_error.hpp>
+
+#include <memory>
+
+namespace cohort::detail {
+
+/// What accept(2) may say without anything being wrong with the listener: the one connection failed, or the kernel
+/// passes on an error of the network (accept(2), "Error handling").
+inline bool concerns_one_connection(int error) noexcept {
+    switch (error) {
+        case EINTR:
+        case ECONNABORTED:
+        case EPROTO:
+        case ENETDOWN:
+        case ENOPROTOOPT:
+        case EHOSTDOWN:
+        case ENONET:
+        case EHOSTUNREACH:
+        case EOPNOTSUPP:
+        case ENETUNREACH: return true;
+        default: return false;
+    }
+}
+
+/// How long accepting rests when descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM).
+inline constexpr std::chrono::milliseconds accept_rest{50};
+
+/// Accepts for a Handover while it is started. When nobody has room the connections stay in the kernel's queue.
+class AcceptLoop : public std::enable_shared_from_this<AcceptLoop> {
+public:
+    AcceptLoop(const asio::any_io_executor& executor, UniqueFd listener, std::shared_ptr<Handover> handover)
+        : listener_(executor, std::move(listener)), rest_(executor), handover_(std::move(handover)) {}
+
+    void start() {
+        if (running_ || !listener_.is_open()) return;
+        running_ = true;
+        asio::co_spawn(listener_.get_executor(), run(shared_from_this(), ++turn_), asio::detached);
+    }
+    /// The descriptor stays open, for others to accept on.
+    void stop() {
+        running_ = false;
+        ++turn_;
+        listener_.cancel();
+        rest_.cancel();
+    }
+    /// What the kernel has queued goes out, whoever has credit or not.
+    void drain() {
+        while (listener_.is_open()) {
+            UniqueFd connection(System::current().accept(listener_.get()));
+            if (connection)
+                handover_->give_last(std::move(connection));
+            else if (!concerns_one_connection(errno))
+                break;
+        }
+        handover_->flush();
+    }
+    void close() {
+        stop();
+        listener_.close();
+    }
+    int descriptor() const noexcept { return listener_.get(); }
+
+private:
+    static constexpr std::size_t batch = 64;
+
+    static Task<> run(std::shared_ptr<AcceptLoop> self, unsigned turn);
+    bool is_current(unsigned turn) const noexcept { return running_ && turn == turn_; }
+    int accept_batch();
+
+    AsyncFd listener_;
+    asio::steady_timer rest_;
+    std::shared_ptr<Handover> handover_;
+    unsigned turn_ = 0;
+    bool running_ = false;
+};
+
+/// Accepts what there is room for; returns 0 when more may be waiting, else accept's error.
+inline int AcceptLoop::accept_batch() {
+    std::size_t count = std::min(batch, handover_->room());
+    int error = 0;
+    while (count > 0 && error == 0) {
+        UniqueFd connection(System::current().accept(listener_.get()));
+        if (connection)
+            handover_->give(std::move(connection)), --count;
+        else if (!concerns_one_connection(errno))
+            error = errno;
+    }
+    handover_->flush();
+    return error;
+}
+
+inline Task<> AcceptLoop::run(std::shared_ptr<AcceptLoop> self, unsigned turn) {
+    std::error_code ignored;
+    while (self->is_current(turn)) {
+        if (self->handover_->room() == 0) {
+            co_await self->handover_->wait_room();
+            continue;
+        }
+        const int error = self->accept_batch();
+        if (error == 0) {
+            co_await asio::post(asio::use_awaitable);
+        } else if (would_block(error)) {
+            co_await self->listener_.readable(ignored);
+        } else {
+            self->rest_.expires_after(accept_rest);
+            co_await self->rest_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        }
+    }
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// HandedOver: the worker's end of a Handover, a queue of connections that count as taken when they leave it (layer 3).
+#pragma once
+
+#include <cohort/detail/notifier.hpp>
+#include <cohort/mode.hpp>
+
+#include <deque>
+#include <optional>
+
+namespace cohort::detail {
+
+/// Connections leave in the order of their numbers, and only then does the master let go of its copies.
+class HandedOver {
+public:
+    explicit HandedOver(IntakeContext context) : context_(std::move(context)), arrival_(context_.executor) {}
+
+    void deliver(std::uint64_t first, std::uint32_t count, std::vector<UniqueFd> connections);
+    void forget(std::uint64_t first, std::uint32_t count);
+    void stop() {
+        stopped_ = true;
+        arrival_.notify_all();
+    }
+    void close();
+
+    /// The next connection that is here.
+    std::optional<Socket> take();
+    /// Nothing is here and nothing more will be taken.
+    bool is_finished() const noexcept { return closed_ || (stopped_ && queue_.empty()); }
+    bool is_stopped() const noexcept { return closed_ || stopped_; }
+    /// Until something has changed.
+    Task<> wait() { return arrival_.wait(); }
+    void notify() { arrival_.notify_all(); }
+
+    const Endpoint& endpoint() const noexcept { return context_.endpoint; }
+    IntakeContext& context() noexcept { return context_; }
+    Socket to_socket(UniqueFd connection) const;
+
+private:
+    struct Entry {
+        UniqueFd connection; // empty: lost on the way
+        bool forgotten = false;
+    };
+
+    void count_taken();
+    void give_back(UniqueFd connection);
+    void skip_forgotten();
+
+    IntakeContext context_;
+    Notifier arrival_;
+    std::deque<Entry> queue_;
+    std::uint64_t next_ = 0; // number of the front of the queue
+    bool stopped_ = false;
+    bool closed_ = false;
+};
+
+inline int protocol_family(const Endpoint& endpoint) noexcept {
+    if (endpoint.is_unix()) return AF_UNIX;
+    return endpoint.host().find(':') == std::string::npos ? AF_INET : AF_INET6;
+}
+
+inline Socket HandedOver::to_socket(UniqueFd connection) const {
+    const int family = protocol_family(context_.endpoint);
+    Socket socket(context_.executor);
+    std::error_code error;
+    socket.assign(asio::generic::stream_protocol(family, family == AF_UNIX ? 0 : IPPROTO_TCP), connection.get(), error);
+    if (error) throw std::system_error(error, "assign");
+    [[maybe_unused]] const int owned_by_socket = connection.release();
+    return socket;
+}
+
+inline void HandedOver::deliver(std::uint64_t first, std::uint32_t count, std::vector<UniqueFd> connections) {
+    const auto arrived = static_cast<std::uint32_t>(connections.size());
+    for (auto& connection : connections) queue_.push_back({std::move(connection)});
+    for (std::uint32_t i = arrived; i < count; ++i) queue_.push_back({});
+    if (arrived < count) context_.link->send(Lost{context_.listener, first + arrived, count - arrived});
+    if (closed_)
+        close();
+    else
+        arrival_.notify_all();
+}
+
+inline void HandedOver::forget(std::uint64_t first, std::uint32_t count) {
+    for (std::uint64_t number = first; number < first + count; ++number)
+        if (number >= next_ && number - next_ < queue_.size())
+            queue_[static_cast<std::size_t>(number - next_)].forgotten = true;
+    skip_forgotten();
+    arrival_.notify_all();
+}
+
+inline void HandedOver::skip_forgotten() {
+    while (!queue_.empty() && queue_.front().forgotten) {
+        queue_.pop_front();
+        count_taken();
+    }
+}
+
+/// From here on the connection is this process's alone.
+inline void HandedOver::count_taken() {
+    ++next_;
+    context_.cell.taken.store(next_, std::memory_order_seq_cst);
+    if (context_.cell.wanted.load(std::memory_order_seq_cst) == 0) return;
+    if (context_.cell.wanted.exchange(0, std::memory_order_seq_cst) != 0) context_.link->send(Took{context_.listener});
+}
+
+inline std::optional<Socket> HandedOver::take() {
+    skip_forgotten();
+    if (closed_ || queue_.empty() || !queue_.front().connection) return std::nullopt;
+    Socket socket = to_socket(std::move(queue_.front().connection));
+    queue_.pop_front();
+    count_taken();
+    return socket;
+}
+
+inline void HandedOver::give_back(UniqueFd connection) {
+    const int fd = connection.get();
+    context_.link->send(GivenBack{context_.listener}, std::span<const int>(&fd, 1));
+}
+
+inline void HandedOver::close() {
+    closed_ = true;
+    while (!queue_.empty() && (queue_.front().connection || queue_.front().forgotten)) {
+        if (queue_.front().connection) give_back(std::move(queue_.front().connection));
+        queue_.pop_front();
+        count_taken();
+    }
+    arrival_.notify_all();
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// Listener: what Worker::listen gives, the same in every mode (layer 3).
+#pragma once
+
+#include <cohort/mode.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+namespace cohort {
+
+/// The connections of one endpoint that are this worker's share. Satisfies Acceptor.
+///
+/// It ends when it is closed or destroyed: connections that had come this way but were not accepted go to the other
+/// workers. It also ends, after the last of them, when the worker is asked to leave. A connection accepted belongs to
+/// the caller alone; end it by shutdown(2), since the master may hold a copy of its descriptor for some milliseconds.
+class Listener {
+public:
+    Listener(std::shared_ptr<Intake> intake, std::function<void()> on_close)
+        : intake_(std::move(intake)), on_close_(std::move(on_close)) {}
+    Listener(Listener&& other) noexcept
+        : intake_(std::move(other.intake_)), on_close_(std::exchange(other.on_close_, nullptr)) {}
+    Listener& operator=(Listener&& other) noexcept {
+        if (this != &other) {
+            close();
+            intake_ = std::move(other.intake_);
+            on_close_ = std::exchange(other.on_close_, nullptr);
+        }
+        return *this;
+    }
+    ~Listener() { close(); }
+
+    /// The next connection; nothing when no more will come. Cancelling loses none.
+    [[nodiscard]] Task<std::optional<Socket>> accept() {
+        const auto intake = intake_;
+        if (!co_await detail::switched()) co_await asio::post(asio::use_awaitable);
+        detail::throw_if_cancelled(co_await asio::this_coro::cancellation_state);
+        co_return co_await intake->accept();
+    }
+
+    void close() {
+        if (const auto tell = std::exchange(on_close_, nullptr)) {
+            intake_->close();
+            tell();
+        }
+    }
+
+    /// With the real address and port.
+    const Endpoint& endpoint() const noexcept { return intake_->endpoint(); }
+    std::uint16_t port() const noexcept { return endpoint().port(); }
+
+private:
+    std::shared_ptr<Intake> intake_;
+    std::function<void()> on_close_;
+};
+
+static_assert(Acceptor<Listener>);
+
+} // namespace cohort

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// What a mode is: a dispatcher in the master and an intake in the worker (layer 3).
+#pragma once
+
+#include <cohort/acceptor.hpp>
+#include <cohort/detail/control_link.hpp>
+#include <cohort/detail/shared_page.hpp>
+#include <cohort/event.hpp>
+#include <cohort/options.hpp>
+
+#include <concepts>
+#include <memory>
+#include <vector>
+
+namespace cohort {
+
+namespace detail {
+
+using MasterLink = ControlLink<FromMaster, FromWorker>;
+using WorkerLink = ControlLink<FromWorker, FromMaster>;
+
+} // namespace detail
+
+/// A worker as a dispatcher sees it. It lives as long as the master keeps a record of the worker.
+struct Member {
+    WorkerId id = 0;
+    unsigned slot = 0;
+    std::shared_ptr<detail::MasterLink> link;
+    /// Listening descriptors that the process was started with and has not used yet.
+    std::vector<int> inherited;
+};
+
+/// What a dispatcher works with. It all outlives the dispatcher.
+struct DispatchContext {
+    asio::any_io_executor executor;
+    detail::SharedPage& page;
+    const Options& options;
+};
+
+/// A dispatcher's answer to a worker that wants to listen.
+struct Grant {
+    std::error_code error;           ///< why not (EADDRINUSE, EACCES, ...)
+    detail::ListenerId listener = 0; ///< names the listener from now on
+    Endpoint endpoint;               ///< with the real address and port
+    int descriptor = -1;             ///< to accept on, if the worker is to do that by itself
+};
+
+/// What an intake works with.
+struct IntakeContext {
+    asio::any_io_executor executor;
+    std::shared_ptr<detail::WorkerLink> link;
+    detail::ListenerId listener = 0;
+    detail::Cell& cell;
+    Endpoint endpoint;
+    detail::UniqueFd descriptor; ///< Grant::descriptor
+};
+
+/// The worker's half of a mode: where the connections of one listener come from.
+class Intake : public std::enable_shared_from_this<Intake> {
+public:
+    virtual ~Intake() = default;
+    /// The next connection; nothing once the intake is closed, or is stopped and empty.
+    virtual Task<std::optional<Socket>> accept() = 0;
+    /// Connections number `first` and following, handed over by the master; of `count`, those missing were lost.
+    virtual void deliver(std::uint64_t first, std::uint32_t count, std::vector<detail::UniqueFd> connections) = 0;
+    /// The master has found others for the connections that were lost.
+    virtual void forget(std::uint64_t first, std::uint32_t count) = 0;
+    /// The worker is leaving: what is here is still served, nothing new is taken.
+    virtual void stop() = 0;
+    /// The listener was closed: what is here goes back to the master.
+    virtual void close() = 0;
+    virtual const Endpoint& endpoint() const noexcept = 0;
+};
+
+/// The master's half of a mode. Every call comes from the master's event loop.
+template <class D>
+concept DispatcherOf =
+    std::constructible_from<D, DispatchContext> &&
+    requires(D& dispatcher, Member& member, const Endpoint& endpoint, unsigned slot, detail::ListenerId listener,
+             detail::UniqueFd connection, std::uint64_t first, std::uint32_t count, bool successor) {
+        /// Before the first worker: opens Options::listen; throws what the system says.
+        dispatcher.prepare();
+        /// The descriptors that the worker of this slot is to be started with.
+        { dispatcher.inherited(slot) } -> std::same_as<std::vector<int>>;
+        { dispatcher.open(member, endpoint) } -> std::same_as<Grant>;
+        dispatcher.close(member, listener);
+        dispatcher.give_back(member, listener, std::move(connection));
+        dispatcher.lost(member, listener, first, count);
+        dispatcher.took(member, listener);
+        /// The worker is asked to leave: nothing new for it.
+        dispatcher.drain(member);
+        /// The worker is gone; `successor`: its slot will have another.
+        dispatcher.leave(member, successor);
+        /// The program ends: what the kernel has queued is handed out, then every listener closes.
+        dispatcher.stop();
+    };
+
+/// How the workers of a cluster come to share their ports: RoundRobin, SharedSocket, or a type of the user's with the
+/// same two halves.
+template <class M>
+concept Mode = DispatcherOf<typename M::Dispatcher> && std::derived_from<typename M::Intake, Intake> &&
+               std::constructible_from<typename M::Intake, IntakeContext>;
+
+} // namespace cohort
