@@ -1,9 +1,31 @@
 // SPDX-License-Identifier: MIT
-// Everything that is public (layer 5).
+// All of cohort in one include; it holds nothing of its own (layer 5).
 #pragma once
 
-// Ground: errors, tasks, connections
+// The ground: errors, what waits, where connections come from
 #include <cohort/acceptor.hpp>
 #include <cohort/error.hpp>
 #include <cohort/task.hpp>
 #include <cohort/version.hpp>
+
+// Plain data: what a program chooses, and what it is told
+#include <cohort/endpoint.hpp>
+#include <cohort/event.hpp>
+#include <cohort/exit_status.hpp>
+#include <cohort/options.hpp>
+
+// Messages
+#include <cohort/channel.hpp>
+#include <cohort/duplex.hpp>
+#include <cohort/serialize.hpp>
+
+// The cluster
+#include <cohort/listener.hpp>
+#include <cohort/master.hpp>
+#include <cohort/mode/round_robin.hpp>
+#include <cohort/mode/shared_socket.hpp>
+#include <cohort/run.hpp>
+#include <cohort/worker.hpp>
+
+// HTTP
+#include <cohort/http.hpp>

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+// WorkerCore: a worker's side of the control link, listeners and leaving, whatever its messages are (layer 4).
+#pragma once
+
+#include <cohort/detail/fork.hpp>
+#include <cohort/detail/identity.hpp>
+#include <cohort/detail/notifier.hpp>
+#include <cohort/listener.hpp>
+#include <cohort/mode.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <functional>
+#include <map>
+#include <memory>
+
+namespace cohort::detail {
+
+/// Lives as long as the worker process.
+class WorkerCore {
+public:
+    using MakeIntake = std::function<std::shared_ptr<Intake>(IntakeContext)>;
+
+    WorkerCore(const asio::any_io_executor& executor, SharedPage& page, const Identity& identity,
+               std::chrono::milliseconds grace, MakeIntake make_intake)
+        : executor_(executor),
+          page_(page),
+          identity_(identity),
+          grace_(grace),
+          make_intake_(std::move(make_intake)),
+          link_(std::make_shared<WorkerLink>(executor, UniqueFd(identity.control))),
+          changed_(executor),
+          last_minutes_(executor) {}
+
+    void start() {
+        asio::co_spawn(executor_, control(), asio::detached);
+        link_->send(Online{});
+    }
+
+    Task<Listener> listen(Endpoint endpoint);
+    void leave() {
+        if (!stopping_) link_->send(Leaving{});
+        stop();
+    }
+    bool stopping() const noexcept { return stopping_; }
+    bool connected() const noexcept { return !link_->ended(); }
+    Task<> until_stopping() {
+        while (!stopping_) co_await changed_.wait();
+    }
+    const Identity& identity() const noexcept { return identity_; }
+    std::chrono::milliseconds grace() const noexcept { return grace_; }
+
+private:
+    struct Answer {
+        std::optional<Listening> listening;
+        UniqueFd descriptor;
+    };
+
+    Task<> control();
+    void handle(Stop&, Packet<FromMaster>&) { stop(); }
+    void handle(Listening& message, Packet<FromMaster>& packet);
+    void handle(Connections& message, Packet<FromMaster>& packet);
+    void handle(Forgotten& message, Packet<FromMaster>& packet);
+    void stop();
+    void master_gone();
+    Listener make_listener(const Listening& listening, UniqueFd descriptor);
+
+    asio::any_io_executor executor_;
+    SharedPage& page_;
+    Identity identity_;
+    std::chrono::milliseconds grace_;
+    MakeIntake make_intake_;
+    std::shared_ptr<WorkerLink> link_;
+    Notifier changed_;
+    asio::steady_timer last_minutes_;
+    std::map<std::uint32_t, Answer> requests_;
+    std::map<ListenerId, std::shared_ptr<Intake>> intakes_;
+    std::uint32_t last_request_ = 0;
+    bool stopping_ = false;
+};
+
+inline Task<> WorkerCore::control() {
+    try {
+        while (auto packet = co_await link_->receive())
+            std::visit([&](auto& message) { handle(message, *packet); }, packet->message);
+    } catch (const std::exception& error) {
+        std::cerr << "cohort: worker " << identity_.id << ": control link: " << error.what() << '\n';
+        link_->close();
+    }
+    master_gone();
+}
+
+inline Task<Listener> WorkerCore::listen(Endpoint endpoint) {
+    if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
+    const std::uint32_t request = ++last_request_;
+    Answer& answer = requests_[request];
+    const auto withdraw = [this](const std::uint32_t* number) { requests_.erase(*number); };
+    const std::unique_ptr<const std::uint32_t, decltype(withdraw)> guard(&request, withdraw);
+    link_->send(Listen{request, endpoint});
+    while (!answer.listening && connected()) co_await changed_.wait();
+    if (!answer.listening) throw std::system_error(make_error_code(Errc::closed));
+    const Listening& listening = *answer.listening;
+    if (listening.error != 0) {
+        const auto& category = listening.error_is_cohorts ? error_category() : std::system_category();
+        throw std::system_error(listening.error, category, "listen on " + endpoint.to_string());
+    }
+    co_return make_listener(listening, std::move(answer.descriptor));
+}
+
+inline Listener WorkerCore::make_listener(const Listening& listening, UniqueFd descriptor) {
+    const ListenerId id = listening.listener;
+    auto& intake = intakes_[id];
+    intake = make_intake_({executor_, link_, id, page_[id], listening.endpoint, std::move(descriptor)});
+    if (stopping_) intake->stop();
+    return {intake, [link = link_, id] { link->send(Unlisten{id}); }};
+}
+
+inline void WorkerCore::handle(Listening& message, Packet<FromMaster>& packet) {
+    UniqueFd descriptor(message.inherited);
+    if (!packet.descriptors.empty()) descriptor = std::move(packet.descriptors.front());
+    if (packet.descriptors_lost) {
+        link_->send(Unlisten{message.listener});
+        message.error = EMFILE;
+    }
+    if (const auto found = requests_.find(message.request); found != requests_.end()) {
+        found->second = {message, std::move(descriptor)};
+        changed_.notify_all();
+    } else if (message.error == 0) {
+        make_listener(message, std::move(descriptor)).close(); // the caller was cancelled
+    }
+}
+
+inline void WorkerCore::handle(Connections& message, Packet<FromMaster>& packet) {
+    const auto found = intakes_.find(message.listener);
+    if (found != intakes_.end()) found->second->deliver(message.first, message.count, std::move(packet.descriptors));
+}
+
+inline void WorkerCore::handle(Forgotten& message, Packet<FromMaster>&) {
+    const auto found = intakes_.find(message.listener);
+    if (found != intakes_.end()) found->second->forget(message.first, message.count);
+}
+
+inline void WorkerCore::stop() {
+    stopping_ = true;
+    for (const auto& [id, intake] : intakes_) intake->stop();
+    changed_.notify_all();
+}
+
+/// Nobody is left to enforce the grace period, so the worker does.
+inline void WorkerCore::master_gone() {
+    stop();
+    last_minutes_.expires_after(grace_);
+    last_minutes_.async_wait([](std::error_code error) {
+        if (!error) leave_process(1);
+    });
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// What the master keeps of each worker and of each slot (layer 4).
+#pragma once
+
+#include <cohort/channel.hpp>
+#include <cohort/detail/async_fd.hpp>
+#include <cohort/detail/fork.hpp>
+#include <cohort/detail/supervision.hpp>
+#include <cohort/event.hpp>
+#include <cohort/mode.hpp>
+
+#include <asio/steady_timer.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+
+namespace cohort {
+
+/// A living worker, seen from the master.
+struct WorkerInfo {
+    WorkerId id = 0;
+    unsigned slot = 0;
+    pid_t pid = 0;
+    WorkerState state = WorkerState::forked;
+};
+
+namespace detail {
+
+/// Shared with the coroutines that wait for the worker; they check `abandoned` after every wait.
+template <class ToWorker, class ToMaster>
+struct WorkerRecord : Member {
+    using MasterChannel = Channel<Duplex<ToWorker, ToMaster>>;
+
+    WorkerRecord(const asio::any_io_executor& executor, Process process, MasterChannel its_channel)
+        : pid(process.pid),
+          pidfd(executor, std::move(process.pidfd)),
+          channel(std::move(its_channel)),
+          drained(executor),
+          grace(executor) {}
+
+    WorkerInfo info() const noexcept { return {id, slot, pid, state}; }
+
+    pid_t pid;
+    AsyncFd pidfd;
+    MasterChannel channel;
+    Notifier drained;         // the last message that had been read was received
+    asio::steady_timer grace; // until it is killed
+    WorkerState state = WorkerState::forked;
+    bool voluntary = false;
+    bool abandoned = false;
+    std::error_code error;
+    std::chrono::steady_clock::time_point born = std::chrono::steady_clock::now();
+};
+
+/// A place for one worker after the other.
+template <class Body>
+struct Slot {
+    Body body;
+    WorkerOptions options;
+    RestartPolicy policy;
+    bool occupied = false; // by a worker, or by one that is about to come
+};
+
+} // namespace detail
+
+} // namespace cohort
