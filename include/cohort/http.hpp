@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The HTTP part: requests, responses, the router and the server (umbrella).
+// The HTTP part: requests, responses, the router and the server (layer 4).
 #pragma once
 
 // Requests and responses
