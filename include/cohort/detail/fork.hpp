@@ -8,6 +8,7 @@
 #include <cohort/exit_status.hpp>
 #include <cohort/options.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
