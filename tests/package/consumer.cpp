@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Uses all of cohort, as a program does that found the package.
+// Uses all of cohort, as a program does that found the package: HTTP, so that llhttp must have been linked.
 #include <cohort.hpp>
 
 #include <iostream>
 
 int main() {
-    const std::error_code error = make_error_code(cohort::Errc::closed);
-    std::cout << "cohort " << COHORT_VERSION_STRING << ": " << error.message() << '\n';
-    return error ? 0 : 1;
+    const cohort::http::Limits limits;
+    cohort::http::RequestParser parser(limits);
+    const auto step = parser.parse("GET /hello HTTP/1.1\r\nHost: here\r\n\r\n");
+    std::cout << "cohort " << COHORT_VERSION_STRING << ": " << parser.request().path() << '\n';
+    return step.consumed != 0 && parser.request().path() == "/hello" ? 0 : 1;
 }

@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: MIT
 // Uses cohort without HTTP, so without llhttp.
-#include <cohort/task.hpp>
+#include <cohort/master.hpp>
+#include <cohort/mode/round_robin.hpp>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
-static cohort::Task<> set(bool& done) {
-    done = true;
-    co_return;
+using App = cohort::Master<int, cohort::RoundRobin>;
+
+static cohort::Task<> work(App::Worker&) { co_return; }
+
+static cohort::Task<> watch(App& master, bool& exited) {
+    master.spawn(work);
+    co_await master.stop();
+    exited = true;
 }
 
 int main() {
-    bool done = false;
     asio::io_context io;
-    asio::co_spawn(io, set(done), asio::detached);
+    App master(io, cohort::Options{});
+    bool exited = false;
+    asio::co_spawn(io, watch(master, exited), asio::detached);
     io.run();
-    return done ? 0 : 1;
+    return exited ? 0 : 1;
 }
