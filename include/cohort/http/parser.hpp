@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/http/detail/chunked.hpp>
+#include <cohort/http/detail/request_line.hpp>
 #include <cohort/http/detail/text.hpp>
 #include <cohort/http/limits.hpp>
 #include <cohort/http/request.hpp>
@@ -83,8 +84,7 @@ private:
 
     int take(std::string_view part);
     int end_line();
-    int check_request_line(std::string_view line);
-    int check_target(std::string_view target);
+    int take_request_line(std::string_view line);
     int check_field_line(std::string_view line);
     int end_head();
     int check_fields();
@@ -109,37 +109,6 @@ private:
     bool wants_close_ = false;
     bool wants_keep_alive_ = false;
 };
-
-namespace detail {
-
-/// `host[:port]` of RFC 9110 section 7.2: a name, an IPv4 address, or an IP literal in brackets.
-constexpr bool is_host(std::string_view text) noexcept {
-    std::size_t end = 0;
-    if (text.starts_with('[')) {
-        end = text.find(']');
-        if (end == std::string_view::npos || end < 3) return false;
-        for (const char c : text.substr(1, end - 1))
-            if (!is(c, char_reg_name) && c != ':') return false;
-        ++end;
-    } else {
-        while (end != text.size() && is(text[end], char_reg_name)) ++end;
-        if (end == 0) return false;
-    }
-    if (end == text.size()) return true;
-    if (text[end] != ':' || text.size() - end > 6) return false;
-    for (const char c : text.substr(end + 1))
-        if (!is_digit(c)) return false;
-    return true;
-}
-
-/// What follows "http://" or "https://" in an absolute target, or nothing when it is not one.
-constexpr std::string_view after_scheme(std::string_view target) noexcept {
-    if (target.size() > 7 && equal_ignoring_case(target.substr(0, 7), "http://")) return target.substr(7);
-    if (target.size() > 8 && equal_ignoring_case(target.substr(0, 8), "https://")) return target.substr(8);
-    return {};
-}
-
-} // namespace detail
 
 /// llhttp's callbacks: each gives a part of the head as pointers into it, kept here as offsets.
 struct RequestParser::Splitter {
@@ -271,7 +240,7 @@ inline int RequestParser::end_line() {
     }
     int status = 0;
     if (!begun_)
-        status = check_request_line(line);
+        status = take_request_line(line);
     else
         status = line.empty() ? end_head() : check_field_line(line);
     begun_ = true;
@@ -279,46 +248,20 @@ inline int RequestParser::end_line() {
     return status;
 }
 
-inline int RequestParser::check_request_line(std::string_view line) {
-    const std::size_t first = line.find(' ');
-    const std::size_t second = line.find(' ', first + 1);
-    if (first == std::string_view::npos || second == std::string_view::npos) return 400;
-    const std::string_view method = line.substr(0, first);
-    const std::string_view target = line.substr(first + 1, second - first - 1);
-    const std::string_view version = line.substr(second + 1);
-    if (!detail::is_token(method) || target.empty() || !detail::all_are(target, detail::char_target)) return 400;
-    if (version.size() != 8 || !version.starts_with("HTTP/") || version[6] != '.') return 400;
-    if (!detail::is_digit(version[5]) || !detail::is_digit(version[7])) return 400;
-    if (version[5] != '1' || version[7] > '1') return 505;
-    if (target.size() > limits_->target) return 414;
-    const std::optional<Method> known = to_method(method);
-    if (!known) return 501;
-    request_.method_ = *known;
-    request_.version_minor_ = static_cast<std::uint8_t>(version[7] - '0');
-    request_.target_begin_ = static_cast<std::uint32_t>(first + 1);
-    request_.target_size_ = static_cast<std::uint32_t>(target.size());
-    return check_target(target);
-}
-
-/// The forms of RFC 9112 section 3.2. CONNECT and TRACE are understood and not offered.
-inline int RequestParser::check_target(std::string_view target) {
-    if (request_.method_ == Method::connect) {
-        return detail::is_host(target) && target.find(':') != std::string_view::npos ? 501 : 400;
-    }
-    std::string_view path = target;
-    if (target[0] != '/' && (target != "*" || request_.method_ != Method::options)) {
-        const std::string_view rest = detail::after_scheme(target);
-        const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
-        if (!detail::is_host(authority)) return 400;
-        path = rest.substr(authority.size());
-    }
-    const std::size_t mark = std::min(path.find('?'), path.size());
-    const auto begin = request_.target_begin_ + request_.target_size_ - static_cast<std::uint32_t>(path.size());
-    request_.path_begin_ = begin;
-    request_.path_size_ = static_cast<std::uint32_t>(mark);
-    request_.query_begin_ = mark == path.size() ? begin : begin + static_cast<std::uint32_t>(mark) + 1;
-    request_.query_size_ = mark == path.size() ? 0 : static_cast<std::uint32_t>(path.size() - mark - 1);
-    return request_.method_ == Method::trace ? 501 : 0;
+inline int RequestParser::take_request_line(std::string_view text) {
+    detail::RequestLine line;
+    const int status = detail::split_request_line(text, limits_->target, line);
+    if (status != 0) return status;
+    const auto offset = [text](std::string_view part) {
+        return part.empty() ? 0 : static_cast<std::uint32_t>(part.data() - text.data());
+    };
+    const auto size = [](std::string_view part) { return static_cast<std::uint32_t>(part.size()); };
+    request_.method_ = line.method;
+    request_.version_minor_ = line.version_minor;
+    request_.target_begin_ = offset(line.target), request_.target_size_ = size(line.target);
+    request_.path_begin_ = offset(line.path), request_.path_size_ = size(line.path);
+    request_.query_begin_ = offset(line.query), request_.query_size_ = size(line.query);
+    return 0;
 }
 
 /// Folded lines, spaces around the name and empty names all show as a name that is not a token.

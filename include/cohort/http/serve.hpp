@@ -14,7 +14,9 @@
 
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace cohort::http {
@@ -32,11 +34,11 @@ namespace cohort::http {
 /// nothing refers to `context` any more when it returns.
 ///
 ///     co_await http::serve(self, listener, hello, {.max_requests = 1000});
-template <class Context, Acceptor A, HandlerFor<Context> H>
+template <class Context, Acceptor A, class H>
 Task<> serve(Context& context, A& acceptor, H handler, ServerOptions options = {});
 
 /// The same for handlers without a context.
-template <Acceptor A, Handler H>
+template <Acceptor A, class H>
 Task<> serve(A& acceptor, H handler, ServerOptions options = {});
 
 namespace detail {
@@ -96,6 +98,16 @@ inline void start(std::shared_ptr<Connection> connection, Task<> life) {
     asio::co_spawn(executor, std::move(life), asio::bind_cancellation_slot(slot, std::move(end)));
 }
 
+template <class S>
+void begin(const std::shared_ptr<Server>& server, Socket socket, S& service) {
+    const bool too_many = server->full();
+    auto connection = std::make_shared<Connection>(server, std::move(socket));
+    // Refusing politely takes a moment: past twice the limit it is done without a word.
+    if (too_many && server->size() > 2 * server->options().max_connections) return;
+    Connection& begun = *connection;
+    start(std::move(connection), too_many ? refuse_connection(begun) : converse(begun, service));
+}
+
 template <class A, class S>
 Task<> accept_all(A& acceptor, std::shared_ptr<Server> server, S& service) {
     const bool refuses = server->options().overload == Overload::refuse;
@@ -103,12 +115,11 @@ Task<> accept_all(A& acceptor, std::shared_ptr<Server> server, S& service) {
         std::optional<Socket> socket = co_await acceptor.accept();
         if (!socket) co_return;
         if (!refuses && server->full()) co_await server->wait_for_room();
-        const bool too_many = server->full();
-        // Refusing politely takes a moment: past twice the limit it is done without a word.
-        if (too_many && server->size() >= 2 * server->options().max_connections) continue;
-        auto connection = std::make_shared<Connection>(server, std::move(*socket));
-        Connection& begun = *connection;
-        start(std::move(connection), too_many ? refuse_connection(begun) : converse(begun, service));
+        try {
+            begin(server, std::move(*socket), service);
+        } catch (const std::bad_alloc&) {
+            server->log("no memory for a connection"); // it is closed; the others go on
+        }
     }
 }
 
@@ -138,14 +149,23 @@ Task<> serve_all(A& acceptor, Service<Context, H> service, ServerOptions options
 
 } // namespace detail
 
-template <class Context, Acceptor A, HandlerFor<Context> H>
+template <class Context, Acceptor A, class H>
 Task<> serve(Context& context, A& acceptor, H handler, ServerOptions options) {
+    static_assert(
+        HandlerFor<H, Context>,
+        "http::serve(context, acceptor, handler): the handler is callable as Task<http::Response>(Context&, const "
+        "http::Request&) or Task<http::Response>(const http::Request&). Is Context the type of the first argument, "
+        "does the handler return Task<http::Response>, and take the request by const reference?");
     detail::Service<Context, H> service{&context, std::move(handler)};
     return detail::serve_all(acceptor, std::move(service), std::move(options));
 }
 
-template <Acceptor A, Handler H>
+template <Acceptor A, class H>
 Task<> serve(A& acceptor, H handler, ServerOptions options) {
+    static_assert(
+        Handler<H>,
+        "http::serve(acceptor, handler): the handler is callable as Task<http::Response>(const http::Request&). "
+        "For one that takes a context too, call http::serve(context, acceptor, handler).");
     detail::Service<detail::NoContext, H> service{nullptr, std::move(handler)};
     return detail::serve_all(acceptor, std::move(service), std::move(options));
 }

@@ -108,18 +108,21 @@ inline bool Connection::take_request() {
 
 inline Task<bool> Connection::wait_for_request() {
     while (!refused_) {
-        if (wire_.unsent()) co_await wire_.send();
+        if (!wire_.send_at_once()) co_await wire_.send();
         const Waiting what = what_to_wait_for();
         std::error_code error;
         std::size_t count = 0;
         if (what == Waiting::nothing)
             error = asio::error::operation_aborted;
-        else
-            count = co_await wire_.read(what, deadline_for(what), Wire::usual_room, error);
+        else {
+            count = co_await wire_.begin_read(what, deadline_for(what), Wire::usual_room, error);
+            wire_.end_read(count, error);
+        }
         if (what == Waiting::idle && error == asio::error::timed_out) {
             co_await park(error);
             if (!error) continue;
         }
+        if (wire_.server().cancelled()) co_return false;
         // Nobody waits for an idle connection any more; but what the client has sent already is answered.
         if (error == asio::error::operation_aborted && what <= Waiting::idle) count = wire_.read_now();
         if (error == asio::error::timed_out && what == Waiting::head) refuse(408);
@@ -160,8 +163,7 @@ inline void Connection::flush_soon() {
     flush_posted_ = true;
     asio::post(wire_.executor(), [self = shared_from_this()] {
         self->flush_posted_ = false;
-        std::string_view nothing;
-        self->wire_.send_now(nothing); // a failure shows again at the next write
+        self->wire_.send_at_once();
     });
 }
 

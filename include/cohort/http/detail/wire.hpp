@@ -55,6 +55,13 @@ public:
     /// timed_out, operation_aborted for an interruption, or what the socket reports.
     Task<std::size_t> read(Waiting what, std::uint64_t deadline, std::size_t room, std::error_code& error);
 
+    /// The same in two halves: the path of every request does without a coroutine of its own.
+    Task<std::size_t> begin_read(Waiting what, std::uint64_t deadline, std::size_t room, std::error_code& error) {
+        begin_waiting(what, deadline);
+        return socket_.async_read_some(space(room), asio::redirect_error(asio::use_awaitable, error));
+    }
+    void end_read(std::size_t count, std::error_code& error) noexcept;
+
     /// What has arrived already, without waiting.
     std::size_t read_now();
 
@@ -63,6 +70,12 @@ public:
 
     /// Hands `out` and then `tail` to the kernel as far as it takes them; would_block when not all of them.
     std::error_code send_now(std::string_view& tail);
+
+    /// Whether `out` could be sent without waiting. A failure shows again at the next write.
+    bool send_at_once() {
+        std::string_view nothing;
+        return !send_now(nothing);
+    }
 
     /// Sends all of `out` and then `tail`. Throws std::system_error; timed_out when the client takes nothing.
     Task<> send(std::string_view tail = {});
@@ -121,14 +134,16 @@ private:
 };
 
 inline Task<std::size_t> Wire::read(Waiting what, std::uint64_t deadline, std::size_t room, std::error_code& error) {
-    begin_waiting(what, deadline);
-    const std::size_t count =
-        co_await socket_.async_read_some(space(room), asio::redirect_error(asio::use_awaitable, error));
+    const std::size_t count = co_await begin_read(what, deadline, room, error);
+    end_read(count, error);
+    co_return count;
+}
+
+inline void Wire::end_read(std::size_t count, std::error_code& error) noexcept {
     const bool expired = end_waiting();
     in_.commit(count);
     if (error == asio::error::operation_aborted && expired) error = asio::error::timed_out;
     if (error == asio::error::eof) input_ended_ = true;
-    co_return count;
 }
 
 inline std::size_t Wire::read_now() {
