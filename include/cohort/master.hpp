@@ -356,6 +356,7 @@ void Master<Message, M>::answer(Record& record, const detail::Listen& request) {
         grant.descriptor = -1;
     }
     record.link->send(reply, std::span<const int>(&grant.descriptor, grant.descriptor >= 0 ? 1 : 0));
+    record.listened = true;
     enter(record, WorkerState::listening, {.endpoint = grant.endpoint});
 }
 
@@ -399,8 +400,11 @@ void Master<Message, M>::on_exit(const RecordPtr& record, const ExitStatus& stat
     }
     const auto lived = std::chrono::steady_clock::now() - record->born;
     Slot& slot = *slots_[record->slot];
-    auto restart = slot.policy.on_exit(status, record->voluntary || stopping_,
-                                       std::chrono::duration_cast<std::chrono::milliseconds>(lived));
+    const auto restart = slot.policy.on_exit(
+        {.status = status,
+         .voluntary = record->voluntary || stopping_,
+         .listened = record->listened,
+         .lived = std::chrono::duration_cast<std::chrono::milliseconds>(lived)});
     given_up_ = given_up_ || (slot.policy.has_given_up() && !record->voluntary);
     slot.occupied = false;
     record->grace.cancel();

@@ -15,31 +15,42 @@ class RestartPolicy {
 public:
     using milliseconds = std::chrono::milliseconds;
 
-    /// A worker that lived at least this long was no failed start.
+    /// A worker that lived at least this long had no short life.
     static constexpr milliseconds stable{1'000};
-    /// So many short lives in a row are answered at once, the others after `delay`: a worker that cannot start must not
-    /// keep the master busy.
+    /// So many short lives in a row are answered at once, the others after `delay`: a slot whose workers keep dying must
+    /// not keep the master busy.
     static constexpr unsigned burst = 3;
     static constexpr milliseconds delay{100};
-    /// After so many short lives in a row the slot is given up.
+    /// After so many failed starts in a row the slot is given up.
     static constexpr unsigned limit = 16;
 
     explicit RestartPolicy(Restart restart) noexcept : restart_(restart) {}
 
-    /// `voluntary`: the worker was asked to leave, or had said that it would. Empty: the slot stays empty.
-    std::optional<milliseconds> on_exit(const ExitStatus& status, bool voluntary, milliseconds lived) noexcept {
-        short_lives_ = lived < stable ? short_lives_ + 1 : 0;
-        if (voluntary || restart_ == Restart::temporary) return std::nullopt;
-        if (restart_ == Restart::transient && status.success()) return std::nullopt;
+    /// How a worker ended.
+    struct End {
+        ExitStatus status;
+        bool voluntary = false; ///< it was asked to leave, or had said that it would
+        bool listened = false;  ///< it had come as far as listening: this was no failed start
+        milliseconds lived{};
+    };
+
+    /// Empty: the slot stays empty.
+    std::optional<milliseconds> on_exit(const End& end) noexcept {
+        const bool short_life = end.lived < stable;
+        short_lives_ = short_life ? short_lives_ + 1 : 0;
+        failed_starts_ = short_life && !end.listened && !end.status.success() ? failed_starts_ + 1 : 0;
+        if (end.voluntary || restart_ == Restart::temporary) return std::nullopt;
+        if (restart_ == Restart::transient && end.status.success()) return std::nullopt;
         if (has_given_up()) return std::nullopt;
         return short_lives_ > burst ? delay : milliseconds{0};
     }
 
-    bool has_given_up() const noexcept { return short_lives_ >= limit; }
+    bool has_given_up() const noexcept { return failed_starts_ >= limit; }
 
 private:
     Restart restart_;
     unsigned short_lives_ = 0;
+    unsigned failed_starts_ = 0;
 };
 
 } // namespace cohort::detail

@@ -48,6 +48,7 @@ struct WorkerRecord : Member {
     asio::steady_timer grace; // until it is killed
     WorkerState state = WorkerState::forked;
     bool voluntary = false;
+    bool listened = false;
     bool abandoned = false;
     std::error_code error;
     std::chrono::steady_clock::time_point born = std::chrono::steady_clock::now();

@@ -23,7 +23,7 @@ enum class Overload : unsigned char {
 struct ServerOptions {
     using Duration = std::chrono::milliseconds;
 
-    Limits limits;
+    Limits limits{};
     Duration head_timeout{10'000};  ///< from a request's first byte (or the connection's begin) to its blank line: 408
     Duration body_timeout{10'000};  ///< between two pieces of a body: 408
     Duration write_timeout{30'000}; ///< without the client taking anything of a response: the connection is cut

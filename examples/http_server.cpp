@@ -1,0 +1,267 @@
+// The demo, and the target of tests and measurements: a web server with a choice of mode.
+// Run:    http_server [--port N] [--workers N] [--mode round-robin|shared-socket]
+// Expect: one line with the address; GET / /hello/:name? /worker /bytes/:n /sleep/:ms /count /exit/:code /crash.
+
+#include <cohort.hpp>
+
+#include <asio/experimental/awaitable_operators.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <charconv>
+#include <iostream>
+#include <map>
+#include <set>
+#include <variant>
+
+#include <getopt.h>
+
+using namespace cohort;
+
+// How many requests all workers have served: a worker asks, the master collects from every worker, and answers.
+struct Ask {};
+struct Tally {
+    std::uint64_t served = 0;
+};
+struct Collect {};
+struct Total {
+    std::uint64_t served = 0;
+};
+using Messages = Duplex<std::variant<Collect, Total>, std::variant<Ask, Tally>>;
+
+template <class M>
+using App = Master<Messages, M>;
+
+// In a worker
+
+template <class M>
+struct Server {
+    typename App<M>::Worker& worker;
+    asio::steady_timer counted{worker.get_executor(), asio::steady_timer::time_point::max()};
+    std::uint64_t served = 0;
+    std::uint64_t total = 0;
+    unsigned answers = 0;
+};
+
+/// The number in a path; 404 when it is none, or too large.
+std::uint64_t number(const http::Request& request, std::string_view name, std::uint64_t largest) {
+    const std::string_view text = request.param(name).value_or("");
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size() || value > largest) throw http::Error(404);
+    return value;
+}
+
+Task<http::Response> hello_world(const http::Request&) { co_return http::text("Hello World\n"); }
+
+Task<http::Response> echo(const http::Request& request) {
+    std::string body = co_await request.body().text();
+    co_return http::text(std::move(body));
+}
+
+Task<http::Response> hello(const http::Request& request) {
+    co_return http::text("Hello " + std::string(request.param("name").value_or("World")) + "\n");
+}
+
+template <class M>
+Task<http::Response> who(Server<M>& server, const http::Request&) {
+    const auto& self = server.worker;
+    co_return http::json("{\"id\":" + std::to_string(self.id()) + ",\"pid\":" + std::to_string(self.pid()) +
+                         ",\"slot\":" + std::to_string(self.slot()) + "}\n");
+}
+
+Task<> write_bytes(http::BodyWriter& out, std::uint64_t count) {
+    static const std::string piece(65536, 'x');
+    for (; count > 0; count -= std::min<std::uint64_t>(count, piece.size()))
+        co_await out.write(std::string_view(piece).substr(0, count));
+}
+
+Task<http::Response> bytes(const http::Request& request) {
+    const std::uint64_t count = number(request, "n", std::uint64_t{1} << 40);
+    co_return http::stream([count](http::BodyWriter& out) { return write_bytes(out, count); }, count);
+}
+
+Task<http::Response> sleep_a_while(const http::Request& request) {
+    const std::chrono::milliseconds time(number(request, "ms", 600'000));
+    asio::steady_timer timer(co_await asio::this_coro::executor, time);
+    co_await timer.async_wait(asio::use_awaitable);
+    co_return http::text("slept " + std::to_string(time.count()) + " ms\n");
+}
+
+template <class M>
+Task<http::Response> end_worker(Server<M>& server, const http::Request& request) {
+    const std::uint64_t code = number(request, "code", 255);
+    co_await server.worker.send(Tally{server.served});
+    co_await server.worker.exit(static_cast<int>(code));
+    co_return http::status(500);
+}
+
+Task<http::Response> crash(const http::Request&) { std::abort(); }
+
+template <class M>
+Task<http::Response> count(Server<M>& server, const http::Request&) {
+    const unsigned before = server.answers;
+    co_await server.worker.send(Ask{});
+    while (server.answers == before) {
+        std::error_code woken;
+        co_await server.counted.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    }
+    co_return http::text(std::to_string(server.total) + "\n");
+}
+
+template <class M>
+Task<> answer_master(Server<M>& server) {
+    while (const auto message = co_await server.worker.receive()) {
+        if (const auto* total = std::get_if<Total>(&*message)) {
+            server.total = total->served;
+            ++server.answers;
+            server.counted.cancel();
+        } else {
+            co_await server.worker.send(Tally{server.served});
+        }
+    }
+}
+
+template <class M>
+struct Counted {
+    http::Router<Server<M>> router;
+
+    Task<http::Response> operator()(Server<M>& server, const http::Request& request) const {
+        ++server.served;
+        return router(server, request);
+    }
+};
+
+template <class M>
+Task<> serve(typename App<M>::Worker& self) {
+    Counted<M> routes;
+    routes.router.get("/", hello_world).any("/", echo).get("/hello/:name?", hello).get("/worker", who<M>);
+    routes.router.get("/bytes/:n", bytes).get("/sleep/:ms", sleep_a_while).get("/count", count<M>);
+    routes.router.get("/exit/:code", end_worker<M>).get("/crash", crash);
+
+    Server<M> server{self};
+    asio::co_spawn(self.context(), answer_master(server), asio::detached);
+    auto listener = co_await self.listen(Endpoint(self.args().at(0)));
+    co_await http::serve(server, listener, routes);
+}
+
+// In the master
+
+/// Questions under way: who asked, and who has yet to tell its number.
+struct Counting {
+    std::map<WorkerId, std::uint64_t> served;
+    std::map<WorkerId, std::set<WorkerId>> missing;
+};
+
+template <class M>
+Task<> answer_who_can_be(App<M>& master, Counting& counting) {
+    Total total;
+    for (const auto& [worker, served] : counting.served) total.served += served;
+    for (auto question = counting.missing.begin(); question != counting.missing.end();) {
+        const auto& [asker, missing] = *question;
+        if (!missing.empty()) {
+            ++question;
+            continue;
+        }
+        const WorkerId to = asker;
+        question = counting.missing.erase(question);
+        try {
+            co_await master.send(to, total);
+        } catch (const std::system_error&) {
+            // It has died; nobody waits for the answer any more.
+        }
+    }
+}
+
+template <class M>
+Task<> collect(App<M>& master, Counting& counting) {
+    while (const auto mail = co_await master.receive()) {
+        if (const auto* tally = std::get_if<Tally>(&mail->message)) {
+            counting.served[mail->from] = tally->served;
+            for (auto& [asker, missing] : counting.missing) missing.erase(mail->from);
+        } else {
+            for (const auto& worker : master.workers())
+                if (worker.state != WorkerState::draining) counting.missing[mail->from].insert(worker.id);
+            co_await master.broadcast(Collect{});
+        }
+        co_await answer_who_can_be<M>(master, counting);
+    }
+}
+
+template <class M>
+Task<> tell(App<M>& master, Counting& counting) {
+    bool told = false;
+    while (const auto event = co_await master.next_event()) {
+        if (event->kind == WorkerState::listening && !std::exchange(told, true))
+            std::cout << "http_server: listening on " << event->endpoint->to_string() << ", "
+                      << master.options().workers << " workers, " << M::name << ", pid " << ::getpid() << std::endl;
+        if (event->kind == WorkerState::draining || event->kind == WorkerState::exited) {
+            for (auto& [asker, missing] : counting.missing) missing.erase(event->worker);
+            co_await answer_who_can_be<M>(master, counting);
+        }
+        if (event->kind == WorkerState::exited && !event->voluntary)
+            std::cerr << "http_server: worker " << event->worker << " " << event->status->describe() << std::endl;
+    }
+}
+
+template <class M>
+Task<> watch(App<M>& master) {
+    Counting counting;
+    using namespace asio::experimental::awaitable_operators;
+    co_await (collect<M>(master, counting) && tell<M>(master, counting));
+}
+
+// Arguments
+
+struct Arguments {
+    std::uint16_t port = 8080;
+    unsigned workers = 0;
+    std::string mode = RoundRobin::name;
+};
+
+std::optional<unsigned> to_number(std::string_view text, unsigned largest) {
+    unsigned value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size() || value > largest) return std::nullopt;
+    return value;
+}
+
+std::optional<Arguments> parse(int argc, char** argv) {
+    const option options[] = {{"port", required_argument, nullptr, 'p'},
+                              {"workers", required_argument, nullptr, 'w'},
+                              {"mode", required_argument, nullptr, 'm'},
+                              {}};
+    Arguments arguments;
+    for (int option = 0; (option = ::getopt_long(argc, argv, "", options, nullptr)) != -1;) {
+        if (option == 'm') {
+            arguments.mode = optarg;
+            continue;
+        }
+        const auto value = option == '?' ? std::nullopt : to_number(optarg, option == 'p' ? 65535 : 1024);
+        if (!value) return std::nullopt;
+        if (option == 'p')
+            arguments.port = static_cast<std::uint16_t>(*value);
+        else
+            arguments.workers = *value;
+    }
+    const bool known_mode = arguments.mode == RoundRobin::name || arguments.mode == SharedSocket::name;
+    if (optind != argc || !known_mode) return std::nullopt;
+    return arguments;
+}
+
+template <class M>
+int run_server(const Arguments& arguments) {
+    const Endpoint endpoint(arguments.port);
+    return run<App<M>>({.workers = arguments.workers, .listen = {endpoint}, .worker = {.args = {endpoint.to_string()}}},
+                       watch<M>, serve<M>);
+}
+
+int main(int argc, char** argv) {
+    const auto arguments = parse(argc, argv);
+    if (!arguments) {
+        std::cerr << "usage: http_server [--port 0..65535] [--workers 0..1024 (0: one for each CPU)]"
+                     " [--mode round-robin|shared-socket]\n";
+        return 2;
+    }
+    return arguments->mode == RoundRobin::name ? run_server<RoundRobin>(*arguments)
+                                               : run_server<SharedSocket>(*arguments);
+}
