@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include <arpa/inet.h>
+
 namespace cohort {
 
 /// A TCP address with port, or the path of a Unix socket.
@@ -30,6 +32,7 @@ public:
     Endpoint(const std::string& text) : Endpoint(std::string_view(text)) {}
     explicit Endpoint(std::string_view text);
 
+    /// `host`: an address, `localhost`, or `*` or nothing for every address.
     static Endpoint tcp(std::string host, std::uint16_t port);
     /// `mode`: the permission bits the socket file gets.
     static Endpoint unix_path(std::string path, unsigned mode = 0600);
@@ -49,6 +52,7 @@ public:
     static void serialize(auto& archive, auto& self) { archive(self.host_, self.port_, self.path_, self.mode_); }
 
 private:
+    static bool is_address(const std::string& host) noexcept;
     static std::uint16_t checked(auto port) {
         if (port < 0 || static_cast<std::uint64_t>(port) > 65535) fail(std::to_string(port));
         return static_cast<std::uint16_t>(port);
@@ -63,10 +67,19 @@ private:
     unsigned mode_ = 0;
 };
 
+inline bool Endpoint::is_address(const std::string& host) noexcept {
+    in6_addr unused{};
+    const bool parsed =
+        ::inet_pton(AF_INET, host.c_str(), &unused) == 1 || ::inet_pton(AF_INET6, host.c_str(), &unused) == 1;
+    return parsed && host.find('\0') == host.npos;
+}
+
 inline Endpoint Endpoint::tcp(std::string host, std::uint16_t port) {
-    Endpoint endpoint(port);
     if (host == "localhost") host = "127.0.0.1";
-    if (host != "*") endpoint.host_ = std::move(host);
+    if (host == "*") host.clear();
+    if (!host.empty() && !is_address(host)) fail(host);
+    Endpoint endpoint(port);
+    endpoint.host_ = std::move(host);
     return endpoint;
 }
 
@@ -89,7 +102,7 @@ inline Endpoint::Endpoint(std::string_view text) {
     const std::string_view digits = colon == text.npos ? text : text.substr(colon + 1);
     const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
     if (bracketed) host = host.substr(1, host.size() - 2);
-    if (!bracketed && host.find(':') != host.npos) fail(text);
+    if (bracketed != (host.find(':') != host.npos)) fail(text);
 
     unsigned port = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
