@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#include <cohort/options.hpp>
+
+#include <doctest/doctest.h>
+
+using namespace std::chrono_literals;
+using cohort::Options;
+
+namespace {
+
+unsigned workers_of(const Options& options) { return options.workers; }
+
+} // namespace
+
+TEST_CASE("any choice of options can be named, in their order, and the others keep their defaults") {
+    const Options all{
+        .workers = 2,
+        .listen = {8080, "127.0.0.1:0", "unix:/run/app.sock"},
+        .spawn = cohort::Spawn::exec,
+        .restart = cohort::Restart::transient,
+        .grace = 5s,
+        .backlog = 16,
+        .credit = 1,
+        .max_message = 1024,
+        .worker = {.env = {{"A", "1"}}, .args = {"x"}, .cwd = "/", .uid = 1000, .gid = 1000, .program = "/bin/true"},
+    };
+    CHECK(all.listen[2].is_unix());
+    CHECK(all.grace == 5000ms);
+    CHECK(all.worker.env.at("A") == "1");
+
+    CHECK(workers_of({}) == 0);
+    CHECK(workers_of({.workers = 3}) == 3);
+    CHECK(workers_of({.listen = {8080}, .grace = 1s}) == 0);
+    CHECK(Options{.listen = {8080}}.listen.size() == 1);
+}
+
+TEST_CASE("the defaults suit a server") {
+    const Options options;
+    CHECK(options.listen.empty());
+    CHECK(options.spawn == cohort::Spawn::fork);
+    CHECK(options.restart == cohort::Restart::permanent);
+    CHECK(options.grace == 30s);
+    CHECK(options.credit > 0);
+    CHECK(options.max_message == 16U * 1024 * 1024);
+    CHECK_FALSE(options.worker.uid);
+    CHECK_FALSE(options.worker.gid);
+}
