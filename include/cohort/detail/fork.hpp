@@ -20,6 +20,7 @@
 #include <vector>
 
 #include <grp.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -79,8 +80,11 @@ inline std::optional<ExitStatus> reap(int pidfd, bool wait = false) noexcept {
     siginfo_t info{};
     int result = 0;
     do {
-        result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | (wait ? 0 : WNOHANG));
-    } while (result != 0 && errno == EINTR);
+        // A descriptor that an event loop watches is non-blocking, and waitid(2) then does not wait either.
+        pollfd end{pidfd, POLLIN, 0};
+        if (wait) ::poll(&end, 1, -1);
+        result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
+    } while ((result != 0 && errno == EINTR) || (wait && result == 0 && info.si_pid == 0));
     if (result != 0 || info.si_pid == 0) return std::nullopt;
     return ExitStatus::from_wait(info.si_code, info.si_status);
 }
