@@ -100,6 +100,8 @@ inline int AcceptLoop::accept_batch() {
 
 inline Task<> AcceptLoop::run(std::shared_ptr<AcceptLoop> self, unsigned turn) {
     std::error_code ignored;
+    // A worker that has just joined must hear of its listener first, and then of connections.
+    co_await asio::post(asio::use_awaitable);
     while (self->is_current(turn)) {
         if (self->handover_->room() == 0) {
             co_await self->handover_->wait_room();

@@ -55,7 +55,7 @@ public:
 private:
     struct Answer {
         std::optional<Listening> listening;
-        UniqueFd descriptor;
+        std::optional<Listener> listener; // made when the answer arrives: connections may be right behind it
     };
 
     Task<> control();
@@ -106,7 +106,7 @@ inline Task<Listener> WorkerCore::listen(Endpoint endpoint) {
         const auto& category = listening.error_is_cohorts ? error_category() : std::system_category();
         throw std::system_error(listening.error, category, "listen on " + endpoint.to_string());
     }
-    co_return make_listener(listening, std::move(answer.descriptor));
+    co_return std::move(*answer.listener);
 }
 
 inline Listener WorkerCore::make_listener(const Listening& listening, UniqueFd descriptor) {
@@ -124,11 +124,13 @@ inline void WorkerCore::handle(Listening& message, Packet<FromMaster>& packet) {
         link_->send(Unlisten{message.listener});
         message.error = EMFILE;
     }
+    std::optional<Listener> listener;
+    if (message.error == 0) listener.emplace(make_listener(message, std::move(descriptor)));
+    // Without a request the caller was cancelled: the listener closes.
     if (const auto found = requests_.find(message.request); found != requests_.end()) {
-        found->second = {message, std::move(descriptor)};
+        found->second.listening = message;
+        found->second.listener = std::move(listener);
         changed_.notify_all();
-    } else if (message.error == 0) {
-        make_listener(message, std::move(descriptor)).close(); // the caller was cancelled
     }
 }
 
