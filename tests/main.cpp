@@ -4,6 +4,10 @@
 // doctest's own signal handlers would be inherited by the processes that tests fork.
 #define DOCTEST_CONFIG_NO_POSIX_SIGNALS
 #define DOCTEST_CONFIG_IMPLEMENT
+#include "support/exec_worker.hpp"
+
+#include <cohort/detail/identity.hpp>
+
 #include <doctest/doctest.h>
 
 #include <cerrno>
@@ -113,6 +117,7 @@ unsigned deadline_seconds() {
 REGISTER_LISTENER("watch", 1, Watch);
 
 int main(int argc, char** argv) {
+    if (cohort::is_worker()) return test::run_exec_worker(argc, argv);
     handle(SIGPIPE, SIG_IGN);
     handle(SIGALRM, on_deadline);
 #if !defined(COHORT_SANITIZED)

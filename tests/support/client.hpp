@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// A client of a worker that answers lines, and the worker's side of it.
+#pragma once
+
+#include "cluster.hpp"
+
+#include <cohort/detail/listen_socket.hpp>
+
+#include <asio/detached.hpp>
+#include <asio/generic/stream_protocol.hpp>
+#include <asio/read.hpp>
+#include <asio/read_until.hpp>
+#include <asio/write.hpp>
+
+namespace test {
+
+/// Connected when constructed: the kernel completes that without anybody accepting. It ends by shutdown, since workers
+/// that were forked meanwhile hold a copy of the descriptor.
+class Client {
+public:
+    Client(asio::io_context& io, const Endpoint& endpoint) : socket_(io) {
+        std::error_code error;
+        auto address = detail::to_socket_address(endpoint, error);
+        const int family = address.storage.ss_family;
+        const int fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (error || fd < 0 || ::connect(fd, address.get(), address.size) != 0) {
+            error = error ? error : detail::last_error();
+            ::close(fd);
+            throw std::system_error(error, "connect");
+        }
+        socket_.assign(asio::generic::stream_protocol(family, family == AF_UNIX ? 0 : IPPROTO_TCP), fd);
+    }
+    Client(asio::io_context& io, std::uint16_t port) : Client(io, Endpoint::tcp("127.0.0.1", port)) {}
+    Client(Client&&) = default;
+    ~Client() {
+        std::error_code ignored;
+        if (socket_.is_open()) socket_.shutdown(asio::socket_base::shutdown_both, ignored);
+    }
+
+    /// Small enough for the socket's buffer.
+    void write(const std::string& text) { asio::write(socket_, asio::buffer(text)); }
+    /// What the other side says until it ends; "reset" when that is how it ends.
+    Task<std::string> read_all() {
+        std::string text;
+        std::error_code error;
+        co_await asio::async_read(socket_, asio::dynamic_buffer(text),
+                                  asio::redirect_error(asio::use_awaitable, error));
+        co_return error == asio::error::eof ? text : "reset";
+    }
+    Task<std::string> ask(std::string line) {
+        write(line + "\n");
+        co_return co_await read_all();
+    }
+
+private:
+    Socket socket_;
+};
+
+/// Reads a line and answers "<id> <line>".
+template <class W>
+Task<> answer(W& self, Socket socket) {
+    std::string line;
+    std::error_code error;
+    const std::size_t size = co_await asio::async_read_until(socket, asio::dynamic_buffer(line), '\n',
+                                                             asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    const std::string reply = std::to_string(self.id()) + " " + line.substr(0, size - 1);
+    co_await asio::async_write(socket, asio::buffer(reply), asio::redirect_error(asio::use_awaitable, error));
+    socket.shutdown(asio::socket_base::shutdown_both, error);
+}
+
+/// One connection after the other, until the listener ends.
+template <class W>
+Task<> serve(W& self, Listener& listener) {
+    while (auto socket = co_await listener.accept()) co_await answer(self, std::move(*socket));
+}
+
+inline Endpoint any_port() { return Endpoint("127.0.0.1:0"); }
+
+template <class W>
+Task<> server(W& self) {
+    auto listener = co_await self.listen(any_port());
+    co_await serve(self, listener);
+}
+
+/// Which worker answered.
+inline WorkerId who(const std::string& reply) {
+    return reply.empty() || reply == "reset" ? 0 : static_cast<WorkerId>(std::stoul(reply));
+}
+
+template <class A>
+Task<std::string> ask(A& app, Endpoint endpoint, std::string line = "hello") {
+    Client client(app.context(), endpoint);
+    co_return co_await client.ask(std::move(line));
+}
+template <class A>
+Task<std::string> ask(A& app, std::uint16_t port, std::string line = "hello") {
+    Client client(app.context(), port);
+    co_return co_await client.ask(std::move(line));
+}
+
+} // namespace test
