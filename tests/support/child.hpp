@@ -5,6 +5,8 @@
 #include <doctest/doctest.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <iostream>
 #include <utility>
 
 #include <sys/wait.h>
@@ -15,6 +17,8 @@ namespace test {
 /// Forks a child that runs `body` and exits with what it returns: 99 if it throws, by SIGALRM if it takes too long.
 template <class Body>
 pid_t fork_child(Body&& body) {
+    std::cout.flush();
+    std::fflush(nullptr);
     const pid_t pid = ::fork();
     REQUIRE(pid >= 0);
     if (pid != 0) return pid;

@@ -65,6 +65,7 @@ inline Process fork_process() {
     if (process.pid < 0) throw_last_error("fork");
     if (process.pid == 0) {
         reset_signals();
+        blocked.forget_previous();
         return process;
     }
     process.pidfd = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));

@@ -72,6 +72,9 @@ public:
     SignalsBlocked& operator=(const SignalsBlocked&) = delete;
     ~SignalsBlocked() { ::sigprocmask(SIG_SETMASK, &previous_, nullptr); }
 
+    /// Afterwards none is blocked, whatever was so before.
+    void forget_previous() noexcept { sigemptyset(&previous_); }
+
 private:
     sigset_t previous_{};
 };
