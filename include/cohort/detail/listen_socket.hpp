@@ -88,9 +88,9 @@ inline Endpoint local_endpoint(int socket) {
     return Endpoint::unix_path(path.sun_path);
 }
 
-inline void enable(int socket, int level, int option) noexcept {
-    const int on = 1;
-    ::setsockopt(socket, level, option, &on, sizeof on);
+inline void enable(int socket, int level, int option, bool enabled = true) noexcept {
+    const int value = enabled ? 1 : 0;
+    ::setsockopt(socket, level, option, &value, sizeof value);
 }
 
 /// The file of a Unix socket that nobody serves any more is in the way; one that is served is not ours to remove.
@@ -120,6 +120,7 @@ inline UniqueFd bind_and_listen(const SocketAddress& address, const Endpoint& en
     else
         enable(socket.get(), SOL_SOCKET, SO_REUSEADDR);
     if (family != AF_UNIX) enable(socket.get(), IPPROTO_TCP, TCP_NODELAY); // its connections inherit it
+    if (family == AF_INET6) enable(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, false); // whatever the system's default
     if (reuse_port) enable(socket.get(), SOL_SOCKET, SO_REUSEPORT);
 
     const mode_t previous = family == AF_UNIX ? ::umask(0777 & ~endpoint.mode()) : mode_t{};
