@@ -32,6 +32,7 @@ struct ServerOptions {
     Duration linger_timeout{2'000}; ///< how long a closed connection is read so that the client sees the last answer
     Duration fresh_timeout{500};    ///< how long a connection that has sent nothing yet is waited for while draining
     std::size_t linger_bytes = 64 * 1024;  ///< and how much
+    std::size_t body_rate = 240;           ///< bytes a second that a body must reach after body_timeout: 408; 0: any
     std::size_t unread_bytes = 256 * 1024; ///< of a body that the handler left unread, before the connection closes
     std::size_t max_requests = 0;          ///< on one connection; 0: any number
     std::size_t max_connections = 0;       ///< at a time; 0: any number

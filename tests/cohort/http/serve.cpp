@@ -634,6 +634,22 @@ TEST_CASE("timeouts") {
     }
 }
 
+TEST_CASE("a body that comes too slowly on the whole is answered with 408") {
+    http::ServerOptions options = short_linger();
+    options.body_timeout = 100ms;
+    options.body_rate = 100'000;
+    TestServer server(options);
+    Client client(server);
+    client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n");
+    for (int i = 0; i != 60; ++i) {
+        std::this_thread::sleep_for(5ms); // each piece is in time
+        client.send("x");
+    }
+    CHECK(status_of(client.response()) == "HTTP/1.1 408 Request Timeout");
+    Client fast(server);
+    CHECK(body_of(fast.send(post("/echo", std::string(500'000, 'f'))).response()).size() == 500'000);
+}
+
 TEST_CASE("a client that takes nothing is cut off") {
     http::ServerOptions options;
     options.write_timeout = 60ms;

@@ -88,6 +88,8 @@ private:
     RequestParser parser_;
     std::optional<std::uint64_t> stream_left_;
     std::uint64_t head_deadline_ = 0; ///< 0: no byte of the next head has come yet
+    std::uint64_t body_received_ = 0;
+    std::uint64_t body_waited_ = 0; ///< ticks spent waiting for it; what the handler takes does not count
     std::size_t served_ = 0;
     int body_error_ = 0;
     bool closing_ = false;   ///< the response at hand is the last
@@ -219,6 +221,7 @@ inline bool Connection::next() {
     parser_.restart();
     wire_.trim_buffers();
     head_deadline_ = wire_.received().empty() ? 0 : wire_.server().after(wire_.server().ticks_for().head);
+    body_received_ = body_waited_ = 0;
     body_error_ = 0;
     continued_ = false;
     return true;
@@ -288,10 +291,15 @@ inline Task<> Connection::read_body_bytes() {
     continued_ = true;
     if (wire_.unsent()) co_await wire_.send();
     const Server& server = wire_.server();
+    const std::uint64_t begun = server.after(0);
+    const std::uint64_t patience = server.ticks_for().body + server.ticks_at_body_rate(body_received_);
+    const std::uint64_t left = patience - std::min(patience, body_waited_);
     const bool much = parser_.remaining().value_or(large_body) >= large_body;
     std::error_code error;
-    const std::size_t count = co_await wire_.read(Waiting::body, server.after(server.ticks_for().body),
+    const std::size_t count = co_await wire_.read(Waiting::body, begun + std::min(server.ticks_for().body, left),
                                                   much ? 65536 : Wire::usual_room, error);
+    body_waited_ += server.after(0) - begun;
+    body_received_ += count;
     if (count == 0) body_error_ = error == asio::error::timed_out ? 408 : 400;
 }
 

@@ -38,6 +38,13 @@ public:
     const Ticks& ticks_for() const noexcept { return ticks_; }
     std::string_view date() { return date_.at(std::time(nullptr)); }
 
+    /// How many ticks a body of so many bytes may be waited for, beyond its timeout.
+    std::uint64_t ticks_at_body_rate(std::uint64_t bytes) const noexcept {
+        const std::uint64_t rate = options_.body_rate;
+        return rate == 0 ? UINT32_MAX
+                         : ticks(std::chrono::milliseconds(bytes / rate * 1000 + bytes % rate * 1000 / rate));
+    }
+
     bool draining() const noexcept { return draining_; }
     bool cancelled() const noexcept { return cancelled_; }
 
