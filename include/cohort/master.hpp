@@ -367,7 +367,7 @@ Task<> Master<Message, M>::read_mail(RecordPtr record) {
             if (record->abandoned) co_return;
             if (!record->channel.has_message()) continue;
             with_mail_.push_back(record);
-            mail_arrived_.notify_one();
+            mail_arrived_.resume_one();
             while (!record->abandoned && record->state != WorkerState::exited && record->channel.has_message())
                 co_await record->drained.wait();
         }

@@ -64,7 +64,7 @@ public:
 private:
     static constexpr std::size_t read_size = std::size_t{64} << 10;
 
-    void begin_turn();
+    void flush_later();
     void write_some();
     void wait_writable();
     void written(std::size_t count);
@@ -80,7 +80,9 @@ private:
     Buffer in_;
     std::error_code error_; // why nothing can be sent any more
     bool waiting_ = false;  // for the kernel to take more
-    bool turn_ = false;     // a flush at the end of this turn is under way
+    bool wrote_ = false;    // a frame went out at once in what may still be this turn
+    bool flushing_ = false; // what followed it goes out at the end of this turn
+    bool emptied_ = false;  // the last read left nothing in the socket
     bool finishing_ = false;
     bool closing_ = false;
     bool ended_ = false; // nothing more can be received
@@ -90,14 +92,16 @@ template <class Fill>
 void FrameStream::push(FrameKind kind, Fill&& fill) {
     if (error_) throw std::system_error(error_);
     append_frame(out_, kind, limits_.max_length, std::forward<Fill>(fill));
-    if (!waiting_ && !turn_) begin_turn();
+    if (waiting_ || flushing_) return;
+    if (wrote_) return flush_later();
+    wrote_ = true;
+    write_some();
 }
 
-inline void FrameStream::begin_turn() {
-    write_some();
-    turn_ = true;
+inline void FrameStream::flush_later() {
+    flushing_ = true;
     asio::post(socket_.get_executor(), [self = shared_from_this()] {
-        self->turn_ = false;
+        self->flushing_ = self->wrote_ = false;
         if (!self->waiting_ && !self->out_.empty()) self->write_some();
     });
 }
@@ -185,10 +189,12 @@ inline void FrameStream::consume(const Frame& frame) noexcept {
 inline ssize_t FrameStream::read_some() {
     const std::size_t wanted = std::max(read_size, reader_.missing());
     std::byte* const space = in_.prepare(wanted);
+    const std::size_t room = in_.room();
     ssize_t count = 0;
     do {
-        count = System::current().recv(socket_.get(), space, in_.room());
+        count = System::current().recv(socket_.get(), space, room);
     } while (count < 0 && errno == EINTR);
+    emptied_ = count >= 0 && static_cast<std::size_t>(count) < room;
     if (count > 0) in_.commit(static_cast<std::size_t>(count));
     return count;
 }
@@ -206,11 +212,13 @@ inline bool FrameStream::took_bytes(ssize_t count) {
 inline Task<bool> FrameStream::fill() {
     const auto self = shared_from_this();
     while (socket_.is_open() && !ended_) {
-        if (took_bytes(read_some())) co_return true;
+        // A read that found little has found all: asking again at once would be a system call for nothing.
+        if (!std::exchange(emptied_, false) && took_bytes(read_some())) co_return true;
         if (ended_) break;
         std::error_code error;
         co_await socket_.readable(error);
         if (error && !ended_) throw std::system_error(error);
+        wrote_ = false; // a new turn has begun
     }
     co_return false;
 }

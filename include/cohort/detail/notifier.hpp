@@ -7,6 +7,7 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/async_result.hpp>
+#include <asio/dispatch.hpp>
 #include <asio/error.hpp>
 #include <asio/post.hpp>
 #include <asio/this_coro.hpp>
@@ -35,6 +36,10 @@ public:
     void notify_one() {
         if (!waiters_.empty()) complete(waiters_.begin(), {});
     }
+    /// Resumes the first waiter before this returns: for the end of a function, where whatever it does is harmless.
+    void resume_one() {
+        if (!waiters_.empty()) complete(waiters_.begin(), {}, true);
+    }
     void notify_all() {
         while (!waiters_.empty()) complete(waiters_.begin(), {});
     }
@@ -43,16 +48,20 @@ public:
 private:
     struct Waiter {
         virtual ~Waiter() = default;
-        virtual void post(const asio::any_io_executor& executor, std::error_code error) = 0;
+        virtual void resume(const asio::any_io_executor& executor, std::error_code error, bool now) = 0;
     };
     using Waiters = std::list<std::unique_ptr<Waiter>>;
 
     template <class Handler>
     struct HandlerWaiter final : Waiter {
         explicit HandlerWaiter(Handler handler) : handler_(std::move(handler)) {}
-        void post(const asio::any_io_executor& executor, std::error_code error) override {
+        void resume(const asio::any_io_executor& executor, std::error_code error, bool now) override {
             asio::get_associated_cancellation_slot(handler_).clear();
-            asio::post(executor, [handler = std::move(handler_), error]() mutable { std::move(handler)(error); });
+            auto run = [handler = std::move(handler_), error]() mutable { std::move(handler)(error); };
+            if (now)
+                asio::dispatch(executor, std::move(run));
+            else
+                asio::post(executor, std::move(run));
         }
         Handler handler_;
     };
@@ -66,10 +75,10 @@ private:
         slot.assign([this, self](asio::cancellation_type) { complete(self, asio::error::operation_aborted); });
     }
 
-    void complete(Waiters::iterator position, std::error_code error) {
+    void complete(Waiters::iterator position, std::error_code error, bool now = false) {
         const auto waiter = std::move(*position);
         waiters_.erase(position);
-        waiter->post(executor_, error);
+        waiter->resume(executor_, error, now);
     }
 
     asio::any_io_executor executor_;
