@@ -36,7 +36,8 @@ const std::vector<std::vector<std::string>> rows = {
     // layer 3: messages, connections, HTTP on the wire
     {"detail/async_fd", "detail/notifier", "detail/frame_stream", "channel"},
     {"acceptor", "detail/async_fd", "detail/notifier", "detail/control_link", "mode", "detail/handover",
-     "detail/handed_over", "detail/accepting", "mode/round_robin", "mode/shared_socket", "listener"},
+     "detail/handed_over", "detail/accepting", "detail/port_table", "mode/round_robin", "mode/shared_socket",
+     "listener"},
     {"acceptor", "http/detail/watch", "http/detail/server", "http/detail/wire", "http/detail/connection", "http/serve"},
     // layer 4
     {"detail/identity", "detail/worker_record", "detail/worker_core", "worker", "master"},

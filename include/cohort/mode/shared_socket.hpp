@@ -5,6 +5,7 @@
 #include <cohort/detail/accepting.hpp>
 #include <cohort/detail/handed_over.hpp>
 #include <cohort/detail/listen_socket.hpp>
+#include <cohort/detail/port_table.hpp>
 #include <cohort/mode.hpp>
 
 #include <map>
@@ -24,52 +25,42 @@ struct SharedSocket {
     class Intake;
 };
 
-class SharedSocket::Dispatcher {
+namespace detail {
+
+struct SlotListener {
+    std::shared_ptr<AcceptLoop> accepting; ///< by the master, while no worker serves it
+    std::vector<ListenerId> served_by;
+};
+
+/// A port with a listener for each slot.
+struct SlottedPort : Port {
+    std::map<unsigned, SlotListener> slots;
+
+    unsigned key(unsigned slot) const noexcept { return requested.is_unix() ? 0 : slot; }
+};
+
+} // namespace detail
+
+class SharedSocket::Dispatcher : public detail::PortTable<detail::SlottedPort> {
 public:
-    explicit Dispatcher(DispatchContext context) : context_(context) {}
-    Dispatcher(const Dispatcher&) = delete;
-    Dispatcher& operator=(const Dispatcher&) = delete;
-    ~Dispatcher() {
-        stop();
-        for (const auto& port : ports_) port->handover->abandon();
-    }
+    explicit Dispatcher(DispatchContext context) : PortTable(context) {}
+    ~Dispatcher() { stop(); }
 
     void prepare();
     std::vector<int> inherited(unsigned slot);
     Grant open(Member& member, const Endpoint& endpoint);
     void close(Member& member, detail::ListenerId listener);
-    void give_back(Member& member, detail::ListenerId listener, detail::UniqueFd connection);
-    void lost(Member& member, detail::ListenerId listener, std::uint64_t first, std::uint32_t count);
-    void took(Member& member, detail::ListenerId listener);
     void drain(Member& member);
     void leave(Member& member, bool successor);
     void stop();
 
 private:
-    struct SlotListener {
-        std::shared_ptr<detail::AcceptLoop> accepting; // by the master, while no worker serves it
-        std::vector<detail::ListenerId> served_by;
-    };
-    struct Port {
-        Endpoint requested;
-        Endpoint bound;
-        std::shared_ptr<detail::Handover> handover;
-        std::map<unsigned, SlotListener> slots;
-        bool permanent = false; // named in Options::listen
-
-        unsigned slot_of(const Member& member) const noexcept { return requested.is_unix() ? 0 : member.slot; }
-    };
-
-    Port* find(const Member& member, const Endpoint& endpoint);
-    Port* find(const Member& member, detail::ListenerId listener);
-    Port* make(const Endpoint& endpoint, unsigned slot, std::error_code& error);
-    SlotListener* slot_listener(Port& port, unsigned slot, std::error_code& error);
-    void adopt_unserved(Port& port);
-    void close_unused();
-    static void close(Port& port);
-
-    DispatchContext context_;
-    std::vector<std::unique_ptr<Port>> ports_;
+    detail::SlottedPort* make(const Endpoint& endpoint, unsigned slot, std::error_code& error);
+    detail::SlotListener* slot_listener(detail::SlottedPort& port, unsigned slot, std::error_code& error);
+    static void adopt_unserved(detail::SlottedPort& port);
+    static void stop_listening(detail::SlottedPort& port) {
+        for (auto& [slot, listener] : port.slots) listener.accepting->close();
+    }
 };
 
 /// Connections come from the slot's listener, and at times from the master.
@@ -109,27 +100,27 @@ static_assert(Mode<SharedSocket>);
 
 /// The first listener of an address must not join a group of somebody else's: SO_REUSEPORT alone would let two
 /// clusters of one user share a port unnoticed.
-inline SharedSocket::Dispatcher::Port* SharedSocket::Dispatcher::make(const Endpoint& endpoint, unsigned slot,
-                                                                      std::error_code& error) {
+inline detail::SlottedPort* SharedSocket::Dispatcher::make(const Endpoint& endpoint, unsigned slot,
+                                                           std::error_code& error) {
     if (!endpoint.is_unix()) {
         const auto probe = detail::open_listener(endpoint, false, 1, error);
         if (error) return nullptr;
     }
-    auto port = std::make_unique<Port>();
+    auto port = std::make_unique<detail::SlottedPort>();
     port->requested = port->bound = endpoint;
     port->handover = std::make_shared<detail::Handover>(context_, endpoint);
     if (slot_listener(*port, slot, error) == nullptr) return nullptr;
-    ports_.push_back(std::move(port));
-    return ports_.back().get();
+    return &add(std::move(port));
 }
 
-inline SharedSocket::Dispatcher::SlotListener* SharedSocket::Dispatcher::slot_listener(Port& port, unsigned slot,
-                                                                                       std::error_code& error) {
-    if (const auto found = port.slots.find(slot); found != port.slots.end()) return &found->second;
+inline detail::SlotListener* SharedSocket::Dispatcher::slot_listener(detail::SlottedPort& port, unsigned slot,
+                                                                     std::error_code& error) {
+    const unsigned key = port.key(slot);
+    if (const auto found = port.slots.find(key); found != port.slots.end()) return &found->second;
     auto listener = detail::open_listener(port.bound, true, context_.options.backlog, error);
     if (error) return nullptr;
     port.bound = detail::local_endpoint(listener.get());
-    SlotListener& made = port.slots[slot];
+    auto& made = port.slots[key];
     made.accepting = std::make_shared<detail::AcceptLoop>(context_.executor, std::move(listener), port.handover);
     return &made;
 }
@@ -137,7 +128,7 @@ inline SharedSocket::Dispatcher::SlotListener* SharedSocket::Dispatcher::slot_li
 inline void SharedSocket::Dispatcher::prepare() {
     for (const auto& endpoint : context_.options.listen) {
         std::error_code error;
-        Port* const port = make(endpoint, 0, error);
+        auto* const port = make(endpoint, 0, error);
         if (error) throw std::system_error(error, "listen on " + endpoint.to_string());
         port->permanent = true;
     }
@@ -148,7 +139,7 @@ inline std::vector<int> SharedSocket::Dispatcher::inherited(unsigned slot) {
     for (const auto& port : ports_) {
         std::error_code error;
         if (!port->permanent) continue;
-        const auto* const listener = slot_listener(*port, port->requested.is_unix() ? 0 : slot, error);
+        const auto* const listener = slot_listener(*port, slot, error);
         if (listener == nullptr) throw std::system_error(error, "listen on " + port->bound.to_string());
         descriptors.push_back(listener->accepting->descriptor());
         adopt_unserved(*port);
@@ -156,28 +147,11 @@ inline std::vector<int> SharedSocket::Dispatcher::inherited(unsigned slot) {
     return descriptors;
 }
 
-/// Port 0 means the same port in all workers; a worker that asks for it twice means two ports.
-inline SharedSocket::Dispatcher::Port* SharedSocket::Dispatcher::find(const Member& member, const Endpoint& endpoint) {
-    for (const auto& port : ports_) {
-        const bool another = endpoint.port() == 0 && !endpoint.is_unix() && port->handover->has(member);
-        if (port->requested == endpoint && !another && !port->handover->is_closed()) return port.get();
-    }
-    return nullptr;
-}
-
-inline SharedSocket::Dispatcher::Port* SharedSocket::Dispatcher::find(const Member& member,
-                                                                      detail::ListenerId listener) {
-    for (const auto& port : ports_)
-        if (port->handover->has(member, listener)) return port.get();
-    return nullptr;
-}
-
 inline Grant SharedSocket::Dispatcher::open(Member& member, const Endpoint& endpoint) {
     Grant grant;
-    const unsigned slot = endpoint.is_unix() ? 0 : member.slot;
-    Port* port = find(member, endpoint);
-    if (port == nullptr) port = make(endpoint, slot, grant.error);
-    SlotListener* const listener = port == nullptr ? nullptr : slot_listener(*port, slot, grant.error);
+    auto* port = find(member, endpoint);
+    if (port == nullptr) port = make(endpoint, member.slot, grant.error);
+    auto* const listener = port == nullptr ? nullptr : slot_listener(*port, member.slot, grant.error);
     if (listener == nullptr) return grant;
     grant.listener = port->handover->join(member);
     grant.endpoint = port->bound;
@@ -188,7 +162,7 @@ inline Grant SharedSocket::Dispatcher::open(Member& member, const Endpoint& endp
 }
 
 /// Nobody waits in a queue that no worker serves, as long as others can.
-inline void SharedSocket::Dispatcher::adopt_unserved(Port& port) {
+inline void SharedSocket::Dispatcher::adopt_unserved(detail::SlottedPort& port) {
     for (auto& [slot, listener] : port.slots) {
         if (listener.served_by.empty() && port.handover->has_takers())
             listener.accepting->start();
@@ -198,29 +172,12 @@ inline void SharedSocket::Dispatcher::adopt_unserved(Port& port) {
 }
 
 inline void SharedSocket::Dispatcher::close(Member& member, detail::ListenerId listener) {
-    Port* const port = find(member, listener);
+    auto* const port = find(member, listener);
     if (port == nullptr) return;
-    std::erase(port->slots[port->slot_of(member)].served_by, listener);
+    std::erase(port->slots[port->key(member.slot)].served_by, listener);
     port->handover->retire(member, listener);
     adopt_unserved(*port);
-    close_unused();
-}
-
-inline void SharedSocket::Dispatcher::give_back(Member& member, detail::ListenerId listener,
-                                                detail::UniqueFd connection) {
-    Port* const port = find(member, listener);
-    if (port == nullptr) return;
-    port->handover->give(std::move(connection));
-    port->handover->flush();
-}
-
-inline void SharedSocket::Dispatcher::lost(Member& member, detail::ListenerId listener, std::uint64_t first,
-                                           std::uint32_t count) {
-    if (Port* const port = find(member, listener)) port->handover->lost(member, listener, first, count);
-}
-
-inline void SharedSocket::Dispatcher::took(Member& member, detail::ListenerId listener) {
-    if (Port* const port = find(member, listener)) port->handover->took(member, listener);
+    close_unused(&stop_listening);
 }
 
 inline void SharedSocket::Dispatcher::drain(Member& member) {
@@ -235,29 +192,14 @@ inline void SharedSocket::Dispatcher::drain(Member& member) {
 inline void SharedSocket::Dispatcher::leave(Member& member, bool successor) {
     drain(member);
     for (const auto& port : ports_) port->handover->leave(member);
-    if (!successor) close_unused();
-}
-
-inline void SharedSocket::Dispatcher::close(Port& port) {
-    if (port.handover->is_closed()) return;
-    for (auto& [slot, listener] : port.slots) listener.accepting->close();
-    port.handover->close();
-    detail::remove_path(port.requested);
-}
-
-/// The last worker that listened has gone for good: the port is free again.
-inline void SharedSocket::Dispatcher::close_unused() {
-    for (const auto& port : ports_)
-        if (!port->permanent && !port->handover->has_takers()) close(*port);
-    std::erase_if(ports_, [](const auto& port) { return port->handover->is_closed() && port->handover->is_empty(); });
+    if (!successor) close_unused(&stop_listening);
 }
 
 inline void SharedSocket::Dispatcher::stop() {
-    for (const auto& port : ports_) {
-        if (port->handover->is_closed()) continue;
-        for (auto& [slot, listener] : port->slots) listener.accepting->drain();
-        close(*port);
-    }
+    close_all([](detail::SlottedPort& port) {
+        for (auto& [slot, listener] : port.slots) listener.accepting->drain();
+        stop_listening(port);
+    });
 }
 
 /// Hands its caller the connection itself, or says why there is none.

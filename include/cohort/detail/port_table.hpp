@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// PortTable: the addresses a cluster listens on, and what every dispatcher does alike with them (layer 3).
+#pragma once
+
+#include <cohort/detail/handover.hpp>
+#include <cohort/detail/listen_socket.hpp>
+#include <cohort/mode.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+namespace cohort::detail {
+
+/// One address, open as long as somebody listens on it, or is about to.
+struct Port {
+    Endpoint requested;
+    Endpoint bound; ///< with the real address and port
+    std::shared_ptr<Handover> handover;
+    bool permanent = false; ///< named in Options::listen: open until the end
+};
+
+/// The part of a dispatcher that finds the port a worker speaks of. `P` derives from Port.
+template <std::derived_from<Port> P>
+class PortTable {
+public:
+    void give_back(Member& member, ListenerId listener, UniqueFd connection) {
+        P* const port = find(member, listener);
+        if (port == nullptr) return;
+        port->handover->give(std::move(connection));
+        port->handover->flush();
+    }
+    void lost(Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) {
+        if (P* const port = find(member, listener)) port->handover->lost(member, listener, first, count);
+    }
+    void took(Member& member, ListenerId listener) {
+        if (P* const port = find(member, listener)) port->handover->took(member, listener);
+    }
+
+protected:
+    explicit PortTable(DispatchContext context) : context_(context) {}
+    PortTable(const PortTable&) = delete;
+    PortTable& operator=(const PortTable&) = delete;
+    ~PortTable() {
+        for (const auto& port : ports_) port->handover->abandon();
+    }
+
+    P& add(std::unique_ptr<P> port) { return *ports_.emplace_back(std::move(port)); }
+
+    /// The port for this request. Port 0 means the same port in all workers; a worker that asks for it twice means two.
+    P* find(const Member& member, const Endpoint& endpoint) const {
+        for (const auto& port : ports_) {
+            const bool another = endpoint.port() == 0 && !endpoint.is_unix() && port->handover->has(member);
+            if (port->requested == endpoint && !another && !port->handover->is_closed()) return port.get();
+        }
+        return nullptr;
+    }
+    P* find(const Member& member, ListenerId listener) const {
+        for (const auto& port : ports_)
+            if (port->handover->has(member, listener)) return port.get();
+        return nullptr;
+    }
+
+    /// Calls `close(port)` for those whose last listening worker has gone for good: the address is free again.
+    template <class Close>
+    void close_unused(Close close) {
+        for (const auto& port : ports_)
+            if (!port->permanent && !port->handover->has_takers()) close_once(*port, close);
+        std::erase_if(ports_,
+                      [](const auto& port) { return port->handover->is_closed() && port->handover->is_empty(); });
+    }
+    template <class Close>
+    void close_all(Close close) {
+        for (const auto& port : ports_) close_once(*port, close);
+    }
+
+    DispatchContext context_;
+    std::vector<std::unique_ptr<P>> ports_;
+
+private:
+    template <class Close>
+    static void close_once(P& port, Close& close) {
+        if (port.handover->is_closed()) return;
+        close(port);
+        port.handover->close();
+        remove_path(port.requested);
+    }
+};
+
+} // namespace cohort::detail
