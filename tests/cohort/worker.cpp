@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+// A worker's own end: how a body ends its process, and that nothing it said before is lost.
+#include <cohort/worker.hpp>
+
+#include "support/cluster.hpp"
+#include "support/process.hpp"
+
+using namespace test;
+
+namespace {
+
+constexpr int words = 300;
+
+Task<> talk(App::Worker& self) {
+    for (int i = 0; i < words; ++i) co_await say(self, "word", i);
+}
+Task<> talk_and_return(App::Worker& self) { co_await talk(self); }
+Task<int> talk_and_return_code(App::Worker& self) {
+    co_await talk(self);
+    co_return 3;
+}
+Task<> talk_and_exit(App::Worker& self) {
+    co_await talk(self);
+    co_await self.exit(4);
+}
+Task<> talk_and_std_exit(App::Worker& self) {
+    co_await talk(self);
+    std::exit(5);
+}
+Task<> talk_and_throw(App::Worker& self) {
+    co_await talk(self);
+    throw std::runtime_error("out of luck");
+}
+Task<> talk_without_waiting(App::Worker& self) {
+    const Note note{std::string(1'000, 'x'), 0};
+    for (int i = 0; i < 2'000; ++i) (void)self.send(note); // 2 MB that nobody has read when the body returns
+    co_return;
+}
+
+struct Ending {
+    ExitStatus status = ExitStatus::exited(0);
+    int words_in_order = 0;
+};
+
+/// Looks for messages only after the exited event has come.
+template <auto Body>
+Ending ending_of() {
+    static Ending ending;
+    ending = {};
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        const WorkerId worker = app.spawn(Body);
+        const Event end = co_await end_of(app, worker);
+        ending.status = *end.status;
+        while (const auto one = co_await app.receive())
+            ending.words_in_order += one->message.number == ending.words_in_order;
+    });
+    return ending;
+}
+
+TEST_CASE("messages sent before a worker ends are there before its exited event, however it ends") {
+    SUBCASE("the body returns") {
+        const Ending ending = ending_of<talk_and_return>();
+        CHECK(ending.status.code() == 0);
+        CHECK(ending.words_in_order == words);
+    }
+    SUBCASE("the body returns a code") {
+        const Ending ending = ending_of<talk_and_return_code>();
+        CHECK(ending.status.code() == 3);
+        CHECK(ending.words_in_order == words);
+    }
+    SUBCASE("Worker::exit") {
+        const Ending ending = ending_of<talk_and_exit>();
+        CHECK(ending.status.code() == 4);
+        CHECK(ending.words_in_order == words);
+    }
+    SUBCASE("std::exit") {
+        const Ending ending = ending_of<talk_and_std_exit>();
+        CHECK(ending.status.code() == 5);
+        CHECK(ending.words_in_order == words);
+    }
+    SUBCASE("the body throws") {
+        const Ending ending = ending_of<talk_and_throw>();
+        CHECK(ending.status.code() == 1);
+        CHECK(ending.words_in_order == words);
+    }
+}
+
+TEST_CASE("megabytes sent right before the end arrive, while the master reads") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        app.spawn(talk_without_waiting);
+        int received = 0;
+        while (const auto one = co_await app.receive()) received += one->message.text.size() == 1'000;
+        CHECK(received == 2'000);
+        const Event end = co_await next(app, WorkerState::exited);
+        CHECK(end.status->code() == 0);
+    });
+}
+
+/// The cluster of a helper, whose output the test reads.
+template <auto Body>
+int run_one() {
+    int code = 119;
+    asio::io_context io(1);
+    App app(io, plain_options());
+    app.spawn(Body);
+    asio::co_spawn(
+        io,
+        [](App& a, int& c) -> Task<> {
+            const Event end = co_await next(a, WorkerState::exited);
+            c = end.status->code().value_or(118);
+        }(app, code),
+        asio::detached);
+    io.run_for(limit);
+    return code;
+}
+
+Task<int> print_much(App::Worker&) {
+    for (int i = 0; i < 5'000; ++i) std::cout << std::string(99, 'x') << '\n';
+    std::printf("from stdio\n");
+    std::cout << "the last line";
+    co_return 7;
+}
+Task<> print_and_exit(App::Worker& self) {
+    std::cout << "before exit";
+    co_await self.exit(8);
+}
+
+TEST_CASE("500 kB of output and the last line without an end are written when a worker ends") {
+    Helper helper(run_one<print_much>);
+    const std::string output = helper.rest();
+    CHECK(helper.wait().code() == 7);
+    CHECK(output.size() == 500'000 + std::string("from stdio\n").size() + std::string("the last line").size());
+    CHECK(output.find("from stdio\n") != output.npos);
+    CHECK(output.find("the last line") != output.npos);
+    Helper other(run_one<print_and_exit>);
+    CHECK(other.rest() == "before exit");
+    CHECK(other.wait().code() == 8);
+}
+
+TEST_CASE("what the master had not written yet at the fork is written once") {
+    Helper helper([] {
+        std::cout << "half a line, ";
+        std::printf("and the other half");
+        return run_one<print_and_exit>();
+    });
+    CHECK(helper.rest() == "half a line, and the other halfbefore exit");
+    CHECK(helper.wait().code() == 8);
+}
+
+TEST_CASE("a worker whose body throws says why on standard error") {
+    Helper helper([] {
+        ::dup2(STDOUT_FILENO, STDERR_FILENO);
+        return run_one<talk_and_throw>();
+    });
+    CHECK(helper.rest() == "cohort: worker 1: out of luck\n");
+    CHECK(helper.wait().code() == 1);
+}
+
+Task<> tell_who(App::Worker& self) {
+    co_await say(self, is_worker() && !is_master() ? "worker" : "master", self.pid());
+    co_await say(self, self.connected() ? "connected" : "alone", self.stopping());
+}
+
+TEST_CASE("a worker knows that it is one, and its process") {
+    CHECK(is_master());
+    CHECK_FALSE(is_worker());
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        app.spawn(tell_who);
+        const pid_t pid = app.workers().at(0).pid;
+        const auto role = co_await mail(app);
+        CHECK(role.message.text == "worker");
+        CHECK(role.message.number == pid);
+        const auto state = co_await mail(app);
+        CHECK(state.message.text == "connected");
+        CHECK(state.message.number == 0);
+        CHECK(is_master());
+    });
+}
+
+} // namespace
