@@ -245,8 +245,10 @@ TEST_CASE("every test under tests/cohort belongs to a header") {
     if (!fs::exists(root / "cohort")) return;
     for (const auto& entry : fs::recursive_directory_iterator(root / "cohort")) {
         if (entry.path().extension() != ".cpp") continue;
-        const auto name = fs::relative(entry.path(), root).replace_extension(".hpp").string();
-        CHECK_MESSAGE(is_ours(name), name);
+        auto name = fs::relative(entry.path(), root).replace_extension().string();
+        // A long one is several files, each with its topic behind the header's name: master_stop.cpp.
+        while (!is_ours(name + ".hpp") && name.rfind('_') != std::string::npos) name.resize(name.rfind('_'));
+        CHECK_MESSAGE(is_ours(name + ".hpp"), entry.path().string());
     }
 }
 

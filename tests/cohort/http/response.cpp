@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Responses, how they are made and what goes on the wire.
+#include <cohort/http/response.hpp>
+
+#include <cohort/http/detail/response_head.hpp>
+#include <doctest/doctest.h>
+
+#include <stdexcept>
+#include <string>
+
+using namespace cohort;
+
+TEST_CASE("makers of responses") {
+    CHECK(http::text("a").status() == 200);
+    CHECK(http::text("a").body() == "a");
+    CHECK(http::text("a").default_type() == "text/plain; charset=utf-8");
+    CHECK(http::html("a").default_type() == "text/html; charset=utf-8");
+    CHECK(http::json("{}").default_type() == "application/json");
+    CHECK(http::status(404).body() == "Not Found\n");
+    CHECK(http::status(204).body().empty());
+    CHECK(http::redirect("/x").status() == 302);
+    CHECK(http::redirect("/x", 308).fields().get("location") == "/x");
+    const http::Response streamed = http::stream([](http::BodyWriter&) -> Task<> { co_return; }, 5);
+    CHECK(streamed.streamed());
+    CHECK(streamed.length() == 5);
+}
+
+TEST_CASE("a response cannot be split by what it is made of") {
+    CHECK_THROWS_AS(http::redirect("/x\r\nA: b"), std::invalid_argument);
+}
+
+TEST_CASE("a response's head in wire form") {
+    http::detail::DateLine date;
+    CHECK(date.at(784111777) == "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+    CHECK(date.at(784111778) == "Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n");
+    std::string out;
+    http::detail::Framing framing;
+    framing.length = 3;
+    http::detail::append_head(out, http::text("abc"), framing, "Date: x\r\n");
+    CHECK(out == "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\n\r\n");
+    out.clear();
+    framing.close = true;
+    http::Response typed = http::status(404);
+    typed.set("Content-Type", "text/x").add("Transfer-Encoding", "chunked").add("Connection", "x");
+    http::detail::append_head(out, typed, framing, "");
+    CHECK(out == "HTTP/1.1 404 Not Found\r\nContent-Type: text/x\r\nContent-Length: 3\r\nConnection: close\r\n\r\n");
+    out.clear();
+    http::detail::append_head(out, http::Response(204), {}, "");
+    CHECK(out == "HTTP/1.1 204 No Content\r\n\r\n");
+}
