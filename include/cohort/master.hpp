@@ -181,15 +181,9 @@ Master<Message, M>::~Master() {
 template <class Message, class M>
 template <class B>
 WorkerId Master<Message, M>::spawn(B body, WorkerOptions options) {
-    static_assert(detail::WorkerBody<B, Worker>,
-                  "cohort: a worker body must be callable as Task<>(App::Worker&) or Task<int>(App::Worker&): a named "
-                  "coroutine function is best");
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
-    Body erased = [body](Worker& self) { return detail::run_body<Worker, B>(body, self); };
-    if (const auto identity = std::exchange(detail::pending_identity, std::nullopt)) {
-        auto* const page = new detail::SharedPage(detail::UniqueFd(identity->page));
-        detail::live_as_worker<Worker>(*page, *identity, options_, options.args, std::move(erased));
-    }
+    Body erased = detail::erase_body<Worker>(std::move(body));
+    detail::live_if_started_as_worker<Worker>(options_, options.args, erased);
     const unsigned slot = free_slot();
     slots_[slot] =
         std::make_unique<Slot>(Slot{std::move(erased), std::move(options), detail::RestartPolicy(options_.restart)});
@@ -400,11 +394,10 @@ void Master<Message, M>::on_exit(const RecordPtr& record, const ExitStatus& stat
     }
     const auto lived = std::chrono::steady_clock::now() - record->born;
     Slot& slot = *slots_[record->slot];
-    const auto restart = slot.policy.on_exit(
-        {.status = status,
-         .voluntary = record->voluntary || stopping_,
-         .listened = record->listened,
-         .lived = std::chrono::duration_cast<std::chrono::milliseconds>(lived)});
+    const auto restart = slot.policy.on_exit({.status = status,
+                                              .voluntary = record->voluntary || stopping_,
+                                              .listened = record->listened,
+                                              .lived = std::chrono::duration_cast<std::chrono::milliseconds>(lived)});
     given_up_ = given_up_ || (slot.policy.has_given_up() && !record->voluntary);
     slot.occupied = false;
     record->grace.cancel();

@@ -85,6 +85,8 @@ int run(Options options, Watch watch, Work work) {
     int code = 0;
     try {
         if (options.workers == 0) options.workers = detail::usable_cpus();
+        detail::live_if_started_as_worker<typename App::Worker>(options, options.worker.args,
+                                                                detail::erase_body<typename App::Worker>(work));
         asio::io_context context(1);
         App app(context, options);
         detail::SignalPipe pipe({SIGTERM, SIGINT, SIGQUIT});

@@ -100,7 +100,7 @@ concept WorkerBody = requires(Body& body, W& self) {
 };
 
 /// Erases the difference between bodies with and without an exit code.
-template <class W, WorkerBody<W> Body>
+template <class W, class Body>
 Task<int> run_body(Body body, W& self) {
     if constexpr (std::is_same_v<decltype(body(self)), Task<int>>) {
         co_return co_await body(self);
@@ -108,6 +108,14 @@ Task<int> run_body(Body body, W& self) {
         co_await body(self);
         co_return 0;
     }
+}
+
+template <class W, class Body>
+std::function<Task<int>(W&)> erase_body(Body body) {
+    static_assert(WorkerBody<Body, W>,
+                  "cohort: a worker body must be callable as Task<>(App::Worker&) or Task<int>(App::Worker&): a named "
+                  "coroutine function is best");
+    return [body = std::move(body)](W& self) { return run_body<W, Body>(body, self); };
 }
 
 template <class W>
@@ -140,6 +148,16 @@ template <class W>
         std::cerr << "cohort: worker " << identity.id << ": " << error.what() << std::endl;
     }
     leave_process(1);
+}
+
+/// In a program that was started as a worker (Spawn::exec), its life begins here and this does not return.
+template <class W>
+void live_if_started_as_worker(const Options& options, const std::vector<std::string>& args,
+                               const std::function<Task<int>(W&)>& body) {
+    const auto identity = std::exchange(pending_identity, std::nullopt);
+    if (!identity) return;
+    reset_signals(); // what main() had begun as a master does not apply
+    live_as_worker<W>(*new SharedPage(UniqueFd(identity->page)), *identity, options, args, body);
 }
 
 } // namespace detail
