@@ -40,7 +40,8 @@ const std::vector<std::vector<std::string>> rows = {
      "listener"},
     {"acceptor", "http/detail/watch", "http/detail/server", "http/detail/wire", "http/detail/connection", "http/serve"},
     // layer 4
-    {"detail/identity", "detail/worker_record", "detail/worker_core", "worker", "master"},
+    {"detail/identity", "detail/worker_core", "worker", "detail/launch", "detail/worker_record", "detail/mailbox",
+     "detail/event_log", "master"},
     // layer 5
     {"run", "../cohort"},
 };

@@ -2,7 +2,10 @@
 // Master: makes the workers, talks to them, watches them and ends them (layer 4).
 #pragma once
 
+#include <cohort/detail/event_log.hpp>
 #include <cohort/detail/identity.hpp>
+#include <cohort/detail/launch.hpp>
+#include <cohort/detail/mailbox.hpp>
 #include <cohort/detail/worker_record.hpp>
 #include <cohort/mode/round_robin.hpp>
 #include <cohort/worker.hpp>
@@ -101,17 +104,10 @@ public:
 private:
     using Record = detail::WorkerRecord<ToWorker, ToMaster>;
     using RecordPtr = std::shared_ptr<Record>;
-    using Body = std::function<Task<int>(Worker&)>;
-    using Slot = detail::Slot<Body>;
-
-    static constexpr std::size_t events_kept = 4096;
-    static constexpr unsigned messages_in_turn = 64;
+    using Slot = detail::Slot<Worker>;
 
     unsigned free_slot();
     WorkerId start(unsigned slot);
-    RecordPtr start_process(detail::Identity identity, const Slot& slot);
-    [[noreturn]] void become_worker(const detail::Identity& identity, const Slot& slot);
-    [[noreturn]] void report_failure(const detail::Identity& identity, detail::SetupError error);
     void restart_later(unsigned slot, std::chrono::milliseconds delay);
 
     Task<> control(RecordPtr record);
@@ -124,7 +120,6 @@ private:
     void break_off(Record& record, std::error_code error);
     void ask_to_leave(Record& record);
     void enter(Record& record, WorkerState state, Event details = {});
-    std::optional<Mail> next_mail();
     bool finished() const noexcept { return records_.empty() && coming_ == 0 && (stopping_ || last_id_ != 0); }
     void notify_if_finished();
     Record& record(WorkerId worker);
@@ -136,15 +131,12 @@ private:
     typename M::Dispatcher dispatcher_;
     std::vector<std::unique_ptr<Slot>> slots_;
     std::map<WorkerId, RecordPtr> records_;
-    std::deque<RecordPtr> with_mail_;
-    std::deque<Event> events_;
-    detail::Notifier mail_arrived_;
-    detail::Notifier event_happened_;
+    detail::Mailbox<Record> mailbox_;
+    detail::EventLog events_;
     detail::Notifier worker_gone_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     WorkerId last_id_ = 0;
     unsigned coming_ = 0; // successors that wait for their time
-    unsigned in_turn_ = 0;
     bool stopping_ = false;
     bool given_up_ = false;
 };
@@ -154,8 +146,8 @@ Master<Message, M>::Master(asio::io_context& context, Options options)
     : context_(context),
       options_(std::move(options)),
       dispatcher_(DispatchContext{context.get_executor(), page_, options_}),
-      mail_arrived_(context.get_executor()),
-      event_happened_(context.get_executor()),
+      mailbox_(context.get_executor()),
+      events_(context.get_executor()),
       worker_gone_(context.get_executor()) {
     if (!detail::pending_identity) dispatcher_.prepare();
 }
@@ -182,11 +174,10 @@ template <class Message, class M>
 template <class B>
 WorkerId Master<Message, M>::spawn(B body, WorkerOptions options) {
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
-    Body erased = detail::erase_body<Worker>(std::move(body));
-    detail::live_if_started_as_worker<Worker>(options_, options.args, erased);
+    detail::Assignment<Worker> assignment{detail::erase_body<Worker>(std::move(body)), std::move(options)};
+    detail::live_if_started_as_worker<Worker>(options_, assignment.options.args, assignment.body);
     const unsigned slot = free_slot();
-    slots_[slot] =
-        std::make_unique<Slot>(Slot{std::move(erased), std::move(options), detail::RestartPolicy(options_.restart)});
+    slots_[slot] = std::make_unique<Slot>(Slot{std::move(assignment), detail::RestartPolicy(options_.restart)});
     return start(slot);
 }
 
@@ -205,7 +196,9 @@ WorkerId Master<Message, M>::start(unsigned slot) {
     identity.slot = slot;
     identity.master = ::getpid();
     identity.inherited = dispatcher_.inherited(slot);
-    const RecordPtr record = start_process(std::move(identity), *slots_[slot]);
+    auto launched = detail::launch<Worker>(identity, slots_[slot]->assignment, options_, page_);
+    const auto record = std::make_shared<Record>(context_.get_executor(), std::move(identity), std::move(launched),
+                                                 ChannelLimits{.max_length = options_.max_message});
     last_id_ = record->id;
     slots_[slot]->occupied = true;
     records_[record->id] = record;
@@ -214,53 +207,6 @@ WorkerId Master<Message, M>::start(unsigned slot) {
     asio::co_spawn(context_, read_mail(record), asio::detached);
     asio::co_spawn(context_, await_exit(record), asio::detached);
     return record->id;
-}
-
-template <class Message, class M>
-typename Master<Message, M>::RecordPtr Master<Message, M>::start_process(detail::Identity identity, const Slot& slot) {
-    auto [control, its_control] = detail::make_socketpair(SOCK_SEQPACKET);
-    auto [channel, its_channel] = detail::make_socketpair(SOCK_STREAM);
-    identity.control = its_control.get();
-    identity.channel = its_channel.get();
-    detail::Process process = detail::fork_process();
-    if (process.pid == 0) {
-        [[maybe_unused]] const int kept[] = {its_control.release(), its_channel.release()};
-        become_worker(identity, slot);
-    }
-    auto record = std::make_shared<Record>(context_.get_executor(), std::move(process),
-                                           typename Record::MasterChannel(context_.get_executor(), std::move(channel),
-                                                                          {.max_length = options_.max_message}));
-    record->id = identity.id;
-    record->slot = identity.slot;
-    record->link = std::make_shared<detail::MasterLink>(context_.get_executor(), std::move(control));
-    record->inherited = std::move(identity.inherited);
-    return record;
-}
-
-/// In the child. Nothing here returns into the parent's copy of the stack.
-template <class Message, class M>
-void Master<Message, M>::become_worker(const detail::Identity& born, const Slot& slot) {
-    detail::Identity identity = born;
-    try {
-        if (options_.spawn == Spawn::exec) identity.page = page_.descriptor();
-        detail::close_inherited(identity.descriptors());
-        if (const auto error = detail::prepare_process(slot.options)) report_failure(identity, *error);
-        if (options_.spawn == Spawn::fork)
-            detail::live_as_worker<Worker>(page_, identity, options_, slot.options.args, slot.body);
-        ::setenv(detail::identity_variable, detail::to_string(identity).c_str(), 1);
-        report_failure(identity, detail::exec_program(slot.options.program, slot.options.args, identity.descriptors()));
-    } catch (const std::exception& error) {
-        std::cerr << "cohort: worker " << identity.id << ": " << error.what() << std::endl;
-    }
-    detail::leave_process(127);
-}
-
-template <class Message, class M>
-void Master<Message, M>::report_failure(const detail::Identity& identity, detail::SetupError error) {
-    detail::Buffer bytes;
-    encode(detail::FromWorker(detail::SetupFailed{error.system_error, error.step}), bytes);
-    detail::send_datagram(identity.control, bytes.bytes(), {});
-    detail::leave_process(127); // as a shell says "could not be run"
 }
 
 template <class Message, class M>
@@ -357,16 +303,9 @@ void Master<Message, M>::answer(Record& record, const detail::Listen& request) {
 template <class Message, class M>
 Task<> Master<Message, M>::read_mail(RecordPtr record) {
     try {
-        while (co_await record->channel.stream().fill()) {
-            if (record->abandoned) co_return;
-            if (!record->channel.has_message()) continue;
-            with_mail_.push_back(record);
-            mail_arrived_.resume_one();
-            while (!record->abandoned && record->state != WorkerState::exited && record->channel.has_message())
-                co_await record->drained.wait();
-        }
+        co_await mailbox_.collect(record);
     } catch (const std::system_error& error) {
-        if (!record->abandoned && record->state != WorkerState::exited) break_off(*record, error.code());
+        if (!record->is_over()) break_off(*record, error.code());
     }
 }
 
@@ -386,9 +325,7 @@ template <class Message, class M>
 void Master<Message, M>::on_exit(const RecordPtr& record, const ExitStatus& status) {
     try {
         while (auto packet = record->link->try_receive()) handle(*record, *packet);
-        const bool known = record->channel.has_message();
-        record->channel.stream().drain();
-        if (!known && record->channel.has_message()) with_mail_.push_back(record);
+        mailbox_.collect_last(record);
     } catch (const std::system_error& error) {
         record->error = error.code();
     }
@@ -407,7 +344,7 @@ void Master<Message, M>::on_exit(const RecordPtr& record, const ExitStatus& stat
     enter(*record, WorkerState::exited, {.status = status, .voluntary = record->voluntary, .error = record->error});
     record->drained.notify_all();
     if (restart) restart_later(record->slot, *restart);
-    mail_arrived_.notify_one();
+    mailbox_.notify();
     worker_gone_.notify_all();
     notify_if_finished();
 }
@@ -416,8 +353,8 @@ template <class Message, class M>
 void Master<Message, M>::notify_if_finished() {
     if (!finished()) return;
     worker_gone_.notify_all();
-    mail_arrived_.notify_all();
-    event_happened_.notify_all();
+    mailbox_.notify();
+    events_.notify();
 }
 
 /// A worker that sends what no worker sends is not to be trusted with anything more.
@@ -436,9 +373,7 @@ void Master<Message, M>::enter(Record& record, WorkerState state, Event details)
     details.worker = record.id;
     details.slot = record.slot;
     details.pid = record.pid;
-    events_.push_back(std::move(details));
-    if (events_.size() > events_kept) events_.pop_front();
-    event_happened_.notify_one();
+    events_.add(std::move(details));
 }
 
 // Talking
@@ -473,13 +408,9 @@ Task<std::optional<Event>> Master<Message, M>::next_event() {
     if (!co_await detail::switched()) co_await asio::post(asio::use_awaitable);
     for (;;) {
         detail::throw_if_cancelled(co_await asio::this_coro::cancellation_state);
-        if (!events_.empty()) {
-            Event event = std::move(events_.front());
-            events_.pop_front();
-            co_return event;
-        }
+        if (auto event = events_.next()) co_return event;
         if (finished()) co_return std::nullopt;
-        co_await event_happened_.wait();
+        co_await events_.wait();
     }
 }
 
@@ -488,34 +419,13 @@ Task<std::optional<typename Master<Message, M>::Mail>> Master<Message, M>::recei
     if (!co_await detail::switched()) co_await asio::post(asio::use_awaitable);
     for (;;) {
         detail::throw_if_cancelled(co_await asio::this_coro::cancellation_state);
-        if (auto mail = next_mail()) co_return mail;
+        auto letter = mailbox_.next([this](Record& record, std::error_code error) {
+            if (!record.is_over()) break_off(record, error);
+        });
+        if (letter) co_return Mail{letter->first, std::move(letter->second)};
         if (finished()) co_return std::nullopt;
-        co_await mail_arrived_.wait();
+        co_await mailbox_.wait();
     }
-}
-
-/// From the first worker that has some; after a while the next one has its turn.
-template <class Message, class M>
-std::optional<typename Master<Message, M>::Mail> Master<Message, M>::next_mail() {
-    while (!with_mail_.empty()) {
-        const RecordPtr record = with_mail_.front();
-        std::optional<ToMaster> message;
-        try {
-            message = record->channel.try_receive();
-        } catch (const std::system_error& error) {
-            if (record->state != WorkerState::exited) break_off(*record, error.code());
-            record->channel.stream().abort();
-        }
-        if (message && ++in_turn_ < messages_in_turn) return Mail{record->id, std::move(*message)};
-        in_turn_ = 0;
-        with_mail_.pop_front();
-        if (message) {
-            with_mail_.push_back(record);
-            return Mail{record->id, std::move(*message)};
-        }
-        record->drained.notify_all();
-    }
-    return std::nullopt;
 }
 
 template <class Message, class M>

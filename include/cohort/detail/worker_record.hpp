@@ -4,7 +4,7 @@
 
 #include <cohort/channel.hpp>
 #include <cohort/detail/async_fd.hpp>
-#include <cohort/detail/fork.hpp>
+#include <cohort/detail/launch.hpp>
 #include <cohort/detail/supervision.hpp>
 #include <cohort/event.hpp>
 #include <cohort/mode.hpp>
@@ -32,14 +32,18 @@ template <class ToWorker, class ToMaster>
 struct WorkerRecord : Member {
     using MasterChannel = Channel<Duplex<ToWorker, ToMaster>>;
 
-    WorkerRecord(const asio::any_io_executor& executor, Process process, MasterChannel its_channel)
-        : pid(process.pid),
-          pidfd(executor, std::move(process.pidfd)),
-          channel(std::move(its_channel)),
+    WorkerRecord(const asio::any_io_executor& executor, Identity identity, Launched launched, ChannelLimits limits)
+        : Member{identity.id, identity.slot, std::make_shared<MasterLink>(executor, std::move(launched.control)),
+                 std::move(identity.inherited)},
+          pid(launched.process.pid),
+          pidfd(executor, std::move(launched.process.pidfd)),
+          channel(executor, std::move(launched.channel), limits),
           drained(executor),
           grace(executor) {}
 
     WorkerInfo info() const noexcept { return {id, slot, pid, state}; }
+    /// The process has gone, or the master.
+    bool is_over() const noexcept { return abandoned || state == WorkerState::exited; }
 
     pid_t pid;
     AsyncFd pidfd;
@@ -55,10 +59,9 @@ struct WorkerRecord : Member {
 };
 
 /// A place for one worker after the other.
-template <class Body>
+template <class W>
 struct Slot {
-    Body body;
-    WorkerOptions options;
+    Assignment<W> assignment;
     RestartPolicy policy;
     bool occupied = false; // by a worker, or by one that is about to come
 };

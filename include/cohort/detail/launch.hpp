@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// Launching: from the decision to have a worker to a process that lives as one (layer 4).
+#pragma once
+
+#include <cohort/detail/control_message.hpp>
+#include <cohort/detail/fd_passing.hpp>
+#include <cohort/detail/fork.hpp>
+#include <cohort/detail/identity.hpp>
+#include <cohort/worker.hpp>
+
+#include <functional>
+#include <iostream>
+
+namespace cohort::detail {
+
+/// What the master keeps of a process it has launched.
+struct Launched {
+    Process process;
+    UniqueFd control;
+    UniqueFd channel;
+};
+
+/// What a worker is to do, and in which surroundings.
+template <class W>
+struct Assignment {
+    std::function<Task<int>(W&)> body;
+    WorkerOptions options;
+};
+
+/// Tells the master why the process could not be prepared; the process exits as a shell says "could not be run".
+[[noreturn]] inline void report_failure(const Identity& identity, SetupError error) {
+    Buffer bytes;
+    encode(FromWorker(SetupFailed{error.system_error, error.step}), bytes);
+    send_datagram(identity.control, bytes.bytes(), {});
+    leave_process(127);
+}
+
+/// In the child. Nothing here returns into the parent's copy of the stack.
+template <class W>
+[[noreturn]] void become_worker(Identity identity, const Assignment<W>& assignment, const Options& options,
+                                SharedPage& page) {
+    try {
+        if (options.spawn == Spawn::exec) identity.page = page.descriptor();
+        close_inherited(identity.descriptors());
+        if (const auto error = prepare_process(assignment.options)) report_failure(identity, *error);
+        if (options.spawn == Spawn::fork)
+            live_as_worker<W>(page, identity, options, assignment.options.args, assignment.body);
+        ::setenv(identity_variable, to_string(identity).c_str(), 1);
+        const auto& program = assignment.options;
+        report_failure(identity, exec_program(program.program, program.args, identity.descriptors()));
+    } catch (const std::exception& error) {
+        std::cerr << "cohort: worker " << identity.id << ": " << error.what() << std::endl;
+    }
+    leave_process(127);
+}
+
+/// Forks. Returns in the master only; throws what fork_process() and socketpair(2) say.
+template <class W>
+Launched launch(Identity identity, const Assignment<W>& assignment, const Options& options, SharedPage& page) {
+    auto [control, its_control] = make_socketpair(SOCK_SEQPACKET);
+    auto [channel, its_channel] = make_socketpair(SOCK_STREAM);
+    Process process = fork_process();
+    if (process.pid != 0) return {std::move(process), std::move(control), std::move(channel)};
+    identity.control = its_control.release();
+    identity.channel = its_channel.release();
+    become_worker<W>(std::move(identity), assignment, options, page);
+}
+
+} // namespace cohort::detail
