@@ -12,6 +12,8 @@
 #include <asio/read_until.hpp>
 #include <asio/write.hpp>
 
+#include <map>
+
 namespace test {
 
 /// Connected when constructed: the kernel completes that without anybody accepting. It ends by shutdown, since workers
@@ -56,6 +58,17 @@ private:
     Socket socket_;
 };
 
+/// Clients that have connected and sent a line each.
+template <class A>
+std::vector<Client> crowd(A& app, const Endpoint& endpoint, int count) {
+    std::vector<Client> clients;
+    for (int i = 0; i < count; ++i) {
+        clients.emplace_back(app.context(), endpoint);
+        clients.back().write(std::to_string(i) + "\n");
+    }
+    return clients;
+}
+
 /// Reads a line and answers "<id> <line>".
 template <class W>
 Task<> answer(W& self, Socket socket) {
@@ -83,9 +96,27 @@ Task<> server(W& self) {
     co_await serve(self, listener);
 }
 
+/// Serves when it is told to, so that connections wait before.
+template <class W>
+Task<> serve_when_told(W& self) {
+    auto listener = co_await self.listen(any_port());
+    const auto note = co_await self.receive();
+    co_await serve(self, listener);
+}
+
 /// Which worker answered.
 inline WorkerId who(const std::string& reply) {
     return reply.empty() || reply == "reset" ? 0 : static_cast<WorkerId>(std::stoul(reply));
+}
+
+/// How many each worker answered; 0 stands for nobody.
+inline Task<std::map<WorkerId, int>> answers(std::vector<Client>& clients) {
+    std::map<WorkerId, int> count;
+    for (auto& client : clients) {
+        const std::string reply = co_await client.read_all();
+        ++count[who(reply)];
+    }
+    co_return count;
 }
 
 template <class A>

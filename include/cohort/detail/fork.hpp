@@ -168,24 +168,33 @@ inline SetupError exec_program(const std::string& program, std::span<const std::
 
 namespace parent_death {
 
+inline pid_t& master() noexcept {
+    static pid_t pid = 0;
+    return pid;
+}
 inline unsigned& grace_seconds() noexcept {
     static unsigned seconds = 0;
     return seconds;
 }
-inline void begin_last_minutes(int) noexcept { ::alarm(grace_seconds()); }
+/// SIGCONT comes also from those who had stopped this process.
+inline void begin_last_minutes(int) noexcept {
+    if (::getppid() != master()) ::alarm(grace_seconds());
+}
 
 } // namespace parent_death
 
 /// In the worker: when the master dies, however it dies, this process does not outlive it by more than `grace`, even if
-/// its loop is stuck (prctl(2), PR_SET_PDEATHSIG; the end of the control link is what a healthy worker acts on).
-/// `master`: who must still be the parent.
+/// its loop is stuck (prctl(2), PR_SET_PDEATHSIG; the end of the control link is what a healthy worker acts on). The
+/// signal is SIGCONT, the only one beside SIGKILL that also reaches a stopped process. `master`: who must still be the
+/// parent.
 inline void die_with_parent(pid_t master, std::chrono::milliseconds grace) {
+    parent_death::master() = master;
     parent_death::grace_seconds() = 1 + static_cast<unsigned>(std::chrono::ceil<std::chrono::seconds>(grace).count());
     struct sigaction action {};
     action.sa_handler = &parent_death::begin_last_minutes;
     action.sa_flags = SA_RESTART;
-    ::sigaction(SIGRTMAX, &action, nullptr);
-    ::prctl(PR_SET_PDEATHSIG, SIGRTMAX);
+    ::sigaction(SIGCONT, &action, nullptr);
+    ::prctl(PR_SET_PDEATHSIG, SIGCONT);
     if (::getppid() != master) leave_process(1);
 }
 

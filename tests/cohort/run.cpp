@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+// run(): signals, exit codes, and workers that do not outlive their master. Each cluster has a helper process as
+// master.
+#include <cohort/run.hpp>
+
+#include "support/client.hpp"
+#include "support/process.hpp"
+
+#include <set>
+
+#include <sched.h>
+
+using namespace test;
+
+namespace {
+
+/// Written in one piece, so that workers do not mix their lines.
+void print(const std::string& line) {
+    const std::string text = line + "\n";
+    [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
+}
+
+Task<> watch_nothing(App&) { co_return; }
+Task<> announce(App& app) {
+    while (const auto event = co_await app.next_event()) {
+        const std::string status = event->status ? " " + event->status->describe() : "";
+        print(std::string(to_string(event->kind)) + " " + std::to_string(event->pid) + status);
+    }
+}
+
+Options run_options(unsigned workers) {
+    Options options = plain_options();
+    options.workers = workers;
+    return options;
+}
+
+Task<> say_pid(App::Worker& self) {
+    print("pid " + std::to_string(self.pid()));
+    co_return;
+}
+Task<int> fail_3(App::Worker&) { co_return 3; }
+
+TEST_CASE("run() starts so many workers and returns 0 when they have ended") {
+    Helper helper([] { return run<App>(run_options(3), say_pid); });
+    std::set<std::string> pids;
+    for (int i = 0; i < 3; ++i) pids.insert(helper.after("pid "));
+    CHECK(pids.size() == 3);
+    CHECK(helper.wait().code() == 0);
+    CHECK(helper.rest().empty());
+}
+
+TEST_CASE("0 workers means one for each CPU that the process may use") {
+    cpu_set_t usable;
+    REQUIRE(::sched_getaffinity(0, sizeof usable, &usable) == 0);
+    const auto count_workers = [] {
+        return [](App& app) -> Task<> {
+            print("workers " + std::to_string(app.workers().size()));
+            co_return;
+        };
+    };
+    Helper all([&] { return run<App>(run_options(0), count_workers(), say_pid); });
+    CHECK(all.number_after("workers ") == CPU_COUNT(&usable));
+    Helper one([&] {
+        cpu_set_t first;
+        CPU_ZERO(&first);
+        for (std::size_t cpu = 0; CPU_COUNT(&first) == 0; ++cpu)
+            if (CPU_ISSET(cpu, &usable)) CPU_SET(cpu, &first);
+        ::sched_setaffinity(0, sizeof first, &first);
+        return run<App>(run_options(0), count_workers(), say_pid);
+    });
+    CHECK(one.number_after("workers ") == 1);
+}
+
+TEST_CASE("run() returns 1 when a slot was given up") {
+    Helper helper([] {
+        Options options = run_options(1);
+        options.restart = Restart::permanent;
+        return run<App>(options, fail_3);
+    });
+    CHECK(helper.wait().code() == 1);
+}
+
+TEST_CASE("run() returns 1 and says why when an endpoint is in use") {
+    std::error_code error;
+    const auto taken = detail::open_listener(any_port(), false, 1, error);
+    const Endpoint endpoint = detail::local_endpoint(taken.get());
+    Helper helper([&] {
+        ::dup2(STDOUT_FILENO, STDERR_FILENO);
+        Options options = run_options(1);
+        options.listen = {endpoint};
+        return run<App>(options, say_pid);
+    });
+    CHECK(helper.rest().find("cohort: listen on " + endpoint.to_string() + ": Address already in use") == 0);
+    CHECK(helper.wait().code() == 1);
+}
+
+Task<> throw_when_online(App& app) {
+    co_await next(app, WorkerState::online);
+    throw std::runtime_error("watch failed");
+}
+
+TEST_CASE("when the master's function throws the workers end and run() returns 1") {
+    Helper helper([] {
+        ::dup2(STDOUT_FILENO, STDERR_FILENO);
+        return run<App>(run_options(2), throw_when_online, idle<App::Worker>);
+    });
+    CHECK(helper.after("cohort: master: ") == "watch failed");
+    CHECK(helper.wait().code() == 1);
+    CHECK(helper.rest() == ""); // nobody holds the pipe any more
+}
+
+TEST_CASE("when the master's function returns the workers go on") {
+    Helper helper([] { return run<App>(run_options(1), watch_nothing, say_pid); });
+    CHECK(helper.wait().code() == 0);
+    CHECK(helper.rest().starts_with("pid "));
+}
+
+/// Serves one client, which decides how long that takes.
+Task<> serve_one(App::Worker& self) {
+    auto listener = co_await self.listen(any_port());
+    print("port " + std::to_string(listener.port()));
+    auto socket = co_await listener.accept();
+    print("accepted");
+    const auto nobody = co_await listener.accept();
+    print(nobody ? "another" : "stopping");
+    co_await answer(self, std::move(*socket));
+    print("finished");
+}
+
+TEST_CASE("SIGTERM, SIGINT and SIGQUIT stop gracefully: what is in flight is finished") {
+    int number = 0;
+    SUBCASE("SIGTERM") { number = SIGTERM; }
+    SUBCASE("SIGINT") { number = SIGINT; }
+    SUBCASE("SIGQUIT") { number = SIGQUIT; }
+    Helper helper([] { return run<App>(run_options(1), serve_one); });
+    asio::io_context io(1);
+    Client client(io, static_cast<std::uint16_t>(helper.number_after("port ")));
+    helper.after("accepted");
+    helper.signal(number);
+    helper.after("stopping");
+    std::string reply;
+    asio::co_spawn(
+        io, [](Client& c, std::string& r) -> Task<> { r = co_await c.ask("in flight"); }(client, reply),
+        asio::detached);
+    io.run_for(limit);
+    CHECK(reply == "1 in flight");
+    helper.after("finished");
+    CHECK(helper.wait().code() == 0);
+}
+
+TEST_CASE("a worker that ignores the stop is killed after the grace period") {
+    Helper helper([] {
+        Options options = run_options(2);
+        options.grace = 100ms;
+        return run<App>(options, announce, spin<App::Worker>);
+    });
+    for (int i = 0; i < 2; ++i) helper.after("online ");
+    helper.signal(SIGTERM);
+    for (int i = 0; i < 2; ++i) CHECK(helper.after("exited ").ends_with("killed by SIGKILL"));
+    CHECK(helper.wait().code() == 0);
+}
+
+TEST_CASE("a second signal ends the workers at once") {
+    Helper helper([] { return run<App>(run_options(2), announce, spin<App::Worker>); });
+    for (int i = 0; i < 2; ++i) helper.after("online ");
+    helper.signal(SIGINT);
+    for (int i = 0; i < 2; ++i) helper.after("draining ");
+    helper.signal(SIGINT);
+    for (int i = 0; i < 2; ++i) CHECK(helper.after("exited ").ends_with("killed by SIGKILL"));
+    CHECK(helper.wait().code() == 0);
+}
+
+TEST_CASE("Ctrl-C reaches the master's process group, not its workers") {
+    Helper helper([] {
+        ::setpgid(0, 0);
+        return run<App>(run_options(2), announce, idle<App::Worker>);
+    });
+    for (int i = 0; i < 2; ++i) helper.after("online ");
+    ::kill(-helper.pid(), SIGINT);
+    for (int i = 0; i < 2; ++i) CHECK(helper.after("exited ").ends_with("exited with code 0"));
+    CHECK(helper.wait().code() == 0);
+}
+
+// Masters that die
+
+Task<> stay(App::Worker& self) {
+    print("pid " + std::to_string(self.pid()));
+    co_await self.until_stopping();
+    print(self.connected() ? "asked" : "alone");
+}
+Task<> stay_in_receive(App::Worker& self) {
+    print("pid " + std::to_string(self.pid()));
+    const auto note = co_await self.receive();
+    print(note ? "a message" : "alone");
+}
+Task<> stay_in_accept(App::Worker& self) {
+    auto listener = co_await self.listen(any_port());
+    print("pid " + std::to_string(self.pid()));
+    const auto socket = co_await listener.accept();
+    print(socket ? "a connection" : "alone");
+}
+Task<> stay_stuck(App::Worker& self) {
+    print("pid " + std::to_string(self.pid()));
+    volatile bool forever = true;
+    while (forever) {
+    }
+    co_return;
+}
+Task<> stay_without_leaving(App::Worker& self) {
+    print("pid " + std::to_string(self.pid()));
+    for (;;) co_await pause(self.context(), 1h);
+}
+
+template <auto Body>
+int run_pair() {
+    Options options = run_options(2);
+    options.grace = 100ms;
+    return run<App>(options, Body);
+}
+
+/// Kills the master and expects both workers to be gone in time; what they said meanwhile.
+template <auto Body>
+std::string kill_the_master(int before = 0) {
+    Helper helper(run_pair<Body>);
+    const pid_t first = helper.number_after("pid ");
+    const pid_t second = helper.number_after("pid ");
+    const Watched one(first);
+    const Watched two(second);
+    if (before != 0) ::kill(first, before);
+    helper.signal(SIGKILL);
+    CHECK(one.ends_within(20s));
+    CHECK(two.ends_within(20s));
+    return helper.rest();
+}
+
+TEST_CASE("workers do not outlive a master that was killed, wherever they wait") {
+    SUBCASE("until they are to stop") { CHECK(kill_the_master<stay>() == "alone\nalone\n"); }
+    SUBCASE("in receive()") { CHECK(kill_the_master<stay_in_receive>() == "alone\nalone\n"); }
+    SUBCASE("in accept()") { CHECK(kill_the_master<stay_in_accept>() == "alone\nalone\n"); }
+}
+
+TEST_CASE("nor do those that are stuck, stopped, or do not care, when the grace period is over") {
+    SUBCASE("in a busy loop") { CHECK(kill_the_master<stay_stuck>() == ""); }
+    SUBCASE("not listening to the cluster") { CHECK(kill_the_master<stay_without_leaving>() == ""); }
+    SUBCASE("stopped by SIGSTOP") { kill_the_master<stay>(SIGSTOP); }
+}
+
+} // namespace
