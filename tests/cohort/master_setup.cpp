@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+// What a worker process is made with: environment, arguments, directory, user, and not one descriptor too many.
+#include <cohort/master.hpp>
+
+#include "support/cluster.hpp"
+#include "support/process.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include <grp.h>
+
+using namespace test;
+
+namespace {
+
+std::string variable(const char* name) {
+    const char* const value = std::getenv(name);
+    return value == nullptr ? "(none)" : value;
+}
+
+Task<> say_surroundings(App::Worker& self) {
+    std::string arguments;
+    for (const auto& one : self.args()) arguments += one + ";";
+    co_await say(self, variable("COHORT_TEST_A") + " " + variable("COHORT_TEST_B"));
+    co_await say(self, arguments);
+    co_await say(self, std::filesystem::current_path());
+}
+
+TEST_CASE("a worker has its own environment, arguments and directory, the master keeps its own") {
+    ::setenv("COHORT_TEST_A", "old", 1);
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        WorkerOptions options;
+        options.env = {{"COHORT_TEST_A", "new"}, {"COHORT_TEST_B", "added"}};
+        options.args = {"one", "two words"};
+        options.cwd = "/proc";
+        app.spawn(say_surroundings, options);
+        const auto env = co_await mail(app);
+        const auto args = co_await mail(app);
+        const auto cwd = co_await mail(app);
+        CHECK(env.message.text == "new added");
+        CHECK(args.message.text == "one;two words;");
+        CHECK(cwd.message.text == "/proc");
+        app.spawn(say_surroundings); // without: what the master has
+        const auto plain = co_await mail(app);
+        CHECK(plain.message.text == "old (none)");
+    });
+    CHECK(variable("COHORT_TEST_A") == "old");
+    ::unsetenv("COHORT_TEST_A");
+}
+
+TEST_CASE("a successor is made with the same surroundings") {
+    Options options = plain_options();
+    options.restart = Restart::permanent;
+    options.worker.env = {{"COHORT_TEST_B", "again"}};
+    in_master<App>(options, [](App& app) -> Task<> {
+        app.spawn(say_surroundings);
+        for (WorkerId id = 1; id <= 2; ++id) {
+            const auto env = co_await mail(app);
+            CHECK(env.message.text == "(none) again");
+            CHECK(env.from == id);
+            co_await mail(app);
+            co_await mail(app);
+        }
+    });
+}
+
+/// The end of a worker with these options. Its body must not run.
+Event end_with(const WorkerOptions& options) {
+    static WorkerOptions the_options;
+    static Event end;
+    the_options = options;
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        app.spawn(echo<App::Worker>, the_options);
+        const auto events = co_await all_events(app);
+        CHECK(kinds(events) == std::vector{WorkerState::forked, WorkerState::exited});
+        end = events.back();
+    });
+    return end;
+}
+
+TEST_CASE("a directory that does not exist ends the worker with the reason, and code 127") {
+    WorkerOptions options;
+    options.cwd = "/nonexistent";
+    const Event end = end_with(options);
+    CHECK(end.status->code() == 127);
+    CHECK(end.error == std::errc::no_such_file_or_directory);
+    CHECK_FALSE(end.voluntary);
+}
+
+/// Gives up being root first, for good.
+void become_nobody() {
+    if (::getuid() != 0) return;
+    if (::setgroups(0, nullptr) != 0 || ::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0)
+        ::_exit(117);
+}
+
+template <class Change>
+int code_as_nobody(Change change) {
+    Helper helper([change] {
+        become_nobody();
+        asio::io_context io(1);
+        Options options = plain_options();
+        change(options.worker);
+        App app(io, options);
+        app.spawn(echo<App::Worker>);
+        int code = 116;
+        asio::co_spawn(
+            io,
+            [](App& a, int& c) -> Task<> {
+                const Event end = co_await next(a, WorkerState::exited);
+                c = end.error == std::errc::operation_not_permitted ? end.status->code().value_or(115) : 114;
+            }(app, code),
+            asio::detached);
+        io.run_for(limit);
+        return code;
+    });
+    return helper.wait().code().value_or(113);
+}
+
+TEST_CASE("without the right to become another user the worker ends with EPERM and code 127") {
+    CHECK(code_as_nobody([](WorkerOptions& options) { options.uid = 0; }) == 127);
+    CHECK(code_as_nobody([](WorkerOptions& options) { options.gid = 0; }) == 127);
+}
+
+Task<> say_user(App::Worker& self) {
+    co_await say(self, "uid", ::getuid());
+    co_await say(self, "gid", ::getgid());
+    co_await say(self, "groups", ::getgroups(0, nullptr));
+    co_await say(self, "root again?", ::setuid(0));
+}
+
+TEST_CASE("a worker of another user is that user for good" * doctest::skip(::getuid() != 0)) {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        WorkerOptions options;
+        options.uid = 65534;
+        options.gid = 65533;
+        app.spawn(say_user, options);
+        for (const std::int64_t expected : {65534, 65533, 0, -1}) {
+            const auto said = co_await mail(app);
+            CHECK(said.message.number == expected);
+        }
+        CHECK(::getuid() == 0);
+    });
+}
+
+// Descriptors
+
+/// What a process has beyond the test program's own open files: "socket", "anon_inode:[eventpoll]", ...
+std::multiset<std::string> beyond(const std::map<int, std::string>& own) {
+    std::multiset<std::string> result;
+    for (const auto& [fd, target] : open_descriptors()) {
+        const auto known = own.find(fd);
+        if (known != own.end() && known->second == target) continue;
+        result.insert(target.substr(0, target.find(":[") == std::string::npos ? target.size()
+                                       : target.starts_with("socket")         ? 6
+                                                                              : target.size()));
+    }
+    return result;
+}
+
+std::map<int, std::string> own_descriptors; // of the test program, before there is a master
+
+template <class W>
+Task<> say_descriptors(W& self) {
+    std::string text;
+    for (const auto& target : beyond(own_descriptors)) text += target + " ";
+    co_await say(self, text);
+    const auto listener = co_await self.listen(Endpoint("127.0.0.1:0"));
+    text.clear();
+    for (const auto& target : beyond(own_descriptors)) text += target + " ";
+    co_await say(self, text);
+    co_await self.until_stopping();
+}
+
+// Its event loop, its control link and its channel.
+const std::string bare = "anon_inode:[eventfd] anon_inode:[eventpoll] anon_inode:[timerfd] ";
+
+template <class A>
+Task<> check_descriptors(A& app, std::string before, std::string after) {
+    for (int i = 0; i < 4; ++i) { // the last one could have inherited something of all others
+        const WorkerId worker = app.spawn(say_descriptors<typename A::Worker>);
+        for (const auto& expected : {before, after}) {
+            const auto said = co_await mail(app);
+            CHECK(said.from == worker);
+            CHECK(said.message.text == bare + expected);
+        }
+        if (i == 1) app.kill(worker, SIGKILL);
+        if (i == 1) co_await end_of(app, worker);
+    }
+}
+
+TEST_CASE("a worker has the descriptors of its loop, its two links and its listeners, and no other") {
+    own_descriptors = open_descriptors();
+    Options listening = plain_options();
+    listening.listen = {Endpoint("127.0.0.1:0")};
+    SUBCASE("round-robin") {
+        in_master<App>(plain_options(),
+                       [](App& app) { return check_descriptors(app, "socket socket ", "socket socket "); });
+    }
+    SUBCASE("round-robin, opened by the master") {
+        in_master<App>(listening, [](App& app) { return check_descriptors(app, "socket socket ", "socket socket "); });
+    }
+    SUBCASE("shared socket") {
+        in_master<SharedApp>(plain_options(), [](SharedApp& app) {
+            return check_descriptors(app, "socket socket ", "socket socket socket ");
+        });
+    }
+    SUBCASE("shared socket, opened by the master") {
+        in_master<SharedApp>(listening, [](SharedApp& app) {
+            return check_descriptors(app, "socket socket socket ", "socket socket socket ");
+        });
+    }
+    CHECK(open_descriptors() == own_descriptors);
+}
+
+/// Standard output of a program that this worker starts.
+std::string output_of(const char* command) {
+    std::string text;
+    FILE* const pipe = ::popen(command, "r");
+    char buffer[4096];
+    while (const std::size_t count = std::fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, count);
+    ::pclose(pipe);
+    return text;
+}
+
+Task<> start_program(App::Worker& self) {
+    const auto listener = co_await self.listen(Endpoint("127.0.0.1:0"));
+    co_await say(self, output_of("env | grep -c '^COHORT_WORKER='"));
+    co_await say(self, output_of("for fd in /proc/self/fd/*; do readlink $fd; done"));
+}
+
+TEST_CASE("a program that a worker starts has none of the cluster's descriptors and variables") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        app.spawn(start_program);
+        const auto variables = co_await mail(app);
+        CHECK(variables.message.text == "0\n");
+        const auto descriptors = co_await mail(app);
+        CHECK(descriptors.message.text.find("pipe:") != std::string::npos); // its standard output
+        for (const char* ours : {"eventpoll", "memfd:cohort", "pidfd", "timerfd"})
+            CHECK_MESSAGE(descriptors.message.text.find(ours) == std::string::npos, descriptors.message.text);
+        // The test program itself may have been given sockets.
+        std::size_t sockets = 0;
+        for (const auto& [fd, target] : open_descriptors())
+            sockets += target.starts_with("socket") && (::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0;
+        std::size_t found = 0;
+        for (std::size_t at = 0; (at = descriptors.message.text.find("socket:", at)) != std::string::npos; ++at)
+            ++found;
+        CHECK(found == sockets);
+    });
+}
+
+Task<int> leave_a_child(App::Worker& self) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(60);
+        ::pause();
+        ::_exit(0);
+    }
+    co_await say(self, "child", child);
+    co_return 9;
+}
+
+TEST_CASE("a child that a worker leaves behind delays neither its last message nor its exited event") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        const WorkerId worker = app.spawn(leave_a_child);
+        const Event end = co_await end_of(app, worker); // although the child has copies of both links
+        CHECK(end.status->code() == 9);
+        const auto said = co_await mail(app);
+        CHECK(::kill(static_cast<pid_t>(said.message.number), SIGKILL) == 0);
+        const auto none = co_await app.receive();
+        CHECK_FALSE(none);
+    });
+}
+
+} // namespace
