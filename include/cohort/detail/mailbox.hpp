@@ -46,8 +46,10 @@ private:
 
 template <class Record>
 Task<> Mailbox<Record>::collect(RecordPtr record) {
-    while (co_await record->channel.stream().fill()) {
-        if (record->is_over()) co_return;
+    for (;;) {
+        // Not as the loop's condition: GCC 12 breaks `continue` there.
+        const bool more = co_await record->channel.stream().fill();
+        if (!more || record->is_over()) co_return;
         if (!record->channel.has_message()) continue;
         filled_.push_back(record);
         arrival_.resume_one();
