@@ -154,8 +154,9 @@ struct Greeting {
 
 template <class T>
 void Channel<T>::announce() {
+    static constexpr std::string_view name = detail::type_name<Out>().substr(0, detail::max_hello / 2);
     stream_->push(detail::FrameKind::hello, [](detail::Buffer& out) {
-        encode(detail::Greeting{schema_hash<Out>(), std::string(detail::type_name<Out>())}, out);
+        encode(detail::Greeting{schema_hash<Out>(), std::string(name)}, out);
     });
 }
 
@@ -163,7 +164,7 @@ template <class T>
 void Channel<T>::check_greeting(const detail::Frame& frame) {
     detail::Greeting greeting;
     if (frame.header.kind != detail::FrameKind::hello) throw std::system_error(make_error_code(Errc::bad_frame));
-    if (const auto error = decode(frame.payload, greeting, limits_)) throw std::system_error(error);
+    if (const auto error = decode(frame.payload, greeting)) throw std::system_error(error);
     if (greeting.hash != schema_hash<In>())
         throw std::system_error(make_error_code(Errc::schema_mismatch), "expected " +
                                                                             std::string(detail::type_name<In>()) +

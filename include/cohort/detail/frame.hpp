@@ -19,6 +19,9 @@ enum class FrameKind : std::uint16_t {
     message = 2, ///< a message of the user's type
 };
 
+/// Most bytes behind the header of a hello, whatever the limit for messages.
+inline constexpr std::size_t max_hello = 4096;
+
 struct FrameHeader {
     std::uint32_t length = 0; ///< bytes behind the header
     FrameKind kind = FrameKind::message;
@@ -26,6 +29,11 @@ struct FrameHeader {
     std::uint64_t correlation = 0; ///< which call this belongs to; 0: none
 };
 static_assert(sizeof(FrameHeader) == 16);
+
+/// Most bytes behind the header of a frame.
+constexpr std::size_t most(FrameKind kind, std::size_t max_length) noexcept {
+    return kind == FrameKind::hello ? max_hello : max_length;
+}
 
 /// A whole frame inside a Buffer; valid until the buffer changes.
 struct Frame {
@@ -62,7 +70,7 @@ private:
     std::error_code judge(const FrameHeader& header) const noexcept {
         if (header.kind != FrameKind::hello && header.kind != FrameKind::message) return Errc::bad_frame;
         if (header.descriptors != 0) return Errc::bad_frame;
-        if (header.length > max_length_) return Errc::message_too_large;
+        if (header.length > most(header.kind, max_length_)) return Errc::message_too_large;
         return {};
     }
 
@@ -79,7 +87,7 @@ void append_frame(Buffer& out, FrameKind kind, std::size_t max_length, Fill&& fi
     try {
         fill(out);
         const std::size_t length = out.size() - start - sizeof(FrameHeader);
-        if (length > max_length) throw std::system_error(make_error_code(Errc::message_too_large));
+        if (length > most(kind, max_length)) throw std::system_error(make_error_code(Errc::message_too_large));
         const FrameHeader header{static_cast<std::uint32_t>(length), kind, 0, 0};
         std::memcpy(out.data() + start, &header, sizeof header);
     } catch (...) {

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 #include <string>
@@ -77,11 +78,21 @@ TEST_CASE("a length beyond the limit is an error as soon as the header is there"
     for (const std::uint32_t length : {std::uint32_t{limit + 1}, 0x7fffffffU, 0x80000000U, 0xffffffffU}) {
         CAPTURE(length);
         CHECK(error_of({.length = length}) == Errc::message_too_large);
-        CHECK(error_of({.length = length, .kind = FrameKind::hello}) == Errc::message_too_large);
+        if (length > max_hello)
+            CHECK(error_of({.length = length, .kind = FrameKind::hello}) == Errc::message_too_large);
     }
     CHECK_FALSE(error_of({.length = limit}));
     CHECK_FALSE(error_of({.length = 1}));
     CHECK(error_of({.length = 0xffffffffU}, 0xfffffffeU) == Errc::message_too_large);
+}
+
+TEST_CASE("a hello has a limit of its own, so that a low one for messages does not keep it out") {
+    CHECK_FALSE(error_of({.length = max_hello, .kind = FrameKind::hello}, 4));
+    CHECK(error_of({.length = max_hello + 1, .kind = FrameKind::hello}, 1 << 20) == Errc::message_too_large);
+    Buffer bytes;
+    const auto fill = [](Buffer& out) { out.append("longer than 4", 13); };
+    append_frame(bytes, FrameKind::hello, 4, fill);
+    CHECK_THROWS_AS(append_frame(bytes, FrameKind::message, 4, fill), std::system_error);
 }
 
 TEST_CASE("a kind that is not ours, and descriptors that were not announced, are bad frames") {
@@ -125,6 +136,6 @@ TEST_CASE("whatever the bytes are, they are a frame, an error, or not enough") {
         const auto frame = reader.next(bytes, error);
         if (frame) CHECK(frame->payload.size() + sizeof(FrameHeader) <= bytes.size());
         if (error) CHECK((error == Errc::bad_frame || error == Errc::message_too_large));
-        CHECK(reader.missing() <= limit);
+        CHECK(reader.missing() <= std::max(limit, max_hello));
     }
 }
