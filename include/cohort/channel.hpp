@@ -96,8 +96,8 @@ public:
     /// Errors: Errc::closed after close(); Errc::message_too_large, nested_too_deep: this message cannot be sent, the
     /// channel is unharmed; EPIPE, ECONNRESET: the other side is gone.
     [[nodiscard]] Task<> send(const Out& message) {
-        push(message);
-        return stream_->has_room() ? done() : stream_->room();
+        if (stream_->can_send()) push(message);
+        return stream_->can_send() && stream_->has_room() ? done() : stream_->room();
     }
     Task<> send(Out&&)
         requires detail::unsafe_temporary<Out>

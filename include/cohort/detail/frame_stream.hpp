@@ -34,7 +34,9 @@ public:
     template <class Fill>
     void push(FrameKind kind, Fill&& fill);
 
-    /// Waits while more than the high-water mark is queued.
+    /// False after finish(), close(), abort(), and when the other side is known to be gone.
+    bool can_send() const noexcept { return !error_; }
+    /// Waits while more than the high-water mark is queued. Throws why nothing can be sent any more, if that is so.
     Task<> room();
     bool has_room() const noexcept { return out_.size() <= limits_.high_water || error_; }
     /// Waits until everything queued is the kernel's.
@@ -160,7 +162,7 @@ inline Task<> FrameStream::flush() {
 
 inline void FrameStream::flush_now(std::chrono::milliseconds timeout) noexcept {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
-    while (!out_.empty() && !error_ && socket_.is_open()) {
+    while (!out_.empty() && socket_.is_open()) {
         const ssize_t count = System::current().send(socket_.get(), out_.data(), out_.size());
         if (count >= 0) {
             out_.consume(static_cast<std::size_t>(count));
