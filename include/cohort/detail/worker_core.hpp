@@ -10,6 +10,7 @@
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <functional>
@@ -93,6 +94,7 @@ inline Task<> WorkerCore::control() {
 }
 
 inline Task<Listener> WorkerCore::listen(Endpoint endpoint) {
+    co_await asio::post(asio::use_awaitable); // behind the farewell of a listener closed before
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
     const std::uint32_t request = ++last_request_;
     Answer& answer = requests_[request];
@@ -114,7 +116,10 @@ inline Listener WorkerCore::make_listener(const Listening& listening, UniqueFd d
     auto& intake = intakes_[id];
     intake = make_intake_({executor_, link_, id, page_[id], listening.endpoint, std::move(descriptor)});
     if (stopping_) intake->stop();
-    return {intake, [link = link_, id] { link->send(Unlisten{id}); }};
+    // Told at the next turn of the loop, so never by a body that returns: the port then waits for the successor.
+    return {intake, [executor = executor_, link = link_, id] {
+                asio::post(executor, [link, id] { link->send(Unlisten{id}); });
+            }};
 }
 
 inline void WorkerCore::handle(Listening& message, Packet<FromMaster>& packet) {
