@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// An example program, run as a user would: started anew, its output read line by line, ended by signals.
+#pragma once
+
+#include "process.hpp"
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <sched.h>
+
+namespace test {
+
+/// What is read of a program: one of its streams (the other is dropped), or both as one.
+enum class Output { out, error, both };
+
+class Example : public Helper {
+public:
+    explicit Example(const std::string& name, std::vector<std::string> args = {}, Output output = Output::both)
+        : Helper([&name, &args, output] { return start(name, args, output); }) {}
+
+    /// The port in the next line that begins so.
+    std::uint16_t port_after(const std::string& prefix) { return port_in(after(prefix)); }
+
+    /// "[::]:8080", or what comes first in "[::]:8080, and more".
+    static std::uint16_t port_in(const std::string& text) {
+        const std::string address = text.substr(0, text.find(','));
+        return static_cast<std::uint16_t>(std::stoul(address.substr(address.find_last_of(": ") + 1)));
+    }
+
+private:
+    static int start(const std::string& name, std::vector<std::string>& args, Output output) {
+        ::signal(SIGPIPE, SIG_DFL);
+        const int dropped = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+        ::dup2(output == Output::out ? dropped : STDOUT_FILENO, STDERR_FILENO);
+        if (output == Output::error) ::dup2(dropped, STDOUT_FILENO);
+        std::string path = std::string(COHORT_EXAMPLE_DIR "/") + name;
+        std::vector<char*> argv{path.data()};
+        for (std::string& arg : args) argv.push_back(arg.data());
+        argv.push_back(nullptr);
+        ::execv(path.c_str(), argv.data());
+        std::perror(path.c_str());
+        return 119;
+    }
+};
+
+/// As many workers as a program starts that is to have one for each CPU.
+inline unsigned usable_cpus() {
+    cpu_set_t set;
+    return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
+}
+
+/// The lines of a text, sorted.
+inline std::multiset<std::string> lines_of(const std::string& text) {
+    std::multiset<std::string> result;
+    for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1)
+        result.insert(text.substr(begin, end - begin));
+    return result;
+}
+
+} // namespace test

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+// An HTTP client of the simplest kind: a blocking socket whose every operation has a deadline.
+#pragma once
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+namespace test {
+
+struct HttpReply {
+    int status = 0;
+    std::map<std::string, std::string> fields{}; ///< names in lower case
+    std::string body{};
+
+    std::string field(const std::string& name) const {
+        const auto found = fields.find(name);
+        return found == fields.end() ? "" : found->second;
+    }
+};
+
+class HttpClient {
+public:
+    static constexpr std::chrono::seconds patience{20};
+
+    /// Connected when constructed, to 127.0.0.1.
+    explicit HttpClient(std::uint16_t port) : socket_(open(port)) {
+        if (socket_ < 0) throw std::runtime_error("cannot connect");
+    }
+    HttpClient(HttpClient&& other) noexcept
+        : socket_(std::exchange(other.socket_, -1)), received_(std::move(other.received_)) {}
+    HttpClient& operator=(HttpClient&&) = delete;
+    ~HttpClient() {
+        if (socket_ >= 0) ::close(socket_);
+    }
+
+    /// Nobody listens on the port.
+    static bool is_refused(std::uint16_t port) {
+        const int socket = open(port);
+        if (socket >= 0) ::close(socket);
+        return socket < 0;
+    }
+
+    void send(std::string_view bytes) {
+        while (!bytes.empty()) {
+            const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+            if (sent <= 0) throw std::runtime_error("cannot send");
+            bytes.remove_prefix(static_cast<std::size_t>(sent));
+        }
+    }
+    void send(std::string_view method, std::string_view target, std::string_view body = {}) {
+        std::string text = std::string(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: test\r\n");
+        if (!body.empty()) text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");
+        send(text.append("\r\n").append(body));
+    }
+
+    /// The next answer; nothing when the connection ended before the first byte of it.
+    std::optional<HttpReply> read(bool head_only = false) {
+        std::size_t end = 0;
+        while ((end = received_.find("\r\n\r\n")) == std::string::npos) {
+            if (receive()) continue;
+            if (received_.empty()) return std::nullopt;
+            throw std::runtime_error("the connection ended inside a head");
+        }
+        HttpReply reply = parse_head(take(end + 4));
+        if (head_only) return reply;
+        if (reply.field("transfer-encoding") == "chunked")
+            read_chunks(reply.body);
+        else
+            reply.body = take(std::stoull(reply.field("content-length")));
+        return reply;
+    }
+
+    std::optional<HttpReply> ask(std::string_view method, std::string_view target, std::string_view body = {}) {
+        send(method, target, body);
+        return read(method == "HEAD");
+    }
+    HttpReply get(std::string_view target) {
+        auto reply = ask("GET", target);
+        if (!reply) throw std::runtime_error("no answer to GET " + std::string(target));
+        return std::move(*reply);
+    }
+
+    /// The server says nothing more and ends the connection; then this side does so too.
+    bool ends() {
+        const bool ended = received_.empty() && !receive();
+        ::shutdown(socket_, SHUT_RDWR);
+        return ended;
+    }
+
+private:
+    static int open(std::uint16_t port) {
+        const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const timeval limit{patience.count(), 0};
+        ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(port);
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
+        ::close(socket);
+        return -1;
+    }
+
+    /// False at the end of the connection.
+    bool receive() {
+        char buffer[65536];
+        const ssize_t count = ::recv(socket_, buffer, sizeof buffer, 0);
+        if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) throw std::runtime_error("the server is silent");
+        if (count > 0) received_.append(buffer, static_cast<std::size_t>(count));
+        return count > 0;
+    }
+    std::string take(std::size_t size) {
+        while (received_.size() < size)
+            if (!receive()) throw std::runtime_error("the connection ended inside an answer");
+        std::string result = received_.substr(0, size);
+        received_.erase(0, size);
+        return result;
+    }
+    std::string take_line() {
+        std::size_t end = 0;
+        while ((end = received_.find("\r\n")) == std::string::npos)
+            if (!receive()) throw std::runtime_error("the connection ended inside a chunked body");
+        std::string line = take(end + 2);
+        line.resize(end);
+        return line;
+    }
+    void read_chunks(std::string& body) {
+        while (const std::size_t size = std::stoull(take_line(), nullptr, 16)) {
+            body.append(take(size));
+            if (!take_line().empty()) throw std::runtime_error("a chunk is longer than it says");
+        }
+        while (!take_line().empty()) {
+        }
+    }
+    static HttpReply parse_head(std::string_view head) {
+        HttpReply reply;
+        if (!head.starts_with("HTTP/1.1 ")) throw std::runtime_error("no answer in HTTP/1.1: " + std::string(head));
+        reply.status = std::stoi(std::string(head.substr(9, 3)));
+        head.remove_prefix(head.find("\r\n") + 2);
+        for (std::size_t end = 0; (end = head.find("\r\n")) != 0; head.remove_prefix(end + 2)) {
+            const std::string_view line = head.substr(0, end);
+            const std::size_t colon = line.find(": ");
+            std::string name(line.substr(0, colon));
+            std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+            reply.fields[name] = line.substr(colon + 2);
+        }
+        return reply;
+    }
+
+    int socket_;
+    std::string received_;
+};
+
+} // namespace test
