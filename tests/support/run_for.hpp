@@ -33,11 +33,11 @@ inline void start(asio::io_context& io, cohort::Task<> task) {
 inline void run_until(asio::io_context& io, const std::function<bool()>& done, std::chrono::seconds limit = patience) {
     const auto deadline = std::chrono::steady_clock::now() + limit;
     io.restart();
-    while (!done() && io.run_one_until(deadline) != 0) {
+    while (!done()) {
+        if (io.run_one_until(deadline) != 0) continue;
+        if (io.stopped()) FAIL("everything waits for something that will not happen");
+        FAIL("not done after ", limit.count(), " s");
     }
-    if (done()) return;
-    if (io.stopped()) FAIL("everything waits for something that will not happen");
-    FAIL("not done after ", limit.count(), " s");
 }
 
 /// Runs the loop until the coroutine has ended, and throws what it throws.

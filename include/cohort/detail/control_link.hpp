@@ -85,7 +85,11 @@ bool ControlLink<Out, In>::send(const Out& message, std::span<const int> descrip
 template <class Out, class In>
 bool ControlLink<Out, In>::keep(Buffer bytes, std::span<const int> descriptors) {
     Pending pending{std::move(bytes), {}};
-    for (const int fd : descriptors) pending.descriptors.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    for (const int fd : descriptors) {
+        UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+        if (!copy) break; // at the descriptor limit: the message goes without, its receiver sees what is missing
+        pending.descriptors.push_back(std::move(copy));
+    }
     queue_.push_back(std::move(pending));
     if (queue_.size() == 1) send_pending();
     return true;

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// A master's and some workers' ends of control links in one process, and connections to hand over.
+#pragma once
+
+#include <cohort/mode.hpp>
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <sys/socket.h>
+
+namespace test {
+
+/// A connection: one end to hand over, the other to see what becomes of it.
+struct Connection {
+    cohort::detail::UniqueFd server;
+    cohort::detail::UniqueFd client;
+
+    Connection() { std::tie(server, client) = cohort::detail::make_socketpair(SOCK_STREAM); }
+
+    /// Whether a copy of the server's end is left anywhere. Nothing is ever sent by a server here.
+    static bool is_alive(int client) {
+        char byte = 0;
+        return ::recv(client, &byte, 1, MSG_DONTWAIT) != 0;
+    }
+};
+
+/// A worker, seen from the master, and its own end of the link.
+struct FakeWorker {
+    FakeWorker(const asio::any_io_executor& executor, cohort::WorkerId id, unsigned slot = 0) {
+        auto [masters, workers] = cohort::detail::make_socketpair(SOCK_SEQPACKET);
+        member.id = id;
+        member.slot = slot;
+        member.link = std::make_shared<cohort::detail::MasterLink>(executor, std::move(masters));
+        link = std::make_shared<cohort::detail::WorkerLink>(executor, std::move(workers));
+    }
+
+    /// The next message of this kind that has come; others before it are an error.
+    template <class Message>
+    std::optional<std::pair<Message, std::vector<cohort::detail::UniqueFd>>> next() {
+        auto packet = link->try_receive();
+        if (!packet) return std::nullopt;
+        REQUIRE(std::holds_alternative<Message>(packet->message));
+        return std::pair(std::get<Message>(packet->message), std::move(packet->descriptors));
+    }
+
+    cohort::Member member;
+    std::shared_ptr<cohort::detail::WorkerLink> link;
+};
+
+} // namespace test
