@@ -247,9 +247,9 @@ inline void Handover::lost(const Member& member, ListenerId listener, std::uint6
     Taker* const taker = find(member, listener);
     if (taker == nullptr) return;
     const std::uint64_t oldest = taker->sent - taker->copies.size();
-    for (std::uint64_t number = first; number < first + count; ++number) {
-        if (number < oldest || number >= taker->sent) continue;
-        waiting_.push_back(std::move(taker->copies[static_cast<std::size_t>(number - oldest)]));
+    for (std::uint64_t number = std::max(first, oldest); number < std::min(first + count, taker->sent); ++number) {
+        UniqueFd& copy = taker->copies[static_cast<std::size_t>(number - oldest)];
+        if (copy) waiting_.push_back(std::move(copy));
     }
     taker->rests_until = std::chrono::steady_clock::now() + rest_after_loss;
     taker->link->send(Forgotten{listener, first, count});
@@ -280,7 +280,9 @@ inline void Handover::leave(const Member& member) {
 
 inline void Handover::close() {
     closed_ = true;
+    for (auto& connection : waiting_) give_last(std::move(connection));
     waiting_.clear();
+    flush();
     room_.notify_all();
 }
 
