@@ -84,6 +84,7 @@ inline void HandedOver::forget(std::uint64_t first, std::uint32_t count) {
     for (std::uint64_t number = first; number < first + count; ++number)
         if (number >= next_ && number - next_ < queue_.size())
             queue_[static_cast<std::size_t>(number - next_)].forgotten = true;
+    if (closed_) return close();
     skip_forgotten();
     arrival_.notify_all();
 }
@@ -106,10 +107,10 @@ inline void HandedOver::count_taken() {
 inline std::optional<Socket> HandedOver::take() {
     skip_forgotten();
     if (closed_ || queue_.empty() || !queue_.front().connection) return std::nullopt;
-    Socket socket = to_socket(std::move(queue_.front().connection));
+    UniqueFd connection = std::move(queue_.front().connection);
     queue_.pop_front();
     count_taken();
-    return socket;
+    return to_socket(std::move(connection));
 }
 
 inline void HandedOver::give_back(UniqueFd connection) {
