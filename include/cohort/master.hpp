@@ -252,7 +252,7 @@ void Master<Message, M>::handle(Record& record, detail::Packet<detail::FromWorke
     if (const auto* m = std::get_if<Lost>(&packet.message))
         return dispatcher_.lost(record, m->listener, m->first, m->count);
     if (const auto* m = std::get_if<GivenBack>(&packet.message)) {
-        for (auto& connection : packet.descriptors) dispatcher_.give_back(record, m->listener, std::move(connection));
+        for (auto& connection : packet.descriptors) dispatcher_.give_back(m->endpoint, std::move(connection));
         return;
     }
     if (const auto* m = std::get_if<SetupFailed>(&packet.message)) {

@@ -84,7 +84,7 @@ concept DispatcherOf =
         { dispatcher.inherited(slot) } -> std::same_as<std::vector<int>>;
         { dispatcher.open(member, endpoint) } -> std::same_as<Grant>;
         dispatcher.close(member, listener);
-        dispatcher.give_back(member, listener, std::move(connection));
+        dispatcher.give_back(endpoint, std::move(connection));
         dispatcher.lost(member, listener, first, count);
         dispatcher.took(member, listener);
         /// The worker is asked to leave: nothing new for it.

@@ -27,9 +27,11 @@ struct Listen {
 struct Unlisten {
     ListenerId listener = 0;
 };
-/// One connection comes back with its descriptor: the listener was closed, or is draining.
+/// One connection comes back with its descriptor: the listener was closed, or is draining. The master may have
+/// forgotten the listener by now, so it goes by the endpoint.
 struct GivenBack {
     ListenerId listener = 0;
+    Endpoint endpoint{};
 };
 /// `count` connections from number `first` on did not get through (RLIMIT_NOFILE). Answered by Forgotten.
 struct Lost {

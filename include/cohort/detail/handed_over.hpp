@@ -115,7 +115,7 @@ inline std::optional<Socket> HandedOver::take() {
 
 inline void HandedOver::give_back(UniqueFd connection) {
     const int fd = connection.get();
-    context_.link->send(GivenBack{context_.listener}, std::span<const int>(&fd, 1));
+    context_.link->send(GivenBack{context_.listener, context_.endpoint}, std::span<const int>(&fd, 1));
 }
 
 inline void HandedOver::close() {

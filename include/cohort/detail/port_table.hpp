@@ -18,17 +18,24 @@ struct Port {
     Endpoint bound; ///< with the real address and port
     std::shared_ptr<Handover> handover;
     bool permanent = false; ///< named in Options::listen: open until the end
+
+    /// Whether a worker means this port: it asks as another one did before, or for the number that port 0 became.
+    bool is_meant_by(const Endpoint& endpoint) const {
+        const bool by_number = endpoint.port() == bound.port() && endpoint.host() == requested.host();
+        return endpoint == requested || (by_number && !endpoint.is_unix() && !requested.is_unix());
+    }
 };
 
 /// The part of a dispatcher that finds the port a worker speaks of. `P` derives from Port.
 template <std::derived_from<Port> P>
 class PortTable {
 public:
-    void give_back(Member& member, ListenerId listener, UniqueFd connection) {
-        P* const port = find(member, listener);
-        if (port == nullptr) return;
-        port->handover->give(std::move(connection));
-        port->handover->flush();
+    void give_back(const Endpoint& bound, UniqueFd connection) {
+        for (const auto& port : ports_) {
+            if (port->bound != bound || port->handover->is_closed()) continue;
+            port->handover->give(std::move(connection));
+            return port->handover->flush();
+        }
     }
     void lost(Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) {
         if (P* const port = find(member, listener)) port->handover->lost(member, listener, first, count);
@@ -51,7 +58,7 @@ protected:
     P* find(const Member& member, const Endpoint& endpoint) const {
         for (const auto& port : ports_) {
             const bool another = endpoint.port() == 0 && !endpoint.is_unix() && port->handover->has(member);
-            if (port->requested == endpoint && !another && !port->handover->is_closed()) return port.get();
+            if (port->is_meant_by(endpoint) && !another && !port->handover->is_closed()) return port.get();
         }
         return nullptr;
     }
