@@ -67,9 +67,7 @@ private:
 class SharedSocket::Intake final : public cohort::Intake {
 public:
     explicit Intake(IntakeContext context)
-        : listener_(context.executor, std::move(context.descriptor)),
-          rest_(context.executor),
-          handed_over_(std::move(context)) {}
+        : listener_(context.executor, std::move(context.descriptor)), handed_over_(std::move(context)) {}
 
     Task<std::optional<Socket>> accept() override;
     void deliver(std::uint64_t first, std::uint32_t count, std::vector<detail::UniqueFd> connections) override {
@@ -91,7 +89,6 @@ private:
     void watch();
 
     detail::AsyncFd listener_;
-    asio::steady_timer rest_;
     detail::HandedOver handed_over_;
     bool watching_ = false;
 };
@@ -232,8 +229,9 @@ inline Task<std::optional<Socket>> SharedSocket::Intake::accept() {
         int error = 0;
         if (auto socket = accept_own(error)) co_return socket;
         if (error != 0 && !detail::would_block(error)) {
-            rest_.expires_after(detail::accept_rest);
-            co_await rest_.async_wait(asio::use_awaitable);
+            // Not shared: another coroutine may rest, too.
+            asio::steady_timer rest(handed_over_.context().executor, detail::accept_rest);
+            co_await rest.async_wait(asio::use_awaitable);
             continue;
         }
         watch();
