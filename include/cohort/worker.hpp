@@ -12,6 +12,7 @@
 #include <exception>
 #include <iostream>
 #include <string>
+#include <system_error>
 #include <type_traits>
 #include <vector>
 
@@ -118,13 +119,23 @@ std::function<Task<int>(W&)> erase_body(Body body) {
     return [body = std::move(body)](W& self) { return run_body<W, Body>(body, self); };
 }
 
+/// A body that was about to listen when the worker was asked to leave has not failed.
+template <class W>
+bool is_failure(const W& self, const std::exception& error) {
+    const auto* const failure = dynamic_cast<const std::system_error*>(&error);
+    return failure == nullptr || failure->code() != Errc::stopping || !self.stopping();
+}
+
 template <class W>
 Task<> live(W& self, std::function<Task<int>(W&)>& body) {
-    int code = 1;
+    int code = 0;
     try {
         code = co_await body(self);
     } catch (const std::exception& error) {
-        std::cerr << "cohort: worker " << self.id() << ": " << error.what() << std::endl;
+        if (is_failure(self, error)) {
+            std::cerr << "cohort: worker " << self.id() << ": " << error.what() << std::endl;
+            code = 1;
+        }
     }
     co_await self.exit(code);
 }

@@ -63,6 +63,23 @@ TEST_CASE("a worker that neither listens nor talks can be asked to leave") {
     });
 }
 
+Task<> listen_too_late(App::Worker& self) {
+    co_await self.until_stopping();
+    auto listener = co_await self.listen(any_port());
+}
+
+TEST_CASE("a worker that was about to listen when it was asked to leave has not failed") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        app.spawn(listen_too_late);
+        app.spawn(server<App::Worker>);
+        co_await app.stop();
+        const auto events = co_await all_events(app);
+        CHECK(std::ranges::count(kinds(events), exited) == 2);
+        for (const Event& event : events)
+            if (event.kind == exited) CHECK(event.status->success());
+    });
+}
+
 Task<int> leave_by_itself(App::Worker& self) {
     self.disconnect();
     self.disconnect(); // again
