@@ -189,6 +189,26 @@ TEST_CASE("a permanent worker has a successor in its slot, however it ended") {
     });
 }
 
+template <class W>
+Task<> answer_once(W& self) {
+    auto listener = co_await self.listen(any_port());
+    auto socket = co_await listener.accept();
+    if (socket) co_await answer(self, std::move(*socket));
+}
+
+TEST_CASE_TEMPLATE("a worker that returns leaves its port to its successor", A, App, SharedApp) {
+    Options options = plain_options();
+    options.restart = Restart::permanent;
+    in_master<A>(options, [](A& app) -> Task<> {
+        app.spawn(answer_once<typename A::Worker>);
+        const std::uint16_t port = co_await served_port(app);
+        for (WorkerId worker = 1; worker <= 6; ++worker) {
+            const std::string reply = co_await ask(app, port);
+            CHECK(who(reply) == worker);
+        }
+    });
+}
+
 TEST_CASE("a transient worker has a successor only when it crashed") {
     Options options = plain_options();
     options.restart = Restart::transient;
