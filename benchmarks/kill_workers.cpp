@@ -1,0 +1,344 @@
+// Who notices that workers die? http_server with 4 workers under new connections, one each request, while every 200 ms
+// a random worker is killed with SIGKILL.
+// Run:    kill_workers [--seconds 30] [--mode round-robin|shared-socket] [--server PATH]    (both modes by default)
+// Expect: requests by the hundred thousand; no failure but of requests in flight on the killed worker, no descriptor
+// and
+//         no zombie left in the master; exit code 1 otherwise.
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <random>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr unsigned worker_count = 4;
+constexpr unsigned client_count = 4;
+constexpr auto kill_interval = 200ms;
+constexpr timeval patience{2, 0};
+
+/// A request belongs to a kill when it had begun before it, but for the time a signal takes, and failed soon after it.
+constexpr auto delivery = 2ms;
+constexpr auto aftermath = 100ms;
+
+struct Arguments {
+    std::chrono::seconds time{30};
+    std::vector<std::string> modes{"round-robin", "shared-socket"};
+    std::string server;
+};
+
+// Clients
+
+enum class Outcome { answered, refused, reset, timed_out, wrong_answer };
+
+struct Failure {
+    Outcome kind;
+    Clock::time_point begin;
+    Clock::time_point end;
+};
+
+struct Socket {
+    int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    Socket() {
+        ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    }
+    Socket(const Socket&) = delete;
+    Socket& operator=(const Socket&) = delete;
+    ~Socket() { ::close(fd); }
+};
+
+bool is_timeout() { return errno == EAGAIN || errno == EINPROGRESS; }
+
+/// One connection, one request. The server ends the connection, so that it is the one to keep TIME_WAIT.
+Outcome ask(std::uint16_t port, std::string& answer) {
+    static constexpr std::string_view request = "GET /worker HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    answer.clear();
+    Socket socket;
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (::connect(socket.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+        return is_timeout() ? Outcome::timed_out : errno == ECONNRESET ? Outcome::reset : Outcome::refused;
+    if (::send(socket.fd, request.data(), request.size(), MSG_NOSIGNAL) < 0) return Outcome::reset;
+    char buffer[4096];
+    ssize_t count = 0;
+    while ((count = ::recv(socket.fd, buffer, sizeof buffer, 0)) > 0)
+        answer.append(buffer, static_cast<std::size_t>(count));
+    if (answer.ends_with("}\n") && answer.starts_with("HTTP/1.1 200 OK\r\n")) {
+        return count == 0 || !is_timeout() ? Outcome::answered : Outcome::timed_out;
+    }
+    if (count < 0 && is_timeout()) return Outcome::timed_out;
+    return answer.empty() || count < 0 ? Outcome::reset : Outcome::wrong_answer;
+}
+
+struct Client {
+    std::uint64_t answered = 0;
+    std::vector<Failure> failures{};
+
+    void run(std::uint16_t port, const std::atomic<bool>& stop) {
+        std::string answer;
+        while (!stop) {
+            const auto begin = Clock::now();
+            const Outcome outcome = ask(port, answer);
+            if (outcome == Outcome::answered)
+                ++answered;
+            else
+                failures.push_back({outcome, begin, Clock::now()});
+        }
+    }
+};
+
+// The server
+
+std::vector<pid_t> children_of(pid_t pid) {
+    const std::string id = std::to_string(pid);
+    std::ifstream list("/proc/" + id + "/task/" + id + "/children");
+    std::vector<pid_t> children;
+    for (pid_t child = 0; list >> child;) children.push_back(child);
+    return children;
+}
+
+bool is_zombie(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string number, name, state;
+    file >> number >> name >> state;
+    return state == "Z";
+}
+
+long resident_kib(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
+    long size = 0;
+    long resident = 0;
+    file >> size >> resident;
+    return resident * (::sysconf(_SC_PAGESIZE) / 1024);
+}
+
+class Server {
+public:
+    Server(const std::string& program, const std::string& mode) {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            ::dup2(ends[1], STDOUT_FILENO);
+            ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO); // it tells of each death
+            ::execl(program.c_str(), program.c_str(), "--port", "0", "--workers", std::to_string(worker_count).c_str(),
+                    "--mode", mode.c_str(), nullptr);
+            ::_exit(127);
+        }
+        ::close(ends[1]);
+        std::string line;
+        for (char letter = 0; ::read(ends[0], &letter, 1) == 1 && letter != '\n';) line += letter;
+        ::close(ends[0]);
+        const std::string address = line.substr(0, line.find(','));
+        if (address.empty()) throw std::runtime_error(program + " did not start");
+        port_ = static_cast<std::uint16_t>(std::stoul(address.substr(address.rfind(':') + 1)));
+    }
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+    ~Server() {
+        if (pid_ <= 0) return;
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+
+    pid_t pid() const { return pid_; }
+    std::uint16_t port() const { return port_; }
+    std::size_t descriptors() const {
+        const std::filesystem::directory_iterator all("/proc/" + std::to_string(pid_) + "/fd");
+        return static_cast<std::size_t>(std::ranges::distance(all));
+    }
+
+    /// The least within some time: the master keeps copies of connections for a while.
+    std::size_t settled_descriptors() const {
+        std::size_t least = descriptors();
+        for (const auto deadline = Clock::now() + 500ms; Clock::now() < deadline;) {
+            std::this_thread::sleep_for(10ms);
+            least = std::min(least, descriptors());
+        }
+        return least;
+    }
+
+    /// Until every slot has answered.
+    bool all_serve() const {
+        std::set<std::string> slots;
+        std::string answer;
+        const auto deadline = Clock::now() + 10s;
+        while (slots.size() < worker_count && Clock::now() < deadline)
+            if (ask(port_, answer) == Outcome::answered) slots.insert(answer.substr(answer.find("\"slot\":")));
+        return slots.size() == worker_count;
+    }
+    int end() {
+        ::kill(pid_, SIGTERM);
+        int status = 0;
+        ::waitpid(std::exchange(pid_, 0), &status, 0);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
+
+private:
+    pid_t pid_ = 0;
+    std::uint16_t port_ = 0;
+};
+
+std::vector<Clock::time_point> kill_workers(const Server& server, std::chrono::seconds time) {
+    std::mt19937 random(std::random_device{}());
+    std::vector<Clock::time_point> kills;
+    const auto begin = Clock::now();
+    for (auto next = begin + kill_interval; next < begin + time; next += kill_interval) {
+        std::this_thread::sleep_until(next);
+        const auto workers = children_of(server.pid());
+        if (workers.empty()) continue;
+        kills.push_back(Clock::now());
+        ::kill(workers[random() % workers.size()], SIGKILL);
+    }
+    std::this_thread::sleep_for(kill_interval);
+    return kills;
+}
+
+// The verdict
+
+struct Tally {
+    std::uint64_t answered = 0;
+    std::uint64_t in_flight = 0;
+    std::uint64_t most_in_flight = 0; ///< for one kill
+    std::uint64_t refused = 0, reset = 0, timed_out = 0, wrong_answer = 0;
+
+    std::uint64_t failed() const { return refused + reset + timed_out + wrong_answer; }
+    bool holds() const { return failed() == 0 && most_in_flight <= client_count; }
+};
+
+/// The kill that explains a failure.
+std::optional<std::size_t> explain(const Failure& failure, const std::vector<Clock::time_point>& kills) {
+    if (failure.kind != Outcome::reset) return std::nullopt;
+    for (std::size_t i = 0; i < kills.size(); ++i)
+        if (failure.begin <= kills[i] + delivery && kills[i] <= failure.end && failure.end <= kills[i] + aftermath)
+            return i;
+    return std::nullopt;
+}
+
+Tally judge(const std::vector<Client>& clients, const std::vector<Clock::time_point>& kills) {
+    Tally tally;
+    std::vector<std::uint64_t> lost(kills.size());
+    for (const Client& client : clients) {
+        tally.answered += client.answered;
+        for (const Failure& failure : client.failures) {
+            if (const auto kill = explain(failure, kills)) {
+                ++tally.in_flight;
+                tally.most_in_flight = std::max(tally.most_in_flight, ++lost[*kill]);
+                continue;
+            }
+            tally.refused += failure.kind == Outcome::refused;
+            tally.reset += failure.kind == Outcome::reset;
+            tally.timed_out += failure.kind == Outcome::timed_out;
+            tally.wrong_answer += failure.kind == Outcome::wrong_answer;
+        }
+    }
+    return tally;
+}
+
+void print(const std::string& mode, const Tally& tally, std::size_t kills) {
+    using Number = unsigned long long;
+    std::printf("%-44s %9llu %-12s ceiling 0.00  %s\n", ("requests that failed, " + mode).c_str(),
+                Number{tally.failed()}, "requests", tally.holds() ? "ok" : "FALLS SHORT");
+    std::printf("  of them refused %llu, reset %llu, timed out %llu, wrong answer %llu\n", Number{tally.refused},
+                Number{tally.reset}, Number{tally.timed_out}, Number{tally.wrong_answer});
+    std::printf("  %zu workers killed, %llu requests answered\n", kills, Number{tally.answered});
+    std::printf("  beside these, in flight on the killed worker: %llu, at most %llu a kill\n", Number{tally.in_flight},
+                Number{tally.most_in_flight});
+}
+
+bool run(const Arguments& arguments, const std::string& mode) {
+    Server server(arguments.server, mode);
+    if (!server.all_serve()) throw std::runtime_error("not all workers serve");
+    const std::size_t descriptors = server.settled_descriptors();
+    const long memory = resident_kib(server.pid());
+
+    std::vector<Client> clients(client_count);
+    std::atomic<bool> stop = false;
+    std::vector<std::thread> threads;
+    for (Client& client : clients) threads.emplace_back([&] { client.run(server.port(), stop); });
+    const auto kills = kill_workers(server, arguments.time);
+    stop = true;
+    for (std::thread& thread : threads) thread.join();
+
+    const Tally tally = judge(clients, kills);
+    const bool serves = server.all_serve();
+    const std::size_t left = server.settled_descriptors();
+    const auto zombies = std::ranges::count_if(children_of(server.pid()), is_zombie);
+    print(mode, tally, kills.size());
+    std::printf("  master: descriptors %zu, then %zu; zombies %td; memory %ld KiB, then %ld KiB\n", descriptors, left,
+                zombies, memory, resident_kib(server.pid()));
+    const int code = server.end();
+    std::printf("  at the end all workers serve: %s; exit code %d\n", serves ? "yes" : "no", code);
+    const bool sound = tally.answered != 0 && serves && left <= descriptors && zombies == 0 && code == 0;
+    if (!sound) std::printf("  FALLS SHORT\n");
+    return tally.holds() && sound;
+}
+
+std::optional<Arguments> parse(int argc, char** argv) {
+    Arguments arguments;
+    arguments.server =
+        std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "examples/http_server";
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const std::string_view name = argv[i];
+        if (name == "--seconds")
+            arguments.time = std::chrono::seconds(std::atoi(argv[i + 1]));
+        else if (name == "--mode")
+            arguments.modes = {argv[i + 1]};
+        else if (name == "--server")
+            arguments.server = argv[i + 1];
+        else
+            return std::nullopt;
+    }
+    if (argc % 2 == 0 || arguments.time < 1s) return std::nullopt;
+    return arguments;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    const auto arguments = parse(argc, argv);
+    if (!arguments) {
+        std::fprintf(stderr, "usage: kill_workers [--seconds 30] [--mode round-robin|shared-socket] [--server PATH]\n");
+        return 2;
+    }
+    bool holds = true;
+    try {
+        for (const std::string& mode : arguments->modes) holds = run(*arguments, mode) && holds;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "kill_workers: %s\n", error.what());
+        return 2;
+    }
+    return holds ? 0 : 1;
+}
