@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-# Sourced by examples/run.sh, tests/run.sh and .ci/run: what each of them needs from the distribution, in one place.
+# Sourced by .ci/run and the run.sh of examples, tests and benchmarks: what each of them needs from the distribution, in
+# one place.
 #
 #   setup build               a compiler, CMake, Asio, llhttp
 #   setup build test          also what the tests use
 #   setup build test clang    also clang 16 or newer (its name is then in $clang)
 #   setup build test ci       also what only .ci/run uses
+#   setup build bench         also what the benchmarks use
 
 # A need is a probe (what must be there) and a package. Where distributions differ: a|b|c, the first that exists.
 setup_needs() {
@@ -24,6 +26,8 @@ setup_needs() {
     clang) need clang "clang-16|clang-17|clang-18|clang-19|clang-20|clang-21" ;;
     ci)    need command:meson meson
            need clang-format "clang-format-16|-" ;;
+    bench) need command:wrk wrk
+           need command:curl curl ;;
     *) echo "setup: unknown group $1" >&2; return 2 ;;
   esac
 }

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# All benchmarks: installs what is missing (Debian), builds Release, runs each beside its rival, and draws the result.
+# Takes about 3 minutes after the build; other work on the machine makes the figures worse.
+#   --quick   shorter rounds: for a look, not for a claim
+# Exit code 1 when a figure falls short of what cohort promises.
+set -euo pipefail
+source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$source_dir/tests/setup.sh"
+
+http_rounds=5 http_seconds=3 kill_seconds=30
+case ${1-} in
+  '') ;;
+  --quick) http_rounds=3 http_seconds=1 kill_seconds=5 ;;
+  *) sed -n '3,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+esac
+
+setup build bench
+build=$source_dir/build
+configure "$build" -DCMAKE_BUILD_TYPE=Release -DCOHORT_BENCHMARKS=ON -DCOHORT_EXAMPLES=ON
+targets=(example_http_server)
+for source in "$source_dir"/benchmarks/*.cpp; do targets+=("benchmark_$(basename "$source" .cpp)"); done
+cmake --build "$build" --target "${targets[@]}" --parallel "${JOBS:-2}"
+
+results=$(mktemp)
+trap 'rm -f "$results"' EXIT
+short=0
+
+run() { # TITLE SECONDS COMMAND...
+  local code=0
+  printf '\n== %s\n' "$1"
+  timeout --kill-after=10 "$2" "${@:3}" | tee -a "$results" || code=$?
+  if ((code)); then short=1; fi
+  if ((code > 1)); then echo "it ended with code $code" | tee -a "$results"; fi
+}
+
+# Benchmarks print what is promised as: name, figure, unit, "floor" or "ceiling", bound, verdict.
+draw() {
+  local line full='########################################' claim='^(.*[^ ]) +([0-9.]+) (.*[^ ]) +(floor|ceiling) ([0-9.]+)  (.*)$'
+  printf '\n%-44s %s\n' '' '|---------- the bound ---------|'
+  while read -r line; do
+    [[ $line =~ $claim ]] || continue
+    printf '%-44s %-40s %s %s (%s %s)  %s\n' "${BASH_REMATCH[1]}" \
+      "${full:0:$(awk -v figure="${BASH_REMATCH[2]}" -v bound="${BASH_REMATCH[5]}" \
+        'BEGIN { size = bound > 0 ? figure / bound * 32 : figure; print size > 40 ? 40 : int(size + 0.5) }')}" \
+      "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}" "${BASH_REMATCH[4]}" "${BASH_REMATCH[5]}" "${BASH_REMATCH[6]}"
+  done <"$results"
+}
+
+run 'Messages between a worker and its master' 120 "$build/benchmarks/channel"
+run 'HTTP requests' 180 bash "$source_dir/benchmarks/http.sh" "$build" "$http_rounds" "$http_seconds"
+run "Workers killed for $kill_seconds s" $((2 * kill_seconds + 60)) \
+  "$build/benchmarks/kill_workers" --seconds "$kill_seconds"
+draw
+exit "$short"
