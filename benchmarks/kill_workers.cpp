@@ -40,7 +40,7 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr unsigned worker_count = 4;
-constexpr unsigned client_count = 4;
+constexpr unsigned client_count = 16;
 constexpr auto kill_interval = 200ms;
 constexpr timeval patience{2, 0};
 
