@@ -35,15 +35,21 @@ run() { # TITLE SECONDS COMMAND...
 }
 
 # Benchmarks print what is promised as: name, figure, unit, "floor" or "ceiling", bound, verdict.
+claim='^(.*[^ ]) +([0-9.]+) (.*[^ ]) +(floor|ceiling) ([0-9.]+)  (.*)$'
+
+bar() { # FIGURE BOUND: 32 characters at the bound, at most 40
+  local length
+  length=$(awk -v figure="$1" -v bound="$2" 'BEGIN { printf "%d", (bound > 0 ? figure / bound * 32 + 0.5 : figure) }')
+  printf '%*s' $((length > 40 ? 40 : length)) '' | tr ' ' '#'
+}
+
 draw() {
-  local line full='########################################' claim='^(.*[^ ]) +([0-9.]+) (.*[^ ]) +(floor|ceiling) ([0-9.]+)  (.*)$'
-  printf '\n%-44s %s\n' '' '|---------- the bound ---------|'
+  local line
+  printf '\n%76s |\n' 'the bound'
   while read -r line; do
     [[ $line =~ $claim ]] || continue
-    printf '%-44s %-40s %s %s (%s %s)  %s\n' "${BASH_REMATCH[1]}" \
-      "${full:0:$(awk -v figure="${BASH_REMATCH[2]}" -v bound="${BASH_REMATCH[5]}" \
-        'BEGIN { size = bound > 0 ? figure / bound * 32 : figure; print size > 40 ? 40 : int(size + 0.5) }')}" \
-      "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}" "${BASH_REMATCH[4]}" "${BASH_REMATCH[5]}" "${BASH_REMATCH[6]}"
+    set -- "${BASH_REMATCH[@]:1}"
+    printf '%-44s %-40s %s %s (%s %s)  %s\n' "$1" "$(bar "$2" "$5")" "$2" "$3" "$4" "$5" "$6"
   done <"$results"
 }
 
