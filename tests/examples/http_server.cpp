@@ -149,7 +149,7 @@ TEST_CASE("http_server: sends the body back, whatever the method and however it 
 TEST_CASE("http_server: streams as many bytes as it was asked for") {
     Server server(each_mode(), 1);
     HttpClient client = server.client();
-    for (const std::size_t size : {0, 1, 65'535, 65'536, 65'537, 5'000'000}) {
+    for (const std::size_t size : {0U, 1U, 65'535U, 65'536U, 65'537U, 5'000'000U}) {
         CAPTURE(size);
         const test::HttpReply reply = client.get("/bytes/" + std::to_string(size));
         CHECK(reply.status == 200);
