@@ -101,7 +101,8 @@ public:
     }
     bool receive(std::array<char, frame_size>& frame) {
         epoll_event event{};
-        while (::epoll_wait(epoll_, &event, 1, -1) < 0) {}
+        while (::epoll_wait(epoll_, &event, 1, -1) < 0) {
+        }
         return ::recv(socket_, frame.data(), frame.size(), MSG_DONTWAIT) == static_cast<ssize_t>(frame.size());
     }
     void send(const std::array<char, frame_size>& frame) {
