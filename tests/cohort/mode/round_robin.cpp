@@ -1,143 +1,171 @@
 // SPDX-License-Identifier: MIT
-// RoundRobin alone: even shares, credit, and a master that does not hold what nobody can take.
+// The dispatcher and the intake face to face, in one process.
 #include <cohort/mode/round_robin.hpp>
 
-#include "support/client.hpp"
-#include "support/process.hpp"
+#include <doctest/doctest.h>
 
-#include <algorithm>
+#include <support/links.hpp>
+#include <support/run_for.hpp>
 
-using namespace test;
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+using cohort::Endpoint;
+using cohort::RoundRobin;
+using cohort::Socket;
+using cohort::Task;
+using namespace cohort::detail;
 
 namespace {
 
-Endpoint local(std::uint16_t port) { return Endpoint::tcp("127.0.0.1", port); }
-
-/// Listens, and takes nothing until it is told to.
-Task<> hesitate(App::Worker& self) {
-    auto listener = co_await self.listen(any_port());
-    co_await self.receive();
-    co_await serve(self, listener);
-}
-
-/// Connections that a worker process holds, seen from outside: its sockets but for its two links.
-int held_by(pid_t pid) {
-    int sockets = 0;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) {
-        std::error_code error;
-        const std::string target = std::filesystem::read_symlink(entry.path(), error);
-        sockets += target.starts_with("socket:");
+Task<> accept_all(std::shared_ptr<cohort::Intake> intake, std::deque<Socket>& sockets, bool& ended) {
+    for (;;) {
+        auto socket = co_await intake->accept();
+        if (!socket) break;
+        sockets.push_back(std::move(*socket));
     }
-    return sockets;
+    ended = true;
 }
 
-TEST_CASE("connections are spread evenly, one after the other") {
-    in_master<App>(plain_options(), [](App& app) -> Task<> {
-        for (int i = 0; i < 4; ++i) app.spawn(server<App::Worker>);
-        const std::uint16_t port = co_await served_port(app, 4);
-        std::vector<WorkerId> order;
-        for (int i = 0; i < 40; ++i) {
-            const std::string reply = co_await ask(app, port);
-            order.push_back(who(reply));
+struct Cluster {
+    struct Worker : test::FakeWorker {
+        using FakeWorker::FakeWorker;
+        cohort::Grant grant;
+        std::shared_ptr<RoundRobin::Intake> intake;
+        std::deque<Socket> sockets;
+        bool ended = false;
+    };
+
+    ~Cluster() {
+        for (auto& worker : workers) {
+            if (worker.intake) worker.intake->close();
+            worker.link->close();
+            worker.member.link->close();
         }
-        for (std::size_t i = 4; i < order.size(); ++i) CHECK(order[i] == order[i - 4]);
-        std::ranges::sort(order.begin(), order.begin() + 4);
-        CHECK(std::vector(order.begin(), order.begin() + 4) == std::vector<WorkerId>{1, 2, 3, 4});
-    });
-}
-
-TEST_CASE("a worker that takes nothing is given no more than its credit, the others serve") {
-    Options options = plain_options();
-    options.credit = 2;
-    in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(hesitate);
-        const WorkerId serving = app.spawn(server<App::Worker>);
-        const std::uint16_t port = co_await served_port(app, 2);
-        const int before = held_by(app.workers().at(0).pid);
-        auto clients = crowd(app, local(port), 30);
-        while (held_by(app.workers().at(0).pid) != before + 2) co_await pause(app.context(), 1ms);
-        for (int i = 0; i < 30; ++i) {
-            const std::string reply = co_await ask(app, port);
-            CHECK(who(reply) == serving);
-        }
-        CHECK(held_by(app.workers().at(0).pid) == before + 2);
-        co_await tell(app, 1, "go on");
-        const auto served = co_await answers(clients);
-        CHECK(served == std::map<WorkerId, int>{{1, 2}, {serving, 28}});
-    });
-}
-
-TEST_CASE("what was taken makes room for more: a slow worker gets all, a credit at a time") {
-    Options options = plain_options();
-    options.credit = 1;
-    in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(hesitate);
-        const std::uint16_t port = co_await served_port(app);
-        auto clients = crowd(app, local(port), 60);
-        co_await tell(app, 1, "go on");
-        const auto served = co_await answers(clients);
-        CHECK(served == std::map<WorkerId, int>{{1, 60}});
-    });
-}
-
-TEST_CASE("a master whose workers are all busy leaves connections in the kernel's queue") {
-    Options options = plain_options();
-    options.credit = 3;
-    in_master<App>(options, [](App& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(hesitate);
-        const std::uint16_t port = co_await served_port(app, 2);
-        auto clients = crowd(app, local(port), 40);
-        const std::size_t before = open_descriptors().size();
-        while (open_descriptors().size() < before + 6) co_await pause(app.context(), 1ms);
-        co_await pause(app.context(), 30ms); // in which it could accept more
-        CHECK(open_descriptors().size() == before + 6);
-        for (const WorkerId id : {1U, 2U}) co_await tell(app, id, "go on");
-        const auto served = co_await answers(clients);
-        CHECK(served.size() == 2);
-        CHECK_FALSE(served.contains(0));
-        while (open_descriptors().size() > before) co_await pause(app.context(), 1ms); // its copies go
-        clients.clear();
-    });
-}
-
-Task<> count_closed(App::Worker& self) {
-    auto listener = co_await self.listen(any_port());
-    while (auto socket = co_await listener.accept()) {
-        std::error_code error;
-        socket->close(error); // no shutdown: the client sees the end when the master lets go of its copy
+        test::settle(io);
     }
-}
+    Worker& add(unsigned slot) {
+        return workers.emplace_back(io.get_executor(), static_cast<cohort::WorkerId>(workers.size() + 1), slot);
+    }
+    void open(Worker& worker, const Endpoint& endpoint) {
+        worker.grant = dispatcher.open(worker.member, endpoint);
+        if (worker.grant.error) return;
+        worker.intake = std::make_shared<RoundRobin::Intake>(
+            cohort::IntakeContext{io.get_executor(), worker.link, worker.grant.listener, page[worker.grant.listener],
+                                  worker.grant.endpoint, UniqueFd()});
+    }
+    void listen(Worker& worker, const Endpoint& endpoint) {
+        open(worker, endpoint);
+        if (worker.intake) test::start(io, accept_all(worker.intake, worker.sockets, worker.ended));
+    }
+    void run_until(const std::function<bool()>& done) {
+        test::run_until(io, [&] {
+            for (auto& worker : workers)
+                while (auto packet = worker.link->try_receive())
+                    if (const auto* some = std::get_if<Connections>(&packet->message))
+                        worker.intake->deliver(some->first, some->count, std::move(packet->descriptors));
+            for (auto& worker : workers)
+                while (auto packet = worker.member.link->try_receive())
+                    if (const auto* some = std::get_if<GivenBack>(&packet->message))
+                        for (auto& connection : packet->descriptors)
+                            dispatcher.give_back(some->endpoint, std::move(connection));
+            return done();
+        });
+    }
+    int connect(const Endpoint& endpoint) {
+        std::error_code error;
+        const auto address = to_socket_address(endpoint, error);
+        auto& client = clients.emplace_back(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        return ::connect(client.get(), address.get(), address.size) == 0 ? 0 : errno;
+    }
 
-TEST_CASE("a client sees the end of a connection that its worker only closed") {
-    in_master<App>(plain_options(), [](App& app) -> Task<> {
-        app.spawn(count_closed);
-        const std::uint16_t port = co_await served_port(app);
-        for (int i = 0; i < 5; ++i) {
-            Client client(app.context(), port);
-            const std::string nothing = co_await client.read_all();
-            CHECK(nothing == "");
-        }
-    });
-}
-
-TEST_CASE("killing two of three workers with full hands loses nothing") {
-    Options options = plain_options();
-    options.credit = 4;
-    in_master<App>(options, [](App& app) -> Task<> {
-        for (int i = 0; i < 3; ++i) app.spawn(hesitate);
-        const std::uint16_t port = co_await served_port(app, 3);
-        std::vector<int> before;
-        for (const auto& worker : app.workers()) before.push_back(held_by(worker.pid));
-        auto clients = crowd(app, local(port), 30);
-        for (std::size_t i = 0; i < 3; ++i)
-            while (held_by(app.workers().at(i).pid) != before[i] + 4) co_await pause(app.context(), 1ms);
-        app.kill(1, SIGKILL);
-        app.kill(3, SIGKILL);
-        co_await end_of(app, 3);
-        co_await tell(app, 2, "go on");
-        const auto served = co_await answers(clients);
-        CHECK(served == std::map<WorkerId, int>{{2, 30}});
-    });
-}
+    asio::io_context io;
+    SharedPage page;
+    cohort::Options options{.backlog = 100, .credit = 4};
+    RoundRobin::Dispatcher dispatcher{cohort::DispatchContext{io.get_executor(), page, options}};
+    std::deque<Worker> workers;
+    std::vector<UniqueFd> clients;
+};
 
 } // namespace
+
+TEST_CASE("workers that ask for the same port get it, and its connections in turn") {
+    Cluster cluster;
+    auto& a = cluster.add(0);
+    auto& b = cluster.add(1);
+    cluster.listen(a, "127.0.0.1:0");
+    cluster.listen(b, "127.0.0.1:0");
+    CHECK(a.grant.endpoint == b.grant.endpoint);
+    CHECK(a.grant.listener != b.grant.listener);
+    CHECK(a.grant.descriptor == -1);
+    for (int i = 0; i < 10; ++i) REQUIRE(cluster.connect(a.grant.endpoint) == 0);
+    cluster.run_until([&] { return a.sockets.size() + b.sockets.size() == 10; });
+    CHECK(a.sockets.size() == 5);
+}
+
+TEST_CASE("a worker that asks twice for port 0 gets two, and for a port it has the same again") {
+    Cluster cluster;
+    auto& a = cluster.add(0);
+    cluster.open(a, "127.0.0.1:0");
+    const Endpoint first = a.grant.endpoint;
+    cluster.open(a, "127.0.0.1:0");
+    const Endpoint second = a.grant.endpoint;
+    CHECK(first.port() != second.port());
+    cluster.open(a, second);
+    REQUIRE_FALSE(a.grant.error);
+    CHECK(a.grant.endpoint == second);
+}
+
+TEST_CASE("what a listener had not accepted when it closed is accepted by another") {
+    Cluster cluster;
+    auto& a = cluster.add(0);
+    auto& b = cluster.add(1);
+    cluster.open(a, "127.0.0.1:0"); // never accepts
+    cluster.open(b, "127.0.0.1:0");
+    for (int i = 0; i < 6; ++i) REQUIRE(cluster.connect(a.grant.endpoint) == 0);
+    cluster.run_until([&] { return cluster.page[a.grant.listener].taken == 0; });
+    a.intake->close();
+    cluster.dispatcher.close(a.member, a.grant.listener);
+    test::start(cluster.io, accept_all(b.intake, b.sockets, b.ended));
+    cluster.run_until([&] { return b.sockets.size() == 6; });
+}
+
+TEST_CASE("with the last listener the port is free again, and can be opened again") {
+    Cluster cluster;
+    auto& a = cluster.add(0);
+    cluster.open(a, "127.0.0.1:0");
+    const Endpoint endpoint = a.grant.endpoint;
+    CHECK(cluster.connect(endpoint) == 0);
+    a.intake->close();
+    cluster.dispatcher.close(a.member, a.grant.listener);
+    test::settle(cluster.io);
+    CHECK(cluster.connect(endpoint) == ECONNREFUSED);
+    cluster.listen(a, endpoint);
+    REQUIRE_FALSE(a.grant.error);
+    CHECK(cluster.connect(endpoint) == 0);
+    cluster.run_until([&] { return a.sockets.size() == 1; });
+}
+
+TEST_CASE("a port that options name is open before and after any worker") {
+    Cluster cluster;
+    std::error_code error;
+    const Endpoint endpoint = local_endpoint(open_listener("127.0.0.1:0", false, 1, error).get());
+    cluster.options.listen = {endpoint};
+    cluster.dispatcher.prepare();
+    CHECK(cluster.connect(endpoint) == 0);
+    auto& a = cluster.add(0);
+    cluster.listen(a, endpoint);
+    cluster.run_until([&] { return a.sockets.size() == 1; });
+    a.intake->close();
+    cluster.dispatcher.close(a.member, a.grant.listener);
+    CHECK(cluster.connect(endpoint) == 0);
+    auto& b = cluster.add(0);
+    cluster.listen(b, endpoint);
+    cluster.run_until([&] { return b.sockets.size() == 1; });
+}
