@@ -34,14 +34,14 @@ const std::vector<std::vector<std::string>> rows = {
     {"detail/unique_fd", "detail/posix", "detail/signals", "detail/fork", "detail/fd_passing", "detail/listen_socket",
      "detail/shared_page"},
     // layer 3: messages, connections, HTTP on the wire
-    {"detail/async_fd", "detail/notifier", "detail/frame_stream", "channel"},
+    {"detail/async_fd", "detail/notifier", "detail/frame_stream", "detail/message_stream", "channel"},
     {"acceptor", "detail/async_fd", "detail/notifier", "detail/control_link", "mode", "detail/handover",
-     "detail/handed_over", "detail/accepting", "detail/port_table", "mode/round_robin", "mode/shared_socket",
-     "listener"},
+     "detail/handed_over", "detail/accepting", "detail/port_table", "detail/any_dispatcher", "mode/round_robin",
+     "mode/shared_socket", "listener"},
     {"acceptor", "http/detail/watch", "http/detail/server", "http/detail/wire", "http/detail/connection", "http/serve"},
     // layer 4
-    {"detail/identity", "detail/worker_core", "worker", "detail/launch", "detail/worker_record", "detail/mailbox",
-     "detail/event_log", "master"},
+    {"detail/identity", "detail/worker_core", "detail/worker_life", "worker", "detail/launch", "detail/worker_record",
+     "detail/mailbox", "detail/event_log", "detail/supervisor", "master"},
     // layer 5
     {"run", "../cohort"},
 };

@@ -3,8 +3,7 @@
 #pragma once
 
 #include <cohort/detail/fd_passing.hpp>
-#include <cohort/detail/frame_stream.hpp>
-#include <cohort/detail/type_name.hpp>
+#include <cohort/detail/message_stream.hpp>
 #include <cohort/duplex.hpp>
 #include <cohort/serialize.hpp>
 
@@ -75,16 +74,14 @@ public:
 
     /// Takes a connected stream socket.
     Channel(const asio::any_io_executor& executor, detail::UniqueFd socket, ChannelLimits limits = {})
-        : stream_(std::make_shared<detail::FrameStream>(executor, std::move(socket), limits)),
-          limits_{.bytes = limits.max_length} {
-        announce();
-    }
+        : stream_(detail::MessageStream::open(executor, std::move(socket), limits, detail::Schema::of<Out>(),
+                                              detail::Schema::of<In>())),
+          limits_{.bytes = limits.max_length} {}
     Channel(Channel&&) = default;
     Channel& operator=(Channel&& other) noexcept {
         if (stream_ && stream_ != other.stream_) stream_->close();
         stream_ = std::move(other.stream_);
         limits_ = other.limits_;
-        greeted_ = other.greeted_;
         return *this;
     }
     ~Channel() {
@@ -96,8 +93,7 @@ public:
     /// Errors: Errc::closed after close(); Errc::message_too_large, nested_too_deep: this message cannot be sent, the
     /// channel is unharmed; EPIPE, ECONNRESET: the other side is gone.
     [[nodiscard]] Task<> send(const Out& message) {
-        if (stream_->can_send()) push(message);
-        return stream_->can_send() && stream_->has_room() ? done() : stream_->room();
+        return stream_->send([&](detail::Buffer& out) { encode(message, out, limits_); });
     }
     Task<> send(Out&&)
         requires detail::unsafe_temporary<Out>
@@ -113,7 +109,7 @@ public:
     /// A message that is here already, without waiting.
     std::optional<In> try_receive();
     /// Whether try_receive() would give one.
-    bool has_message();
+    bool has_message() { return stream_->has_message(); }
 
     /// Waits until everything sent is in the kernel's hands: it arrives even if this process dies now.
     [[nodiscard]] Task<> flush() { return stream_->flush(); }
@@ -126,88 +122,32 @@ public:
     int native_handle() const noexcept { return stream_->native_handle(); }
 
     /// What the cluster builds on.
-    detail::FrameStream& stream() noexcept { return *stream_; }
+    detail::MessageStream& stream() noexcept { return *stream_; }
 
 private:
-    void push(const Out& message) {
-        stream_->push(detail::FrameKind::message, [&](detail::Buffer& out) { encode(message, out, limits_); });
-    }
-    void announce();
-    void check_greeting(const detail::Frame& frame);
-    In decode_message(const detail::Frame& frame);
-    static Task<> done() { co_return; }
-
-    std::shared_ptr<detail::FrameStream> stream_;
+    std::shared_ptr<detail::MessageStream> stream_;
     SerializeLimits limits_;
-    bool greeted_ = false;
 };
-
-namespace detail {
-
-/// Payload of the hello frame.
-struct Greeting {
-    std::uint64_t hash = 0;
-    std::string name;
-};
-
-} // namespace detail
-
-template <class T>
-void Channel<T>::announce() {
-    static constexpr std::string_view name = detail::type_name<Out>().substr(0, detail::max_hello / 2);
-    stream_->push(detail::FrameKind::hello, [](detail::Buffer& out) {
-        encode(detail::Greeting{schema_hash<Out>(), std::string(name)}, out);
-    });
-}
-
-template <class T>
-void Channel<T>::check_greeting(const detail::Frame& frame) {
-    detail::Greeting greeting;
-    if (frame.header.kind != detail::FrameKind::hello) throw std::system_error(make_error_code(Errc::bad_frame));
-    if (const auto error = decode(frame.payload, greeting)) throw std::system_error(error);
-    if (greeting.hash != schema_hash<In>())
-        throw std::system_error(make_error_code(Errc::schema_mismatch), "expected " +
-                                                                            std::string(detail::type_name<In>()) +
-                                                                            ", the other side sends " + greeting.name);
-    greeted_ = true;
-}
-
-template <class T>
-typename Channel<T>::In Channel<T>::decode_message(const detail::Frame& frame) {
-    if (frame.header.kind != detail::FrameKind::message) throw std::system_error(make_error_code(Errc::bad_frame));
-    In message{};
-    if (const auto error = decode(frame.payload, message, limits_)) throw std::system_error(error);
-    return message;
-}
-
-template <class T>
-bool Channel<T>::has_message() {
-    auto frame = stream_->front();
-    if (frame && !greeted_) {
-        check_greeting(*frame);
-        stream_->consume(*frame);
-        frame = stream_->front();
-    }
-    return frame.has_value();
-}
 
 template <class T>
 std::optional<typename Channel<T>::In> Channel<T>::try_receive() {
-    if (!has_message()) return std::nullopt;
-    const auto frame = stream_->front();
-    std::optional<In> message = decode_message(*frame);
-    stream_->consume(*frame);
+    if (!stream_->has_message()) return std::nullopt;
+    const detail::Frame frame = stream_->message();
+    std::optional<In> message(std::in_place);
+    if (const auto error = decode(frame.payload, *message, limits_)) throw std::system_error(error);
+    stream_->consume(frame);
     return message;
 }
 
 template <class T>
 Task<std::optional<typename Channel<T>::In>> Channel<T>::receive() {
-    if (!co_await detail::switched()) co_await asio::post(asio::use_awaitable);
-    for (;;) {
-        detail::throw_if_cancelled(co_await asio::this_coro::cancellation_state);
-        if (auto message = try_receive()) co_return message;
-        if (!co_await stream_->fill()) co_return std::nullopt;
+    // The short way is for a coroutine that nobody can cancel between here and its return.
+    const bool steady = co_await detail::switched();
+    if (!steady || !stream_->has_message()) {
+        const bool arrived = co_await stream_->arrival();
+        if (!arrived) co_return std::nullopt;
     }
+    co_return try_receive();
 }
 
 } // namespace cohort

@@ -35,8 +35,10 @@ public:
     /// The next connection; nothing when no more will come. Cancelling loses none.
     [[nodiscard]] Task<std::optional<Socket>> accept() {
         const auto intake = intake_;
-        if (!co_await detail::switched()) co_await asio::post(asio::use_awaitable);
-        detail::throw_if_cancelled(co_await asio::this_coro::cancellation_state);
+        const bool steady = co_await detail::switched();
+        if (!steady) co_await asio::post(asio::use_awaitable);
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        detail::throw_if_cancelled(cancellation);
         co_return co_await intake->accept();
     }
 

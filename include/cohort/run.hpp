@@ -9,8 +9,13 @@
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 
+#include <algorithm>
 #include <exception>
+#include <functional>
 #include <iostream>
+
+#include <fcntl.h>
+#include <sched.h>
 
 namespace cohort {
 
@@ -24,48 +29,53 @@ inline unsigned usable_cpus() noexcept {
 }
 
 /// The first signal asks everybody to leave, the next one does not ask.
-template <class App>
-Task<> obey_signals(App& app, AsyncFd& signals) {
+inline Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals) {
     for (;;) {
         std::error_code error;
         co_await signals.readable(error);
         if (error) co_return;
         unsigned char signal = 0;
         while (::read(signals.get(), &signal, 1) == 1) {
-            if (app.stopping())
-                app.kill_all();
+            if (supervisor.stopping())
+                supervisor.kill_all();
             else
-                asio::co_spawn(app.context(), app.stop(), asio::detached);
+                asio::co_spawn(supervisor.context(), supervisor.stop(), asio::detached);
         }
     }
 }
 
-template <class App>
-Task<> discard_mail(App& app) {
-    // Named: GCC 12 destroys an unnamed result of co_await in a condition wrongly.
-    while (const auto mail = co_await app.receive()) {
-    }
-}
-
 /// How the master's own function ended, and the end of the cluster when it failed.
-template <class App, class Watch>
-Task<> watch_over(App& app, Watch watch, int& code) {
+inline Task<> watch_over(Supervisor& supervisor, Task<> watch, int& code) {
     try {
-        co_await watch(app);
-        co_await discard_mail(app);
+        co_await std::move(watch);
+        co_await supervisor.discard_mail();
     } catch (const std::exception& error) {
         std::cerr << "cohort: master: " << error.what() << std::endl;
         code = 1;
     }
-    co_await app.stop();
+    co_await supervisor.stop();
 }
 
 /// Waits for the last worker, stops what keeps the loop alive.
-template <class App>
-Task<> close_down(App& app, AsyncFd& signals) {
-    co_await app.until_finished();
-    co_await app.stop();
+inline Task<> close_down(Supervisor& supervisor, AsyncFd& signals) {
+    co_await supervisor.until_finished();
+    co_await supervisor.stop();
     signals.close();
+}
+
+/// From the first worker to the last one's end.
+inline int run_to_the_end(Supervisor& supervisor, const std::function<void()>& spawn, Task<> watch) {
+    asio::io_context& context = supervisor.context();
+    SignalPipe pipe({SIGTERM, SIGINT, SIGQUIT});
+    ::signal(SIGPIPE, SIG_IGN);
+    AsyncFd signals(context.get_executor(), UniqueFd(::fcntl(pipe.descriptor(), F_DUPFD_CLOEXEC, 3)));
+    for (unsigned i = 0; i < supervisor.options().workers; ++i) spawn();
+    int code = 0;
+    asio::co_spawn(context, obey_signals(supervisor, signals), asio::detached);
+    asio::co_spawn(context, watch_over(supervisor, std::move(watch), code), asio::detached);
+    asio::co_spawn(context, close_down(supervisor, signals), asio::detached);
+    context.run();
+    return supervisor.has_given_up() ? 1 : code;
 }
 
 } // namespace detail
@@ -82,35 +92,25 @@ int run(Options options, Watch watch, Work work) {
         requires(App& app) {
             { watch(app) } -> std::same_as<Task<>>;
         }, "cohort: the master's function given to run must be callable as Task<>(App&)");
-    int code = 0;
     try {
         if (options.workers == 0) options.workers = detail::usable_cpus();
-        detail::live_if_started_as_worker<typename App::Worker>(options, options.worker.args,
-                                                                detail::erase_body<typename App::Worker>(work));
+        const auto args = options.worker.args;
+        detail::live_if_started_as_worker(options, detail::make_life<typename App::Worker>(work, options, args));
         asio::io_context context(1);
         App app(context, options);
-        detail::SignalPipe pipe({SIGTERM, SIGINT, SIGQUIT});
-        ::signal(SIGPIPE, SIG_IGN);
-        detail::AsyncFd signals(context.get_executor(),
-                                detail::UniqueFd(::fcntl(pipe.descriptor(), F_DUPFD_CLOEXEC, 3)));
-        for (unsigned i = 0; i < options.workers; ++i) app.spawn(work);
-        asio::co_spawn(context, detail::obey_signals(app, signals), asio::detached);
-        asio::co_spawn(context, detail::watch_over(app, watch, code), asio::detached);
-        asio::co_spawn(context, detail::close_down(app, signals), asio::detached);
-        context.run();
-        if (app.has_given_up()) code = 1;
+        return detail::run_to_the_end(
+            app.supervisor(), [&] { app.spawn(work); }, watch(app));
     } catch (const std::exception& error) {
         std::cerr << "cohort: " << error.what() << std::endl;
-        code = 1;
+        return 1;
     }
-    return code;
 }
 
 /// Without a function for the master: messages are received and dropped.
 template <class App, class Work>
 int run(Options options, Work work) {
     return run<App>(
-        std::move(options), [](App& app) { return detail::discard_mail(app); }, std::move(work));
+        std::move(options), [](App& app) { return app.supervisor().discard_mail(); }, std::move(work));
 }
 
 } // namespace cohort

@@ -3,16 +3,13 @@
 #pragma once
 
 #include <cohort/channel.hpp>
-#include <cohort/detail/worker_core.hpp>
+#include <cohort/detail/worker_life.hpp>
 #include <cohort/duplex.hpp>
 #include <cohort/mode.hpp>
 
 #include <asio/io_context.hpp>
 
-#include <exception>
-#include <iostream>
 #include <string>
-#include <system_error>
 #include <type_traits>
 #include <vector>
 
@@ -29,9 +26,8 @@ public:
 
     Worker(asio::io_context& context, detail::SharedPage& page, const detail::Identity& identity,
            const Options& options, std::vector<std::string> args)
-        : core_(context.get_executor(), page, identity, options.grace, &make_intake),
-          channel_(context.get_executor(), detail::UniqueFd(identity.channel), {.max_length = options.max_message}),
-          context_(context),
+        : channel_(context.get_executor(), detail::UniqueFd(identity.channel), {.max_length = options.max_message}),
+          core_(context, page, identity, options.grace, &make_intake, channel_.stream()),
           args_(std::move(args)) {
         core_.start();
     }
@@ -44,8 +40,8 @@ public:
     unsigned slot() const noexcept { return core_.identity().slot; }
     pid_t pid() const noexcept { return ::getpid(); }
     const std::vector<std::string>& args() const noexcept { return args_; }
-    asio::io_context& context() noexcept { return context_; }
-    asio::any_io_executor get_executor() noexcept { return context_.get_executor(); }
+    asio::io_context& context() noexcept { return core_.context(); }
+    asio::any_io_executor get_executor() noexcept { return context().get_executor(); }
 
     /// Shares `endpoint` with the other workers that listen on it. Errors: what the system says of the address
     /// (EADDRINUSE, EACCES, ...; trying again later is possible), Errc::stopping, Errc::closed without a master.
@@ -69,27 +65,23 @@ public:
     /// Leaves by its own decision, in the same way: no successor comes. The body goes on until it returns.
     void disconnect() { core_.leave(); }
     /// Ends the process with this code now, when what was sent is on its way. Does not return.
-    [[nodiscard]] Task<> exit(int code);
-    /// The same where nothing can be awaited: inside std::exit().
-    void flush_now() noexcept { channel_.stream().flush_now(core_.grace()); }
+    [[nodiscard]] Task<> exit(int code) {
+        core_.exit(code); // blocking is right here: nothing else is to happen any more
+        co_return;
+    }
+
+    /// What the master's side builds on.
+    detail::WorkerCore& core() noexcept { return core_; }
 
 private:
     static std::shared_ptr<Intake> make_intake(IntakeContext context) {
         return std::make_shared<typename M::Intake>(std::move(context));
     }
 
-    detail::WorkerCore core_;
     Channel<Duplex<ToMaster, ToWorker>> channel_;
-    asio::io_context& context_;
+    detail::WorkerCore core_;
     std::vector<std::string> args_;
 };
-
-template <class Message, Mode M>
-Task<> Worker<Message, M>::exit(int code) {
-    flush_now(); // blocking is right here: nothing else is to happen any more
-    detail::leave_process(code);
-    co_return;
-}
 
 namespace detail {
 
@@ -100,75 +92,25 @@ concept WorkerBody = requires(Body& body, W& self) {
     { body(self) } -> std::same_as<Task<int>>;
 };
 
-/// Erases the difference between bodies with and without an exit code.
-template <class W, class Body>
-Task<int> run_body(Body body, W& self) {
-    if constexpr (std::is_same_v<decltype(body(self)), Task<int>>) {
-        co_return co_await body(self);
-    } else {
-        co_await body(self);
-        co_return 0;
-    }
+inline Task<int> with_code_0(Task<> body) {
+    co_await std::move(body);
+    co_return 0;
 }
 
+/// What a body of either kind is to the rest of the library.
 template <class W, class Body>
-std::function<Task<int>(W&)> erase_body(Body body) {
+MakeLife make_life(Body body, Options options, std::vector<std::string> args) {
     static_assert(WorkerBody<Body, W>,
                   "cohort: a worker body must be callable as Task<>(App::Worker&) or Task<int>(App::Worker&): a named "
                   "coroutine function is best");
-    return [body = std::move(body)](W& self) { return run_body<W, Body>(body, self); };
-}
-
-/// A body that was about to listen when the worker was asked to leave has not failed.
-template <class W>
-bool is_failure(const W& self, const std::exception& error) {
-    const auto* const failure = dynamic_cast<const std::system_error*>(&error);
-    return failure == nullptr || failure->code() != Errc::stopping || !self.stopping();
-}
-
-template <class W>
-Task<> live(W& self, std::function<Task<int>(W&)>& body) {
-    int code = 0;
-    try {
-        code = co_await body(self);
-    } catch (const std::exception& error) {
-        if (is_failure(self, error)) {
-            std::cerr << "cohort: worker " << self.id() << ": " << error.what() << std::endl;
-            code = 1;
-        }
-    }
-    co_await self.exit(code);
-}
-
-/// The life of a worker process from its own event loop to its end.
-template <class W>
-[[noreturn]] void live_as_worker(SharedPage& page, const Identity& identity, const Options& options,
-                                 std::vector<std::string> args, std::function<Task<int>(W&)> body) {
-    in_worker = true;
-    static W* current = nullptr;
-    try {
-        die_with_parent(identity.master, options.grace);
-        ::signal(SIGPIPE, SIG_IGN); // a broken connection is an error of that connection alone
-        // Never destroyed: the process ends inside.
-        auto* const context = new asio::io_context(1);
-        current = new W(*context, page, identity, options, std::move(args));
-        std::atexit([] { current->flush_now(); });
-        asio::co_spawn(*context, live(*current, body), asio::detached);
-        context->run();
-    } catch (const std::exception& error) {
-        std::cerr << "cohort: worker " << identity.id << ": " << error.what() << std::endl;
-    }
-    leave_process(1);
-}
-
-/// In a program that was started as a worker (Spawn::exec), its life begins here and this does not return.
-template <class W>
-void live_if_started_as_worker(const Options& options, const std::vector<std::string>& args,
-                               const std::function<Task<int>(W&)>& body) {
-    const auto identity = std::exchange(pending_identity, std::nullopt);
-    if (!identity) return;
-    reset_signals(); // what main() had begun as a master does not apply
-    live_as_worker<W>(*new SharedPage(UniqueFd(identity->page)), *identity, options, args, body);
+    return [=](asio::io_context& context, SharedPage& page, const Identity& identity) {
+        auto& self = *new W(context, page, identity, options, args);
+        auto& own_body = *new Body(body); // a coroutine that is a function object needs it to the end
+        if constexpr (std::is_same_v<decltype(own_body(self)), Task<int>>)
+            return Life{&self.core(), own_body(self)};
+        else
+            return Life{&self.core(), with_code_0(own_body(self))};
+    };
 }
 
 } // namespace detail

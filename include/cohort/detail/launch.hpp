@@ -6,9 +6,8 @@
 #include <cohort/detail/fd_passing.hpp>
 #include <cohort/detail/fork.hpp>
 #include <cohort/detail/identity.hpp>
-#include <cohort/worker.hpp>
+#include <cohort/detail/worker_life.hpp>
 
-#include <functional>
 #include <iostream>
 
 namespace cohort::detail {
@@ -20,13 +19,6 @@ struct Launched {
     UniqueFd channel;
 };
 
-/// What a worker is to do, and in which surroundings.
-template <class W>
-struct Assignment {
-    std::function<Task<int>(W&)> body;
-    WorkerOptions options;
-};
-
 /// Tells the master why the process could not be prepared; the process exits as a shell says "could not be run".
 [[noreturn]] inline void report_failure(const Identity& identity, SetupError error) {
     Buffer bytes;
@@ -36,15 +28,13 @@ struct Assignment {
 }
 
 /// In the child. Nothing here returns into the parent's copy of the stack.
-template <class W>
-[[noreturn]] void become_worker(Identity identity, const Assignment<W>& assignment, const Options& options,
-                                SharedPage& page) {
+[[noreturn]] inline void become_worker(Identity identity, const Assignment& assignment, const Options& options,
+                                       SharedPage& page) {
     try {
         if (options.spawn == Spawn::exec) identity.page = page.descriptor();
         close_inherited(identity.descriptors());
         if (const auto error = prepare_process(assignment.options)) report_failure(identity, *error);
-        if (options.spawn == Spawn::fork)
-            live_as_worker<W>(page, identity, options, assignment.options.args, assignment.body);
+        if (options.spawn == Spawn::fork) live_as_worker(page, identity, options, assignment.make);
         ::setenv(identity_variable, to_string(identity).c_str(), 1);
         const auto& program = assignment.options;
         report_failure(identity, exec_program(program.program, program.args, identity.descriptors()));
@@ -55,15 +45,14 @@ template <class W>
 }
 
 /// Forks. Returns in the master only; throws what fork_process() and socketpair(2) say.
-template <class W>
-Launched launch(Identity identity, const Assignment<W>& assignment, const Options& options, SharedPage& page) {
+inline Launched launch(Identity identity, const Assignment& assignment, const Options& options, SharedPage& page) {
     auto [control, its_control] = make_socketpair(SOCK_SEQPACKET);
     auto [channel, its_channel] = make_socketpair(SOCK_STREAM);
     Process process = fork_process();
     if (process.pid != 0) return {std::move(process), std::move(control), std::move(channel)};
     identity.control = its_control.release();
     identity.channel = its_channel.release();
-    become_worker<W>(std::move(identity), assignment, options, page);
+    become_worker(std::move(identity), assignment, options, page);
 }
 
 } // namespace cohort::detail

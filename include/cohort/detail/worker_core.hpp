@@ -4,12 +4,14 @@
 
 #include <cohort/detail/fork.hpp>
 #include <cohort/detail/identity.hpp>
+#include <cohort/detail/message_stream.hpp>
 #include <cohort/detail/notifier.hpp>
 #include <cohort/listener.hpp>
 #include <cohort/mode.hpp>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
@@ -24,19 +26,20 @@ class WorkerCore {
 public:
     using MakeIntake = std::function<std::shared_ptr<Intake>(IntakeContext)>;
 
-    WorkerCore(const asio::any_io_executor& executor, SharedPage& page, const Identity& identity,
-               std::chrono::milliseconds grace, MakeIntake make_intake)
-        : executor_(executor),
+    WorkerCore(asio::io_context& context, SharedPage& page, const Identity& identity, std::chrono::milliseconds grace,
+               MakeIntake make_intake, MessageStream& messages)
+        : context_(context),
           page_(page),
           identity_(identity),
           grace_(grace),
           make_intake_(std::move(make_intake)),
-          link_(std::make_shared<WorkerLink>(executor, UniqueFd(identity.control))),
-          changed_(executor),
-          last_minutes_(executor) {}
+          messages_(messages),
+          link_(std::make_shared<WorkerLink>(context.get_executor(), UniqueFd(identity.control))),
+          changed_(context.get_executor()),
+          last_minutes_(context) {}
 
     void start() {
-        asio::co_spawn(executor_, control(), asio::detached);
+        asio::co_spawn(context_, control(), asio::detached);
         link_->send(Online{});
     }
 
@@ -51,7 +54,14 @@ public:
         while (!stopping_) co_await changed_.wait();
     }
     const Identity& identity() const noexcept { return identity_; }
-    std::chrono::milliseconds grace() const noexcept { return grace_; }
+    asio::io_context& context() noexcept { return context_; }
+
+    /// Holds the process up until what was sent is the kernel's, for at most the grace period.
+    void flush_now() noexcept { messages_.flush_now(grace_); }
+    [[noreturn]] void exit(int code) {
+        flush_now();
+        leave_process(code);
+    }
 
 private:
     struct Answer {
@@ -68,11 +78,12 @@ private:
     void master_gone();
     Listener make_listener(const Listening& listening, UniqueFd descriptor);
 
-    asio::any_io_executor executor_;
+    asio::io_context& context_;
     SharedPage& page_;
     Identity identity_;
     std::chrono::milliseconds grace_;
     MakeIntake make_intake_;
+    MessageStream& messages_;
     std::shared_ptr<WorkerLink> link_;
     Notifier changed_;
     asio::steady_timer last_minutes_;
@@ -114,10 +125,10 @@ inline Task<Listener> WorkerCore::listen(Endpoint endpoint) {
 inline Listener WorkerCore::make_listener(const Listening& listening, UniqueFd descriptor) {
     const ListenerId id = listening.listener;
     auto& intake = intakes_[id];
-    intake = make_intake_({executor_, link_, id, page_[id], listening.endpoint, std::move(descriptor)});
+    intake = make_intake_({context_.get_executor(), link_, id, page_[id], listening.endpoint, std::move(descriptor)});
     if (stopping_) intake->stop();
     // Told at the next turn of the loop, so never by a body that returns: the port then waits for the successor.
-    return {intake, [executor = executor_, link = link_, id] {
+    return {intake, [executor = context_.get_executor(), link = link_, id] {
                 asio::post(executor, [link, id] { link->send(Unlisten{id}); });
             }};
 }

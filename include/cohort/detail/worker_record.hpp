@@ -2,9 +2,9 @@
 // What the master keeps of each worker and of each slot (layer 4).
 #pragma once
 
-#include <cohort/channel.hpp>
 #include <cohort/detail/async_fd.hpp>
 #include <cohort/detail/launch.hpp>
+#include <cohort/detail/message_stream.hpp>
 #include <cohort/detail/supervision.hpp>
 #include <cohort/event.hpp>
 #include <cohort/mode.hpp>
@@ -28,16 +28,14 @@ struct WorkerInfo {
 namespace detail {
 
 /// Shared with the coroutines that wait for the worker; they check `abandoned` after every wait.
-template <class ToWorker, class ToMaster>
 struct WorkerRecord : Member {
-    using MasterChannel = Channel<Duplex<ToWorker, ToMaster>>;
-
-    WorkerRecord(const asio::any_io_executor& executor, Identity identity, Launched launched, ChannelLimits limits)
+    WorkerRecord(const asio::any_io_executor& executor, Identity identity, Launched launched,
+                 std::shared_ptr<MessageStream> its_messages)
         : Member{identity.id, identity.slot, std::make_shared<MasterLink>(executor, std::move(launched.control)),
                  std::move(identity.inherited)},
           pid(launched.process.pid),
           pidfd(executor, std::move(launched.process.pidfd)),
-          channel(executor, std::move(launched.channel), limits),
+          messages(std::move(its_messages)),
           drained(executor),
           grace(executor) {}
 
@@ -47,7 +45,7 @@ struct WorkerRecord : Member {
 
     pid_t pid;
     AsyncFd pidfd;
-    MasterChannel channel;
+    std::shared_ptr<MessageStream> messages;
     Notifier drained;         // the last message that had been read was received
     asio::steady_timer grace; // until it is killed
     WorkerState state = WorkerState::forked;
@@ -59,9 +57,8 @@ struct WorkerRecord : Member {
 };
 
 /// A place for one worker after the other.
-template <class W>
 struct Slot {
-    Assignment<W> assignment;
+    Assignment assignment;
     RestartPolicy policy;
     bool occupied = false; // by a worker, or by one that is about to come
 };

@@ -126,7 +126,8 @@ inline Task<std::optional<Socket>> RoundRobin::Intake::accept() {
         if (auto socket = handed_over_.take()) co_return socket;
         if (handed_over_.is_finished()) co_return std::nullopt;
         co_await handed_over_.wait();
-        detail::throw_if_cancelled(co_await asio::this_coro::cancellation_state);
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        detail::throw_if_cancelled(cancellation);
     }
 }
 

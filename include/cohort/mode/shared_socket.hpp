@@ -236,7 +236,8 @@ inline Task<std::optional<Socket>> SharedSocket::Intake::accept() {
         }
         watch();
         co_await handed_over_.wait();
-        detail::throw_if_cancelled(co_await asio::this_coro::cancellation_state);
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        detail::throw_if_cancelled(cancellation);
     }
 }
 

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// AnyDispatcher: a mode's dispatcher without its type, so that the master need not be compiled for each mode (layer 3).
+#pragma once
+
+#include <cohort/mode.hpp>
+
+#include <memory>
+#include <vector>
+
+namespace cohort::detail {
+
+/// The calls are those of the concept DispatcherOf.
+class AnyDispatcher {
+public:
+    virtual ~AnyDispatcher() = default;
+    virtual void prepare() = 0;
+    virtual std::vector<int> inherited(unsigned slot) = 0;
+    virtual Grant open(Member& member, const Endpoint& endpoint) = 0;
+    virtual void close(Member& member, ListenerId listener) = 0;
+    virtual void give_back(const Endpoint& endpoint, UniqueFd connection) = 0;
+    virtual void lost(Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) = 0;
+    virtual void took(Member& member, ListenerId listener) = 0;
+    virtual void drain(Member& member) = 0;
+    virtual void leave(Member& member, bool successor) = 0;
+    virtual void stop() = 0;
+};
+
+/// The one behind which D works.
+template <DispatcherOf D>
+class ErasedDispatcher final : public AnyDispatcher {
+public:
+    explicit ErasedDispatcher(DispatchContext context) : dispatcher_(context) {}
+
+    void prepare() override { dispatcher_.prepare(); }
+    std::vector<int> inherited(unsigned slot) override { return dispatcher_.inherited(slot); }
+    Grant open(Member& member, const Endpoint& endpoint) override { return dispatcher_.open(member, endpoint); }
+    void close(Member& member, ListenerId listener) override { dispatcher_.close(member, listener); }
+    void give_back(const Endpoint& endpoint, UniqueFd connection) override {
+        dispatcher_.give_back(endpoint, std::move(connection));
+    }
+    void lost(Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) override {
+        dispatcher_.lost(member, listener, first, count);
+    }
+    void took(Member& member, ListenerId listener) override { dispatcher_.took(member, listener); }
+    void drain(Member& member) override { dispatcher_.drain(member); }
+    void leave(Member& member, bool successor) override { dispatcher_.leave(member, successor); }
+    void stop() override { dispatcher_.stop(); }
+
+private:
+    D dispatcher_;
+};
+
+} // namespace cohort::detail

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: MIT
+// Supervisor: all of a master that does not depend on its messages and its mode (layer 4).
+#pragma once
+
+#include <cohort/detail/any_dispatcher.hpp>
+#include <cohort/detail/event_log.hpp>
+#include <cohort/detail/launch.hpp>
+#include <cohort/detail/mailbox.hpp>
+#include <cohort/detail/worker_record.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace cohort::detail {
+
+/// What the master sends and what it receives.
+struct Schemas {
+    Schema outgoing;
+    Schema incoming;
+};
+
+/// Master documents what each of these is for; a program is compiled faster for having them once.
+class Supervisor {
+public:
+    using MakeDispatcher = std::unique_ptr<AnyDispatcher> (*)(DispatchContext);
+
+    Supervisor(asio::io_context& context, Options options, Schemas schemas, MakeDispatcher make_dispatcher);
+    Supervisor(const Supervisor&) = delete;
+    Supervisor& operator=(const Supervisor&) = delete;
+    ~Supervisor();
+
+    WorkerId spawn(Assignment assignment);
+    Task<std::optional<Event>> next_event();
+    void disconnect(WorkerId worker) { ask_to_leave(record(worker)); }
+    void kill(WorkerId worker, int signal);
+    Task<> stop();
+    void kill_all();
+    Task<> until_finished();
+    std::vector<WorkerInfo> workers() const;
+    bool has_given_up() const noexcept { return given_up_; }
+    bool stopping() const noexcept { return stopping_; }
+    const Options& options() const noexcept { return options_; }
+    asio::io_context& context() noexcept { return context_; }
+
+    /// The worker, or Errc::no_such_worker.
+    WorkerRecord& record(WorkerId worker);
+    const std::map<WorkerId, std::shared_ptr<WorkerRecord>>& records() const noexcept { return records_; }
+    /// Waits for every one of them; workers that die meanwhile do no harm.
+    static Task<> all(std::vector<Task<>> sends);
+
+    /// Waits for a message of any worker. False: the last one has gone and none will come. Between the end of the wait
+    /// and the next suspension of the caller nothing can take the message away.
+    Task<bool> mail_arrival();
+    /// The worker whose message is next, if there is one; the message is at the front of its stream.
+    Mailbox::RecordPtr next_mail();
+    bool has_mail() { return next_mail() != nullptr; }
+    /// The message was received.
+    void take_mail(WorkerRecord& record) {
+        record.messages->consume(record.messages->message());
+        mailbox_.taken();
+    }
+    /// The message was none.
+    void refuse_mail(WorkerRecord& record, std::error_code error);
+    Task<> discard_mail();
+
+private:
+    using RecordPtr = std::shared_ptr<WorkerRecord>;
+
+    unsigned free_slot();
+    WorkerId start(unsigned slot);
+    void restart_later(unsigned slot, std::chrono::milliseconds delay);
+
+    Task<> control(RecordPtr record);
+    Task<> read_mail(RecordPtr record);
+    Task<> await_exit(RecordPtr record);
+    void handle(WorkerRecord& record, Packet<FromWorker>& packet);
+    void answer(WorkerRecord& record, const Listen& request);
+    Grant open(WorkerRecord& record, const Endpoint& endpoint);
+    void on_exit(const RecordPtr& record, const ExitStatus& status);
+    void break_off(WorkerRecord& record, std::error_code error);
+    void ask_to_leave(WorkerRecord& record);
+    void enter(WorkerRecord& record, WorkerState state, Event details = {});
+    bool finished() const noexcept { return records_.empty() && coming_ == 0 && (stopping_ || last_id_ != 0); }
+    void notify_if_finished();
+    Task<> until_gone();
+
+    asio::io_context& context_;
+    Options options_;
+    Schemas schemas_;
+    SharedPage page_;
+    std::unique_ptr<AnyDispatcher> dispatcher_;
+    std::vector<std::unique_ptr<Slot>> slots_;
+    std::map<WorkerId, RecordPtr> records_;
+    Mailbox mailbox_;
+    EventLog events_;
+    Notifier worker_gone_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    WorkerId last_id_ = 0;
+    unsigned coming_ = 0; // successors that wait for their time
+    bool stopping_ = false;
+    bool given_up_ = false;
+};
+
+inline Supervisor::Supervisor(asio::io_context& context, Options options, Schemas schemas,
+                              MakeDispatcher make_dispatcher)
+    : context_(context),
+      options_(std::move(options)),
+      schemas_(schemas),
+      dispatcher_(make_dispatcher(DispatchContext{context.get_executor(), page_, options_})),
+      mailbox_(context.get_executor()),
+      events_(context.get_executor()),
+      worker_gone_(context.get_executor()) {
+    if (!pending_identity) dispatcher_->prepare();
+}
+
+inline Supervisor::~Supervisor() {
+    *alive_ = false;
+    stopping_ = true;
+    for (const auto& [id, record] : records_) {
+        record->abandoned = true;
+        send_signal(record->pidfd.get(), SIGKILL);
+        reap(record->pidfd.get(), true);
+        record->pidfd.cancel();
+        record->grace.cancel();
+        record->link->close();
+        record->messages->abort();
+        record->drained.notify_all();
+    }
+}
+
+// Starting
+
+inline WorkerId Supervisor::spawn(Assignment assignment) {
+    if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
+    live_if_started_as_worker(options_, assignment.make);
+    const unsigned slot = free_slot();
+    slots_[slot] = std::make_unique<Slot>(Slot{std::move(assignment), RestartPolicy(options_.restart)});
+    return start(slot);
+}
+
+inline unsigned Supervisor::free_slot() {
+    const auto found = std::ranges::find_if(slots_, [](const auto& slot) { return !slot->occupied; });
+    const auto slot = static_cast<unsigned>(found - slots_.begin());
+    if (found == slots_.end()) slots_.emplace_back();
+    return slot;
+}
+
+inline WorkerId Supervisor::start(unsigned slot) {
+    Identity identity;
+    identity.id = last_id_ + 1;
+    identity.slot = slot;
+    identity.master = ::getpid();
+    identity.inherited = dispatcher_->inherited(slot);
+    auto launched = launch(identity, slots_[slot]->assignment, options_, page_);
+    auto messages = MessageStream::open(context_.get_executor(), std::move(launched.channel),
+                                        {.max_length = options_.max_message}, schemas_.outgoing, schemas_.incoming);
+    const auto record = std::make_shared<WorkerRecord>(context_.get_executor(), std::move(identity),
+                                                       std::move(launched), std::move(messages));
+    last_id_ = record->id;
+    slots_[slot]->occupied = true;
+    records_[record->id] = record;
+    enter(*record, WorkerState::forked);
+    asio::co_spawn(context_, control(record), asio::detached);
+    asio::co_spawn(context_, read_mail(record), asio::detached);
+    asio::co_spawn(context_, await_exit(record), asio::detached);
+    return record->id;
+}
+
+inline void Supervisor::restart_later(unsigned slot, std::chrono::milliseconds delay) {
+    ++coming_;
+    const auto timer = std::make_shared<asio::steady_timer>(context_, delay);
+    timer->async_wait([this, slot, timer, alive = alive_](std::error_code) {
+        if (!*alive) return;
+        --coming_;
+        slots_[slot]->occupied = false;
+        try {
+            if (!stopping_) start(slot);
+        } catch (const std::system_error& error) {
+            std::cerr << "cohort: slot " << slot << ": " << error.what() << ", trying again" << std::endl;
+            restart_later(slot, RestartPolicy::delay);
+        }
+        notify_if_finished();
+    });
+    slots_[slot]->occupied = true;
+}
+
+// Watching
+
+inline Task<> Supervisor::control(RecordPtr record) {
+    try {
+        while (auto packet = co_await record->link->receive()) {
+            if (record->abandoned) co_return;
+            handle(*record, *packet);
+        }
+    } catch (const std::system_error& error) {
+        if (!record->abandoned) break_off(*record, error.code());
+    }
+}
+
+inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet) {
+    using namespace detail;
+    if (std::get_if<Online>(&packet.message)) return enter(record, WorkerState::online);
+    if (const auto* m = std::get_if<Listen>(&packet.message)) return answer(record, *m);
+    if (const auto* m = std::get_if<Unlisten>(&packet.message)) return dispatcher_->close(record, m->listener);
+    if (const auto* m = std::get_if<Took>(&packet.message)) return dispatcher_->took(record, m->listener);
+    if (const auto* m = std::get_if<Lost>(&packet.message))
+        return dispatcher_->lost(record, m->listener, m->first, m->count);
+    if (const auto* m = std::get_if<GivenBack>(&packet.message)) {
+        for (auto& connection : packet.descriptors) dispatcher_->give_back(m->endpoint, std::move(connection));
+        return;
+    }
+    if (const auto* m = std::get_if<SetupFailed>(&packet.message)) {
+        record.error = {m->system_error, std::system_category()};
+        std::cerr << "cohort: worker " << record.id << ": " << m->step << ": " << record.error.message() << std::endl;
+        return;
+    }
+    ask_to_leave(record); // Leaving
+}
+
+inline Grant Supervisor::open(WorkerRecord& record, const Endpoint& endpoint) {
+    Grant grant;
+    try {
+        grant = dispatcher_->open(record, endpoint);
+    } catch (const std::system_error& error) {
+        grant.error = error.code();
+    }
+    return grant;
+}
+
+inline void Supervisor::answer(WorkerRecord& record, const Listen& request) {
+    Listening reply;
+    reply.request = request.request;
+    Grant grant;
+    if (stopping_ || record.state == WorkerState::draining)
+        grant.error = Errc::stopping;
+    else
+        grant = open(record, request.endpoint);
+    if (grant.error) {
+        reply.error = grant.error.value();
+        reply.error_is_cohorts = grant.error.category() == error_category();
+        record.link->send(reply);
+        return;
+    }
+    reply.listener = grant.listener;
+    reply.endpoint = grant.endpoint;
+    if (std::erase(record.inherited, grant.descriptor) != 0) {
+        reply.inherited = grant.descriptor;
+        grant.descriptor = -1;
+    }
+    record.link->send(reply, std::span<const int>(&grant.descriptor, grant.descriptor >= 0 ? 1 : 0));
+    record.listened = true;
+    enter(record, WorkerState::listening, {.endpoint = grant.endpoint});
+}
+
+inline Task<> Supervisor::read_mail(RecordPtr record) {
+    try {
+        co_await mailbox_.collect(record);
+    } catch (const std::system_error& error) {
+        if (!record->is_over()) break_off(*record, error.code());
+    }
+}
+
+inline Task<> Supervisor::await_exit(RecordPtr record) {
+    std::optional<ExitStatus> status;
+    while (!record->abandoned && !status) {
+        std::error_code error;
+        co_await record->pidfd.readable(error);
+        if (!record->abandoned) status = reap(record->pidfd.get());
+    }
+    if (status) on_exit(record, *status);
+}
+
+/// First what it said last, then that it is gone.
+inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& status) {
+    try {
+        while (auto packet = record->link->try_receive()) handle(*record, *packet);
+        mailbox_.collect_last(record);
+    } catch (const std::system_error& error) {
+        record->error = error.code();
+    }
+    const auto lived = std::chrono::steady_clock::now() - record->born;
+    Slot& slot = *slots_[record->slot];
+    const auto restart = slot.policy.on_exit({.status = status,
+                                              .voluntary = record->voluntary || stopping_,
+                                              .listened = record->listened,
+                                              .lived = std::chrono::duration_cast<std::chrono::milliseconds>(lived)});
+    given_up_ = given_up_ || (slot.policy.has_given_up() && !record->voluntary);
+    slot.occupied = false;
+    record->grace.cancel();
+    dispatcher_->leave(*record, restart.has_value());
+    record->link->close();
+    records_.erase(record->id);
+    enter(*record, WorkerState::exited, {.status = status, .voluntary = record->voluntary, .error = record->error});
+    record->drained.notify_all();
+    if (restart) restart_later(record->slot, *restart);
+    mailbox_.notify();
+    worker_gone_.notify_all();
+    notify_if_finished();
+}
+
+inline void Supervisor::notify_if_finished() {
+    if (!finished()) return;
+    worker_gone_.notify_all();
+    mailbox_.notify();
+    events_.notify();
+}
+
+/// A worker that sends what no worker sends is not to be trusted with anything more.
+inline void Supervisor::break_off(WorkerRecord& record, std::error_code error) {
+    record.error = error;
+    send_signal(record.pidfd.get(), SIGKILL);
+}
+
+inline void Supervisor::enter(WorkerRecord& record, WorkerState state, Event details) {
+    const bool again = state == WorkerState::listening && record.state == WorkerState::listening;
+    if (state <= record.state && !again && state != WorkerState::forked) return;
+    record.state = state;
+    details.kind = state;
+    details.worker = record.id;
+    details.slot = record.slot;
+    details.pid = record.pid;
+    events_.add(std::move(details));
+}
+
+// Talking
+
+inline WorkerRecord& Supervisor::record(WorkerId worker) {
+    const auto found = records_.find(worker);
+    if (found == records_.end())
+        throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(worker));
+    return *found->second;
+}
+
+inline Task<std::optional<Event>> Supervisor::next_event() {
+    const bool steady = co_await switched();
+    if (!steady) co_await asio::post(asio::use_awaitable);
+    for (;;) {
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+        if (auto event = events_.next()) co_return event;
+        if (finished()) co_return std::nullopt;
+        co_await events_.wait();
+    }
+}
+
+/// Waits for a message of any worker. False: the last one has gone and none will come.
+inline Task<bool> Supervisor::mail_arrival() {
+    const bool steady = co_await switched();
+    if (!steady) co_await asio::post(asio::use_awaitable);
+    for (;;) {
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+        if (has_mail()) co_return true;
+        if (finished()) co_return false;
+        co_await mailbox_.wait();
+    }
+}
+
+inline Mailbox::RecordPtr Supervisor::next_mail() {
+    return mailbox_.next([this](WorkerRecord& record, std::error_code error) {
+        if (!record.is_over()) break_off(record, error);
+    });
+}
+
+inline void Supervisor::refuse_mail(WorkerRecord& record, std::error_code error) {
+    if (!record.is_over()) break_off(record, error);
+    mailbox_.drop();
+}
+
+inline Task<> Supervisor::discard_mail() {
+    for (;;) {
+        const bool arrived = co_await mail_arrival();
+        if (!arrived) co_return;
+        while (const auto record = next_mail()) take_mail(*record);
+    }
+}
+
+inline Task<> Supervisor::all(std::vector<Task<>> sends) {
+    for (auto& send : sends) {
+        try {
+            co_await std::move(send);
+        } catch (const std::system_error&) {
+            // That worker has just died; its exit is an event of its own.
+        }
+    }
+}
+
+inline std::vector<WorkerInfo> Supervisor::workers() const {
+    std::vector<WorkerInfo> result;
+    for (const auto& [id, record] : records_) result.push_back(record->info());
+    return result;
+}
+
+// Ending
+
+inline void Supervisor::ask_to_leave(WorkerRecord& record) {
+    if (record.state == WorkerState::draining) return;
+    record.voluntary = true;
+    enter(record, WorkerState::draining);
+    dispatcher_->drain(record);
+    record.link->send(Stop{});
+    record.messages->finish();
+    record.grace.expires_after(options_.grace);
+    record.grace.async_wait([record = records_.at(record.id)](std::error_code error) {
+        if (!error && !record->abandoned) send_signal(record->pidfd.get(), SIGKILL);
+    });
+}
+
+inline void Supervisor::kill(WorkerId worker, int signal) {
+    WorkerRecord& target = record(worker);
+    const bool ends = signal == SIGTERM || signal == SIGKILL || signal == SIGINT || signal == SIGQUIT;
+    target.voluntary = target.voluntary || ends;
+    if (const auto error = send_signal(target.pidfd.get(), signal)) throw std::system_error(error, "kill");
+}
+
+inline Task<> Supervisor::stop() {
+    if (!std::exchange(stopping_, true)) {
+        dispatcher_->stop();
+        for (const auto& [id, record] : std::map(records_)) ask_to_leave(*record);
+        notify_if_finished();
+    }
+    return until_gone();
+}
+
+inline Task<> Supervisor::until_gone() {
+    while (!records_.empty()) co_await worker_gone_.wait();
+}
+
+inline Task<> Supervisor::until_finished() {
+    while (!finished()) co_await worker_gone_.wait();
+}
+
+inline void Supervisor::kill_all() {
+    stopping_ = true;
+    for (const auto& [id, record] : records_) {
+        record->voluntary = true;
+        send_signal(record->pidfd.get(), SIGKILL);
+    }
+}
+
+} // namespace cohort::detail
