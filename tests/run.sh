@@ -11,11 +11,11 @@ source "$source_dir/tests/setup.sh"
 
 compiler=g++
 sanitize=''
-flags='-O2 -g'
+flags='-O1'
 repeat=1
 while (($#)); do
   case $1 in
-    --sanitize) sanitize='address;undefined' flags='-O1 -g1' ;;
+    --sanitize) sanitize='address;undefined' flags='-O0 -g1' ;;
     --fast) flags='-O0 -g0' ;;
     --compiler) compiler=${2:?--compiler needs a name}; shift ;;
     --repeat) repeat=${2:?--repeat needs a number}; shift ;;
