@@ -44,7 +44,7 @@ struct Server {
 
 /// The number in a path; 404 when it is none, or too large.
 std::uint64_t number(const http::Request& request, std::string_view name, std::uint64_t largest) {
-    const std::string_view text = request.param(name).value_or("");
+    const std::string text = request.param(name).value_or("");
     std::uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc{} || end != text.data() + text.size() || value > largest) throw http::Error(404);
