@@ -45,7 +45,7 @@ HttpClient sleeping(std::uint16_t port, std::chrono::milliseconds time) {
     HttpClient client(port);
     client.send("GET /sleep/0 HTTP/1.1\r\nHost: test\r\n\r\nGET /sleep/" + std::to_string(time.count()) +
                 " HTTP/1.1\r\nHost: test\r\n\r\n");
-    CHECK(client.read()->body == "slept 0 ms\n");
+    CHECK(client.answer().body == "slept 0 ms\n");
     return client;
 }
 
@@ -133,10 +133,9 @@ TEST_CASE("graceful: what is under way is answered, nothing new is accepted, eac
     HttpClient client = sleeping(port, 700ms);
     example.signal(SIGINT);
     until_refused(port);
-    const auto answer = client.read();
-    REQUIRE(answer);
-    CHECK(answer->status == 200);
-    CHECK(answer->body == "slept 700 ms\n");
+    const test::HttpReply answer = client.answer();
+    CHECK(answer.status == 200);
+    CHECK(answer.body == "slept 700 ms\n");
     CHECK(client.ends());
     std::multiset<std::string> expected;
     for (unsigned id = 1; id <= test::usable_cpus(); ++id)

@@ -85,14 +85,19 @@ public:
         return reply;
     }
 
-    std::optional<HttpReply> ask(std::string_view method, std::string_view target, std::string_view body = {}) {
-        send(method, target, body);
-        return read(method == "HEAD");
+    /// The next answer, which must come.
+    HttpReply answer() {
+        auto reply = read();
+        if (!reply) throw std::runtime_error("the connection ended without an answer");
+        return std::move(*reply);
     }
     HttpReply get(std::string_view target) {
-        auto reply = ask("GET", target);
-        if (!reply) throw std::runtime_error("no answer to GET " + std::string(target));
-        return std::move(*reply);
+        send("GET", target);
+        return answer();
+    }
+    HttpReply ask(std::string_view method, std::string_view target, std::string_view body = {}) {
+        send(method, target, body);
+        return answer();
     }
 
     /// The server says nothing more and ends the connection; then this side does so too.
