@@ -125,7 +125,7 @@ inline bool Handover::has_takers() const noexcept {
 inline std::uint64_t Handover::outstanding(const Taker& taker) const noexcept {
     // A worker that writes nonsense to its cell must not gain credit by it.
     const std::uint64_t taken = context_.page[taker.listener].taken.load(std::memory_order_seq_cst);
-    return taken > taker.sent ? 0 : taker.sent - taken;
+    return taken > taker.sent ? taker.copies.size() : taker.sent - taken;
 }
 
 inline bool Handover::has_room(const Taker& taker) const noexcept {
