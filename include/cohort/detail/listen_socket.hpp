@@ -119,7 +119,7 @@ inline UniqueFd bind_and_listen(const SocketAddress& address, const Endpoint& en
         remove_stale_path(address, endpoint);
     else
         enable(socket.get(), SOL_SOCKET, SO_REUSEADDR);
-    if (family != AF_UNIX) enable(socket.get(), IPPROTO_TCP, TCP_NODELAY); // its connections inherit it
+    if (family != AF_UNIX) enable(socket.get(), IPPROTO_TCP, TCP_NODELAY);          // its connections inherit it
     if (family == AF_INET6) enable(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, false); // whatever the system's default
     if (reuse_port) enable(socket.get(), SOL_SOCKET, SO_REUSEPORT);
 

@@ -17,8 +17,8 @@ public:
 
     /// A worker that lived at least this long had no short life.
     static constexpr milliseconds stable{1'000};
-    /// So many short lives in a row are answered at once, the others after `delay`: a slot whose workers keep dying must
-    /// not keep the master busy.
+    /// So many short lives in a row are answered at once, the others after `delay`: a slot whose workers keep dying
+    /// must not keep the master busy.
     static constexpr unsigned burst = 3;
     static constexpr milliseconds delay{100};
     /// After so many failed starts in a row the slot is given up.
