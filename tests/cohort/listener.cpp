@@ -113,14 +113,17 @@ Task<> accept_with_timeouts(Listener& listener, std::chrono::microseconds timeou
     }
 }
 
+/// Now one connection, now several, at moments that fall before, at and after the timeouts.
 Task<> put_irregularly(FakeIntake& intake, std::uint32_t count, std::chrono::microseconds around) {
     std::mt19937 random(7);
     for (std::uint32_t put = 0; put < count;) {
         for (auto burst = random() % 4; burst > 0 && put < count; --burst) intake.put(put++);
-        if (random() % 2 == 0)
+        const auto pause = around * static_cast<int>(random() % 21) / 10;
+        if (random() % 2 == 0) {
             co_await asio::post(asio::use_awaitable);
-        else
-            co_await test::sleep_for(around * static_cast<int>(random() % 21) / 10);
+            continue;
+        }
+        co_await test::sleep_for(pause);
     }
 }
 
