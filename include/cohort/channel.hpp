@@ -102,8 +102,9 @@ public:
     }
 
     /// The next message; nothing when the other side has closed, or this one has. Cancelling (a timeout, `||`) loses
-    /// no message. Errors: Errc::schema_mismatch, bad_frame, bad_message, message_too_large: what came is not from a
-    /// peer with these types; nothing more can be received.
+    /// no message; only inside a nested `||`, whose outer side ends it while its inner one has a result, asio drops
+    /// that. Errors: Errc::schema_mismatch, bad_frame, bad_message, message_too_large: what came is not from a peer
+    /// with these types; nothing more can be received.
     [[nodiscard]] Task<std::optional<In>> receive();
 
     /// A message that is here already, without waiting.

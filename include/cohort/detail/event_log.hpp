@@ -20,7 +20,7 @@ public:
     void add(Event event) {
         if (events_.size() == capacity) events_.pop_front();
         events_.push_back(std::move(event));
-        happened_.notify_one();
+        happened_.notify_all(); // one of them may just have been cancelled
     }
     std::optional<Event> next() {
         if (events_.empty()) return std::nullopt;
