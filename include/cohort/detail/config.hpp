@@ -2,6 +2,10 @@
 // What cohort needs of the platform and of the compiler, said before anything else fails (layer 0).
 #pragma once
 
+// Asio looks for macros of the standard library and finds them only behind one of its headers: without any, aligned
+// memory comes from operator new in one translation unit and goes to free() in another.
+#include <version>
+
 #if !defined(__linux__)
 #error "cohort needs Linux 5.10 or newer: it is built on pidfd, memfd, SO_REUSEPORT and SCM_RIGHTS"
 #endif
