@@ -29,15 +29,15 @@ struct Deep {
 
 } // namespace
 
-static_assert(!std::is_copy_constructible_v<Channel<Note>>);
-static_assert(std::is_same_v<Channel<Note>::Peer, Channel<Note>>);
-static_assert(std::is_same_v<Channel<cohort::Duplex<Note, Other>>::Peer, Channel<cohort::Duplex<Other, Note>>>);
-static_assert(std::is_same_v<Channel<cohort::Duplex<Note, Other>>::Out, Note>);
-static_assert(std::is_same_v<Channel<cohort::Duplex<Note, Other>>::In, Other>);
+static_assert(!std::is_copy_constructible_v<Channel<Numbered>>);
+static_assert(std::is_same_v<Channel<Numbered>::Peer, Channel<Numbered>>);
+static_assert(std::is_same_v<Channel<cohort::Duplex<Numbered, Other>>::Peer, Channel<cohort::Duplex<Other, Numbered>>>);
+static_assert(std::is_same_v<Channel<cohort::Duplex<Numbered, Other>>::Out, Numbered>);
+static_assert(std::is_same_v<Channel<cohort::Duplex<Numbered, Other>>::In, Other>);
 
 TEST_CASE("messages arrive once each and in their order, in both directions at once") {
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
     Inbox at_a;
     Inbox at_b;
     start(io, send_all(a, 5000));
@@ -53,14 +53,14 @@ TEST_CASE("messages arrive once each and in their order, in both directions at o
 
 TEST_CASE("each direction can have a type of its own") {
     struct Run {
-        static Task<> ask(Channel<cohort::Duplex<Note, Other>>& channel) {
-            const Note note{7, "seven"};
+        static Task<> ask(Channel<cohort::Duplex<Numbered, Other>>& channel) {
+            const Numbered note{7, "seven"};
             co_await channel.send(note);
             const auto answer = co_await channel.receive();
             REQUIRE(answer);
             CHECK(answer->values == std::vector{7, 5});
         }
-        static Task<> answer(Channel<cohort::Duplex<Other, Note>>& channel) {
+        static Task<> answer(Channel<cohort::Duplex<Other, Numbered>>& channel) {
             const auto note = co_await channel.receive();
             REQUIRE(note);
             const Other other{1.5, {static_cast<int>(note->number), static_cast<int>(note->text.size())}};
@@ -68,7 +68,7 @@ TEST_CASE("each direction can have a type of its own") {
         }
     };
     asio::io_context io;
-    auto [a, b] = Channel<cohort::Duplex<Note, Other>>::pair(io.get_executor());
+    auto [a, b] = Channel<cohort::Duplex<Numbered, Other>>::pair(io.get_executor());
     start(io, Run::answer(b));
     run_for(io, Run::ask(a));
 }
@@ -88,7 +88,7 @@ TEST_CASE("a message that needs no name may be a temporary") {
 
 TEST_CASE("what is here already can be had without waiting") {
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
     CHECK_FALSE(b.has_message());
     CHECK_FALSE(b.try_receive());
     run_for(io, send_some(a, 0, 3));
@@ -103,8 +103,8 @@ TEST_CASE("what is here already can be had without waiting") {
 
 TEST_CASE("a channel can be moved, also onto another, whose peer then sees the end") {
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
-    auto [c, d] = Channel<Note>::pair(io.get_executor());
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
+    auto [c, d] = Channel<Numbered>::pair(io.get_executor());
     run_for(io, send_some(a, 0, 1));
     a = std::move(c);
     Inbox at_b;
@@ -125,7 +125,7 @@ TEST_CASE("what was sent before close, or destruction, still arrives, then the e
             CAPTURE(destroy);
             CAPTURE(count);
             asio::io_context io;
-            auto ends = Channel<Note>::pair(io.get_executor(), {.high_water = std::size_t{64} << 20});
+            auto ends = Channel<Numbered>::pair(io.get_executor(), {.high_water = std::size_t{64} << 20});
             auto b = std::move(ends.second);
             {
                 auto a = std::move(ends.first);
@@ -143,7 +143,7 @@ TEST_CASE("what was sent before close, or destruction, still arrives, then the e
 
 TEST_CASE("an aborted channel drops what was queued") {
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor(), {.high_water = std::size_t{64} << 20});
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor(), {.high_water = std::size_t{64} << 20});
     run_for(io, send_some(a, 0, 20'000, 100));
     a.stream().abort();
     CHECK_FALSE(a.is_open());
@@ -156,7 +156,7 @@ TEST_CASE("an aborted channel drops what was queued") {
 
 TEST_CASE("after close sending is an error and receiving gives nothing, on both sides") {
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
     a.close();
     CHECK_FALSE(a.is_open());
     CHECK(send_error(io, a) == Errc::closed);
@@ -178,7 +178,7 @@ TEST_CASE("after close sending is an error and receiving gives nothing, on both 
 
 TEST_CASE("a receive under way gives nothing when the channel is closed") {
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
     Inbox inbox;
     start(io, receive_into(a, inbox));
     settle(io);
@@ -190,7 +190,7 @@ TEST_CASE("a receive under way gives nothing when the channel is closed") {
 
 TEST_CASE("a send that waits for room fails when the other side goes") {
     asio::io_context io;
-    auto ends = Channel<Note>::pair(io.get_executor());
+    auto ends = Channel<Numbered>::pair(io.get_executor());
     auto a = std::move(ends.first);
     bool failed = false;
     {
@@ -204,7 +204,7 @@ TEST_CASE("a send that waits for room fails when the other side goes") {
 
 TEST_CASE("one direction can end before the other") {
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
     run_for(io, send_all(a, 10));
     CHECK(send_error(io, a) == Errc::closed);
     Inbox at_b;
@@ -227,14 +227,14 @@ TEST_CASE("messages sent just before a process ends are delivered") {
         const pid_t child = fork_child([&] {
             mine.reset();
             asio::io_context loop;
-            Channel<Note> channel(loop.get_executor(), std::move(childs), {.high_water = std::size_t{64} << 20});
+            Channel<Numbered> channel(loop.get_executor(), std::move(childs), {.high_water = std::size_t{64} << 20});
             run_for(loop, send_some(channel, 0, count, 100));
             if (finish) channel.finish();
             channel.stream().flush_now(20s);
             return 0;
         });
         childs.reset();
-        Channel<Note> channel(io.get_executor(), std::move(mine));
+        Channel<Numbered> channel(io.get_executor(), std::move(mine));
         Inbox inbox;
         run_for(io, receive_into(channel, inbox));
         CHECK(inbox.count == count);
@@ -249,14 +249,14 @@ TEST_CASE("what a killed process had flushed is received, then the end") {
     auto [mine, childs] = cohort::detail::make_socketpair(SOCK_STREAM);
     const pid_t child = fork_child([&] {
         asio::io_context loop;
-        Channel<Note> channel(loop.get_executor(), std::move(childs));
+        Channel<Numbered> channel(loop.get_executor(), std::move(childs));
         run_for(loop, send_some(channel, 0, 100));
         run_for(loop, channel.flush());
         return ::raise(SIGKILL);
     });
     childs.reset();
     CHECK(wait_for(child) == -SIGKILL);
-    Channel<Note> channel(io.get_executor(), std::move(mine));
+    Channel<Numbered> channel(io.get_executor(), std::move(mine));
     Inbox inbox;
     run_for(io, receive_into(channel, inbox));
     CHECK(inbox.count == 100);
@@ -265,8 +265,8 @@ TEST_CASE("what a killed process had flushed is received, then the end") {
 
 TEST_CASE("an exception in the loop that receives costs no later message") {
     struct Run {
-        static void handle(const Note&) { throw std::runtime_error("no"); }
-        static Task<> all(Channel<Note>& channel, int& handled) {
+        static void handle(const Numbered&) { throw std::runtime_error("no"); }
+        static Task<> all(Channel<Numbered>& channel, int& handled) {
             for (;;) {
                 const auto note = co_await channel.receive();
                 if (!note) break;
@@ -279,7 +279,7 @@ TEST_CASE("an exception in the loop that receives costs no later message") {
         }
     };
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
     int handled = 0;
     start(io, send_all(a, 10));
     run_for(io, Run::all(b, handled));
@@ -296,7 +296,7 @@ TEST_CASE("large messages arrive whole and in order") {
     for (const auto& row : {Row{4, std::size_t{8} << 20}, Row{10, 65'521}, Row{3, 65'536}, Row{100, 0}}) {
         CAPTURE(row.size);
         asio::io_context io;
-        auto [a, b] = Channel<Note>::pair(io.get_executor());
+        auto [a, b] = Channel<Numbered>::pair(io.get_executor());
         Inbox inbox;
         start(io, send_all(a, row.count, row.size));
         run_for(io, receive_into(b, inbox));
@@ -308,7 +308,7 @@ TEST_CASE("large messages arrive whole and in order") {
 
 TEST_CASE("400 KB of text beyond ASCII arrive as they were") {
     struct Run {
-        static Task<> receive(Channel<Note>& channel, std::string& text) {
+        static Task<> receive(Channel<Numbered>& channel, std::string& text) {
             const auto note = co_await channel.receive();
             text = note.value().text;
         }
@@ -316,8 +316,8 @@ TEST_CASE("400 KB of text beyond ASCII arrive as they were") {
     std::string text;
     while (text.size() < 400'000) text += "\u00df\u30b3\U0001F600";
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
-    const Note note{1, text};
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
+    const Numbered note{1, text};
     std::string copy;
     start(io, send_one(a, note));
     run_for(io, Run::receive(b, copy));
@@ -326,9 +326,9 @@ TEST_CASE("400 KB of text beyond ASCII arrive as they were") {
 
 TEST_CASE("a message beyond the limit cannot be sent, and the channel is unharmed") {
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor(), {.max_length = 1000});
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor(), {.max_length = 1000});
     run_for(io, send_some(a, 0, 1));
-    CHECK(send_error(io, a, Note{1, std::string(1000, 'b')}) == Errc::message_too_large);
+    CHECK(send_error(io, a, Numbered{1, std::string(1000, 'b')}) == Errc::message_too_large);
     run_for(io, send_some(a, 1, 1));
     a.finish();
     Inbox inbox;
@@ -340,7 +340,7 @@ TEST_CASE("a message beyond the limit cannot be sent, and the channel is unharme
 
 TEST_CASE("a limit above the usual one holds for encoding too") {
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor(), {.max_length = std::size_t{64} << 20});
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor(), {.max_length = std::size_t{64} << 20});
     Inbox inbox;
     start(io, send_all(a, 1, std::size_t{20} << 20));
     run_for(io, receive_into(b, inbox));

@@ -23,7 +23,7 @@ struct Race {
 };
 
 /// Gives up after `timeout`, again and again, until everything has come.
-Task<> receive_with_timeouts(Channel<Note>& channel, std::chrono::microseconds timeout, std::uint64_t count,
+Task<> receive_with_timeouts(Channel<Numbered>& channel, std::chrono::microseconds timeout, std::uint64_t count,
                              Race& race) {
     while (race.inbox.count < count) {
         const auto result = co_await (channel.receive() || sleep_for(timeout));
@@ -37,7 +37,7 @@ Task<> receive_with_timeouts(Channel<Note>& channel, std::chrono::microseconds t
     }
 }
 
-Task<> receive_with_timeouts_first(Channel<Note>& channel, std::chrono::microseconds timeout, std::uint64_t count,
+Task<> receive_with_timeouts_first(Channel<Numbered>& channel, std::chrono::microseconds timeout, std::uint64_t count,
                                    Race& race) {
     while (race.inbox.count < count) {
         const auto result = co_await (sleep_for(timeout) || channel.receive());
@@ -52,7 +52,8 @@ Task<> receive_with_timeouts_first(Channel<Note>& channel, std::chrono::microsec
 }
 
 /// Now one message, now several, at moments that fall before, at and after the receiver's timeouts.
-Task<> send_irregularly(Channel<Note>& channel, std::uint64_t count, std::chrono::microseconds around, unsigned seed) {
+Task<> send_irregularly(Channel<Numbered>& channel, std::uint64_t count, std::chrono::microseconds around,
+                        unsigned seed) {
     std::mt19937 random(seed);
     for (std::uint64_t sent = 0; sent < count;) {
         const auto burst = std::min<std::uint64_t>(count - sent, random() % 4);
@@ -73,7 +74,7 @@ TEST_CASE("a receive that loses its race against a timer loses no message") {
             CAPTURE(timer_first);
             CAPTURE(timeout.count());
             asio::io_context io;
-            auto [a, b] = Channel<Note>::pair(io.get_executor());
+            auto [a, b] = Channel<Numbered>::pair(io.get_executor());
             Race race;
             const std::uint64_t count = timeout < 1ms ? 5000 : 500;
             start(io, send_irregularly(a, count, timeout, 1));
@@ -89,7 +90,7 @@ TEST_CASE("a receive that loses its race against a timer loses no message") {
 TEST_CASE("a race that both sides win in the same turn loses no message") {
     // The message is in the buffer already, or arrives in the turn in which the timer fires.
     struct Run {
-        static Task<> exchange(Channel<Note>& a, Channel<Note>& b, std::uint64_t rounds, Race& race) {
+        static Task<> exchange(Channel<Numbered>& a, Channel<Numbered>& b, std::uint64_t rounds, Race& race) {
             for (std::uint64_t sent = 0; sent < rounds; ++sent) {
                 co_await send_some(a, sent, 1);
                 const auto result = co_await (sleep_for(0ms) || b.receive());
@@ -105,7 +106,7 @@ TEST_CASE("a race that both sides win in the same turn loses no message") {
         }
     };
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
     Race race;
     run_for(io, Run::exchange(a, b, 5000, race));
     CHECK(race.inbox.count == 5000);
@@ -115,7 +116,7 @@ TEST_CASE("a race that both sides win in the same turn loses no message") {
 TEST_CASE("a race against something that is ready at once loses no message") {
     struct Run {
         static Task<> nothing() { co_return; }
-        static Task<> race_all(Channel<Note>& a, Channel<Note>& b, std::uint64_t rounds, Race& race) {
+        static Task<> race_all(Channel<Numbered>& a, Channel<Numbered>& b, std::uint64_t rounds, Race& race) {
             for (std::uint64_t sent = 0; sent < rounds; ++sent) {
                 co_await send_some(a, sent, 1);
                 const auto first = co_await (nothing() || b.receive());
@@ -131,7 +132,7 @@ TEST_CASE("a race against something that is ready at once loses no message") {
         }
     };
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
     Race race;
     run_for(io, Run::race_all(a, b, 2000, race));
     CHECK(race.inbox.count == 2000);
@@ -140,7 +141,8 @@ TEST_CASE("a race against something that is ready at once loses no message") {
 
 TEST_CASE("of two channels that are waited for at once, neither loses a message") {
     struct Run {
-        static Task<> either(Channel<Note>& a, Channel<Note>& b, std::uint64_t count, Inbox& from_a, Inbox& from_b) {
+        static Task<> either(Channel<Numbered>& a, Channel<Numbered>& b, std::uint64_t count, Inbox& from_a,
+                             Inbox& from_b) {
             while (from_a.count < count || from_b.count < count) {
                 const auto result = co_await (a.receive() || b.receive());
                 if (result.index() == 0)
@@ -151,8 +153,8 @@ TEST_CASE("of two channels that are waited for at once, neither loses a message"
         }
     };
     asio::io_context io;
-    auto [a, to_a] = Channel<Note>::pair(io.get_executor());
-    auto [b, to_b] = Channel<Note>::pair(io.get_executor());
+    auto [a, to_a] = Channel<Numbered>::pair(io.get_executor());
+    auto [b, to_b] = Channel<Numbered>::pair(io.get_executor());
     Inbox from_a;
     Inbox from_b;
     start(io, send_irregularly(to_a, 3000, 0us, 2));

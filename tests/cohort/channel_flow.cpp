@@ -24,7 +24,7 @@ using namespace test;
 TEST_CASE("many messages become few system calls, in both directions") {
     FaultySystem system;
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
     Inbox at_a;
     Inbox at_b;
     constexpr std::uint64_t count = 10'000;
@@ -42,12 +42,12 @@ TEST_CASE("many messages become few system calls, in both directions") {
 TEST_CASE("a single message goes out at once") {
     FaultySystem system;
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
     Inbox inbox;
     run_for(io, receive_into(b, inbox, 0));
     settle(io);
     system.sends = 0;
-    const Note note{0, "a"};
+    const Numbered note{0, "a"};
     const auto sent = a.send(note); // not even awaited
     run_for(io, receive_into(b, inbox, 1));
     CHECK(inbox.count == 1);
@@ -78,7 +78,7 @@ TEST_CASE("no short write, short read or refusal harms a message") {
         system.fail_every = row.fail_every;
         system.failure = row.failure;
         asio::io_context io;
-        auto [a, b] = Channel<Note>::pair(io.get_executor(), {.high_water = 200});
+        auto [a, b] = Channel<Numbered>::pair(io.get_executor(), {.high_water = 200});
         Inbox inbox;
         start(io, send_all(a, 50));
         run_for(io, receive_into(b, inbox));
@@ -93,7 +93,7 @@ TEST_CASE("a refusal at any step of a conversation changes nothing") {
         CAPTURE(step);
         FaultySystem system;
         asio::io_context io;
-        auto [a, b] = Channel<Note>::pair(io.get_executor());
+        auto [a, b] = Channel<Numbered>::pair(io.get_executor());
         Inbox inbox;
         for (int i = 0; i < 10; ++i) {
             if (step / 3 == i) system.fail_next = step % 3 + 1;
@@ -108,7 +108,7 @@ TEST_CASE("a refusal at any step of a conversation changes nothing") {
 TEST_CASE("an error of the kernel ends sending with that error") {
     FaultySystem system;
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor());
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
     settle(io);
     system.failure = EPIPE;
     system.fail_next = 1;
@@ -124,15 +124,15 @@ TEST_CASE("a sender that is not read waits, memory stays bounded, and then every
     constexpr std::size_t high_water = 64 << 10;
     constexpr std::size_t size = 1000;
     constexpr std::uint64_t count = 20'000;
-    auto [a, b] = Channel<Note>::pair(io.get_executor(), {.high_water = high_water});
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor(), {.high_water = high_water});
     int in_kernel = 0;
     socklen_t length = sizeof in_kernel;
     REQUIRE(::getsockopt(a.native_handle(), SOL_SOCKET, SO_SNDBUF, &in_kernel, &length) == 0);
 
     struct Run {
-        static Task<> send(Channel<Note>& channel, std::uint64_t& sent) {
+        static Task<> send(Channel<Numbered>& channel, std::uint64_t& sent) {
             for (; sent < count; ++sent) {
-                const Note note{sent, std::string(size, static_cast<char>('a' + sent % 26))};
+                const Numbered note{sent, std::string(size, static_cast<char>('a' + sent % 26))};
                 co_await channel.send(note);
             }
             channel.finish();
@@ -157,7 +157,7 @@ TEST_CASE("a sender that is not read waits, memory stays bounded, and then every
 
 TEST_CASE("two sides that flood each other and read at the same time do not stop each other") {
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor(), {.high_water = 1000});
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor(), {.high_water = 1000});
     Inbox at_a;
     Inbox at_b;
     start(io, send_all(a, 2000, 3000));
@@ -171,9 +171,9 @@ TEST_CASE("two sides that flood each other and read at the same time do not stop
 
 TEST_CASE("a send that is cancelled while it waits for room is sent nevertheless, once") {
     struct Run {
-        static Task<> send(Channel<Note>& channel, std::uint64_t& given_up) {
+        static Task<> send(Channel<Numbered>& channel, std::uint64_t& given_up) {
             for (std::uint64_t i = 0; i < 500; ++i) {
-                const Note note{i, std::string(1000, static_cast<char>('a' + i % 26))};
+                const Numbered note{i, std::string(1000, static_cast<char>('a' + i % 26))};
                 const auto result = co_await (channel.send(note) || sleep_for(0ms));
                 if (result.index() == 1) ++given_up;
             }
@@ -181,7 +181,7 @@ TEST_CASE("a send that is cancelled while it waits for room is sent nevertheless
         }
     };
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor(), {.high_water = 1000});
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor(), {.high_water = 1000});
     std::uint64_t given_up = 0;
     run_for(io, Run::send(a, given_up));
     CHECK(given_up > 0);
@@ -193,11 +193,11 @@ TEST_CASE("a send that is cancelled while it waits for room is sent nevertheless
 
 TEST_CASE("flush waits until the kernel has everything") {
     asio::io_context io;
-    auto [a, b] = Channel<Note>::pair(io.get_executor(), {.high_water = std::size_t{64} << 20});
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor(), {.high_water = std::size_t{64} << 20});
     run_for(io, send_some(a, 0, 5000, 1000));
     bool flushed = false;
     struct Run {
-        static Task<> flush(Channel<Note>& channel, bool& done) {
+        static Task<> flush(Channel<Numbered>& channel, bool& done) {
             co_await channel.flush();
             done = true;
         }

@@ -37,12 +37,12 @@ struct Wire {
 
     Wire& hello() {
         cohort::detail::append_frame(bytes, cohort::detail::FrameKind::hello, 1000, [](cohort::detail::Buffer& out) {
-            cohort::encode(cohort::detail::Greeting{cohort::schema_hash<Note>(), "Note"}, out);
+            cohort::encode(cohort::detail::Greeting{cohort::schema_hash<Numbered>(), "Numbered"}, out);
         });
         return *this;
     }
     Wire& message(std::uint64_t number, std::size_t size = 20) {
-        const Note note{number, std::string(size, static_cast<char>('a' + number % 26))};
+        const Numbered note{number, std::string(size, static_cast<char>('a' + number % 26))};
         cohort::detail::append_frame(bytes, cohort::detail::FrameKind::message, 1 << 20,
                                      [&](cohort::detail::Buffer& out) { cohort::encode(note, out); });
         return *this;
@@ -74,7 +74,7 @@ struct Victim {
 
     asio::io_context io;
     cohort::detail::UniqueFd peer;
-    Channel<Note> channel;
+    Channel<Numbered> channel;
 
 private:
     Victim(std::pair<cohort::detail::UniqueFd, cohort::detail::UniqueFd> ends, ChannelLimits limits)
@@ -86,7 +86,7 @@ private:
 TEST_CASE("different message types are told apart before any message, by both names") {
     asio::io_context io;
     auto [one, other] = cohort::detail::make_socketpair(SOCK_STREAM);
-    Channel<Note> notes(io.get_executor(), std::move(one));
+    Channel<Numbered> notes(io.get_executor(), std::move(one));
     Channel<Other> others(io.get_executor(), std::move(other));
     struct Run {
         static Task<> send(Channel<Other>& channel) {
@@ -99,7 +99,7 @@ TEST_CASE("different message types are told apart before any message, by both na
     for (int attempt = 0; attempt < 2; ++attempt) {
         run_for(io, receive_into(notes, inbox));
         CHECK(inbox.error == Errc::schema_mismatch);
-        CHECK(inbox.what.find("test::Note") != std::string::npos);
+        CHECK(inbox.what.find("test::Numbered") != std::string::npos);
         CHECK(inbox.what.find("shapes::Other") != std::string::npos);
         CHECK(inbox.count == 0);
     }

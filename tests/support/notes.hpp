@@ -12,21 +12,21 @@
 
 namespace test {
 
-struct Note {
+struct Numbered {
     std::uint64_t number = 0;
     std::string text;
 };
 /// Sends messages number `first` and following, each with `size` bytes.
-inline cohort::Task<> send_some(cohort::Channel<Note>& channel, std::uint64_t first, std::uint64_t count,
+inline cohort::Task<> send_some(cohort::Channel<Numbered>& channel, std::uint64_t first, std::uint64_t count,
                                 std::size_t size = 20) {
     for (std::uint64_t i = first; i < first + count; ++i) {
-        const Note note{i, std::string(size, static_cast<char>('a' + i % 26))};
+        const Numbered note{i, std::string(size, static_cast<char>('a' + i % 26))};
         co_await channel.send(note);
     }
 }
 
 /// Sends, and then ends its direction.
-inline cohort::Task<> send_all(cohort::Channel<Note>& channel, std::uint64_t count, std::size_t size = 20) {
+inline cohort::Task<> send_all(cohort::Channel<Numbered>& channel, std::uint64_t count, std::size_t size = 20) {
     co_await send_some(channel, 0, count, size);
     channel.finish();
 }
@@ -40,7 +40,7 @@ struct Inbox {
     std::error_code error;
     std::string what;
 
-    void take(const Note& note) {
+    void take(const Numbered& note) {
         const char expected = static_cast<char>('a' + note.number % 26);
         const bool whole = std::ranges::all_of(note.text, [=](char c) { return c == expected; });
         if (note.number != count || !whole) ++wrong;
@@ -49,7 +49,7 @@ struct Inbox {
     }
 };
 
-inline cohort::Task<> receive_into(cohort::Channel<Note>& channel, Inbox& inbox,
+inline cohort::Task<> receive_into(cohort::Channel<Numbered>& channel, Inbox& inbox,
                                    std::uint64_t most = ~std::uint64_t{0}) {
     try {
         while (inbox.count < most) {
@@ -66,9 +66,11 @@ inline cohort::Task<> receive_into(cohort::Channel<Note>& channel, Inbox& inbox,
     }
 }
 
-inline cohort::Task<> send_one(cohort::Channel<Note>& channel, const Note& note) { co_await channel.send(note); }
+inline cohort::Task<> send_one(cohort::Channel<Numbered>& channel, const Numbered& note) {
+    co_await channel.send(note);
+}
 
-inline std::error_code send_error(asio::io_context& io, cohort::Channel<Note>& channel, const Note& note = {}) {
+inline std::error_code send_error(asio::io_context& io, cohort::Channel<Numbered>& channel, const Numbered& note = {}) {
     return error_of([&] { run_for(io, send_one(channel, note)); });
 }
 
