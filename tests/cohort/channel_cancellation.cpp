@@ -77,7 +77,7 @@ TEST_CASE("a receive that loses its race against a timer loses no message") {
             auto [a, b] = Channel<Numbered>::pair(io.get_executor());
             Race race;
             const std::uint64_t count = timeout < 1ms ? 5000 : 500;
-            start(io, send_irregularly(a, count, timeout, 1));
+            start(io, when_positive(race.given_up, send_irregularly(a, count, timeout, 1)));
             run_for(io, timer_first ? receive_with_timeouts_first(b, timeout, count, race)
                                     : receive_with_timeouts(b, timeout, count, race));
             CHECK(race.inbox.count == count);

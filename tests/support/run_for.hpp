@@ -8,6 +8,7 @@
 
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
@@ -63,6 +64,13 @@ inline void settle(asio::io_context& io) {
 inline cohort::Task<> sleep_for(std::chrono::steady_clock::duration time) {
     asio::steady_timer timer(co_await asio::this_coro::executor, time);
     co_await timer.async_wait(asio::use_awaitable);
+}
+
+/// `task`, but not before `number` is positive: a sender that begins when its receiver has given up once.
+template <class Number>
+cohort::Task<> when_positive(const Number& number, cohort::Task<> task) {
+    while (number <= 0) co_await asio::post(asio::use_awaitable);
+    co_await std::move(task);
 }
 
 /// The error that `action` throws; none if it throws nothing.
