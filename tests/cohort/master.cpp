@@ -313,10 +313,12 @@ TEST_CASE("200 workers later there are no more descriptors, zombies or memory th
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         co_await fork_and_forget(app, 20);
         const auto descriptors = open_descriptors();
-        const long before = memory();
+        [[maybe_unused]] const long before = memory();
         co_await fork_and_forget(app, 200);
         CHECK(open_descriptors() == descriptors);
+#if !defined(COHORT_SANITIZED) // it keeps freed memory for a while
         CHECK(memory() - before < 2'000);
+#endif
         siginfo_t info{};
         CHECK(::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == -1);
     });
