@@ -10,18 +10,21 @@
 
 namespace cohort::detail {
 
-/// Connections leave in the order of their numbers, and only then does the master let go of its copies.
-class HandedOver {
+/// What the intakes of all modes have in common. Connections leave in the order of their numbers, and only then does
+/// the master let go of its copies.
+class HandedOver : public Intake {
 public:
     explicit HandedOver(IntakeContext context) : context_(std::move(context)), arrival_(context_.executor) {}
 
-    void deliver(std::uint64_t first, std::uint32_t count, std::vector<UniqueFd> connections);
-    void forget(std::uint64_t first, std::uint32_t count);
-    void stop() {
+    Task<std::optional<Socket>> accept() override;
+    void deliver(std::uint64_t first, std::uint32_t count, std::vector<UniqueFd> connections) override;
+    void forget(std::uint64_t first, std::uint32_t count) override;
+    void stop() override {
         stopped_ = true;
         arrival_.notify_all();
     }
-    void close();
+    void close() override;
+    const Endpoint& endpoint() const noexcept override { return context_.endpoint; }
 
     /// The next connection that is here.
     std::optional<Socket> take();
@@ -32,7 +35,6 @@ public:
     Task<> wait() { return arrival_.wait(); }
     void notify() { arrival_.notify_all(); }
 
-    const Endpoint& endpoint() const noexcept { return context_.endpoint; }
     IntakeContext& context() noexcept { return context_; }
     Socket to_socket(UniqueFd connection) const;
 
@@ -111,6 +113,16 @@ inline std::optional<Socket> HandedOver::take() {
     queue_.pop_front();
     count_taken();
     return to_socket(std::move(connection));
+}
+
+inline Task<std::optional<Socket>> HandedOver::accept() {
+    for (;;) {
+        if (auto socket = take()) co_return socket;
+        if (is_finished()) co_return std::nullopt;
+        co_await wait();
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+    }
 }
 
 inline void HandedOver::give_back(UniqueFd connection) {

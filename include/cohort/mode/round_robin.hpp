@@ -48,21 +48,9 @@ private:
 };
 
 /// Connections arrive with the master's messages.
-class RoundRobin::Intake final : public cohort::Intake {
+class RoundRobin::Intake final : public detail::HandedOver {
 public:
-    explicit Intake(IntakeContext context) : handed_over_(std::move(context)) {}
-
-    Task<std::optional<Socket>> accept() override;
-    void deliver(std::uint64_t first, std::uint32_t count, std::vector<detail::UniqueFd> connections) override {
-        handed_over_.deliver(first, count, std::move(connections));
-    }
-    void forget(std::uint64_t first, std::uint32_t count) override { handed_over_.forget(first, count); }
-    void stop() override { handed_over_.stop(); }
-    void close() override { handed_over_.close(); }
-    const Endpoint& endpoint() const noexcept override { return handed_over_.endpoint(); }
-
-private:
-    detail::HandedOver handed_over_;
+    using HandedOver::HandedOver;
 };
 
 static_assert(Mode<RoundRobin>);
@@ -119,16 +107,6 @@ inline void RoundRobin::Dispatcher::stop() {
         port.accepting->drain();
         port.accepting->close();
     });
-}
-
-inline Task<std::optional<Socket>> RoundRobin::Intake::accept() {
-    for (;;) {
-        if (auto socket = handed_over_.take()) co_return socket;
-        if (handed_over_.is_finished()) co_return std::nullopt;
-        co_await handed_over_.wait();
-        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
-        detail::throw_if_cancelled(cancellation);
-    }
 }
 
 } // namespace cohort

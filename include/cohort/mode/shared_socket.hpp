@@ -64,32 +64,26 @@ private:
 };
 
 /// Connections come from the slot's listener, and at times from the master.
-class SharedSocket::Intake final : public cohort::Intake {
+class SharedSocket::Intake final : public detail::HandedOver {
 public:
-    explicit Intake(IntakeContext context)
-        : listener_(context.executor, std::move(context.descriptor)), handed_over_(std::move(context)) {}
+    explicit Intake(IntakeContext its_context)
+        : HandedOver(std::move(its_context)), listener_(context().executor, std::move(context().descriptor)) {}
 
     Task<std::optional<Socket>> accept() override;
-    void deliver(std::uint64_t first, std::uint32_t count, std::vector<detail::UniqueFd> connections) override {
-        handed_over_.deliver(first, count, std::move(connections));
-    }
-    void forget(std::uint64_t first, std::uint32_t count) override { handed_over_.forget(first, count); }
     void stop() override {
-        handed_over_.stop();
+        HandedOver::stop();
         listener_.close();
     }
     void close() override {
-        handed_over_.close();
+        HandedOver::close();
         listener_.close();
     }
-    const Endpoint& endpoint() const noexcept override { return handed_over_.endpoint(); }
 
 private:
     std::optional<Socket> accept_own(int& error);
     void watch();
 
     detail::AsyncFd listener_;
-    detail::HandedOver handed_over_;
     bool watching_ = false;
 };
 
@@ -204,7 +198,7 @@ inline std::optional<Socket> SharedSocket::Intake::accept_own(int& error) {
     error = 0;
     while (listener_.is_open()) {
         detail::UniqueFd connection(detail::System::current().accept(listener_.get()));
-        if (connection) return handed_over_.to_socket(std::move(connection));
+        if (connection) return to_socket(std::move(connection));
         error = errno;
         if (!detail::concerns_one_connection(error)) break;
     }
@@ -217,25 +211,25 @@ inline void SharedSocket::Intake::watch() {
     watching_ = true;
     listener_.async_readable([keep = shared_from_this(), this](std::error_code) {
         watching_ = false;
-        handed_over_.notify();
+        notify();
     });
 }
 
 inline Task<std::optional<Socket>> SharedSocket::Intake::accept() {
     const auto keep = shared_from_this();
     for (;;) {
-        if (auto socket = handed_over_.take()) co_return socket;
-        if (handed_over_.is_finished()) co_return std::nullopt;
+        if (auto socket = take()) co_return socket;
+        if (is_finished()) co_return std::nullopt;
         int error = 0;
         if (auto socket = accept_own(error)) co_return socket;
         if (error != 0 && !detail::would_block(error)) {
             // Not shared: another coroutine may rest, too.
-            asio::steady_timer rest(handed_over_.context().executor, detail::accept_rest);
+            asio::steady_timer rest(context().executor, detail::accept_rest);
             co_await rest.async_wait(asio::use_awaitable);
             continue;
         }
         watch();
-        co_await handed_over_.wait();
+        co_await wait();
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
         detail::throw_if_cancelled(cancellation);
     }

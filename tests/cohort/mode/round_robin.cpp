@@ -4,17 +4,8 @@
 
 #include <doctest/doctest.h>
 
-#include <support/links.hpp>
+#include <support/mode_fixture.hpp>
 #include <support/run_for.hpp>
-
-#include <deque>
-#include <functional>
-#include <memory>
-#include <optional>
-#include <string>
-#include <utility>
-#include <variant>
-#include <vector>
 
 using cohort::Endpoint;
 using cohort::RoundRobin;
@@ -22,78 +13,7 @@ using cohort::Socket;
 using cohort::Task;
 using namespace cohort::detail;
 
-namespace {
-
-Task<> accept_all(std::shared_ptr<cohort::Intake> intake, std::deque<Socket>& sockets, bool& ended) {
-    for (;;) {
-        auto socket = co_await intake->accept();
-        if (!socket) break;
-        sockets.push_back(std::move(*socket));
-    }
-    ended = true;
-}
-
-struct Cluster {
-    struct Worker : test::FakeWorker {
-        using FakeWorker::FakeWorker;
-        cohort::Grant grant;
-        std::shared_ptr<RoundRobin::Intake> intake;
-        std::deque<Socket> sockets;
-        bool ended = false;
-    };
-
-    ~Cluster() {
-        for (auto& worker : workers) {
-            if (worker.intake) worker.intake->close();
-            worker.link->close();
-            worker.member.link->close();
-        }
-        test::settle(io);
-    }
-    Worker& add(unsigned slot) {
-        return workers.emplace_back(io.get_executor(), static_cast<cohort::WorkerId>(workers.size() + 1), slot);
-    }
-    void open(Worker& worker, const Endpoint& endpoint) {
-        worker.grant = dispatcher.open(worker.member, endpoint);
-        if (worker.grant.error) return;
-        worker.intake = std::make_shared<RoundRobin::Intake>(
-            cohort::IntakeContext{io.get_executor(), worker.link, worker.grant.listener, page[worker.grant.listener],
-                                  worker.grant.endpoint, UniqueFd()});
-    }
-    void listen(Worker& worker, const Endpoint& endpoint) {
-        open(worker, endpoint);
-        if (worker.intake) test::start(io, accept_all(worker.intake, worker.sockets, worker.ended));
-    }
-    void run_until(const std::function<bool()>& done) {
-        test::run_until(io, [&] {
-            for (auto& worker : workers)
-                while (auto packet = worker.link->try_receive())
-                    if (const auto* some = std::get_if<Connections>(&packet->message))
-                        worker.intake->deliver(some->first, some->count, std::move(packet->descriptors));
-            for (auto& worker : workers)
-                while (auto packet = worker.member.link->try_receive())
-                    if (const auto* some = std::get_if<GivenBack>(&packet->message))
-                        for (auto& connection : packet->descriptors)
-                            dispatcher.give_back(some->endpoint, std::move(connection));
-            return done();
-        });
-    }
-    int connect(const Endpoint& endpoint) {
-        std::error_code error;
-        const auto address = to_socket_address(endpoint, error);
-        auto& client = clients.emplace_back(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        return ::connect(client.get(), address.get(), address.size) == 0 ? 0 : errno;
-    }
-
-    asio::io_context io;
-    SharedPage page;
-    cohort::Options options{.backlog = 100, .credit = 4};
-    RoundRobin::Dispatcher dispatcher{cohort::DispatchContext{io.get_executor(), page, options}};
-    std::deque<Worker> workers;
-    std::vector<UniqueFd> clients;
-};
-
-} // namespace
+using Cluster = test::ModeFixture<RoundRobin>;
 
 TEST_CASE("workers that ask for the same port get it, and its connections in turn") {
     Cluster cluster;
@@ -132,7 +52,7 @@ TEST_CASE("what a listener had not accepted when it closed is accepted by anothe
     cluster.run_until([&] { return cluster.page[a.grant.listener].taken == 0; });
     a.intake->close();
     cluster.dispatcher.close(a.member, a.grant.listener);
-    test::start(cluster.io, accept_all(b.intake, b.sockets, b.ended));
+    test::start(cluster.io, test::accept_all(b.intake, b.sockets, b.ended));
     cluster.run_until([&] { return b.sockets.size() == 6; });
 }
 

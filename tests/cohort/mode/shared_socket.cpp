@@ -5,17 +5,13 @@
 #include <doctest/doctest.h>
 
 #include <support/faulty_system.hpp>
-#include <support/links.hpp>
+#include <support/mode_fixture.hpp>
 #include <support/run_for.hpp>
 
 #include <deque>
 #include <filesystem>
-#include <functional>
-#include <memory>
-#include <optional>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 using cohort::Endpoint;
@@ -24,73 +20,7 @@ using cohort::Socket;
 using cohort::Task;
 using namespace cohort::detail;
 
-namespace {
-
-Task<> accept_all(std::shared_ptr<cohort::Intake> intake, std::deque<Socket>& sockets, bool& ended) {
-    for (;;) {
-        auto socket = co_await intake->accept();
-        if (!socket) break;
-        sockets.push_back(std::move(*socket));
-    }
-    ended = true;
-}
-
-struct Cluster {
-    struct Worker : test::FakeWorker {
-        using FakeWorker::FakeWorker;
-        cohort::Grant grant;
-        std::shared_ptr<SharedSocket::Intake> intake;
-        std::deque<Socket> sockets;
-        bool ended = false;
-    };
-
-    ~Cluster() {
-        for (auto& worker : workers) {
-            if (worker.intake) worker.intake->close();
-            worker.link->close();
-            worker.member.link->close();
-        }
-        test::settle(io);
-    }
-    Worker& add(unsigned slot) {
-        return workers.emplace_back(io.get_executor(), static_cast<cohort::WorkerId>(workers.size() + 1), slot);
-    }
-    void open(Worker& worker, const Endpoint& endpoint) {
-        worker.grant = dispatcher.open(worker.member, endpoint);
-        if (worker.grant.error) return;
-        worker.intake = std::make_shared<SharedSocket::Intake>(cohort::IntakeContext{
-            io.get_executor(), worker.link, worker.grant.listener, page[worker.grant.listener], worker.grant.endpoint,
-            UniqueFd(::fcntl(worker.grant.descriptor, F_DUPFD_CLOEXEC, 3))});
-    }
-    void listen(Worker& worker, const Endpoint& endpoint) {
-        open(worker, endpoint);
-        if (worker.intake) test::start(io, accept_all(worker.intake, worker.sockets, worker.ended));
-    }
-    void run_until(const std::function<bool()>& done) {
-        test::run_until(io, [&] {
-            for (auto& worker : workers)
-                while (auto packet = worker.link->try_receive())
-                    if (const auto* some = std::get_if<Connections>(&packet->message))
-                        worker.intake->deliver(some->first, some->count, std::move(packet->descriptors));
-            return done();
-        });
-    }
-    int connect(const Endpoint& endpoint) {
-        std::error_code error;
-        const auto address = to_socket_address(endpoint, error);
-        auto& client = clients.emplace_back(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        return ::connect(client.get(), address.get(), address.size) == 0 ? 0 : errno;
-    }
-
-    asio::io_context io;
-    SharedPage page;
-    cohort::Options options{.backlog = 100, .credit = 4};
-    SharedSocket::Dispatcher dispatcher{cohort::DispatchContext{io.get_executor(), page, options}};
-    std::deque<Worker> workers;
-    std::vector<UniqueFd> clients;
-};
-
-} // namespace
+using Cluster = test::ModeFixture<SharedSocket>;
 
 TEST_CASE("each slot has a socket of its own on the same port, and all connections are accepted") {
     Cluster cluster;
@@ -164,8 +94,8 @@ TEST_CASE("without descriptors accepting rests, for several that wait, and goes 
     std::deque<Socket> sockets;
     bool first = false;
     bool second = false;
-    test::start(cluster.io, accept_all(a.intake, sockets, first));
-    test::start(cluster.io, accept_all(a.intake, sockets, second));
+    test::start(cluster.io, test::accept_all(a.intake, sockets, first));
+    test::start(cluster.io, test::accept_all(a.intake, sockets, second));
     REQUIRE(cluster.connect(a.grant.endpoint) == 0);
     test::run_for(cluster.io, test::sleep_for(std::chrono::milliseconds(120)));
     CHECK(system.accepts < 20);

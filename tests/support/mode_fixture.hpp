@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// A mode without processes: its dispatcher, and workers that are intakes.
+#pragma once
+
+#include <cohort/detail/listen_socket.hpp>
+
+#include <doctest/doctest.h>
+
+#include <support/links.hpp>
+#include <support/run_for.hpp>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <fcntl.h>
+
+namespace test {
+
+inline cohort::detail::UniqueFd copy_of(int descriptor) {
+    return cohort::detail::UniqueFd(descriptor < 0 ? -1 : ::fcntl(descriptor, F_DUPFD_CLOEXEC, 3));
+}
+
+inline cohort::Task<> accept_all(std::shared_ptr<cohort::Intake> intake, std::deque<cohort::Socket>& sockets,
+                                 bool& ended) {
+    for (;;) {
+        auto socket = co_await intake->accept();
+        if (!socket) break;
+        sockets.push_back(std::move(*socket));
+    }
+    ended = true;
+}
+
+/// The dispatcher and the intakes of a mode face to face, in one process.
+template <class M>
+struct ModeFixture {
+    struct Worker : FakeWorker {
+        using FakeWorker::FakeWorker;
+        cohort::Grant grant;
+        std::shared_ptr<cohort::Intake> intake;
+        std::deque<cohort::Socket> sockets;
+        bool ended = false;
+    };
+
+    ~ModeFixture() {
+        for (auto& worker : workers) {
+            if (worker.intake) worker.intake->close();
+            worker.link->close();
+            worker.member.link->close();
+        }
+        settle(io);
+    }
+    Worker& add(unsigned slot) {
+        return workers.emplace_back(io.get_executor(), static_cast<cohort::WorkerId>(workers.size() + 1), slot);
+    }
+    void open(Worker& worker, const cohort::Endpoint& endpoint) {
+        worker.grant = dispatcher.open(worker.member, endpoint);
+        if (worker.grant.error) return;
+        worker.intake = std::make_shared<typename M::Intake>(
+            cohort::IntakeContext{io.get_executor(), worker.link, worker.grant.listener, page[worker.grant.listener],
+                                  worker.grant.endpoint, copy_of(worker.grant.descriptor)});
+    }
+    void listen(Worker& worker, const cohort::Endpoint& endpoint) {
+        open(worker, endpoint);
+        if (worker.intake) start(io, accept_all(worker.intake, worker.sockets, worker.ended));
+    }
+    void run_until(const std::function<bool()>& done) {
+        test::run_until(io, [&] {
+            for (auto& worker : workers)
+                while (auto packet = worker.link->try_receive())
+                    if (const auto* some = std::get_if<cohort::detail::Connections>(&packet->message))
+                        worker.intake->deliver(some->first, some->count, std::move(packet->descriptors));
+            for (auto& worker : workers)
+                while (auto packet = worker.member.link->try_receive())
+                    if (const auto* some = std::get_if<cohort::detail::GivenBack>(&packet->message))
+                        for (auto& connection : packet->descriptors)
+                            dispatcher.give_back(some->endpoint, std::move(connection));
+            return done();
+        });
+    }
+    int connect(const cohort::Endpoint& endpoint) {
+        std::error_code error;
+        const auto address = cohort::detail::to_socket_address(endpoint, error);
+        auto& client = clients.emplace_back(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        return ::connect(client.get(), address.get(), address.size) == 0 ? 0 : errno;
+    }
+
+    asio::io_context io;
+    cohort::detail::SharedPage page;
+    cohort::Options options{.backlog = 100, .credit = 4};
+    typename M::Dispatcher dispatcher{cohort::DispatchContext{io.get_executor(), page, options}};
+    std::deque<Worker> workers;
+    std::vector<cohort::detail::UniqueFd> clients;
+};
+
+} // namespace test
