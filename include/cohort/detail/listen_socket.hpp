@@ -107,8 +107,8 @@ inline void remove_path(const Endpoint& endpoint) noexcept {
     if (endpoint.is_unix()) ::unlink(endpoint.path().c_str());
 }
 
-inline UniqueFd bind_and_listen(const SocketAddress& address, const Endpoint& endpoint, bool reuse_port, int backlog,
-                                std::error_code& error) {
+inline UniqueFd bind_to(const SocketAddress& address, const Endpoint& endpoint, bool reuse_port,
+                        std::error_code& error) {
     const int family = address.storage.ss_family;
     UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!socket) {
@@ -127,21 +127,27 @@ inline UniqueFd bind_and_listen(const SocketAddress& address, const Endpoint& en
     const bool bound = ::bind(socket.get(), address.get(), address.size) == 0;
     error = bound ? std::error_code{} : last_error();
     if (family == AF_UNIX) ::umask(previous);
-    if (bound && ::listen(socket.get(), backlog) != 0) error = last_error();
-    if (error) return {};
-    return socket;
+    return bound ? std::move(socket) : UniqueFd();
 }
 
-/// A non-blocking listener, or an error (EADDRINUSE, EACCES, ...). `reuse_port`: further listeners may be bound to the
-/// same address by this user (SO_REUSEPORT).
-inline UniqueFd open_listener(const Endpoint& endpoint, bool reuse_port, int backlog, std::error_code& error) {
+/// A non-blocking socket that does not listen yet, or an error (EADDRINUSE, EACCES, ...). `reuse_port`: further ones
+/// may be bound to the same address by this user (SO_REUSEPORT).
+inline UniqueFd open_bound(const Endpoint& endpoint, bool reuse_port, std::error_code& error) {
     error.clear();
     const SocketAddress address = to_socket_address(endpoint, error);
     if (error) return {};
-    UniqueFd socket = bind_and_listen(address, endpoint, reuse_port && !endpoint.is_unix(), backlog, error);
+    UniqueFd socket = bind_to(address, endpoint, reuse_port && !endpoint.is_unix(), error);
     const bool without_ipv6 = error.value() == EAFNOSUPPORT || error.value() == EADDRNOTAVAIL;
     if (socket || endpoint.is_unix() || !endpoint.host().empty() || !without_ipv6) return socket;
-    return bind_and_listen(any_address(AF_INET, endpoint.port()), endpoint, reuse_port, backlog, error);
+    return bind_to(any_address(AF_INET, endpoint.port()), endpoint, reuse_port, error);
+}
+
+/// The same, listening.
+inline UniqueFd open_listener(const Endpoint& endpoint, bool reuse_port, int backlog, std::error_code& error) {
+    UniqueFd socket = open_bound(endpoint, reuse_port, error);
+    if (!socket || ::listen(socket.get(), backlog) == 0) return socket;
+    error = last_error();
+    return {};
 }
 
 } // namespace cohort::detail

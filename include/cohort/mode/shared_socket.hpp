@@ -90,11 +90,11 @@ private:
 static_assert(Mode<SharedSocket>);
 
 /// The first listener of an address must not join a group of somebody else's: SO_REUSEPORT alone would let two
-/// clusters of one user share a port unnoticed.
+/// clusters of one user share a port unnoticed. The probe does not listen, so nobody's connection is lost with it.
 inline detail::SlottedPort* SharedSocket::Dispatcher::make(const Endpoint& endpoint, unsigned slot,
                                                            std::error_code& error) {
     if (!endpoint.is_unix()) {
-        const auto probe = detail::open_listener(endpoint, false, 1, error);
+        const auto probe = detail::open_bound(endpoint, false, error);
         if (error) return nullptr;
     }
     auto port = std::make_unique<detail::SlottedPort>();
