@@ -17,6 +17,7 @@
 // Messages
 #include <cohort/channel.hpp>
 #include <cohort/duplex.hpp>
+#include <cohort/handle.hpp>
 #include <cohort/serialize.hpp>
 
 // The cluster

@@ -23,6 +23,9 @@ enum class Errc {
     stopping,          ///< the cluster, or this worker, is being stopped
     bad_endpoint,      ///< an address that cannot be understood
     descriptors_lost,  ///< descriptors sent along did not fit in this process (RLIMIT_NOFILE)
+    no_descriptors,    ///< a message with a Handle where descriptors cannot travel
+    unanswered,        ///< the other side received the call and let go of it without a reply
+    call_failed,       ///< the other side's handler of the call threw
     setup_failed,      ///< a worker could not be prepared: user, directory or program
 };
 
@@ -45,6 +48,9 @@ struct ErrorCategory final : std::error_category {
             case Errc::stopping: return "the cluster is stopping";
             case Errc::bad_endpoint: return "not a valid endpoint";
             case Errc::descriptors_lost: return "descriptors were lost at the descriptor limit";
+            case Errc::no_descriptors: return "descriptors cannot be sent this way";
+            case Errc::unanswered: return "the call was received but not answered";
+            case Errc::call_failed: return "the handler of the call failed";
             case Errc::setup_failed: return "the worker could not be prepared";
         }
         return "unknown cohort error";

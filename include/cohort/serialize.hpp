@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <span>
 #include <system_error>
+#include <vector>
 
 namespace cohort {
 
@@ -57,11 +58,13 @@ concept Serializable = detail::FaultOf<T>::fault == detail::Fault::none;
 /// as their members one after another, without padding. It bears no types: see schema_hash().
 ///
 /// \throws std::system_error with Errc::message_too_large or Errc::nested_too_deep when decode() with the same limits
-///         would refuse it, Errc::bad_message for a valueless variant; std::bad_alloc. `out` then holds what it held.
+///         would refuse it, Errc::bad_message for a valueless variant, Errc::no_descriptors for a Handle when there is
+///         no list of `descriptors` to put it in; std::bad_alloc. `out` then holds what it held.
 template <class T>
-void encode(const T& value, detail::Buffer& out, const SerializeLimits& limits = {}) {
+void encode(const T& value, detail::Buffer& out, const SerializeLimits& limits = {},
+            std::vector<int>* descriptors = nullptr) {
     if constexpr (detail::require_message<T>()) {
-        detail::Encoder encoder{out, limits};
+        detail::Encoder encoder{out, limits, descriptors};
         detail::encode_value(encoder, value);
         encoder.finish();
     }
@@ -72,13 +75,14 @@ void encode(const T& value, detail::Buffer& out, const SerializeLimits& limits =
 /// partly replaced. No more memory than `limits` allow is taken, and no count is believed before it is checked.
 ///
 /// Values that encode() does not write are errors: a bool other than 0 and 1, a key twice in a set or map, keys out of
-/// order in an ordered one, bytes left over.
+/// order in an ordered one, bytes or descriptors left over. A descriptor that a Handle has taken is -1 in the list.
 ///
 /// \throws std::bad_alloc, and what a serialize function throws.
 template <class T>
-[[nodiscard]] std::error_code decode(std::span<const std::byte> bytes, T& value, const SerializeLimits& limits = {}) {
+[[nodiscard]] std::error_code decode(std::span<const std::byte> bytes, T& value, const SerializeLimits& limits = {},
+                                     std::span<int> descriptors = {}) {
     if constexpr (detail::require_message<T>()) {
-        detail::Decoder decoder{bytes, limits};
+        detail::Decoder decoder{bytes, limits, descriptors};
         if (!decoder.failed()) detail::decode_value(decoder, value);
         return decoder.finish();
     } else {

@@ -14,6 +14,8 @@
 #include <limits>
 #include <span>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace cohort {
 
@@ -54,6 +56,9 @@ void load_little(const std::byte* from, T& value) noexcept {
     }
 }
 
+/// How many descriptors one message may carry. The kernel allows 253 (SCM_MAX_FD, unix(7)).
+inline constexpr std::size_t max_descriptors = 250;
+
 /// What stands before the elements of a container. Of fixed width, so that reading it is one load.
 using Length = std::uint32_t;
 
@@ -63,8 +68,14 @@ class Encoder {
 public:
     static constexpr bool decoding = false;
 
-    Encoder(Buffer& out, const SerializeLimits& limits) noexcept
-        : out_{out}, base_{out.size()}, budget_{limits.bytes}, limit_{limits.bytes}, depth_{limits.depth} {
+    /// `descriptors`: gets the numbers of those that are to travel along; none: there is no way for them.
+    Encoder(Buffer& out, const SerializeLimits& limits, std::vector<int>* descriptors = nullptr) noexcept
+        : out_{out},
+          descriptors_{descriptors},
+          base_{out.size()},
+          budget_{limits.bytes},
+          limit_{limits.bytes},
+          depth_{limits.depth} {
         at_ = end_ = out.data() + base_;
         end_ += out.room();
     }
@@ -119,6 +130,13 @@ public:
 
     void leave() noexcept { ++depth_; }
 
+    /// A descriptor that stays its owner's; it must be open until the encoding has been sent.
+    void pass_descriptor(int fd) {
+        if (descriptors_ == nullptr) fail(Errc::no_descriptors);
+        if (descriptors_->size() == max_descriptors) fail(Errc::message_too_large);
+        descriptors_->push_back(fd);
+    }
+
     /// Makes what was written part of the buffer.
     void finish() {
         publish();
@@ -139,6 +157,7 @@ private:
     }
 
     Buffer& out_;
+    std::vector<int>* descriptors_;
     std::byte* at_;
     std::byte* end_;
     std::size_t base_;
@@ -153,8 +172,13 @@ class Decoder {
 public:
     static constexpr bool decoding = true;
 
-    Decoder(std::span<const std::byte> bytes, const SerializeLimits& limits) noexcept
-        : at_{bytes.data()}, end_{bytes.data() + bytes.size()}, budget_{limits.bytes}, depth_{limits.depth} {
+    /// `descriptors`: those that came along. Each that is taken is replaced by -1 there and is its taker's.
+    Decoder(std::span<const std::byte> bytes, const SerializeLimits& limits, std::span<int> descriptors = {}) noexcept
+        : at_{bytes.data()},
+          end_{bytes.data() + bytes.size()},
+          descriptors_{descriptors},
+          budget_{limits.bytes},
+          depth_{limits.depth} {
         if (bytes.size() > limits.bytes) fail(Errc::message_too_large);
     }
     Decoder(const Decoder&) = delete;
@@ -171,7 +195,7 @@ public:
 
     /// The outcome, once everything has been read: bytes that are left over are an error as well.
     std::error_code finish() noexcept {
-        if (!failed() && at_ != end_) reject();
+        if (!failed() && (at_ != end_ || !descriptors_.empty())) reject();
         return failed() ? make_error_code(error_) : std::error_code{};
     }
 
@@ -230,6 +254,17 @@ public:
         return true;
     }
 
+    /// The next descriptor, which is the caller's from now on; -1 when there is none.
+    int take_descriptor() noexcept {
+        if (descriptors_.empty()) {
+            reject();
+            return -1;
+        }
+        const int fd = std::exchange(descriptors_.front(), -1);
+        descriptors_ = descriptors_.subspan(1);
+        return fd;
+    }
+
 private:
     bool fail(Errc error) noexcept {
         if (!failed()) error_ = error;
@@ -238,6 +273,7 @@ private:
 
     const std::byte* at_;
     const std::byte* end_;
+    std::span<int> descriptors_;
     std::size_t budget_;
     unsigned depth_;
     Errc error_{};

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// Handle: an open file, socket or pipe as a member of a message (layer 2).
+#pragma once
+
+#include <cohort/detail/posix.hpp>
+#include <cohort/serialize.hpp>
+
+#include <concepts>
+#include <utility>
+
+#include <fcntl.h>
+
+namespace cohort {
+
+/// Owns a descriptor, or none. Sent in a message, the receiver gets a descriptor of its own for the same open file
+/// (SCM_RIGHTS, unix(7)); the sender keeps its copy for as long as it keeps its Handle. Position and O_NONBLOCK of the
+/// file are shared by both. Received descriptors are close-on-exec.
+///
+///     struct Job { std::string name; Handle output; };
+///     Job job{"resize", Handle(::open("out.png", O_WRONLY | O_CREAT | O_CLOEXEC, 0644))};
+///     co_await self.send(job);
+class Handle {
+public:
+    Handle() = default;
+    /// Takes the descriptor over.
+    explicit Handle(int fd) : fd_(fd) {}
+    explicit Handle(detail::UniqueFd fd) : fd_(std::move(fd)) {}
+    /// Takes it out of a socket, acceptor or stream_descriptor of Asio, which is then closed.
+    template <class Object>
+        requires requires(Object& object) {
+            { object.release() } -> std::convertible_to<int>;
+        } && (!std::is_lvalue_reference_v<Object>)
+    explicit Handle(Object&& object) : fd_(object.release()) {}
+
+    /// A copy of somebody else's descriptor. Errors: EMFILE, EBADF.
+    static Handle copy_of(int fd) {
+        Handle copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+        if (!copy) detail::throw_last_error("dup");
+        return copy;
+    }
+
+    explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+    int get() const noexcept { return fd_.get(); }
+    /// Hands it to another owner, such as assign() of an Asio object.
+    [[nodiscard]] int release() noexcept { return fd_.release(); }
+
+    static void serialize(auto& archive, auto& self) {
+        bool open = static_cast<bool>(self);
+        archive(open);
+        if constexpr (archive.decoding)
+            self = Handle(open ? archive.take_descriptor() : -1);
+        else if (open)
+            archive.pass_descriptor(self.get());
+    }
+
+private:
+    detail::UniqueFd fd_;
+};
+
+} // namespace cohort
