@@ -18,6 +18,7 @@
 #include <cohort/channel.hpp>
 #include <cohort/duplex.hpp>
 #include <cohort/handle.hpp>
+#include <cohort/mail.hpp>
 #include <cohort/serialize.hpp>
 
 // The cluster

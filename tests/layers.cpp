@@ -21,8 +21,8 @@ const std::vector<std::vector<std::string>> rows = {
     // layer 0
     {"detail/config", "error", "task"},
     // layer 1: messages as bytes
-    {"detail/buffer", "detail/frame", "detail/type_name", "detail/reflect", "detail/shape", "detail/fault",
-     "detail/archive", "detail/codec", "detail/container_codec", "detail/schema", "serialize"},
+    {"detail/buffer", "detail/type_name", "detail/reflect", "detail/shape", "detail/fault", "detail/archive",
+     "detail/frame", "detail/codec", "detail/container_codec", "detail/schema", "serialize"},
     // layer 1: the cluster as data
     {"endpoint", "exit_status", "options", "event", "detail/supervision"},
     {"serialize", "endpoint", "detail/control_message"},
@@ -35,7 +35,8 @@ const std::vector<std::vector<std::string>> rows = {
     {"detail/unique_fd", "detail/posix", "detail/signals", "detail/fork", "detail/fd_passing", "detail/listen_socket",
      "detail/shared_page"},
     // layer 3: messages, connections, HTTP on the wire
-    {"detail/async_fd", "detail/notifier", "detail/frame_stream", "detail/message_stream", "channel"},
+    {"detail/async_fd", "detail/notifier", "detail/transport", "detail/frame_stream", "detail/call",
+     "detail/message_stream", "mail", "detail/serve_calls", "channel"},
     {"acceptor", "detail/async_fd", "detail/notifier", "detail/control_link", "mode", "detail/handover",
      "detail/handed_over", "detail/accepting", "detail/port_table", "detail/any_dispatcher", "mode/round_robin",
      "mode/shared_socket", "listener"},

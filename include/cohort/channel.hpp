@@ -4,11 +4,17 @@
 
 #include <cohort/detail/fd_passing.hpp>
 #include <cohort/detail/message_stream.hpp>
+#include <cohort/detail/serve_calls.hpp>
 #include <cohort/duplex.hpp>
+#include <cohort/mail.hpp>
 #include <cohort/serialize.hpp>
 
+#include <chrono>
+#include <concepts>
+#include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace cohort {
 
@@ -26,20 +32,6 @@ struct Directions<Duplex<A, B>> {
     using In = B;
     using Reverse = Duplex<B, A>;
 };
-
-/// Whether a temporary of this type would be harmed inside a co_await expression (detail/config.hpp).
-template <class T>
-inline constexpr bool unsafe_temporary =
-    COHORT_NAME_MESSAGES_FIRST && std::is_aggregate_v<T> && !std::is_trivially_destructible_v<T>;
-
-/// Says so where such a temporary is given.
-template <class T>
-Task<> refuse_temporary() {
-    static_assert(!unsafe_temporary<T>,
-                  "cohort: g++ 12 destroys a temporary message twice inside a co_await expression: give it a name "
-                  "first, `const Hit hit{...}; co_await channel.send(hit);`");
-    co_return;
-}
 
 } // namespace detail
 
@@ -61,6 +53,8 @@ class Channel {
 public:
     using Out = typename detail::Directions<T>::Out;
     using In = typename detail::Directions<T>::In;
+    using Mail = cohort::Mail<In, Out>;
+    using Duration = std::chrono::steady_clock::duration;
     /// The type of the other end.
     using Peer = Channel<typename detail::Directions<T>::Reverse>;
 
@@ -74,8 +68,9 @@ public:
 
     /// Takes a connected stream socket.
     Channel(const asio::any_io_executor& executor, detail::UniqueFd socket, ChannelLimits limits = {})
-        : stream_(detail::MessageStream::open(executor, std::move(socket), limits, detail::Schema::of<Out>(),
-                                              detail::Schema::of<In>())),
+        : stream_(detail::MessageStream::open(executor,
+                                              std::make_unique<detail::Transport>(executor, std::move(socket)), limits,
+                                              detail::Schema::of<Out>(), detail::Schema::of<In>())),
           limits_{.bytes = limits.max_length} {}
     Channel(Channel&&) = default;
     Channel& operator=(Channel&& other) noexcept {
@@ -92,13 +87,36 @@ public:
     /// system call. Cancelling the wait takes nothing back: the message is sent, once.
     /// Errors: Errc::closed after close(); Errc::message_too_large, nested_too_deep: this message cannot be sent, the
     /// channel is unharmed; EPIPE, ECONNRESET: the other side is gone.
-    [[nodiscard]] Task<> send(const Out& message) {
-        return stream_->send([&](detail::Buffer& out) { encode(message, out, limits_); });
-    }
+    [[nodiscard]] Task<> send(const Out& message) { return stream_->send(encoded(message)); }
     Task<> send(Out&&)
         requires detail::unsafe_temporary<Out>
     {
         return detail::refuse_temporary<Out>();
+    }
+
+    /// Sends the message and waits until the other side has received it, that is, taken it out of the channel. Errors:
+    /// as send(), and ETIMEDOUT; ECONNRESET when the other side ends before.
+    [[nodiscard]] Task<> send_acked(const Out& message, Duration timeout = Duration::max()) {
+        return detail::answer_of(stream_->send_acked(encoded(message)), timeout);
+    }
+    Task<> send_acked(Out&&, Duration = Duration::max())
+        requires detail::unsafe_temporary<Out>
+    {
+        return detail::refuse_temporary<Out>();
+    }
+
+    /// Sends the message, when called, and waits for the reply to it. Many calls may be under way, in both directions;
+    /// replies come in any order, and past messages that nobody has received. Cancelling the wait, or its timeout,
+    /// cancels the handler on the other side; a reply that comes later is dropped.
+    /// Errors: as send(); ETIMEDOUT; ECONNRESET when the other side ends before; Errc::unanswered, call_failed: it let
+    /// go of the call, or its handler threw this; Errc::descriptors_lost.
+    [[nodiscard]] Task<In> call(const Out& request, Duration timeout = Duration::max()) {
+        return detail::reply_of(stream_->template call<In>(limits_, encoded(request)), timeout);
+    }
+    Task<In> call(Out&&, Duration = Duration::max())
+        requires detail::unsafe_temporary<Out>
+    {
+        return detail::refuse_temporary<Out, In>();
     }
 
     /// The next message; nothing when the other side has closed, or this one has. Cancelling (a timeout, `||`) loses
@@ -106,6 +124,20 @@ public:
     /// that. Errors: Errc::schema_mismatch, bad_frame, bad_message, message_too_large: what came is not from a peer
     /// with these types; nothing more can be received.
     [[nodiscard]] Task<std::optional<In>> receive();
+    /// The same, with the means to reply. receive() leaves calls unanswered.
+    [[nodiscard]] Task<std::optional<Mail>> receive_mail();
+    /// Gives every message to `handler`, a function `Task<Out>(const In&)`, until the channel ends; its result is the
+    /// reply, what it throws is the caller's Errc::call_failed. Up to `at_once` handlers run at the same time. A call
+    /// that is given up cancels its handler.
+    template <class Handler>
+    [[nodiscard]] Task<> serve(Handler handler, std::size_t at_once = 1024) {
+        static_assert(
+            requires(const In& request) {
+                { handler(request) } -> std::same_as<Task<Out>>;
+            }, "cohort: the handler given to serve must be callable as Task<Out>(const In&)");
+        auto of_mail = [handler = std::move(handler)](const Mail& mail) mutable { return handler(mail.message); };
+        return detail::serve_calls(*this, std::move(of_mail), at_once);
+    }
 
     /// A message that is here already, without waiting.
     std::optional<In> try_receive();
@@ -115,17 +147,25 @@ public:
     /// Waits until everything sent is in the kernel's hands: it arrives even if this process dies now.
     [[nodiscard]] Task<> flush() { return stream_->flush(); }
 
-    /// Ends sending: later sends fail, the other side sees the end behind what was sent. Receiving goes on.
-    void finish() { stream_->finish(); }
+    /// Ends sending: later sends and calls fail, the other side sees the end behind what was sent. Receiving goes on,
+    /// and so do replies in both directions.
+    void finish() { stream_->end_messages(); }
     /// Ends both directions: a receive() under way gives nothing. What was sent still arrives. So does destruction.
     void close() { stream_->close(); }
-    bool is_open() const noexcept { return stream_->is_open() && !stream_->ended(); }
+    bool is_open() const noexcept { return stream_->is_open() && !stream_->is_over(); }
     int native_handle() const noexcept { return stream_->native_handle(); }
 
     /// What the cluster builds on.
     detail::MessageStream& stream() noexcept { return *stream_; }
 
 private:
+    auto encoded(const Out& message) const {
+        return [&message, this](detail::Buffer& out, std::vector<int>& descriptors) {
+            encode(message, out, limits_, &descriptors);
+        };
+    }
+    Mail take_mail();
+
     std::shared_ptr<detail::MessageStream> stream_;
     SerializeLimits limits_;
 };
@@ -133,10 +173,8 @@ private:
 template <class T>
 std::optional<typename Channel<T>::In> Channel<T>::try_receive() {
     if (!stream_->has_message()) return std::nullopt;
-    const detail::Frame frame = stream_->message();
     std::optional<In> message(std::in_place);
-    if (const auto error = decode(frame.payload, *message, limits_)) throw std::system_error(error);
-    stream_->consume(frame);
+    stream_->take(*message, limits_);
     return message;
 }
 
@@ -149,6 +187,21 @@ Task<std::optional<typename Channel<T>::In>> Channel<T>::receive() {
         if (!arrived) co_return std::nullopt;
     }
     co_return try_receive();
+}
+
+template <class T>
+typename Channel<T>::Mail Channel<T>::take_mail() {
+    Mail mail;
+    mail.call() = stream_->take(mail.message, limits_);
+    mail.set_limits(limits_);
+    return mail;
+}
+
+template <class T>
+Task<std::optional<typename Channel<T>::Mail>> Channel<T>::receive_mail() {
+    const bool arrived = co_await stream_->arrival();
+    if (!arrived) co_return std::nullopt;
+    co_return take_mail();
 }
 
 } // namespace cohort

@@ -30,10 +30,8 @@ public:
     using ToMaster = detail::ToMasterOf<Message>;
     using Worker = cohort::Worker<Message, M>;
 
-    struct Mail {
-        WorkerId from = 0;
-        ToMaster message;
-    };
+    using Mail = cohort::Mail<ToMaster, ToWorker>;
+    using Duration = std::chrono::steady_clock::duration;
 
     /// Opens Options::listen; throws what the system says of them.
     explicit Master(asio::io_context& context, Options options = {})
@@ -61,18 +59,49 @@ public:
     /// What happens to the workers, in order, each once; nothing when the last worker has gone and none will come.
     /// Up to 4096 events are kept for a program that does not ask; then the oldest go.
     [[nodiscard]] Task<std::optional<Event>> next_event() { return supervisor_.next_event(); }
-    /// The next message of any worker, in turn; nothing when the last worker has gone and none will come. The last
-    /// messages of a worker are here before its exited event.
+    /// The next message of any worker, in turn, with the means to reply to a call; nothing when the last worker has
+    /// gone and none will come. The last messages of a worker are here before its exited event. Errors:
+    /// Errc::descriptors_lost: a message was dropped, because its descriptors did not fit in this process.
     [[nodiscard]] Task<std::optional<Mail>> receive();
+    /// Answers every message with what `handler`, a `Task<ToWorker>(const Mail&)`, gives, for as long as receive()
+    /// would go on. See Channel::serve.
+    template <class Handler>
+    [[nodiscard]] Task<> serve(Handler handler, std::size_t at_once = 1024) {
+        static_assert(
+            requires(const Mail& mail) {
+                { handler(mail) } -> std::same_as<Task<ToWorker>>;
+            }, "cohort: the handler given to Master::serve must be callable as Task<ToWorker>(const Mail&)");
+        return detail::serve_calls(*this, std::move(handler), at_once);
+    }
+    [[nodiscard]] Task<std::optional<Mail>> receive_mail() { return receive(); }
 
     /// To one worker. See Channel::send; Errc::no_such_worker: it has gone.
     [[nodiscard]] Task<> send(WorkerId worker, const ToWorker& message) {
-        return push(*supervisor_.record(worker).messages, message);
+        return supervisor_.record(worker).messages->send(encoded(message));
     }
     Task<> send(WorkerId, ToWorker&&)
         requires detail::unsafe_temporary<ToWorker>
     {
         return detail::refuse_temporary<ToWorker>();
+    }
+    /// Waits until the worker has received it. See Channel::send_acked.
+    [[nodiscard]] Task<> send_acked(WorkerId worker, const ToWorker& message, Duration timeout = Duration::max()) {
+        return detail::answer_of(supervisor_.record(worker).messages->send_acked(encoded(message)), timeout);
+    }
+    Task<> send_acked(WorkerId, ToWorker&&, Duration = Duration::max())
+        requires detail::unsafe_temporary<ToWorker>
+    {
+        return detail::refuse_temporary<ToWorker>();
+    }
+    /// Asks one worker, and waits for its reply. See Channel::call; Errc::no_such_worker.
+    [[nodiscard]] Task<ToMaster> call(WorkerId worker, const ToWorker& request, Duration timeout = Duration::max()) {
+        auto& messages = *supervisor_.record(worker).messages;
+        return detail::reply_of(messages.template call<ToMaster>(limits(), encoded(request)), timeout);
+    }
+    Task<ToMaster> call(WorkerId, ToWorker&&, Duration = Duration::max())
+        requires detail::unsafe_temporary<ToWorker>
+    {
+        return detail::refuse_temporary<ToWorker, ToMaster>();
     }
     /// To every worker that is not leaving.
     [[nodiscard]] Task<> broadcast(const ToWorker& message);
@@ -111,36 +140,39 @@ private:
     static std::unique_ptr<detail::AnyDispatcher> make_dispatcher(DispatchContext context) {
         return std::make_unique<detail::ErasedDispatcher<typename M::Dispatcher>>(context);
     }
-    Task<> push(detail::MessageStream& stream, const ToWorker& message);
+    SerializeLimits limits() const noexcept { return {.bytes = options().max_message}; }
+    auto encoded(const ToWorker& message) const {
+        return [&message, limits = limits()](detail::Buffer& out, std::vector<int>& descriptors) {
+            encode(message, out, limits, &descriptors);
+        };
+    }
     std::optional<Mail> next_mail();
 
     detail::Supervisor supervisor_;
 };
 
 template <class Message, class M>
-Task<> Master<Message, M>::push(detail::MessageStream& stream, const ToWorker& message) {
-    const SerializeLimits limits{.bytes = options().max_message};
-    return stream.send([&](detail::Buffer& out) { encode(message, out, limits); });
-}
-
-template <class Message, class M>
 Task<> Master<Message, M>::broadcast(const ToWorker& message) {
     std::vector<Task<>> sends;
     for (const auto& [id, record] : supervisor_.records())
-        if (record->state != WorkerState::draining) sends.push_back(push(*record->messages, message));
+        if (record->state != WorkerState::draining) sends.push_back(record->messages->send(encoded(message)));
     return detail::Supervisor::all(std::move(sends));
 }
 
 template <class Message, class M>
 std::optional<typename Master<Message, M>::Mail> Master<Message, M>::next_mail() {
     while (const auto record = supervisor_.next_mail()) {
-        std::optional<Mail> mail(Mail{record->id, {}});
-        const auto payload = record->messages->message().payload;
-        if (const auto error = decode(payload, mail->message, SerializeLimits{.bytes = options().max_message})) {
-            supervisor_.refuse_mail(*record, error);
+        std::optional<Mail> mail(std::in_place);
+        mail->from = record->id;
+        mail->set_limits(limits());
+        try {
+            mail->call() = record->messages->take(mail->message, limits());
+        } catch (const std::system_error& error) {
+            if (error.code() == Errc::descriptors_lost) throw;
+            supervisor_.refuse_mail(*record, error.code());
             continue;
         }
-        supervisor_.take_mail(*record);
+        supervisor_.mail_taken();
         return mail;
     }
     return std::nullopt;

@@ -23,6 +23,8 @@ class Worker {
 public:
     using ToMaster = detail::ToMasterOf<Message>;
     using ToWorker = detail::ToWorkerOf<Message>;
+    using Mail = cohort::Mail<ToWorker, ToMaster>;
+    using Duration = std::chrono::steady_clock::duration;
 
     Worker(asio::io_context& context, detail::SharedPage& page, const detail::Identity& identity,
            const Options& options, std::vector<std::string> args)
@@ -54,8 +56,34 @@ public:
     {
         return detail::refuse_temporary<ToMaster>();
     }
+    /// Waits until the master has received it. See Channel::send_acked.
+    [[nodiscard]] Task<> send_acked(const ToMaster& message, Duration timeout = Duration::max()) {
+        return channel_.send_acked(message, timeout);
+    }
+    Task<> send_acked(ToMaster&&, Duration = Duration::max())
+        requires detail::unsafe_temporary<ToMaster>
+    {
+        return detail::refuse_temporary<ToMaster>();
+    }
+    /// Asks the master, and waits for its reply. See Channel::call.
+    [[nodiscard]] Task<ToWorker> call(const ToMaster& request, Duration timeout = Duration::max()) {
+        return channel_.call(request, timeout);
+    }
+    Task<ToWorker> call(ToMaster&&, Duration = Duration::max())
+        requires detail::unsafe_temporary<ToMaster>
+    {
+        return detail::refuse_temporary<ToMaster, ToWorker>();
+    }
     /// From the master; nothing once it has asked this worker to leave, or is gone. See Channel::receive.
     [[nodiscard]] Task<std::optional<ToWorker>> receive() { return channel_.receive(); }
+    /// The same, with the means to reply to a call. See Channel::receive_mail.
+    [[nodiscard]] Task<std::optional<Mail>> receive_mail() { return channel_.receive_mail(); }
+    /// Answers the master's calls with what `handler`, a `Task<ToMaster>(const ToWorker&)`, gives, until this worker is
+    /// to leave. See Channel::serve.
+    template <class Handler>
+    [[nodiscard]] Task<> serve(Handler handler, std::size_t at_once = 1024) {
+        return channel_.serve(std::move(handler), at_once);
+    }
     /// The master is there.
     bool connected() const noexcept { return core_.connected(); }
 

@@ -29,13 +29,17 @@ public:
     int datagrams_received = 0;
     int accepts = 0;
 
-    ssize_t send(int fd, const void* data, std::size_t size) noexcept override {
+    ssize_t send(int fd, const msghdr* message) noexcept override {
         if (fails(++sends)) return -1;
-        return System::send(fd, data, std::min(size, most_sent));
+        iovec part{message->msg_iov->iov_base, std::min(message->msg_iov->iov_len, most_sent)};
+        msghdr shortened = *message;
+        shortened.msg_iov = &part;
+        return System::send(fd, &shortened);
     }
-    ssize_t recv(int fd, void* data, std::size_t size) noexcept override {
+    ssize_t recv(int fd, msghdr* message) noexcept override {
         if (fails(++receives)) return -1;
-        return System::recv(fd, data, std::min(size, most_received));
+        message->msg_iov->iov_len = std::min(message->msg_iov->iov_len, most_received);
+        return System::recv(fd, message);
     }
     ssize_t sendmsg(int fd, const msghdr* message) noexcept override {
         if (fails(++datagrams_sent)) return -1;

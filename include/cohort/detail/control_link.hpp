@@ -65,10 +65,8 @@ private:
     bool ended_ = false;
 };
 
-/// EAGAIN: the socket is full. ETOOMANYREFS, ENOBUFS, ENOMEM: the kernel is, for now (unix(7)).
-inline bool is_backpressure(int error) noexcept {
-    return would_block(error) || error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM;
-}
+/// The socket is full, or the kernel is.
+inline bool is_backpressure(int error) noexcept { return would_block(error) || is_kernel_limit(error); }
 
 template <class Out, class In>
 bool ControlLink<Out, In>::send(const Out& message, std::span<const int> descriptors) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Datagrams with descriptors over a Unix socket: SCM_RIGHTS, unix(7) (layer 2).
+// Bytes with descriptors over a Unix socket: SCM_RIGHTS, unix(7) (layer 2).
 #pragma once
 
 #include <cohort/detail/posix.hpp>
@@ -25,26 +25,68 @@ inline std::pair<UniqueFd, UniqueFd> make_socketpair(int type) {
     return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
+/// One run of bytes and some descriptors, in the form in which the kernel wants them.
+class SocketMessage {
+public:
+    /// To send. The descriptors stay the sender's.
+    SocketMessage(std::span<const std::byte> bytes, std::span<const int> descriptors) noexcept
+        : part_{const_cast<std::byte*>(bytes.data()), bytes.size()} {
+        header_.msg_iov = &part_;
+        header_.msg_iovlen = 1;
+        if (descriptors.empty()) return;
+        header_.msg_control = control_.data();
+        header_.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
+        cmsghdr* const control = CMSG_FIRSTHDR(&header_);
+        control->cmsg_level = SOL_SOCKET;
+        control->cmsg_type = SCM_RIGHTS;
+        control->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+        std::memcpy(CMSG_DATA(control), descriptors.data(), descriptors.size_bytes());
+    }
+    /// To receive into.
+    explicit SocketMessage(std::span<std::byte> room) noexcept : part_{room.data(), room.size()} {
+        header_.msg_iov = &part_;
+        header_.msg_iovlen = 1;
+        header_.msg_control = control_.data();
+        header_.msg_controllen = control_.size();
+    }
+    SocketMessage(const SocketMessage&) = delete;
+    SocketMessage& operator=(const SocketMessage&) = delete;
+
+    msghdr* get() noexcept { return &header_; }
+    /// Received descriptors, appended in the order they were sent.
+    void take_descriptors(std::vector<UniqueFd>& into);
+    /// Some descriptors did not fit in this process (RLIMIT_NOFILE), or there were too many.
+    bool descriptors_lost() const noexcept { return (header_.msg_flags & MSG_CTRUNC) != 0; }
+    /// The datagram was larger than the room for it.
+    bool cut() const noexcept { return (header_.msg_flags & MSG_TRUNC) != 0; }
+
+private:
+    static constexpr std::size_t scm_max_fd = 253;
+
+    iovec part_;
+    msghdr header_{};
+    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int) * scm_max_fd)> control_;
+};
+
+inline void SocketMessage::take_descriptors(std::vector<UniqueFd>& into) {
+    for (cmsghdr* control = CMSG_FIRSTHDR(&header_); control != nullptr; control = CMSG_NXTHDR(&header_, control)) {
+        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) continue;
+        const std::size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < count; ++i) {
+            int fd = -1;
+            std::memcpy(&fd, CMSG_DATA(control) + i * sizeof(int), sizeof fd);
+            into.emplace_back(fd);
+        }
+    }
+}
+
 /// Sends `bytes` as one datagram with at most max_passed descriptors, which the sender keeps. False with errno set when
 /// the kernel took nothing.
 inline bool send_datagram(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors) noexcept {
-    iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int) * max_passed)> control{};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    if (!descriptors.empty()) {
-        message.msg_control = control.data();
-        message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
-        cmsghdr* header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(descriptors.size_bytes());
-        std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
-    }
+    SocketMessage message(bytes, descriptors);
     ssize_t sent = 0;
     do {
-        sent = System::current().sendmsg(socket, &message);
+        sent = System::current().sendmsg(socket, message.get());
     } while (sent < 0 && errno == EINTR);
     return sent >= 0;
 }
@@ -57,30 +99,12 @@ struct Datagram {
     bool cut = false;                  ///< it was larger than the caller's buffer (MSG_TRUNC)
 };
 
-inline void take_descriptors(msghdr& message, std::vector<UniqueFd>& into) {
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-        const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (std::size_t i = 0; i < count; ++i) {
-            int fd = -1;
-            std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
-            into.emplace_back(fd);
-        }
-    }
-}
-
 /// The next datagram; a size of 0 is the end. `error` is set when there is none now (EAGAIN) or the socket is broken.
 inline Datagram receive_datagram(int socket, std::span<std::byte> buffer, std::error_code& error) {
-    iovec part{buffer.data(), buffer.size()};
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int) * max_passed)> control;
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
+    SocketMessage message(buffer);
     ssize_t received = 0;
     do {
-        received = System::current().recvmsg(socket, &message);
+        received = System::current().recvmsg(socket, message.get());
     } while (received < 0 && errno == EINTR);
 
     Datagram datagram;
@@ -90,9 +114,9 @@ inline Datagram receive_datagram(int socket, std::span<std::byte> buffer, std::e
     }
     error.clear();
     datagram.size = static_cast<std::size_t>(received);
-    take_descriptors(message, datagram.descriptors);
-    datagram.descriptors_lost = (message.msg_flags & MSG_CTRUNC) != 0;
-    datagram.cut = (message.msg_flags & MSG_TRUNC) != 0;
+    message.take_descriptors(datagram.descriptors);
+    datagram.descriptors_lost = message.descriptors_lost();
+    datagram.cut = message.cut();
     return datagram;
 }
 

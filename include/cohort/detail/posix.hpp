@@ -18,14 +18,17 @@ class System {
 public:
     virtual ~System() = default;
 
-    virtual ssize_t send(int fd, const void* data, std::size_t size) noexcept {
-        return ::send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-    }
-    virtual ssize_t recv(int fd, void* data, std::size_t size) noexcept { return ::recv(fd, data, size, MSG_DONTWAIT); }
     virtual ssize_t sendmsg(int fd, const msghdr* message) noexcept {
         return ::sendmsg(fd, message, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     virtual ssize_t recvmsg(int fd, msghdr* message) noexcept {
+        return ::recvmsg(fd, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    }
+    /// The same two for the bytes of a stream, which may be cut anywhere.
+    virtual ssize_t send(int fd, const msghdr* message) noexcept {
+        return ::sendmsg(fd, message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    virtual ssize_t recv(int fd, msghdr* message) noexcept {
         return ::recvmsg(fd, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     }
     virtual int accept(int fd) noexcept { return ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }
@@ -58,5 +61,8 @@ inline std::error_code last_error() noexcept { return {errno, std::system_catego
 [[noreturn]] inline void throw_last_error(const char* what) { throw std::system_error(last_error(), what); }
 
 inline bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
+
+/// The kernel has reached a limit on what is in flight between sockets, for now; it gives no event (unix(7)).
+inline bool is_kernel_limit(int error) noexcept { return error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM; }
 
 } // namespace cohort::detail

@@ -63,10 +63,7 @@ public:
     Mailbox::RecordPtr next_mail();
     bool has_mail() { return next_mail() != nullptr; }
     /// The message was received.
-    void take_mail(WorkerRecord& record) {
-        record.messages->consume(record.messages->message());
-        mailbox_.taken();
-    }
+    void mail_taken() { mailbox_.taken(); }
     /// The message was none.
     void refuse_mail(WorkerRecord& record, std::error_code error);
     Task<> discard_mail();
@@ -160,8 +157,9 @@ inline WorkerId Supervisor::start(unsigned slot) {
     identity.master = ::getpid();
     identity.inherited = dispatcher_->inherited(slot);
     auto launched = launch(identity, slots_[slot]->assignment, options_, page_);
-    auto messages = MessageStream::open(context_.get_executor(), std::move(launched.channel),
-                                        {.max_length = options_.max_message}, schemas_.outgoing, schemas_.incoming);
+    auto messages = MessageStream::open(
+        context_.get_executor(), std::make_unique<Transport>(context_.get_executor(), std::move(launched.channel)),
+        {.max_length = options_.max_message}, schemas_.outgoing, schemas_.incoming);
     const auto record = std::make_shared<WorkerRecord>(context_.get_executor(), std::move(identity),
                                                        std::move(launched), std::move(messages));
     last_id_ = record->id;
@@ -379,7 +377,10 @@ inline Task<> Supervisor::discard_mail() {
     for (;;) {
         const bool arrived = co_await mail_arrival();
         if (!arrived) co_return;
-        while (const auto record = next_mail()) take_mail(*record);
+        while (const auto record = next_mail()) {
+            record->messages->discard();
+            mail_taken();
+        }
     }
 }
 
@@ -407,7 +408,7 @@ inline void Supervisor::ask_to_leave(WorkerRecord& record) {
     enter(record, WorkerState::draining);
     dispatcher_->drain(record);
     record.link->send(Stop{});
-    record.messages->finish();
+    record.messages->end_messages();
     record.grace.expires_after(options_.grace);
     record.grace.async_wait([record = records_.at(record.id)](std::error_code error) {
         if (!error && !record->abandoned) send_signal(record->pidfd.get(), SIGKILL);

@@ -18,7 +18,8 @@ namespace {
 constexpr std::size_t limit = 1000;
 
 void add(Buffer& out, std::string_view text, FrameKind kind = FrameKind::message) {
-    append_frame(out, kind, limit, [&](Buffer& to) { to.append(text.data(), text.size()); });
+    FrameHeader header{.kind = kind};
+    append_frame(out, header, limit, [&](Buffer& to) { to.append(text.data(), text.size()); });
 }
 
 std::string text_of(const Frame& frame) {
@@ -91,17 +92,22 @@ TEST_CASE("a hello has a limit of its own, so that a low one for messages does n
     CHECK(error_of({.length = max_hello + 1, .kind = FrameKind::hello}, 1 << 20) == Errc::message_too_large);
     Buffer bytes;
     const auto fill = [](Buffer& out) { out.append("longer than 4", 13); };
-    append_frame(bytes, FrameKind::hello, 4, fill);
-    CHECK_THROWS_AS(append_frame(bytes, FrameKind::message, 4, fill), std::system_error);
+    FrameHeader hello{.kind = FrameKind::hello};
+    FrameHeader message;
+    append_frame(bytes, hello, 4, fill);
+    CHECK_THROWS_AS(append_frame(bytes, message, 4, fill), std::system_error);
 }
 
-TEST_CASE("a kind that is not ours, and descriptors that were not announced, are bad frames") {
-    for (const int kind : {0, 3, 4, 255, 256, 0x0201, 0xffff}) {
+TEST_CASE("a kind that is not ours, and descriptors where there can be none, are bad frames") {
+    for (const int kind : {0, 10, 11, 255, 256, 0x0201, 0xffff}) {
         CAPTURE(kind);
         CHECK(error_of({.length = 0, .kind = static_cast<FrameKind>(kind)}) == Errc::bad_frame);
         CHECK(error_of({.length = 0xffffffff, .kind = static_cast<FrameKind>(kind)}) == Errc::bad_frame);
     }
-    CHECK(error_of({.descriptors = 1}) == Errc::bad_frame);
+    CHECK_FALSE(error_of({.length = 1, .descriptors = max_descriptors}));
+    CHECK(error_of({.descriptors = max_descriptors + 1}) == Errc::bad_frame);
+    for (const auto kind : {FrameKind::hello, FrameKind::taken, FrameKind::failure, FrameKind::cancel, FrameKind::last})
+        CHECK(error_of({.kind = kind, .descriptors = 1}) == Errc::bad_frame);
 }
 
 TEST_CASE("a frame that cannot be written leaves the buffer as it was") {
@@ -116,7 +122,8 @@ TEST_CASE("a frame that cannot be written leaves the buffer as it was") {
         out.append("half", 4);
         throw 42;
     };
-    CHECK_THROWS_AS(append_frame(bytes, FrameKind::message, limit, half), int);
+    FrameHeader header;
+    CHECK_THROWS_AS(append_frame(bytes, header, limit, half), int);
     CHECK(bytes.size() == before);
 
     FrameReader reader(limit);

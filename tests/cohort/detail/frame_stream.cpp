@@ -23,13 +23,18 @@ namespace {
 struct Streams {
     explicit Streams(StreamLimits limits = {}) {
         auto [one, other] = make_socketpair(SOCK_STREAM);
-        a = std::make_shared<FrameStream>(io.get_executor(), std::move(one), limits);
-        b = std::make_shared<FrameStream>(io.get_executor(), std::move(other), limits);
+        a = open(std::move(one), limits);
+        b = open(std::move(other), limits);
     }
     ~Streams() {
         a->abort();
         b->abort();
         test::settle(io);
+    }
+
+    std::shared_ptr<FrameStream> open(UniqueFd socket, StreamLimits limits) {
+        auto transport = std::make_unique<Transport>(io.get_executor(), std::move(socket));
+        return std::make_shared<FrameStream>(io.get_executor(), std::move(transport), limits);
     }
 
     asio::io_context io;
@@ -38,7 +43,7 @@ struct Streams {
 };
 
 void push(FrameStream& stream, std::string_view text) {
-    stream.push(FrameKind::message, [&](Buffer& out) { out.append(text.data(), text.size()); });
+    stream.push(FrameKind::message, 0, [&](Buffer& out, std::vector<int>&) { out.append(text.data(), text.size()); });
 }
 
 /// What is here already.

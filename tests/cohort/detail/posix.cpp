@@ -14,29 +14,35 @@ using namespace cohort::detail;
 namespace {
 
 struct Full final : System {
-    ssize_t send(int, const void*, std::size_t) noexcept override {
+    ssize_t send(int, const msghdr*) noexcept override {
         errno = ENOBUFS;
         return -1;
     }
 };
+
+ssize_t send_one(System& system, const UniqueFd& socket) {
+    constexpr std::byte byte{};
+    SocketMessage message(std::span(&byte, 1), {});
+    return system.send(socket.get(), message.get());
+}
 
 } // namespace
 
 TEST_CASE("a replacement answers in place of the kernel until it goes, also within another") {
     const auto [a, b] = make_socketpair(SOCK_STREAM);
     System& kernel = System::current();
-    CHECK(kernel.send(a.get(), "x", 1) == 1);
+    CHECK(send_one(kernel, a) == 1);
     {
         Full full;
         const System::Replace outer(full);
-        CHECK(System::current().send(a.get(), "x", 1) == -1);
+        CHECK(send_one(System::current(), a) == -1);
         CHECK(last_error() == std::errc::no_buffer_space);
         {
             System plain;
             const System::Replace inner(plain);
-            CHECK(System::current().send(a.get(), "x", 1) == 1);
+            CHECK(send_one(System::current(), a) == 1);
         }
-        CHECK(System::current().send(a.get(), "x", 1) == -1);
+        CHECK(send_one(System::current(), a) == -1);
     }
     CHECK(&System::current() == &kernel);
 }
@@ -44,12 +50,13 @@ TEST_CASE("a replacement answers in place of the kernel until it goes, also with
 TEST_CASE("no call waits, and none raises SIGPIPE") {
     auto [a, b] = make_socketpair(SOCK_STREAM);
     ::fcntl(a.get(), F_SETFL, 0); // even when somebody made the socket blocking
-    char byte = 0;
-    CHECK(System::current().recv(a.get(), &byte, 1) == -1);
+    std::byte byte{};
+    SocketMessage message(std::span(&byte, 1));
+    CHECK(System::current().recv(a.get(), message.get()) == -1);
     CHECK(would_block(errno));
     b.reset();
     auto* const previous = ::signal(SIGPIPE, SIG_DFL);
-    CHECK(System::current().send(a.get(), "x", 1) == -1);
+    CHECK(send_one(System::current(), a) == -1);
     CHECK(errno == EPIPE);
     ::signal(SIGPIPE, previous);
 }

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: MIT
+#include <cohort/channel.hpp>
+
+#include <doctest/doctest.h>
+
+#include <support/child.hpp>
+#include <support/run_for.hpp>
+
+#include <asio/experimental/awaitable_operators.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using namespace std::chrono_literals;
+using namespace asio::experimental::awaitable_operators;
+using cohort::Channel;
+using cohort::Errc;
+using cohort::Task;
+
+namespace calls {
+
+struct Question {
+    std::uint64_t number = 0;
+    std::string text;
+};
+
+struct Answer {
+    std::uint64_t number = 0;
+    std::string text;
+};
+
+} // namespace calls
+
+using calls::Answer;
+using calls::Question;
+
+namespace {
+
+using Asking = Channel<cohort::Duplex<Question, Answer>>;
+using Answering = Asking::Peer;
+
+constexpr auto soon = 50ms; // a timeout that is to pass
+
+struct Outcome {
+    std::vector<Answer> answers;
+    std::error_code error;
+    std::string what;
+    bool done = false;
+};
+
+Task<> ask(Asking& channel, std::uint64_t number, Outcome& outcome, Asking::Duration timeout = test::patience) {
+    try {
+        const Question question{number, std::string(number % 300, 'q')};
+        auto answer = co_await channel.call(question, timeout);
+        outcome.answers.push_back(std::move(answer));
+    } catch (const std::system_error& error) {
+        outcome.error = error.code();
+        outcome.what = error.what();
+    }
+    outcome.done = true;
+}
+
+Task<Answer> answer_at_once(const Question& question) {
+    const Answer answer{question.number, question.text + "!"};
+    co_return answer;
+}
+
+Task<Answer> fail_always(const Question& question) {
+    if (question.number != 7) throw std::runtime_error("no answer to " + std::to_string(question.number));
+    throw 7;
+}
+
+/// Waits for ever, and notes how it ended.
+struct Patient {
+    std::shared_ptr<int> begun = std::make_shared<int>(0);
+    std::shared_ptr<int> ended = std::make_shared<int>(0);
+
+    Task<Answer> operator()(const Question&) const { return wait(begun, ended); }
+
+    static Task<Answer> wait(std::shared_ptr<int> begun, std::shared_ptr<int> ended) {
+        struct Count {
+            int& number;
+            ~Count() { ++number; }
+        } count{*ended};
+        ++*begun;
+        co_await test::sleep_for(1h);
+        throw std::logic_error("an hour has passed");
+    }
+};
+
+struct Pair {
+    explicit Pair(cohort::ChannelLimits limits = {}) : ends(Asking::pair(io.get_executor(), limits)) {}
+    ~Pair() {
+        a.close();
+        b.close();
+        test::settle(io);
+    }
+
+    asio::io_context io;
+    std::pair<Asking, Answering> ends;
+    Asking& a = ends.first;
+    Answering& b = ends.second;
+};
+
+} // namespace
+
+TEST_CASE("each of thousands of calls under way gets its own reply, in whatever order they come") {
+    struct Run {
+        /// Collects all calls first, then answers them in random order.
+        static Task<> answer_shuffled(Answering& channel, std::size_t count) {
+            std::vector<Answering::Mail> mails;
+            while (mails.size() < count) {
+                auto mail = co_await channel.receive_mail();
+                mails.push_back(std::move(*mail));
+            }
+            std::ranges::shuffle(mails, std::mt19937(7));
+            for (auto& mail : mails) {
+                CHECK(mail.expects_reply());
+                const Answer answer{mail.message.number, mail.message.text};
+                co_await mail.reply(answer);
+                CHECK_FALSE(mail.expects_reply());
+            }
+        }
+        static Task<> ask_one(Asking& channel, std::uint64_t number, std::uint64_t& right) {
+            Outcome outcome;
+            co_await ask(channel, number, outcome);
+            right += outcome.answers.size() == 1 && outcome.answers[0].number == number &&
+                     outcome.answers[0].text.size() == number % 300;
+        }
+    };
+    constexpr std::uint64_t count = 5000;
+    Pair pair;
+    std::uint64_t right = 0;
+    for (std::uint64_t i = 0; i < count; ++i) test::start(pair.io, Run::ask_one(pair.a, i, right));
+    test::run_for(pair.io, Run::answer_shuffled(pair.b, count));
+    test::run_until(pair.io, [&] { return right == count; });
+}
+
+TEST_CASE("calls in both directions at once answer each other, and messages pass between them") {
+    struct Run {
+        static Task<Question> echo(const Question& question) { co_return question; }
+        static Task<> talk(Channel<Question>& channel, int& rounds) {
+            for (std::uint64_t i = 0; i < 200; ++i) {
+                const Question question{i, "?"};
+                const auto answer = co_await channel.call(question, test::patience);
+                rounds += answer.number == i;
+            }
+        }
+    };
+    asio::io_context io;
+    auto [a, b] = Channel<Question>::pair(io.get_executor());
+    int rounds = 0;
+    test::start(io, a.serve(&Run::echo));
+    test::start(io, b.serve(&Run::echo));
+    for (int i = 0; i < 5; ++i) {
+        test::start(io, Run::talk(a, rounds));
+        test::start(io, Run::talk(b, rounds));
+    }
+    test::run_until(io, [&] { return rounds == 2000; });
+    a.close();
+    b.close();
+    test::settle(io);
+}
+
+TEST_CASE("a call that is not answered in time ends with that, cancels its handler, and a late reply is dropped") {
+    Pair pair;
+    Patient patient;
+    test::start(pair.io, pair.b.serve(patient));
+    Outcome outcome;
+    test::run_for(pair.io, ask(pair.a, 1, outcome, soon));
+    CHECK(outcome.error == std::errc::timed_out);
+    test::run_until(pair.io, [&] { return *patient.ended == 1; });
+    CHECK(*patient.begun == 1);
+}
+
+TEST_CASE("a reply that comes too late is dropped, and the next call is not confused by it") {
+    struct Run {
+        static Task<> answer_late(Answering& channel, Outcome& first) {
+            auto late = co_await channel.receive_mail();
+            while (!first.done) co_await test::sleep_for(1ms);
+            CHECK(late->expects_reply()); // the cancellation has not been read yet
+            const Answer stale{1, "late"};
+            co_await late->reply(stale);
+            auto mail = co_await channel.receive_mail();
+            CHECK_FALSE(late->cancelled()); // it had been answered before
+            const Answer answer{mail->message.number, "in time"};
+            co_await mail->reply(answer);
+        }
+    };
+    Pair pair;
+    Outcome first;
+    Outcome second;
+    test::start(pair.io, Run::answer_late(pair.b, first));
+    test::run_for(pair.io, ask(pair.a, 1, first, soon));
+    CHECK(first.error == std::errc::timed_out);
+    test::run_for(pair.io, ask(pair.a, 2, second));
+    REQUIRE(second.answers.size() == 1);
+    CHECK(second.answers[0].number == 2);
+    CHECK(second.answers[0].text == "in time");
+}
+
+TEST_CASE("a caller that is cancelled cancels the handler") {
+    struct Run {
+        static Task<> ask_for_a_while(Asking& channel, const int& begun) {
+            Outcome outcome;
+            co_await (ask(channel, 1, outcome) || until_positive(begun));
+        }
+        static Task<> until_positive(const int& number) {
+            while (number <= 0) co_await test::sleep_for(1ms);
+        }
+    };
+    Pair pair;
+    Patient patient;
+    test::start(pair.io, pair.b.serve(patient));
+    test::run_for(pair.io, Run::ask_for_a_while(pair.a, *patient.begun));
+    test::run_until(pair.io, [&] { return *patient.ended == 1; });
+}
+
+TEST_CASE("the end of the other side fails every call under way at once, and cancels what runs for it") {
+    Pair pair;
+    Patient patient;
+    test::start(pair.io, pair.b.serve(patient));
+    std::vector<Outcome> outcomes(100);
+    for (auto& outcome : outcomes) test::start(pair.io, ask(pair.a, 1, outcome, 1h));
+    test::run_until(pair.io, [&] { return *patient.begun == 100; });
+    SUBCASE("the answering side goes") {
+        pair.b.close();
+        test::run_until(pair.io, [&] { return std::ranges::all_of(outcomes, &Outcome::done); });
+        for (const auto& outcome : outcomes) CHECK(outcome.error == std::errc::connection_reset);
+    }
+    SUBCASE("the asking side goes") {
+        pair.a.close();
+        test::run_until(pair.io, [&] { return std::ranges::all_of(outcomes, &Outcome::done); });
+        for (const auto& outcome : outcomes) CHECK(outcome.error == Errc::closed);
+    }
+    test::run_until(pair.io, [&] { return *patient.ended == 100; });
+    Outcome after;
+    test::run_for(pair.io, ask(pair.a, 2, after));
+    CHECK((after.error == std::errc::connection_reset || after.error == std::errc::broken_pipe ||
+           after.error == Errc::closed));
+}
+
+TEST_CASE("a call that is let go of, whose handler throws, or that no one receives says which of these") {
+    Pair pair;
+    Outcome outcome;
+    SUBCASE("received as a message") {
+        struct Run {
+            static Task<> receive(Answering& channel) { static_cast<void>(co_await channel.receive()); }
+        };
+        test::start(pair.io, Run::receive(pair.b));
+        test::run_for(pair.io, ask(pair.a, 1, outcome));
+        CHECK(outcome.error == Errc::unanswered);
+    }
+    SUBCASE("the handler throws") {
+        test::start(pair.io, pair.b.serve(&fail_always));
+        test::run_for(pair.io, ask(pair.a, 3, outcome));
+        CHECK(outcome.error == Errc::call_failed);
+        CHECK(outcome.what.find("no answer to 3") != std::string::npos);
+        test::run_for(pair.io, ask(pair.a, 7, outcome));
+        CHECK(outcome.error == Errc::call_failed);
+    }
+    SUBCASE("nobody receives") {
+        test::run_for(pair.io, ask(pair.a, 1, outcome, soon));
+        CHECK(outcome.error == std::errc::timed_out);
+    }
+    CHECK(outcome.answers.empty());
+}
+
+TEST_CASE("a reply comes past messages that nobody has received, and they are all received afterwards") {
+    struct Run {
+        static Task<> flood_then_answer(Answering& channel) {
+            auto mail = co_await channel.receive_mail();
+            for (std::uint64_t i = 0; i < 1000; ++i) {
+                const Answer note{i, "note"};
+                co_await channel.send(note);
+            }
+            const Answer answer{mail->message.number, "reply"};
+            co_await mail->reply(answer);
+            for (std::uint64_t i = 1000; i < 2000; ++i) {
+                const Answer note{i, "note"};
+                co_await channel.send(note);
+            }
+            channel.finish();
+        }
+        static Task<> receive_all(Asking& channel, std::uint64_t& next) {
+            while (const auto note = co_await channel.receive()) next += note->number == next && note->text == "note";
+        }
+    };
+    Pair pair;
+    Outcome outcome;
+    test::start(pair.io, Run::flood_then_answer(pair.b));
+    test::run_for(pair.io, ask(pair.a, 5, outcome));
+    REQUIRE(outcome.answers.size() == 1);
+    CHECK(outcome.answers[0].text == "reply");
+    std::uint64_t next = 0;
+    test::run_for(pair.io, Run::receive_all(pair.a, next));
+    CHECK(next == 2000);
+}
+
+TEST_CASE(
+    "a flood that nobody receives is not read without bound for a reply behind it, which comes when it is received") {
+    struct Run {
+        static Task<> flood(Answering& channel, std::uint64_t& sent) {
+            auto mail = co_await channel.receive_mail();
+            for (; sent < 200; ++sent) {
+                const Answer note{sent, std::string(10'000, 'x')};
+                co_await channel.send(note);
+            }
+            const Answer answer{1, "reply"};
+            co_await mail->reply(answer);
+        }
+        static Task<> receive(Asking& channel, int count) {
+            for (; count > 0; --count) static_cast<void>(co_await channel.receive());
+        }
+    };
+    Pair pair({.high_water = 10'000, .unreceived = 100'000});
+    Outcome outcome;
+    std::uint64_t sent = 0;
+    test::start(pair.io, Run::flood(pair.b, sent));
+    test::start(pair.io, ask(pair.a, 1, outcome));
+    test::run_until(pair.io, [&] { return sent > 20; });
+    test::settle(pair.io);
+    const auto in_flight = sent;
+    CHECK(in_flight < 200); // what the socket, the queue and the bound hold
+    test::run_for(pair.io, Run::receive(pair.a, 200));
+    test::run_until(pair.io, [&] { return outcome.done; });
+    CHECK(outcome.answers.size() == 1);
+}
+
+TEST_CASE("an acknowledged message is acknowledged when it was taken, not before") {
+    struct Run {
+        static Task<> send(Asking& channel, bool& taken, std::error_code& error, Asking::Duration timeout) {
+            const Question question{1, "?"};
+            try {
+                co_await channel.send_acked(question, timeout);
+                taken = true;
+            } catch (const std::system_error& failure) {
+                error = failure.code();
+            }
+        }
+        static Task<> receive(Answering& channel) {
+            const auto question = co_await channel.receive();
+            CHECK(question->text == "?");
+        }
+    };
+    Pair pair;
+    bool taken = false;
+    std::error_code error;
+    SUBCASE("taken") {
+        test::start(pair.io, Run::send(pair.a, taken, error, test::patience));
+        test::settle(pair.io);
+        CHECK_FALSE(taken);
+        test::run_for(pair.io, Run::receive(pair.b));
+        test::run_until(pair.io, [&] { return taken; });
+    }
+    SUBCASE("not in time") {
+        test::run_for(pair.io, Run::send(pair.a, taken, error, soon));
+        CHECK(error == std::errc::timed_out);
+        test::run_for(pair.io, Run::receive(pair.b)); // it was sent nevertheless
+    }
+    SUBCASE("never") {
+        test::start(pair.io, Run::send(pair.a, taken, error, test::patience));
+        test::settle(pair.io);
+        pair.b.close();
+        test::run_until(pair.io, [&] { return static_cast<bool>(error); });
+        CHECK(error == std::errc::connection_reset);
+    }
+}
+
+TEST_CASE("after finish() replies still go both ways, new calls and messages do not") {
+    Pair pair;
+    Outcome outcome;
+    struct Run {
+        static Task<> answer_after_the_end(Answering& channel) {
+            auto mail = co_await channel.receive_mail();
+            channel.finish(); // sends no more messages, but owes this
+            const auto more = co_await channel.receive_mail();
+            CHECK_FALSE(more);
+            const Answer answer{mail->message.number, "owed"};
+            co_await mail->reply(answer);
+        }
+    };
+    test::start(pair.io, Run::answer_after_the_end(pair.b));
+    test::start(pair.io, ask(pair.a, 4, outcome));
+    test::settle(pair.io);
+    pair.a.finish();
+    test::run_until(pair.io, [&] { return outcome.done; });
+    REQUIRE(outcome.answers.size() == 1);
+    CHECK(outcome.answers[0].text == "owed");
+    Outcome after;
+    test::run_for(pair.io, ask(pair.a, 5, after));
+    CHECK(after.error == Errc::closed);
+}
+
+TEST_CASE("no more handlers run at once than were allowed") {
+    struct Run {
+        static Task<Answer> count(const Question&, int& now, int& most) {
+            most = std::max(most, ++now);
+            co_await test::sleep_for(1ms);
+            --now;
+            const Answer answer{};
+            co_return answer;
+        }
+    };
+    Pair pair;
+    int now = 0;
+    int most = 0;
+    test::start(pair.io, pair.b.serve([&](const Question& question) { return Run::count(question, now, most); }, 3));
+    std::vector<Outcome> outcomes(20);
+    for (auto& outcome : outcomes) test::start(pair.io, ask(pair.a, 1, outcome));
+    test::run_until(pair.io, [&] { return std::ranges::all_of(outcomes, &Outcome::done); });
+    CHECK(most == 3);
+    for (const auto& outcome : outcomes) CHECK(outcome.answers.size() == 1);
+}
+
+TEST_CASE("serve ends when the other side does, after its last handler") {
+    struct Run {
+        static Task<> serve(Answering& channel, bool& ended) {
+            co_await channel.serve(&answer_at_once);
+            ended = true;
+        }
+    };
+    Pair pair;
+    bool ended = false;
+    Outcome outcome;
+    test::start(pair.io, Run::serve(pair.b, ended));
+    test::run_for(pair.io, ask(pair.a, 1, outcome));
+    CHECK_FALSE(ended);
+    pair.a.finish();
+    test::run_until(pair.io, [&] { return ended; });
+}
+
+TEST_CASE("a process that dies fails the calls made to it") {
+    auto [mine, others] = cohort::detail::make_socketpair(SOCK_STREAM);
+    const pid_t child = test::fork_child([&] {
+        mine.reset();
+        asio::io_context io;
+        Answering channel(io.get_executor(), std::move(others));
+        test::start(io, channel.serve(Patient()));
+        io.run();
+        return 0;
+    });
+    others.reset();
+    asio::io_context io;
+    Asking channel(io.get_executor(), std::move(mine));
+    Outcome outcome;
+    test::start(io, ask(channel, 1, outcome));
+    test::settle(io);
+    ::kill(child, SIGKILL);
+    test::run_until(io, [&] { return outcome.done; });
+    CHECK(outcome.error == std::errc::connection_reset);
+    CHECK(test::wait_for(child) == -SIGKILL);
+}
