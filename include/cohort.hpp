@@ -15,6 +15,7 @@
 #include <cohort/options.hpp>
 
 // Messages
+#include <cohort/blob.hpp>
 #include <cohort/channel.hpp>
 #include <cohort/duplex.hpp>
 #include <cohort/handle.hpp>

@@ -31,7 +31,7 @@ const std::vector<std::vector<std::string>> rows = {
      "http/request", "http/response", "http/message", "http/detail/chunked", "http/detail/request_line",
      "http/detail/response_head", "http/detail/route_table", "http/parser", "http/router"},
     // layer 2: system calls
-    {"detail/unique_fd", "detail/posix", "handle"},
+    {"detail/unique_fd", "detail/posix", "handle", "detail/memfd", "blob"},
     {"detail/unique_fd", "detail/posix", "detail/signals", "detail/fork", "detail/fd_passing", "detail/listen_socket",
      "detail/shared_page"},
     // layer 3: messages, connections, HTTP on the wire

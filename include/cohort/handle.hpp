@@ -6,6 +6,7 @@
 #include <cohort/serialize.hpp>
 
 #include <concepts>
+#include <type_traits>
 #include <utility>
 
 #include <fcntl.h>
@@ -47,7 +48,7 @@ public:
     static void serialize(auto& archive, auto& self) {
         bool open = static_cast<bool>(self);
         archive(open);
-        if constexpr (archive.decoding)
+        if constexpr (std::remove_reference_t<decltype(archive)>::decoding)
             self = Handle(open ? archive.take_descriptor() : -1);
         else if (open)
             archive.pass_descriptor(self.get());
