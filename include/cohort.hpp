@@ -21,6 +21,7 @@
 #include <cohort/handle.hpp>
 #include <cohort/mail.hpp>
 #include <cohort/serialize.hpp>
+#include <cohort/transport.hpp>
 
 // The cluster
 #include <cohort/listener.hpp>

@@ -2,12 +2,12 @@
 // Channel<T>: typed messages between two processes, as awaitables (layer 3).
 #pragma once
 
-#include <cohort/detail/fd_passing.hpp>
 #include <cohort/detail/message_stream.hpp>
 #include <cohort/detail/serve_calls.hpp>
 #include <cohort/duplex.hpp>
 #include <cohort/mail.hpp>
 #include <cohort/serialize.hpp>
+#include <cohort/transport.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -48,7 +48,9 @@ using ChannelLimits = detail::StreamLimits;
 ///     auto [a, b] = Channel<Hit>::pair(io.get_executor());
 ///     co_await a.send(Hit{"/"});
 ///     std::optional<Hit> hit = co_await b.receive();
-template <class T>
+///
+/// `Via` is what carries it: UnixStream or SharedMemory, with the same interface, limits and errors.
+template <class T, class Via = UnixStream>
 class Channel {
 public:
     using Out = typename detail::Directions<T>::Out;
@@ -56,21 +58,26 @@ public:
     using Mail = cohort::Mail<In, Out>;
     using Duration = std::chrono::steady_clock::duration;
     /// The type of the other end.
-    using Peer = Channel<typename detail::Directions<T>::Reverse>;
+    using Peer = Channel<typename detail::Directions<T>::Reverse, Via>;
 
     static_assert(detail::require_message<Out>() && detail::require_message<In>());
 
     /// Two connected ends, for example one for each side of a fork.
     static std::pair<Channel, Peer> pair(const asio::any_io_executor& executor, ChannelLimits limits = {}) {
-        auto [mine, other] = detail::make_socketpair(SOCK_STREAM);
+        auto [mine, other] = Via::pair(executor, limits);
         return {Channel(executor, std::move(mine), limits), Peer(executor, std::move(other), limits)};
     }
 
-    /// Takes a connected stream socket.
+    /// Takes a connected stream socket. When both sides are made so, the other one is made by accepted().
     Channel(const asio::any_io_executor& executor, detail::UniqueFd socket, ChannelLimits limits = {})
-        : stream_(detail::MessageStream::open(executor,
-                                              std::make_unique<detail::Transport>(executor, std::move(socket)), limits,
-                                              detail::Schema::of<Out>(), detail::Schema::of<In>())),
+        : Channel(executor, Via::connected(executor, std::move(socket), limits), limits) {}
+    /// The side that did not connect.
+    static Channel accepted(const asio::any_io_executor& executor, detail::UniqueFd socket, ChannelLimits limits = {}) {
+        return Channel(executor, Via::accepted(executor, std::move(socket), limits), limits);
+    }
+    Channel(const asio::any_io_executor& executor, std::unique_ptr<detail::Transport> transport, ChannelLimits limits)
+        : stream_(detail::MessageStream::open(executor, std::move(transport), limits, detail::Schema::of<Out>(),
+                                              detail::Schema::of<In>())),
           limits_{.bytes = limits.max_length} {}
     Channel(Channel&&) = default;
     Channel& operator=(Channel&& other) noexcept {
@@ -170,16 +177,16 @@ private:
     SerializeLimits limits_;
 };
 
-template <class T>
-std::optional<typename Channel<T>::In> Channel<T>::try_receive() {
+template <class T, class Via>
+std::optional<typename Channel<T, Via>::In> Channel<T, Via>::try_receive() {
     if (!stream_->has_message()) return std::nullopt;
     std::optional<In> message(std::in_place);
     stream_->take(*message, limits_);
     return message;
 }
 
-template <class T>
-Task<std::optional<typename Channel<T>::In>> Channel<T>::receive() {
+template <class T, class Via>
+Task<std::optional<typename Channel<T, Via>::In>> Channel<T, Via>::receive() {
     // The short way is for a coroutine that nobody can cancel between here and its return.
     const bool steady = co_await detail::switched();
     if (!steady || !stream_->has_message()) {
@@ -189,16 +196,16 @@ Task<std::optional<typename Channel<T>::In>> Channel<T>::receive() {
     co_return try_receive();
 }
 
-template <class T>
-typename Channel<T>::Mail Channel<T>::take_mail() {
+template <class T, class Via>
+typename Channel<T, Via>::Mail Channel<T, Via>::take_mail() {
     Mail mail;
     mail.call() = stream_->take(mail.message, limits_);
     mail.set_limits(limits_);
     return mail;
 }
 
-template <class T>
-Task<std::optional<typename Channel<T>::Mail>> Channel<T>::receive_mail() {
+template <class T, class Via>
+Task<std::optional<typename Channel<T, Via>::Mail>> Channel<T, Via>::receive_mail() {
     const bool arrived = co_await stream_->arrival();
     if (!arrived) co_return std::nullopt;
     co_return take_mail();

@@ -17,8 +17,8 @@ struct Numbered {
     std::string text;
 };
 /// Sends messages number `first` and following, each with `size` bytes.
-inline cohort::Task<> send_some(cohort::Channel<Numbered>& channel, std::uint64_t first, std::uint64_t count,
-                                std::size_t size = 20) {
+template <class Channel>
+cohort::Task<> send_some(Channel& channel, std::uint64_t first, std::uint64_t count, std::size_t size = 20) {
     for (std::uint64_t i = first; i < first + count; ++i) {
         const Numbered note{i, std::string(size, static_cast<char>('a' + i % 26))};
         co_await channel.send(note);
@@ -26,7 +26,8 @@ inline cohort::Task<> send_some(cohort::Channel<Numbered>& channel, std::uint64_
 }
 
 /// Sends, and then ends its direction.
-inline cohort::Task<> send_all(cohort::Channel<Numbered>& channel, std::uint64_t count, std::size_t size = 20) {
+template <class Channel>
+cohort::Task<> send_all(Channel& channel, std::uint64_t count, std::size_t size = 20) {
     co_await send_some(channel, 0, count, size);
     channel.finish();
 }
@@ -49,8 +50,8 @@ struct Inbox {
     }
 };
 
-inline cohort::Task<> receive_into(cohort::Channel<Numbered>& channel, Inbox& inbox,
-                                   std::uint64_t most = ~std::uint64_t{0}) {
+template <class Channel>
+cohort::Task<> receive_into(Channel& channel, Inbox& inbox, std::uint64_t most = ~std::uint64_t{0}) {
     try {
         while (inbox.count < most) {
             const auto note = co_await channel.receive();

@@ -22,6 +22,11 @@ struct StreamLimits {
     std::size_t high_water = std::size_t{128} << 10; ///< bytes queued for writing beyond which senders wait
     /// Bytes of messages that nobody receives, beyond which nothing is read although a call waits for its reply.
     std::size_t unreceived = std::size_t{1} << 20;
+    /// SharedMemory: bytes of the ring for each direction, a power of two.
+    std::size_t ring_size = std::size_t{256} << 10;
+    /// SharedMemory: how long a receiver keeps looking, with the whole thread, before it sleeps. It saves the way
+    /// through the kernel, and costs a processor.
+    std::chrono::microseconds spin{0};
 };
 
 /// Writing: the first frame of a turn of the event loop goes to the kernel at once, what follows in the same turn goes
@@ -105,6 +110,7 @@ private:
 
     void attach(std::size_t size_before);
     void flush_later();
+    void flush_before_spinning();
     void write_some();
     ssize_t write_front() noexcept;
     void write_when_possible();
@@ -300,6 +306,7 @@ inline std::optional<Frame> FrameStream::front() {
 }
 
 inline Passed& FrameStream::passed(const Frame& frame, std::size_t sets) {
+    if (passed_.size() <= sets) transport_->collect(passed_);
     if (passed_.size() <= sets) throw std::system_error(make_error_code(Errc::bad_frame));
     Passed& set = passed_[sets];
     if (!set.lost && set.descriptors.size() != frame.header.descriptors)
@@ -350,6 +357,7 @@ inline Task<bool> FrameStream::fill() {
             co_return true;
         }
         if (ended_) break;
+        if (limits_.spin.count() != 0) flush_before_spinning();
         if (!transport_->may_wait_to_read()) continue;
         std::error_code error;
         reading_ = true;
@@ -365,6 +373,12 @@ inline Task<bool> FrameStream::fill() {
     }
     on_end(std::make_error_code(std::errc::connection_reset));
     co_return false;
+}
+
+/// Spinning holds up the turn at whose end the rest would have gone out.
+inline void FrameStream::flush_before_spinning() {
+    if (!waiting_) write_some();
+    wrote_ = false;
 }
 
 /// Somebody else goes on: another who waits, or the background.

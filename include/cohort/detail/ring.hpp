@@ -27,6 +27,15 @@ struct RingHeader {
 static_assert(sizeof(RingHeader) == 256);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
 
+/// For a loop that waits for the other side: lets a sibling thread of the processor go ahead.
+inline void pause_processor() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
 /// What both sides have: their own index, which they believe, and a copy of the other's, which they check.
 ///
 /// The doorbell: one side stores its index and then loads the other's flag; the other stores its flag and then loads
@@ -91,6 +100,11 @@ public:
         return size;
     }
 
+    bool has_room() noexcept {
+        if (room() == 0) look();
+        return !broken_ && room() != 0;
+    }
+
     /// After writing, before turning to anything else: whether the reader sleeps and is to be woken. Says so once.
     [[nodiscard]] bool wants_doorbell() noexcept {
         return is_set(header_.reader_sleeps) && clear(header_.reader_sleeps);
@@ -137,6 +151,11 @@ public:
         read_ += size;
         header_.read.store(read_, std::memory_order_release);
         return size;
+    }
+
+    bool has_bytes() noexcept {
+        if (unread() == 0) look();
+        return broken_ || unread() != 0;
     }
 
     /// After reading, before turning to anything else: whether the writer waits for room and is to be woken. Says so

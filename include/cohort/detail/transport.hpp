@@ -38,6 +38,8 @@ public:
     /// first byte of their frame or before it, and are put behind those in `passed`.
     virtual ssize_t read(std::span<std::byte> room, std::deque<Passed>& passed);
 
+    /// Brings in descriptors that have come already, although read() has not been asked since.
+    virtual void collect(std::deque<Passed>&) {}
     /// To be asked before waiting for the socket to be readable: false when there is something to read after all.
     virtual bool may_wait_to_read() noexcept { return true; }
     /// Calls `then` once, when more can be written or the wait was cancelled.
