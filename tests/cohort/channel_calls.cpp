@@ -397,6 +397,35 @@ TEST_CASE("after finish() replies still go both ways, new calls and messages do 
     CHECK(after.error == Errc::closed);
 }
 
+TEST_CASE("a channel that only calls and never receives goes on for ever") {
+    struct Run {
+        static Task<> ask_many(Asking& channel, std::uint64_t& right) {
+            for (std::uint64_t i = 0; i < 3000; ++i) {
+                const Question question{i, std::string(1000, 'q')};
+                const auto answer = co_await channel.call(question, test::patience);
+                right += answer.number == i;
+            }
+        }
+    };
+    Pair pair({.unreceived = 100'000});
+    std::uint64_t right = 0;
+    test::start(pair.io, pair.b.serve(&answer_at_once));
+    test::run_for(pair.io, Run::ask_many(pair.a, right));
+    CHECK(right == 3000);
+}
+
+TEST_CASE("a call that is given up after finish() still cancels its handler") {
+    Pair pair;
+    Patient patient;
+    Outcome outcome;
+    test::start(pair.io, pair.b.serve(patient));
+    test::start(pair.io, ask(pair.a, 1, outcome, soon));
+    test::settle(pair.io);
+    pair.a.finish();
+    test::run_until(pair.io, [&] { return outcome.done && *patient.ended == 1; });
+    CHECK(outcome.error == std::errc::timed_out);
+}
+
 TEST_CASE("no more handlers run at once than were allowed") {
     struct Run {
         static Task<Answer> count(const Question&, int& now, int& most) {

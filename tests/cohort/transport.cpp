@@ -197,6 +197,33 @@ TEST_CASE("spinning receivers are told of messages without any system call") {
     CHECK(test::wait_for(child) == -SIGTERM);
 }
 
+TEST_CASE("two processes that flood each other through tiny rings lose no wake-up, whoever begins") {
+    for (int round = 0; round < 30; ++round) {
+        CAPTURE(round);
+        const ChannelLimits limits{.high_water = 100, .ring_size = 128};
+        auto [mine, others] = make_socketpair(SOCK_STREAM);
+        const auto flood = [](asio::io_context& io, Shared& channel) {
+            Inbox inbox;
+            test::start(io, test::receive_into(channel, inbox));
+            test::run_for(io, test::send_all(channel, 300, 30));
+            test::run_for(io, channel.flush());
+            test::run_until(io, [&] { return inbox.ended || inbox.error; });
+            return inbox.count == 300 && inbox.wrong == 0 && inbox.ended ? 0 : 1;
+        };
+        const pid_t child = test::fork_child([&] {
+            mine.reset();
+            asio::io_context io;
+            Shared channel = Shared::accepted(io.get_executor(), std::move(others), limits);
+            return flood(io, channel);
+        });
+        others.reset();
+        asio::io_context io;
+        Shared channel(io.get_executor(), std::move(mine), limits);
+        CHECK(flood(io, channel) == 0);
+        REQUIRE(test::wait_for(child) == 0);
+    }
+}
+
 TEST_CASE("descriptors pass beside the rings and stay with their messages") {
     struct Run {
         static Task<> send(Channel<Loaded, SharedMemory>& channel, std::uint64_t count) {

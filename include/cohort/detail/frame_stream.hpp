@@ -157,8 +157,10 @@ void FrameStream::push(FrameKind kind, std::uint64_t correlation, Fill&& fill) {
         header.descriptors = static_cast<std::uint16_t>(passing_.size());
     });
     if (!passing_.empty()) attach(size_before);
-    if (waiting_ || flushing_) return;
-    if (wrote_) return flush_later();
+    if (waiting_) return;
+    const bool much = out_.size() >= transport_->write_size();
+    if (flushing_ && !much) return;
+    if (wrote_ && !much) return flush_later();
     wrote_ = true;
     write_some();
 }
@@ -368,7 +370,10 @@ inline Task<bool> FrameStream::fill() {
             throw;
         }
         stopped_reading();
-        if (error && !ended_) throw std::system_error(error);
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+        // Without that, it was the transport that ended the wait, to have the reader look again.
+        if (error && error != asio::error::operation_aborted && !ended_) throw std::system_error(error);
         wrote_ = false; // a new turn has begun
     }
     on_end(std::make_error_code(std::errc::connection_reset));
@@ -377,13 +382,20 @@ inline Task<bool> FrameStream::fill() {
 
 /// Spinning holds up the turn at whose end the rest would have gone out.
 inline void FrameStream::flush_before_spinning() {
-    if (!waiting_) write_some();
     wrote_ = false;
+    if (!waiting_) return write_some();
+    // What the wait is for may be here already; its handler would come after the spinning.
+    while (!out_.empty()) {
+        const ssize_t count = write_front();
+        if (count < 0) return;
+        written(static_cast<std::size_t>(count));
+    }
 }
 
 /// Somebody else goes on: another who waits, or the background.
 inline void FrameStream::stopped_reading() {
     reading_ = false;
+    transport_->waited_to_read();
     arrival_.notify_all();
     read_ahead();
 }
@@ -393,6 +405,7 @@ inline void FrameStream::read_ahead() {
     reading_ = true;
     const auto look = [self = shared_from_this()](std::error_code) {
         self->reading_ = false;
+        self->transport_->waited_to_read();
         self->look_ahead();
     };
     if (transport_->may_wait_to_read())

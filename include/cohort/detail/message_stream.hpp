@@ -52,6 +52,14 @@ public:
         if (can_send()) push(FrameKind::message, 0, std::forward<Fill>(fill));
         return can_send() && has_room() ? done() : room();
     }
+    /// Queues a message if that can be done without waiting afterwards. Throws why nothing can be sent.
+    template <class Fill>
+    bool try_send(Fill&& fill) {
+        if (last_sent_ || !can_send()) throw std::system_error(last_sent_ ? Errc::closed : send_error());
+        if (!has_room()) return false;
+        push(FrameKind::message, 0, std::forward<Fill>(fill));
+        return true;
+    }
     /// Queues a call; its reply will be a T.
     template <class T, class Fill>
     std::shared_ptr<PendingReply<T>> call(const SerializeLimits& limits, Fill&& fill) {
@@ -77,7 +85,7 @@ public:
     template <class T>
     std::shared_ptr<ServedCall> take(T& message, const SerializeLimits& limits);
     /// Takes the message unseen.
-    void discard() { taken(*front()); }
+    void discard() { taken(known_front()); }
     /// Waits until there is one. False: the other side has ended. Between the end of the wait and the next suspension
     /// of the caller nothing can take the message away, nor can the caller be cancelled.
     Task<bool> arrival();
@@ -94,6 +102,9 @@ private:
     void check_greeting(const Frame& frame);
     bool is_dealt_with(const Frame& frame, bool in_turn);
     void look_for_answers();
+    void drop_seen();
+    /// For answers; and for cancellations, when nobody receives any more.
+    bool looks_ahead() const noexcept { return calls_.is_waiting() || (last_received_ && calls_.is_serving()); }
     std::shared_ptr<ServedCall> taken(const Frame& frame);
     void drop(const Frame& frame);
     static Task<> done() { co_return; }
@@ -102,10 +113,19 @@ private:
         co_return;
     }
 
+    /// The message that has_message() has seen.
+    Frame known_front() const noexcept {
+        Frame frame;
+        std::memcpy(&frame.header, received().data(), sizeof frame.header);
+        frame.payload = received().subspan(sizeof frame.header, frame.header.length);
+        return frame;
+    }
+
     Schema incoming_;
     CallTable calls_;
     std::error_code end_; // why nothing more will come
     bool greeted_ = false;
+    bool in_front_ = false; // a message, which has been judged
     bool last_sent_ = false;
     bool last_received_ = false;
 
@@ -140,15 +160,16 @@ inline void MessageStream::check_greeting(const Frame& frame) {
 }
 
 inline bool MessageStream::has_message() {
-    for (;;) {
+    while (!in_front_) {
         const auto frame = front();
         if (!frame) return false;
         if (!seen_.empty() && seen_.front() == position_)
             seen_.pop_front();
         else if (!is_dealt_with(*frame, true))
-            return true;
-        drop(*frame);
+            in_front_ = true;
+        if (!in_front_) drop(*frame);
     }
+    return true;
 }
 
 /// Deals with everything that is no message: the greeting, answers, cancellations, the end. What concerns messages that
@@ -178,7 +199,7 @@ inline bool MessageStream::is_dealt_with(const Frame& frame, bool in_turn) {
 
 template <class T>
 std::shared_ptr<ServedCall> MessageStream::take(T& message, const SerializeLimits& limits) {
-    const Frame frame = *front();
+    const Frame frame = known_front();
     const auto error = decode_frame(frame, frame.header.descriptors != 0 ? &passed(frame) : nullptr, message, limits);
     if (error && error != Errc::descriptors_lost) throw std::system_error(error);
     auto call = taken(frame);
@@ -202,8 +223,9 @@ inline void MessageStream::drop(const Frame& frame) {
         if (frame.header.descriptors != 0) --sets_ahead_;
     }
     position_ += size;
+    in_front_ = false;
     consume(frame);
-    if (calls_.is_waiting()) read_ahead();
+    if (looks_ahead()) read_ahead();
 }
 
 inline Task<bool> MessageStream::arrival() {
@@ -241,9 +263,10 @@ void MessageStream::begin(PendingAnswer& answer, FrameKind kind, Fill&& fill) {
 }
 
 inline void MessageStream::on_arrival() {
-    if (!calls_.is_waiting()) return;
+    if (!looks_ahead()) return;
     try {
         look_for_answers();
+        drop_seen();
     } catch (const std::system_error& error) {
         on_end(error.code());
         throw;
@@ -262,15 +285,23 @@ inline void MessageStream::look_for_answers() {
     }
 }
 
+/// What was dealt with takes no memory, unless it stands behind a message.
+inline void MessageStream::drop_seen() {
+    while (!seen_.empty() && seen_.front() == position_) {
+        seen_.pop_front();
+        drop(*front());
+    }
+}
+
 inline void MessageStream::on_end(std::error_code error) {
+    if (received().empty()) in_front_ = false;
     if (!end_) end_ = error;
     calls_.fail_all(error);
     if (error == Errc::closed || is_cut_off()) calls_.cancel_all();
 }
 
 inline bool MessageStream::wants_more() const noexcept {
-    const bool wanted = calls_.is_waiting() || (last_received_ && calls_.is_serving());
-    return wanted && !end_ && (received().size() <= limits().unreceived || looked_at_ == 0);
+    return looks_ahead() && !end_ && (received().size() <= limits().unreceived || looked_at_ == 0);
 }
 
 } // namespace cohort::detail

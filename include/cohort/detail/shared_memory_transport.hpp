@@ -51,9 +51,12 @@ public:
     void make(std::size_t ring_size);
 
     ssize_t write(std::span<const std::byte> bytes, std::span<const int> descriptors) noexcept override;
+    /// What the nearest cache holds.
+    std::size_t write_size() const noexcept override { return std::size_t{16} << 10; }
     ssize_t read(std::span<std::byte> room, std::deque<Passed>& passed) override;
     void collect(std::deque<Passed>& passed) override;
     bool may_wait_to_read() noexcept override;
+    void waited_to_read() noexcept override { reader_waits_ = false; }
     void wait_writable(std::function<void(std::error_code)> then) override;
     bool wait_writable_now(std::chrono::milliseconds timeout) noexcept override;
 
@@ -73,6 +76,7 @@ private:
     std::deque<Passed> arrived_;
     Duration spin_;
     bool slept_ = false; // a bell has probably come
+    bool reader_waits_ = false;
     bool ended_ = false; // the socket is at its end
 };
 
@@ -106,6 +110,7 @@ inline bool SharedMemoryTransport::is_ready() {
     if (descriptors.size() != 1) throw std::system_error(make_error_code(Errc::bad_frame));
     adopt(descriptors.front().get(), false);
     arrived_.pop_front();
+    if (reader_waits_) socket().cancel(); // it waits for a bell that nobody knows it wants
     return true;
 }
 
@@ -167,7 +172,7 @@ inline void SharedMemoryTransport::take_bells() {
 }
 
 inline bool SharedMemoryTransport::may_wait_to_read() noexcept {
-    if (!reader_) return true;
+    if (!reader_) return reader_waits_ = true;
     if (spin_ > Duration::zero()) {
         const auto deadline = std::chrono::steady_clock::now() + spin_;
         do {
@@ -177,14 +182,15 @@ inline bool SharedMemoryTransport::may_wait_to_read() noexcept {
             }
         } while (std::chrono::steady_clock::now() < deadline);
     }
-    slept_ = reader_->may_sleep();
+    slept_ = reader_waits_ = reader_->may_sleep();
     return slept_;
 }
 
 inline void SharedMemoryTransport::wait_writable(std::function<void(std::error_code)> then) {
-    take_bells();
-    const bool sleeps = !writer_ || writer_->may_sleep();
-    if (!sleeps || is_cut_off()) return asio::post(socket().get_executor(), [then] { then({}); });
+    // A bell that is there may be the one for a reader who sleeps: then it stays, and wakes both.
+    if (!reader_waits_) take_bells();
+    const bool waits = writer_ ? writer_->may_sleep() : arrived_.empty();
+    if (!waits || is_cut_off()) return asio::post(socket().get_executor(), [then] { then({}); });
     if (!ended_) return socket().async_readable(std::move(then));
     // The other side has ended its own direction, so the socket rings no more.
     retry_.expires_after(std::chrono::milliseconds(1));

@@ -34,6 +34,8 @@ public:
     /// How many bytes were taken, at least one; the descriptors, which stay the caller's, go with the first. -1 with
     /// errno set when none were: EAGAIN says to wait for wait_writable().
     virtual ssize_t write(std::span<const std::byte> bytes, std::span<const int> descriptors) noexcept;
+    /// From how many bytes on it does not pay to wait for more before writing.
+    virtual std::size_t write_size() const noexcept { return std::size_t{64} << 10; }
     /// How many bytes came, 0 at the end; -1 with errno set: EAGAIN when there are none now. Descriptors come with the
     /// first byte of their frame or before it, and are put behind those in `passed`.
     virtual ssize_t read(std::span<std::byte> room, std::deque<Passed>& passed);
@@ -42,6 +44,8 @@ public:
     virtual void collect(std::deque<Passed>&) {}
     /// To be asked before waiting for the socket to be readable: false when there is something to read after all.
     virtual bool may_wait_to_read() noexcept { return true; }
+    /// That wait is over.
+    virtual void waited_to_read() noexcept {}
     /// Calls `then` once, when more can be written or the wait was cancelled.
     virtual void wait_writable(std::function<void(std::error_code)> then) { socket_.async_writable(std::move(then)); }
     /// Holds the process up in the same way for at most so long. False: nothing changed.
