@@ -17,6 +17,7 @@
 // Messages
 #include <cohort/blob.hpp>
 #include <cohort/channel.hpp>
+#include <cohort/channel_acceptor.hpp>
 #include <cohort/duplex.hpp>
 #include <cohort/handle.hpp>
 #include <cohort/mail.hpp>

@@ -2,6 +2,7 @@
 // Channel<T>: typed messages between two processes, as awaitables (layer 3).
 #pragma once
 
+#include <cohort/detail/connect.hpp>
 #include <cohort/detail/message_stream.hpp>
 #include <cohort/detail/serve_calls.hpp>
 #include <cohort/duplex.hpp>
@@ -68,6 +69,15 @@ public:
         return {Channel(executor, std::move(mine), limits), Peer(executor, std::move(other), limits)};
     }
 
+    /// A channel to whoever accepts on this path (ChannelAcceptor); waits while too many others do. Who that is, and
+    /// not an impostor with the right to make the file, peer_credentials() of native_handle() says. Errors: ENOENT,
+    /// ECONNREFUSED: nobody is there; EACCES; ENAMETOOLONG; Errc::bad_endpoint.
+    [[nodiscard]] static Task<Channel> connect(asio::any_io_executor executor, Endpoint path,
+                                               ChannelLimits limits = {}) {
+        auto socket = co_await detail::connect_to(executor, std::move(path));
+        co_return Channel(executor, std::move(socket), limits);
+    }
+
     /// Takes a connected stream socket. When both sides are made so, the other one is made by accepted().
     Channel(const asio::any_io_executor& executor, detail::UniqueFd socket, ChannelLimits limits = {})
         : Channel(executor, Via::connected(executor, std::move(socket), limits), limits) {}
@@ -100,6 +110,10 @@ public:
     {
         return detail::refuse_temporary<Out>();
     }
+
+    /// Queues the message if there is room, without waiting; false: send() would wait. For loops where every nanosecond
+    /// counts. Errors: as send().
+    bool try_send(const Out& message) { return stream_->try_send(encoded(message)); }
 
     /// Sends the message and waits until the other side has received it, that is, taken it out of the channel. Errors:
     /// as send(), and ETIMEDOUT; ECONNRESET when the other side ends before.

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/async_fd.hpp>
 #include <cohort/detail/handover.hpp>
+#include <cohort/detail/listen_socket.hpp>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -12,27 +13,6 @@
 #include <memory>
 
 namespace cohort::detail {
-
-/// What accept(2) may say without anything being wrong with the listener: the one connection failed, or the kernel
-/// passes on an error of the network (accept(2), "Error handling").
-inline bool concerns_one_connection(int error) noexcept {
-    switch (error) {
-        case EINTR:
-        case ECONNABORTED:
-        case EPROTO:
-        case ENETDOWN:
-        case ENOPROTOOPT:
-        case EHOSTDOWN:
-        case ENONET:
-        case EHOSTUNREACH:
-        case EOPNOTSUPP:
-        case ENETUNREACH: return true;
-        default: return false;
-    }
-}
-
-/// How long accepting rests when descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM).
-inline constexpr std::chrono::milliseconds accept_rest{50};
 
 /// Accepts for a Handover while it is started. When nobody has room the connections stay in the kernel's queue.
 class AcceptLoop : public std::enable_shared_from_this<AcceptLoop> {

@@ -7,6 +7,7 @@
 #include <cohort/error.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
 
@@ -149,5 +150,26 @@ inline UniqueFd open_listener(const Endpoint& endpoint, bool reuse_port, int bac
     error = last_error();
     return {};
 }
+
+/// What accept(2) may say without anything being wrong with the listener: the one connection failed, or the kernel
+/// passes on an error of the network (accept(2), "Error handling").
+inline bool concerns_one_connection(int error) noexcept {
+    switch (error) {
+        case EINTR:
+        case ECONNABORTED:
+        case EPROTO:
+        case ENETDOWN:
+        case ENOPROTOOPT:
+        case EHOSTDOWN:
+        case ENONET:
+        case EHOSTUNREACH:
+        case EOPNOTSUPP:
+        case ENETUNREACH: return true;
+        default: return false;
+    }
+}
+
+/// How long accepting rests when descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM).
+inline constexpr std::chrono::milliseconds accept_rest{50};
 
 } // namespace cohort::detail

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// ChannelAcceptor<T>: channels between programs that find each other by a path (layer 3).
+#pragma once
+
+#include <cohort/channel.hpp>
+#include <cohort/detail/listen_socket.hpp>
+#include <cohort/endpoint.hpp>
+
+#include <asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+namespace cohort {
+
+/// Who is at the other end of a Unix socket, as it was when that one connected, or began to listen.
+struct PeerCredentials {
+    pid_t pid = 0; ///< 0 when it is of another PID namespace; the process may be gone since
+    uid_t uid = 0;
+    gid_t gid = 0;
+};
+
+/// As the kernel says it (SO_PEERCRED, unix(7)): the other side cannot pretend. Throws std::system_error: ENOTCONN,
+/// EBADF, ENOTSOCK.
+inline PeerCredentials peer_credentials(int socket) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) detail::throw_last_error("SO_PEERCRED");
+    // What the kernel answers for a socket that has no peer, or is no Unix socket.
+    if (peer.uid == static_cast<uid_t>(-1)) throw std::system_error(ENOTCONN, std::system_category(), "SO_PEERCRED");
+    return {peer.pid, peer.uid, peer.gid};
+}
+
+namespace detail {
+
+/// A listening Unix socket and its file.
+class NamedListener {
+public:
+    NamedListener(const asio::any_io_executor& executor, const Endpoint& endpoint);
+    NamedListener(const NamedListener&) = delete;
+    NamedListener& operator=(const NamedListener&) = delete;
+    ~NamedListener() { close(); }
+
+    /// The next connection; an empty one when there will be none. Between the accepting and the return of the caller,
+    /// if it does not suspend either, it cannot be cancelled.
+    static Task<UniqueFd> accept(std::shared_ptr<NamedListener> self);
+    void close() noexcept;
+
+    const Endpoint& endpoint() const noexcept { return endpoint_; }
+    asio::any_io_executor executor() noexcept { return socket_.get_executor(); }
+
+private:
+    static constexpr int backlog = 4096;
+
+    static UniqueFd open(const Endpoint& endpoint);
+    static bool will_pass(int error) noexcept {
+        return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+    }
+    bool owns_file() const noexcept;
+
+    Endpoint endpoint_;
+    AsyncFd socket_;
+    struct stat file_ {};
+    pid_t process_;
+};
+
+inline UniqueFd NamedListener::open(const Endpoint& endpoint) {
+    const std::string what = "listen on " + endpoint.to_string();
+    if (!endpoint.is_unix()) throw std::system_error(Errc::bad_endpoint, what);
+    std::error_code error;
+    UniqueFd socket = open_listener(endpoint, false, backlog, error);
+    if (error) throw std::system_error(error, what);
+    return socket;
+}
+
+inline NamedListener::NamedListener(const asio::any_io_executor& executor, const Endpoint& endpoint)
+    : endpoint_(endpoint), socket_(executor, open(endpoint)), process_(::getpid()) {
+    ::lstat(endpoint_.path().c_str(), &file_);
+}
+
+/// Somebody may have put another file there; and a forked copy of this object has no say. As long as the socket is open
+/// no other file can have the same number.
+inline bool NamedListener::owns_file() const noexcept {
+    struct stat now {};
+    return ::getpid() == process_ && ::lstat(endpoint_.path().c_str(), &now) == 0 && now.st_dev == file_.st_dev &&
+           now.st_ino == file_.st_ino;
+}
+
+inline void NamedListener::close() noexcept {
+    if (!socket_.is_open()) return;
+    if (owns_file()) remove_path(endpoint_);
+    socket_.close();
+}
+
+inline Task<UniqueFd> NamedListener::accept(std::shared_ptr<NamedListener> self) {
+    const bool steady = co_await switched();
+    if (!steady) co_await asio::post(asio::use_awaitable);
+    for (;;) {
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+        if (!self->socket_.is_open()) co_return UniqueFd();
+        UniqueFd connection(System::current().accept(self->socket_.get()));
+        if (connection) co_return connection;
+        const int error = errno;
+        std::error_code ignored;
+        if (would_block(error)) {
+            co_await self->socket_.readable(ignored);
+        } else if (will_pass(error)) {
+            asio::steady_timer rest(self->executor(), accept_rest);
+            co_await rest.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        } else if (!concerns_one_connection(error)) {
+            throw std::system_error(error, std::system_category(), "accept");
+        }
+    }
+}
+
+} // namespace detail
+
+/// Accepts channels on the path of a Unix socket. The other side is Channel<T>::connect(), with the same T; with
+/// Duplex<A, B> here it is Duplex<B, A> there.
+///
+/// Whoever may write to the file may connect: its mode is the Endpoint's, 0600 unless said otherwise. A file that
+/// nobody serves any more is replaced; at the end the file is removed. Lives on one event loop.
+///
+///     ChannelAcceptor<Job> acceptor(io.get_executor(), Endpoint::unix_path("/run/jobs.sock", 0660));
+///     while (auto client = co_await acceptor.accept())
+///         if (client->peer.uid == ::getuid()) start(std::move(client->channel));
+template <class T, class Via = UnixStream>
+class ChannelAcceptor {
+public:
+    struct Accepted {
+        Channel<T, Via> channel;
+        PeerCredentials peer;
+    };
+
+    /// Errors, as std::system_error: EADDRINUSE when somebody serves this path, or a file of another kind is there;
+    /// EACCES, ENOENT, ENAMETOOLONG; Errc::bad_endpoint when it is no path.
+    ChannelAcceptor(const asio::any_io_executor& executor, const Endpoint& unix_endpoint, ChannelLimits limits = {})
+        : listener_(std::make_shared<detail::NamedListener>(executor, unix_endpoint)), limits_(limits) {}
+    ChannelAcceptor(ChannelAcceptor&&) = default;
+    ChannelAcceptor& operator=(ChannelAcceptor&& other) noexcept {
+        if (listener_ && listener_ != other.listener_) listener_->close();
+        listener_ = std::move(other.listener_);
+        limits_ = other.limits_;
+        return *this;
+    }
+    ~ChannelAcceptor() {
+        if (listener_) listener_->close();
+    }
+
+    /// The next channel; nothing after close(). That somebody with other message types, or none, has connected shows
+    /// when the channel is used. Several may wait. Cancelling (a timeout, `||`) loses no connection. At a limit of
+    /// descriptors or memory, clients wait until there is room again.
+    [[nodiscard]] Task<std::optional<Accepted>> accept() { return accept(listener_, limits_); }
+
+    /// Clients that were not accepted see the end of their channels. A channel that was accepted goes on.
+    void close() { listener_->close(); }
+    const Endpoint& endpoint() const noexcept { return listener_->endpoint(); }
+
+private:
+    static Task<std::optional<Accepted>> accept(std::shared_ptr<detail::NamedListener> listener, ChannelLimits limits) {
+        auto connection = co_await detail::NamedListener::accept(listener);
+        if (!connection) co_return std::nullopt;
+        const PeerCredentials peer = peer_credentials(connection.get());
+        Accepted accepted{Channel<T, Via>::accepted(listener->executor(), std::move(connection), limits), peer};
+        co_return accepted;
+    }
+
+    std::shared_ptr<detail::NamedListener> listener_;
+    ChannelLimits limits_;
+};
+
+} // namespace cohort
