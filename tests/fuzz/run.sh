@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Fuzzes what reads bytes from other processes: installs what is missing (Debian), builds, runs each target.
+#   run.sh [EXECUTIONS [SECONDS]]   so many executions of each target (200000), for at most so long (600)
+# Inputs that found something new are kept in build-fuzz and are where the next run begins. A failure leaves its input
+# there too: build-fuzz/TARGET FILE runs it alone.
+set -euo pipefail
+source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+source "$source_dir/tests/setup.sh"
+setup build clang
+
+build=$source_dir/build-fuzz
+mkdir -p "$build"
+# The coverage of Asio and the standard library says little about ours, and costs half the speed.
+printf 'src:*\nfun:*cohort*\n' >"$build/coverage"
+
+declare -A longest=([frames]=512 [channel]=128) # bytes of an input; a channel does something for each of them
+for target in frames channel; do
+  "$clang" -std=c++20 -O1 -g1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+    -fsanitize-coverage-allowlist="$build/coverage" -DASIO_STANDALONE -DASIO_HAS_CO_AWAIT -DASIO_HAS_STD_COROUTINE \
+    -I "$source_dir/include" "$source_dir/tests/fuzz/$target.cpp" -o "$build/$target"
+  mkdir -p "$build/$target.seeds" "$build/$target.corpus"
+  COHORT_FUZZ_SEEDS=$build/$target.seeds "$build/$target"
+  echo "fuzz/$target:"
+  if ! "$build/$target" -runs="${1:-200000}" -max_total_time="${2:-600}" -max_len="${longest[$target]}" -len_control=0 -entropic=0 \
+    -malloc_limit_mb=4 -timeout=10 -print_final_stats=1 -artifact_prefix="$build/$target-" \
+    "$build/$target.corpus" "$build/$target.seeds" >"$build/$target.log" 2>&1; then
+    grep -Ev 'NEW|REDUCE|pulse' "$build/$target.log" >&2
+    exit 1
+  fi
+  sed -n 's/^stat::/  /p' "$build/$target.log"
+done
