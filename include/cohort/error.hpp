@@ -25,6 +25,7 @@ enum class Errc {
     descriptors_lost,  ///< descriptors sent along did not fit in this process (RLIMIT_NOFILE)
     no_descriptors,    ///< a message with a Handle where descriptors cannot travel
     unanswered,        ///< the other side received the call and let go of it without a reply
+    queue_full,        ///< more calls wait for a worker than Options::queued_calls
     call_failed,       ///< the other side's handler of the call threw
     setup_failed,      ///< a worker could not be prepared: user, directory or program
 };
@@ -50,6 +51,7 @@ struct ErrorCategory final : std::error_category {
             case Errc::descriptors_lost: return "descriptors were lost at the descriptor limit";
             case Errc::no_descriptors: return "descriptors cannot be sent this way";
             case Errc::unanswered: return "the call was received but not answered";
+            case Errc::queue_full: return "too many calls wait for a worker";
             case Errc::call_failed: return "the handler of the call failed";
             case Errc::setup_failed: return "the worker could not be prepared";
         }

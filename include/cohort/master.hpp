@@ -103,6 +103,18 @@ public:
     {
         return detail::refuse_temporary<ToWorker, ToMaster>();
     }
+    /// Asks the worker that has the fewest calls under way, or the first that has room: a pool
+    /// (Options::calls_per_worker, queued_calls). The request is taken when called. Errors: as call(worker, ...),
+    /// ECONNRESET when the worker dies and the call is not idempotent; Errc::queue_full; Errc::stopping,
+    /// no_such_worker: none will come.
+    [[nodiscard]] Task<ToMaster> call(const ToWorker& request, CallOptions options = {}) {
+        return pooled_call(std::make_shared<detail::EncodedMessage>(request, limits()), options);
+    }
+    Task<ToMaster> call(ToWorker&&, CallOptions = {})
+        requires detail::unsafe_temporary<ToWorker>
+    {
+        return detail::refuse_temporary<ToWorker, ToMaster>();
+    }
     /// To every worker that is not leaving.
     [[nodiscard]] Task<> broadcast(const ToWorker& message);
     Task<> broadcast(ToWorker&&)
@@ -146,6 +158,7 @@ private:
             encode(message, out, limits, &descriptors);
         };
     }
+    Task<ToMaster> pooled_call(std::shared_ptr<detail::EncodedMessage> request, CallOptions options);
     std::optional<Mail> next_mail();
 
     detail::Supervisor supervisor_;
@@ -157,6 +170,22 @@ Task<> Master<Message, M>::broadcast(const ToWorker& message) {
     for (const auto& [id, record] : supervisor_.records())
         if (record->state != WorkerState::draining) sends.push_back(record->messages->send(encoded(message)));
     return detail::Supervisor::all(std::move(sends));
+}
+
+template <class Message, class M>
+Task<detail::ToMasterOf<Message>> Master<Message, M>::pooled_call(std::shared_ptr<detail::EncodedMessage> request,
+                                                                  CallOptions options) {
+    const auto deadline = detail::deadline_after(options.timeout);
+    for (unsigned attempt = 1;; ++attempt) {
+        const auto place = co_await supervisor_.pool().lease(deadline);
+        const auto reply = place.worker().messages->template call<ToMaster>(limits(), *request);
+        try {
+            co_await reply->wait(deadline - std::chrono::steady_clock::now());
+            co_return reply->take();
+        } catch (const std::system_error& error) {
+            if (!options.idempotent || attempt >= options.attempts || !detail::is_loss(error.code())) throw;
+        }
+    }
 }
 
 template <class Message, class M>

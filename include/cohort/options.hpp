@@ -59,8 +59,21 @@ struct Options {
     unsigned credit = 16;
     /// Largest message, in bytes, that is accepted from the other side.
     std::size_t max_message = std::size_t{16} << 20;
+    /// How many calls of Master::call(request) one worker has at a time; the others wait in the master.
+    unsigned calls_per_worker = 64;
+    /// How many may wait; one more gets Errc::queue_full.
+    std::size_t queued_calls = 10'000;
     /// Surroundings of the workers that run() makes, and the default of Master::spawn.
     WorkerOptions worker{};
+};
+
+/// One call to whichever worker has the fewest.
+struct CallOptions {
+    /// From the call to its reply, with all waiting.
+    std::chrono::steady_clock::duration timeout = std::chrono::steady_clock::duration::max();
+    /// Doing it twice does no harm: when its worker dies, another one is asked, up to `attempts` in all.
+    bool idempotent = false;
+    unsigned attempts = 3;
 };
 
 } // namespace cohort

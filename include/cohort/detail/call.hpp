@@ -241,10 +241,20 @@ inline void PendingAnswer::complete(const Frame& frame, Passed* passed) {
     complete(make_error_code(static_cast<Errc>(failure.error)), std::move(failure.what));
 }
 
+/// The end of time, when that is nearer.
+inline std::chrono::steady_clock::time_point deadline_after(std::chrono::steady_clock::duration timeout) noexcept {
+    const auto now = std::chrono::steady_clock::now();
+    const auto end = std::chrono::steady_clock::time_point::max();
+    return timeout > end - now ? end : now + timeout;
+}
+
+/// The other side went before it answered.
+inline bool is_loss(std::error_code error) noexcept {
+    return error == std::errc::connection_reset || error == std::errc::broken_pipe || error == Errc::closed;
+}
+
 inline Task<> PendingAnswer::wait(std::chrono::steady_clock::duration timeout) {
-    using Clock = std::chrono::steady_clock;
-    const auto now = Clock::now();
-    timer_.expires_at(timeout > Clock::time_point::max() - now ? Clock::time_point::max() : now + timeout);
+    timer_.expires_at(deadline_after(timeout));
     if (!done_) {
         std::error_code error;
         co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, error));
@@ -265,6 +275,30 @@ inline void ServedCall::refuse(Errc error, std::string_view what) noexcept {
         // The caller learns of it by the end of the stream.
     }
 }
+
+/// A message in the form in which it travels, to be sent later, or more than once.
+class EncodedMessage {
+public:
+    template <class T>
+    EncodedMessage(const T& message, const SerializeLimits& limits) {
+        std::vector<int> numbers;
+        encode(message, bytes_, limits, &numbers);
+        for (const int fd : numbers) {
+            UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+            if (!copy) throw_last_error("dup");
+            descriptors_.push_back(std::move(copy));
+        }
+    }
+    /// As FrameStream::push wants it.
+    void operator()(Buffer& out, std::vector<int>& descriptors) const {
+        out.append(bytes_.data(), bytes_.size());
+        for (const auto& fd : descriptors_) descriptors.push_back(fd.get());
+    }
+
+private:
+    Buffer bytes_;
+    std::vector<UniqueFd> descriptors_;
+};
 
 /// For the caller of a public function.
 template <class T>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/any_dispatcher.hpp>
+#include <cohort/detail/call_pool.hpp>
 #include <cohort/detail/event_log.hpp>
 #include <cohort/detail/launch.hpp>
 #include <cohort/detail/mailbox.hpp>
@@ -67,6 +68,7 @@ public:
     /// The message was none.
     void refuse_mail(WorkerRecord& record, std::error_code error);
     Task<> discard_mail();
+    CallPool& pool() noexcept { return pool_; }
 
 private:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
@@ -96,6 +98,7 @@ private:
     std::unique_ptr<AnyDispatcher> dispatcher_;
     std::vector<std::unique_ptr<Slot>> slots_;
     std::map<WorkerId, RecordPtr> records_;
+    CallPool pool_;
     Mailbox mailbox_;
     EventLog events_;
     Notifier worker_gone_;
@@ -112,6 +115,7 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       options_(std::move(options)),
       schemas_(schemas),
       dispatcher_(make_dispatcher(DispatchContext{context.get_executor(), page_, options_})),
+      pool_(context.get_executor(), records_, options_.calls_per_worker, options_.queued_calls),
       mailbox_(context.get_executor()),
       events_(context.get_executor()),
       worker_gone_(context.get_executor()) {
@@ -205,7 +209,10 @@ inline Task<> Supervisor::control(RecordPtr record) {
 
 inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet) {
     using namespace detail;
-    if (std::get_if<Online>(&packet.message)) return enter(record, WorkerState::online);
+    if (std::get_if<Online>(&packet.message)) {
+        enter(record, WorkerState::online);
+        return pool_.grant();
+    }
     if (const auto* m = std::get_if<Listen>(&packet.message)) return answer(record, *m);
     if (const auto* m = std::get_if<Unlisten>(&packet.message)) return dispatcher_->close(record, m->listener);
     if (const auto* m = std::get_if<Took>(&packet.message)) return dispatcher_->took(record, m->listener);
@@ -306,6 +313,7 @@ inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& statu
 
 inline void Supervisor::notify_if_finished() {
     if (!finished()) return;
+    pool_.refuse_all(Errc::no_such_worker);
     worker_gone_.notify_all();
     mailbox_.notify();
     events_.notify();
@@ -426,6 +434,7 @@ inline Task<> Supervisor::stop() {
     if (!std::exchange(stopping_, true)) {
         dispatcher_->stop();
         for (const auto& [id, record] : std::map(records_)) ask_to_leave(*record);
+        pool_.refuse_all(Errc::stopping);
         notify_if_finished();
     }
     return until_gone();

@@ -49,6 +49,7 @@ struct WorkerRecord : Member {
     Notifier drained;         // the last message that had been read was received
     asio::steady_timer grace; // until it is killed
     WorkerState state = WorkerState::forked;
+    unsigned calls = 0; // of the pool, under way
     bool voluntary = false;
     bool listened = false;
     bool abandoned = false;
