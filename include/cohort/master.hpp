@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -123,6 +124,14 @@ public:
         return detail::refuse_temporary<ToWorker>();
     }
 
+    /// To some: ids of workers that have gone, or are leaving, are passed over.
+    [[nodiscard]] Task<> broadcast(const ToWorker& message, std::span<const WorkerId> workers);
+    Task<> broadcast(ToWorker&&, std::span<const WorkerId>)
+        requires detail::unsafe_temporary<ToWorker>
+    {
+        return detail::refuse_temporary<ToWorker>();
+    }
+
     /// Asks the worker to leave: it accepts and receives nothing more, finishes, and ends; Options::grace later it is
     /// killed. No successor comes. Errc::no_such_worker.
     void disconnect(WorkerId worker) { supervisor_.disconnect(worker); }
@@ -166,9 +175,20 @@ private:
 
 template <class Message, class M>
 Task<> Master<Message, M>::broadcast(const ToWorker& message) {
+    std::vector<WorkerId> everybody;
+    for (const auto& [id, record] : supervisor_.records()) everybody.push_back(id);
+    return broadcast(message, everybody);
+}
+
+template <class Message, class M>
+Task<> Master<Message, M>::broadcast(const ToWorker& message, std::span<const WorkerId> workers) {
+    const detail::EncodedMessage encoded(message, limits());
     std::vector<Task<>> sends;
-    for (const auto& [id, record] : supervisor_.records())
-        if (record->state != WorkerState::draining) sends.push_back(record->messages->send(encoded(message)));
+    for (const WorkerId id : workers) {
+        const auto found = supervisor_.records().find(id);
+        const bool is_there = found != supervisor_.records().end() && found->second->state < WorkerState::draining;
+        if (is_there) sends.push_back(found->second->messages->send(encoded));
+    }
     return detail::Supervisor::all(std::move(sends));
 }
 

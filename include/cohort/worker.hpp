@@ -84,6 +84,30 @@ public:
     [[nodiscard]] Task<> serve(Handler handler, std::size_t at_once = 1024) {
         return channel_.serve(std::move(handler), at_once);
     }
+    /// A channel of its own to another worker, which gets it from accept_peer() with the same T (for Duplex<A, B> here,
+    /// Duplex<B, A> there). The master only introduces them; what they send does not pass through it. It ends with
+    /// either worker. Errors: Errc::no_such_worker: none with this id, or it is leaving; Errc::closed without a master.
+    template <class T, class Via = UnixStream>
+    [[nodiscard]] Task<Channel<T, Via>> connect(WorkerId other, ChannelLimits limits = {}) {
+        auto socket = co_await core_.introduce(other);
+        co_return Channel<T, Via>(get_executor(), std::move(socket), limits);
+    }
+    /// Another worker's channel to this one.
+    template <class T, class Via = UnixStream>
+    struct Peer {
+        WorkerId from = 0;
+        Channel<T, Via> channel;
+    };
+    /// The next worker that wants to talk to this one; nothing once this one is to leave. Up to 256 wait.
+    template <class T, class Via = UnixStream>
+    [[nodiscard]] Task<std::optional<Peer<T, Via>>> accept_peer(ChannelLimits limits = {}) {
+        auto visit = co_await core_.next_visit();
+        if (!visit) co_return std::nullopt;
+        std::optional<Peer<T, Via>> peer;
+        peer.emplace(
+            Peer<T, Via>{visit->from, Channel<T, Via>::accepted(get_executor(), std::move(visit->socket), limits)});
+        co_return peer;
+    }
     /// The master is there.
     bool connected() const noexcept { return core_.connected(); }
 

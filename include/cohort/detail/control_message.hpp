@@ -43,6 +43,11 @@ struct Lost {
 struct Took {
     ListenerId listener = 0;
 };
+/// "Connect me with this worker." Answered by Introduced with the same request number.
+struct Introduce {
+    std::uint32_t request = 0;
+    std::uint32_t worker = 0;
+};
 /// The worker has decided to leave.
 struct Leaving {};
 /// The process could not be prepared; it exits.
@@ -51,7 +56,7 @@ struct SetupFailed {
     std::string step;
 };
 
-using FromWorker = std::variant<Online, Listen, Unlisten, GivenBack, Lost, Took, Leaving, SetupFailed>;
+using FromWorker = std::variant<Online, Listen, Unlisten, GivenBack, Lost, Took, Leaving, SetupFailed, Introduce>;
 
 // From the master.
 
@@ -80,6 +85,15 @@ struct Forgotten {
     std::uint32_t count = 0;
 };
 
-using FromMaster = std::variant<Stop, Listening, Connections, Forgotten>;
+/// The answer to Introduce: one end of a socket pair comes along, unless there is no such worker.
+struct Introduced {
+    std::uint32_t request = 0;
+};
+/// The other end of one, for the worker that was asked for.
+struct Visitor {
+    std::uint32_t from = 0;
+};
+
+using FromMaster = std::variant<Stop, Listening, Connections, Forgotten, Introduced, Visitor>;
 
 } // namespace cohort::detail

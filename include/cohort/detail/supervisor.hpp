@@ -82,6 +82,7 @@ private:
     Task<> await_exit(RecordPtr record);
     void handle(WorkerRecord& record, Packet<FromWorker>& packet);
     void answer(WorkerRecord& record, const Listen& request);
+    void introduce(WorkerRecord& record, const Introduce& request);
     Grant open(WorkerRecord& record, const Endpoint& endpoint);
     void on_exit(const RecordPtr& record, const ExitStatus& status);
     void break_off(WorkerRecord& record, std::error_code error);
@@ -227,7 +228,23 @@ inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet)
         std::cerr << "cohort: worker " << record.id << ": " << m->step << ": " << record.error.message() << std::endl;
         return;
     }
+    if (const auto* m = std::get_if<Introduce>(&packet.message)) return introduce(record, *m);
     ask_to_leave(record); // Leaving
+}
+
+/// After this the two talk without the master.
+inline void Supervisor::introduce(WorkerRecord& record, const Introduce& request) {
+    const auto other = records_.find(request.worker);
+    const bool is_there = other != records_.end() && other->second.get() != &record &&
+                          other->second->state < WorkerState::draining && !stopping_;
+    if (!is_there) {
+        record.link->send(Introduced{request.request});
+        return;
+    }
+    const auto [one, another] = make_socketpair(SOCK_STREAM);
+    const int ends[] = {one.get(), another.get()};
+    other->second->link->send(Visitor{record.id}, std::span(ends, 1));
+    record.link->send(Introduced{request.request}, std::span(ends + 1, 1));
 }
 
 inline Grant Supervisor::open(WorkerRecord& record, const Endpoint& endpoint) {

@@ -15,11 +15,18 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 
 namespace cohort::detail {
+
+/// Another worker's socket to this one.
+struct Visit {
+    WorkerId from = 0;
+    UniqueFd socket;
+};
 
 /// Lives as long as the worker process.
 class WorkerCore {
@@ -44,6 +51,10 @@ public:
     }
 
     Task<Listener> listen(Endpoint endpoint);
+    /// A socket to another worker. Throws Errc::no_such_worker, descriptors_lost.
+    Task<UniqueFd> introduce(WorkerId other);
+    /// A worker that wants to talk to this one; nothing once this one is to leave.
+    Task<std::optional<Visit>> next_visit();
     void leave() {
         if (!stopping_) link_->send(Leaving{});
         stop();
@@ -74,6 +85,8 @@ private:
     void handle(Listening& message, Packet<FromMaster>& packet);
     void handle(Connections& message, Packet<FromMaster>& packet);
     void handle(Forgotten& message, Packet<FromMaster>& packet);
+    void handle(Introduced& message, Packet<FromMaster>& packet);
+    void handle(Visitor& message, Packet<FromMaster>& packet);
     void stop();
     void master_gone();
     Listener make_listener(const Listening& listening, UniqueFd descriptor);
@@ -89,8 +102,12 @@ private:
     asio::steady_timer last_minutes_;
     std::map<std::uint32_t, Answer> requests_;
     std::map<ListenerId, std::shared_ptr<Intake>> intakes_;
+    std::map<std::uint32_t, std::optional<Packet<FromMaster>>> introductions_; // asked for, and their answers
+    std::deque<Visit> visits_;
     std::uint32_t last_request_ = 0;
     bool stopping_ = false;
+
+    static constexpr std::size_t most_visits = 256; // for a body that does not ask for them
 };
 
 inline Task<> WorkerCore::control() {
@@ -158,6 +175,49 @@ inline void WorkerCore::handle(Connections& message, Packet<FromMaster>& packet)
 inline void WorkerCore::handle(Forgotten& message, Packet<FromMaster>&) {
     const auto found = intakes_.find(message.listener);
     if (found != intakes_.end()) found->second->forget(message.first, message.count);
+}
+
+inline Task<UniqueFd> WorkerCore::introduce(WorkerId other) {
+    const std::uint32_t request = ++last_request_;
+    auto& answer = introductions_[request];
+    const auto withdraw = [this](const std::uint32_t* number) { introductions_.erase(*number); };
+    const std::unique_ptr<const std::uint32_t, decltype(withdraw)> guard(&request, withdraw);
+    link_->send(Introduce{request, other});
+    while (!answer && connected()) co_await changed_.wait();
+    if (!answer) throw std::system_error(make_error_code(Errc::closed));
+    if (answer->descriptors_lost) throw std::system_error(make_error_code(Errc::descriptors_lost));
+    if (answer->descriptors.empty())
+        throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(other));
+    co_return std::move(answer->descriptors.front());
+}
+
+inline void WorkerCore::handle(Introduced& message, Packet<FromMaster>& packet) {
+    const auto found = introductions_.find(message.request);
+    if (found == introductions_.end()) return; // the caller was cancelled: the other side sees the end
+    found->second.emplace(std::move(packet));
+    changed_.notify_all();
+}
+
+inline void WorkerCore::handle(Visitor& message, Packet<FromMaster>& packet) {
+    if (packet.descriptors.empty() || stopping_ || visits_.size() == most_visits) return;
+    visits_.push_back({message.from, std::move(packet.descriptors.front())});
+    changed_.notify_all();
+}
+
+inline Task<std::optional<Visit>> WorkerCore::next_visit() {
+    const bool steady = co_await switched();
+    if (!steady) co_await asio::post(asio::use_awaitable);
+    for (;;) {
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+        if (!visits_.empty()) {
+            std::optional<Visit> visit(std::move(visits_.front()));
+            visits_.pop_front();
+            co_return visit;
+        }
+        if (stopping_) co_return std::nullopt;
+        co_await changed_.wait();
+    }
 }
 
 inline void WorkerCore::stop() {
