@@ -22,6 +22,7 @@
 #include <cohort/handle.hpp>
 #include <cohort/mail.hpp>
 #include <cohort/serialize.hpp>
+#include <cohort/subscription.hpp>
 #include <cohort/transport.hpp>
 
 // The cluster

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/supervisor.hpp>
 #include <cohort/mode/round_robin.hpp>
+#include <cohort/subscription.hpp>
 #include <cohort/worker.hpp>
 
 #include <memory>
@@ -132,6 +133,24 @@ public:
         return detail::refuse_temporary<ToWorker>();
     }
 
+    /// Everything that workers and master publish on this topic from now on, as values of a T.
+    template <class T>
+    [[nodiscard]] Task<Subscription<T>> subscribe(std::string topic) {
+        return detail::subscribe<T>(to_bus(), std::move(topic), limits());
+    }
+    /// To everybody who has subscribed to this topic. See Worker::publish.
+    template <class T>
+    [[nodiscard]] Task<> publish(std::string topic, const T& value) {
+        if (!bus_) bus_.emplace(to_bus());
+        const detail::ToBus published = detail::to_bus(std::move(topic), value, limits());
+        return bus_->send(published);
+    }
+    template <class T>
+        requires(!std::is_lvalue_reference_v<T> && detail::unsafe_temporary<T>)
+    Task<> publish(std::string, T&&) {
+        return detail::refuse_temporary<T>();
+    }
+
     /// Asks the worker to leave: it accepts and receives nothing more, finishes, and ends; Options::grace later it is
     /// killed. No successor comes. Errc::no_such_worker.
     void disconnect(WorkerId worker) { supervisor_.disconnect(worker); }
@@ -167,10 +186,14 @@ private:
             encode(message, out, limits, &descriptors);
         };
     }
+    detail::BusChannel to_bus() {
+        return {context().get_executor(), supervisor_.bus().connect(0), {.max_length = options().max_message}};
+    }
     Task<ToMaster> pooled_call(std::shared_ptr<detail::EncodedMessage> request, CallOptions options);
     std::optional<Mail> next_mail();
 
     detail::Supervisor supervisor_;
+    std::optional<detail::BusChannel> bus_;
 };
 
 template <class Message, class M>

@@ -6,9 +6,11 @@
 #include <cohort/detail/worker_life.hpp>
 #include <cohort/duplex.hpp>
 #include <cohort/mode.hpp>
+#include <cohort/subscription.hpp>
 
 #include <asio/io_context.hpp>
 
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -28,7 +30,8 @@ public:
 
     Worker(asio::io_context& context, detail::SharedPage& page, const detail::Identity& identity,
            const Options& options, std::vector<std::string> args)
-        : channel_(context.get_executor(), detail::UniqueFd(identity.channel), {.max_length = options.max_message}),
+        : limits_{.bytes = options.max_message},
+          channel_(context.get_executor(), detail::UniqueFd(identity.channel), {.max_length = options.max_message}),
           core_(context, page, identity, options.grace, &make_intake, channel_.stream()),
           args_(std::move(args)) {
         core_.start();
@@ -108,6 +111,25 @@ public:
             Peer<T, Via>{visit->from, Channel<T, Via>::accepted(get_executor(), std::move(visit->socket), limits)});
         co_return peer;
     }
+    /// Everything that workers and master publish on this topic from now on, as values of a T.
+    template <class T>
+    [[nodiscard]] Task<Subscription<T>> subscribe(std::string topic) {
+        auto socket = co_await core_.introduce(0);
+        detail::BusChannel channel(get_executor(), std::move(socket), {.max_length = limits_.bytes});
+        auto subscription = co_await detail::subscribe<T>(std::move(channel), std::move(topic), limits_);
+        co_return subscription;
+    }
+    /// To everybody who has subscribed to this topic; waits while they do not keep up. Errors: as Channel::send, and
+    /// Errc::no_descriptors for a T with a Handle.
+    template <class T>
+    [[nodiscard]] Task<> publish(std::string topic, const T& value) {
+        return publish(detail::to_bus(std::move(topic), value, limits_));
+    }
+    template <class T>
+        requires(!std::is_lvalue_reference_v<T> && detail::unsafe_temporary<T>)
+    Task<> publish(std::string, T&&) {
+        return detail::refuse_temporary<T>();
+    }
     /// The master is there.
     bool connected() const noexcept { return core_.connected(); }
 
@@ -130,8 +152,19 @@ private:
         return std::make_shared<typename M::Intake>(std::move(context));
     }
 
+    /// The connection for publishing is made when it is first needed.
+    Task<> publish(detail::ToBus published) {
+        if (!bus_) {
+            auto socket = co_await core_.introduce(0);
+            if (!bus_) bus_.emplace(get_executor(), std::move(socket), ChannelLimits{.max_length = limits_.bytes});
+        }
+        co_await bus_->send(published);
+    }
+
+    SerializeLimits limits_;
     Channel<Duplex<ToMaster, ToWorker>> channel_;
     detail::WorkerCore core_;
+    std::optional<detail::BusChannel> bus_;
     std::vector<std::string> args_;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/any_dispatcher.hpp>
+#include <cohort/detail/bus.hpp>
 #include <cohort/detail/call_pool.hpp>
 #include <cohort/detail/event_log.hpp>
 #include <cohort/detail/launch.hpp>
@@ -69,6 +70,7 @@ public:
     void refuse_mail(WorkerRecord& record, std::error_code error);
     Task<> discard_mail();
     CallPool& pool() noexcept { return pool_; }
+    Bus& bus() noexcept { return bus_; }
 
 private:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
@@ -100,6 +102,7 @@ private:
     std::vector<std::unique_ptr<Slot>> slots_;
     std::map<WorkerId, RecordPtr> records_;
     CallPool pool_;
+    Bus bus_;
     Mailbox mailbox_;
     EventLog events_;
     Notifier worker_gone_;
@@ -117,6 +120,7 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       schemas_(schemas),
       dispatcher_(make_dispatcher(DispatchContext{context.get_executor(), page_, options_})),
       pool_(context.get_executor(), records_, options_.calls_per_worker, options_.queued_calls),
+      bus_(context.get_executor(), {.max_length = options_.max_message}),
       mailbox_(context.get_executor()),
       events_(context.get_executor()),
       worker_gone_(context.get_executor()) {
@@ -232,8 +236,14 @@ inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet)
     ask_to_leave(record); // Leaving
 }
 
-/// After this the two talk without the master.
+/// After this the two talk without the master. Nobody's number is 0: that is the bus.
 inline void Supervisor::introduce(WorkerRecord& record, const Introduce& request) {
+    if (request.worker == 0) {
+        const auto bus = bus_.connect(record.id);
+        const int end = bus.get();
+        record.link->send(Introduced{request.request}, std::span(&end, 1));
+        return;
+    }
     const auto other = records_.find(request.worker);
     const bool is_there = other != records_.end() && other->second.get() != &record &&
                           other->second->state < WorkerState::draining && !stopping_;
@@ -331,6 +341,7 @@ inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& statu
 inline void Supervisor::notify_if_finished() {
     if (!finished()) return;
     pool_.refuse_all(Errc::no_such_worker);
+    bus_.finish(0);
     worker_gone_.notify_all();
     mailbox_.notify();
     events_.notify();
@@ -434,6 +445,7 @@ inline void Supervisor::ask_to_leave(WorkerRecord& record) {
     dispatcher_->drain(record);
     record.link->send(Stop{});
     record.messages->end_messages();
+    bus_.finish(record.id);
     record.grace.expires_after(options_.grace);
     record.grace.async_wait([record = records_.at(record.id)](std::error_code error) {
         if (!error && !record->abandoned) send_signal(record->pidfd.get(), SIGKILL);

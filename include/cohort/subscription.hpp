@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Subscription: everything that is published on a topic (layer 3).
+#pragma once
+
+#include <cohort/detail/bus.hpp>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace cohort {
+
+/// What Worker::subscribe and Master::subscribe give. It ends when it is destroyed, and when its worker is to leave or
+/// the master goes.
+template <class T>
+class Subscription {
+public:
+    Subscription(detail::BusChannel channel, std::string topic, const SerializeLimits& limits)
+        : channel_(std::move(channel)), topic_(std::move(topic)), limits_(limits) {}
+
+    /// The next value published, in the order of each publisher; nothing at the end. Whoever does not receive holds up
+    /// those who publish: nothing is dropped. Cancelling loses nothing. Errors: Errc::schema_mismatch: somebody
+    /// publishes another type on this topic; the next receive() goes on behind that.
+    [[nodiscard]] Task<std::optional<T>> receive();
+    const std::string& topic() const noexcept { return topic_; }
+
+private:
+    detail::BusChannel channel_;
+    std::string topic_;
+    SerializeLimits limits_;
+};
+
+template <class T>
+Task<std::optional<T>> Subscription<T>::receive() {
+    const auto published = co_await channel_.receive();
+    if (!published) co_return std::nullopt;
+    if (published->type != schema_hash<T>())
+        throw std::system_error(make_error_code(Errc::schema_mismatch), "topic " + topic_);
+    std::optional<T> value(std::in_place);
+    const auto bytes = std::as_bytes(std::span(published->payload));
+    if (const auto error = decode(bytes, *value, limits_)) throw std::system_error(error, "topic " + topic_);
+    co_return value;
+}
+
+namespace detail {
+
+/// After this, what is published arrives.
+template <class T>
+Task<Subscription<T>> subscribe(BusChannel channel, std::string topic, SerializeLimits limits) {
+    const ToBus wish = Subscribe{topic};
+    co_await channel.call(wish);
+    co_return Subscription<T>(std::move(channel), std::move(topic), limits);
+}
+
+} // namespace detail
+
+} // namespace cohort
