@@ -45,15 +45,15 @@ bar() { # FIGURE BOUND: 32 characters at the bound, at most 40
 
 draw() {
   local line
-  printf '\n%76s |\n' 'the bound'
+  printf '\n%84s |\n' 'the bound'
   while read -r line; do
     [[ $line =~ $claim ]] || continue
     set -- "${BASH_REMATCH[@]:1}"
-    printf '%-44s %-40s %s %s (%s %s)  %s\n' "$1" "$(bar "$2" "$5")" "$2" "$3" "$4" "$5" "$6"
+    printf '%-52s %-40s %s %s (%s %s)  %s\n' "$1" "$(bar "$2" "$5")" "$2" "$3" "$4" "$5" "$6"
   done <"$results"
 }
 
-run 'Messages between a worker and its master' 120 "$build/benchmarks/channel"
+run 'Messages between processes' 180 "$build/benchmarks/channel"
 run 'HTTP requests' 180 bash "$source_dir/benchmarks/http.sh" "$build" "$http_rounds" "$http_seconds"
 run "Workers killed for $kill_seconds s" $((2 * kill_seconds + 60)) \
   "$build/benchmarks/kill_workers" --seconds "$kill_seconds"

@@ -2,8 +2,10 @@
 // What a server needs of a listener: a place where connections come from (layer 3).
 #pragma once
 
+#include <cohort/handle.hpp>
 #include <cohort/task.hpp>
 
+#include <asio/any_io_executor.hpp>
 #include <asio/generic/stream_protocol.hpp>
 
 #include <concepts>
@@ -13,6 +15,19 @@ namespace cohort {
 
 /// A connected stream socket, TCP or Unix. It belongs to whoever holds it.
 using Socket = asio::generic::stream_protocol::socket;
+
+/// A connection that came in a message. Errors: ENOTSOCK, EBADF, EPROTOTYPE: it is no stream socket.
+inline Socket to_socket(const asio::any_io_executor& executor, Handle handle) {
+    const auto option = [&](int name) {
+        int value = 0;
+        socklen_t size = sizeof value;
+        if (::getsockopt(handle.get(), SOL_SOCKET, name, &value, &size) != 0) detail::throw_last_error("getsockopt");
+        return value;
+    };
+    if (option(SO_TYPE) != SOCK_STREAM) throw std::system_error(EPROTOTYPE, std::system_category(), "to_socket");
+    const asio::generic::stream_protocol protocol(option(SO_DOMAIN), option(SO_PROTOCOL));
+    return Socket(executor, protocol, handle.release());
+}
 
 /// Anything that yields connections: `co_await accept()` gives the next one, or nothing when no more will come
 /// (closed, or draining because the process is to stop).

@@ -233,7 +233,7 @@ Task<detail::ToMasterOf<Message>> Master<Message, M>::pooled_call(std::shared_pt
 
 template <class Message, class M>
 std::optional<typename Master<Message, M>::Mail> Master<Message, M>::next_mail() {
-    while (const auto record = supervisor_.next_mail()) {
+    while (auto* const record = supervisor_.next_mail()) {
         std::optional<Mail> mail(std::in_place);
         mail->from = record->id;
         mail->set_limits(limits());

@@ -27,7 +27,7 @@ public:
     /// The worker whose turn it is, with a message at the front of its stream; nobody: null. Whoever takes the message
     /// says so with taken(). `fault(record, error)` is told of a worker whose messages are none.
     template <class Fault>
-    RecordPtr next(Fault fault);
+    WorkerRecord* next(Fault fault);
     void taken() {
         if (++in_turn_ == turn_length) end_turn(true);
     }
@@ -69,11 +69,12 @@ inline void Mailbox::collect_last(const RecordPtr& record) {
 }
 
 template <class Fault>
-Mailbox::RecordPtr Mailbox::next(Fault fault) {
+WorkerRecord* Mailbox::next(Fault fault) {
     while (!filled_.empty()) {
-        const RecordPtr record = filled_.front();
+        WorkerRecord* const record = filled_.front().get();
         try {
             if (record->messages->has_message()) return record;
+            const RecordPtr kept = filled_.front();
             end_turn(false);
             record->drained.notify_all();
         } catch (const std::system_error& error) {

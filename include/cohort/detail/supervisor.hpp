@@ -62,7 +62,7 @@ public:
     /// and the next suspension of the caller nothing can take the message away.
     Task<bool> mail_arrival();
     /// The worker whose message is next, if there is one; the message is at the front of its stream.
-    Mailbox::RecordPtr next_mail();
+    WorkerRecord* next_mail();
     bool has_mail() { return next_mail() != nullptr; }
     /// The message was received.
     void mail_taken() { mailbox_.taken(); }
@@ -398,7 +398,7 @@ inline Task<bool> Supervisor::mail_arrival() {
     }
 }
 
-inline Mailbox::RecordPtr Supervisor::next_mail() {
+inline WorkerRecord* Supervisor::next_mail() {
     return mailbox_.next([this](WorkerRecord& record, std::error_code error) {
         if (!record.is_over()) break_off(record, error);
     });
@@ -413,7 +413,7 @@ inline Task<> Supervisor::discard_mail() {
     for (;;) {
         const bool arrived = co_await mail_arrival();
         if (!arrived) co_return;
-        while (const auto record = next_mail()) {
+        while (auto* const record = next_mail()) {
             record->messages->discard();
             mail_taken();
         }

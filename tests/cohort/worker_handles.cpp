@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+// Sockets and files that pass between a master and its workers.
+#include <cohort/acceptor.hpp>
+#include <cohort/handle.hpp>
+#include <cohort/http.hpp>
+#include <cohort/master.hpp>
+
+#include "support/cluster.hpp"
+
+#include <asio/ip/tcp.hpp>
+#include <asio/ip/udp.hpp>
+#include <asio/read.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/write.hpp>
+
+#include <csignal>
+#include <filesystem>
+#include <map>
+
+#include <sys/mman.h>
+
+using namespace test;
+
+namespace parcels_of_workers {
+
+struct Load {
+    std::string text;
+    Handle handle;
+};
+
+} // namespace parcels_of_workers
+
+using parcels_of_workers::Load;
+
+namespace {
+
+using tcp = asio::ip::tcp;
+using udp = asio::ip::udp;
+using Loads = Master<Load, RoundRobin>;
+
+std::size_t open_descriptors() {
+    std::size_t count = 0;
+    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
+    return count;
+}
+
+Task<> send_load(Loads& app, WorkerId worker, std::string text, Handle handle) {
+    const Load load{std::move(text), std::move(handle)};
+    co_await app.send(worker, load);
+}
+
+/// A connected pair over loopback.
+struct Connection {
+    explicit Connection(asio::io_context& io) : client(io), server(io) {
+        tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
+        client.connect(acceptor.local_endpoint());
+        server = acceptor.accept();
+    }
+    tcp::socket client;
+    tcp::socket server;
+};
+
+Task<std::string> read_all(tcp::socket& socket) {
+    std::string text;
+    std::error_code error;
+    co_await asio::async_read(socket, asio::dynamic_buffer(text), asio::redirect_error(asio::use_awaitable, error));
+    co_return text;
+}
+
+/// Writes what the message says into the socket or file that came with it, and ends it.
+Task<> write_into(Loads::Worker& self) {
+    while (auto load = co_await self.receive()) {
+        const auto text = load->text + " from worker " + std::to_string(self.id());
+        if (::write(load->handle.get(), text.data(), text.size()) < 0) throw std::runtime_error("write");
+        ::shutdown(load->handle.get(), SHUT_RDWR);
+    }
+}
+
+TEST_CASE("twelve connections are handed to three workers, each is answered by its own") {
+    in_master<Loads>(plain_options(), [](Loads& app) -> Task<> {
+        std::vector<WorkerId> workers;
+        for (int i = 0; i < 3; ++i) workers.push_back(app.spawn(write_into));
+        std::vector<tcp::socket> clients;
+        for (std::size_t i = 0; i < 12; ++i) {
+            Connection connection(app.context());
+            clients.push_back(std::move(connection.client));
+            co_await send_load(app, workers[i % 3], "hello", Handle(std::move(connection.server)));
+        }
+        for (std::size_t i = 0; i < 12; ++i) {
+            const auto answer = co_await read_all(clients[i]);
+            CHECK(answer == "hello from worker " + std::to_string(workers[i % 3]));
+        }
+    });
+}
+
+TEST_CASE("bytes that had come before a connection was handed over are read by its new owner") {
+    struct Run {
+        static Task<> take_a_connection(Loads::Worker& self) {
+            asio::io_context io;
+            Connection connection(io);
+            asio::write(connection.client, asio::buffer("early", 5));
+            const Load load{"connection", Handle(std::move(connection.server))};
+            co_await self.send(load);
+            co_await self.until_stopping();
+        }
+    };
+    in_master<Loads>(plain_options(), [](Loads& app) -> Task<> {
+        app.spawn(&Run::take_a_connection);
+        auto received = co_await app.receive();
+        auto socket = to_socket(app.context().get_executor(), std::move(received->message.handle));
+        char text[5] = {};
+        co_await asio::async_read(socket, asio::buffer(text), asio::use_awaitable);
+        CHECK(std::string_view(text, 5) == "early");
+    });
+}
+
+TEST_CASE("a connection handed to a worker is served by its HTTP server") {
+    struct Run {
+        struct Arrivals {
+            Loads::Worker& self;
+            Task<std::optional<Socket>> accept() {
+                auto load = co_await self.receive();
+                if (!load) co_return std::nullopt;
+                co_return to_socket(self.get_executor(), std::move(load->handle));
+            }
+        };
+        static Task<http::Response> hello(const http::Request& request) {
+            co_return http::text("you asked for " + std::string(request.path()));
+        }
+        static Task<> serve(Loads::Worker& self) {
+            Arrivals arrivals{self};
+            co_await http::serve(arrivals, &hello);
+        }
+    };
+    in_master<Loads>(plain_options(), [](Loads& app) -> Task<> {
+        const WorkerId worker = app.spawn(&Run::serve);
+        Connection connection(app.context());
+        asio::write(connection.client,
+                    asio::buffer(std::string("GET /this HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")));
+        co_await send_load(app, worker, "", Handle(std::move(connection.server)));
+        const auto answer = co_await read_all(connection.client);
+        CHECK(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+        CHECK(answer.ends_with("you asked for /this"));
+    });
+}
+
+TEST_CASE("a UDP socket works in the worker it was sent to") {
+    struct Run {
+        static Task<> receive_datagram(Loads::Worker& self) {
+            auto load = co_await self.receive();
+            udp::socket socket(self.context(), udp::v4(), load->handle.release());
+            char text[8] = {};
+            const auto size = co_await socket.async_receive(asio::buffer(text), asio::use_awaitable);
+            const Load heard{std::string(text, size), Handle()};
+            co_await self.send(heard);
+            co_await self.until_stopping();
+        }
+    };
+    in_master<Loads>(plain_options(), [](Loads& app) -> Task<> {
+        const WorkerId worker = app.spawn(&Run::receive_datagram);
+        udp::socket socket(app.context(), {asio::ip::address_v4::loopback(), 0});
+        const auto address = socket.local_endpoint();
+        co_await send_load(app, worker, "", Handle(std::move(socket)));
+        udp::socket sender(app.context(), udp::v4());
+        sender.send_to(asio::buffer("ping", 4), address);
+        const auto heard = co_await app.receive();
+        CHECK(heard->message.text == "ping");
+    });
+}
+
+TEST_CASE("a worker that dies with descriptors on their way costs an error at most, and leaks nothing") {
+    in_master<Loads>(plain_options(), [](Loads& app) -> Task<> {
+        const WorkerId warm_up = app.spawn(write_into);
+        app.kill(warm_up, SIGKILL);
+        co_await next(app, WorkerState::exited);
+        const auto before = open_descriptors();
+        const WorkerId worker = app.spawn([](Loads::Worker& self) -> Task<> { co_await self.until_stopping(); });
+        std::vector<Task<>> sends;
+        for (int i = 0; i < 100; ++i) {
+            const Load load{std::string(10'000, 'x'), Handle(::memfd_create("load", MFD_CLOEXEC))};
+            sends.push_back(app.send(worker, load)); // more than the socket holds
+        }
+        app.kill(worker, SIGKILL);
+        int failed = 0;
+        for (auto& send : sends) {
+            try {
+                co_await std::move(send);
+            } catch (const std::system_error&) {
+                ++failed;
+            }
+        }
+        CHECK(failed > 0);
+        co_await next(app, WorkerState::exited);
+        CHECK(open_descriptors() <= before);
+    });
+}
+
+TEST_CASE("thirty workers get a file each; the sender's copy may go once it was taken") {
+    in_master<Loads>(plain_options(), [](Loads& app) -> Task<> {
+        std::map<WorkerId, Handle> files;
+        for (int i = 0; i < 30; ++i) {
+            const WorkerId worker = app.spawn(write_into);
+            files[worker] = Handle(::memfd_create("file", MFD_CLOEXEC));
+            const Load load{"hello", Handle::copy_of(files[worker].get())};
+            co_await app.send_acked(worker, load, limit);
+        }
+        co_await app.stop();
+        for (const auto& [worker, file] : files) {
+            const std::string expected = "hello from worker " + std::to_string(worker);
+            std::string text(expected.size() + 1, '\0');
+            const auto size = ::pread(file.get(), text.data(), text.size(), 0);
+            CHECK(size == static_cast<ssize_t>(expected.size()));
+            CHECK(text.starts_with(expected));
+        }
+    });
+}
+
+TEST_CASE("large messages of one worker do not hold up the small ones of another") {
+    struct Run {
+        static Task<> send_much(App::Worker& self) {
+            for (std::int64_t i = 0; i < 4; ++i)
+                co_await say(self, std::string(8 << 20, static_cast<char>('a' + i)), i);
+            co_await self.until_stopping();
+        }
+        static Task<> send_little(App::Worker& self) {
+            for (std::int64_t i = 0; i < 1000; ++i) co_await say(self, "small", i);
+            co_await self.until_stopping();
+        }
+    };
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        const WorkerId large = app.spawn(&Run::send_much);
+        app.spawn(&Run::send_little);
+        std::int64_t next_large = 0;
+        std::int64_t next_small = 0;
+        std::int64_t small_before_the_last_large = 0;
+        while (next_large < 4 || next_small < 1000) {
+            const auto received = co_await mail(app);
+            if (received.from == large) {
+                CHECK(received.message.number == next_large);
+                const char expected = static_cast<char>('a' + next_large++);
+                CHECK(received.message.text.find_first_not_of(expected) == std::string::npos);
+                small_before_the_last_large = next_small;
+            } else if (received.message.number == next_small) {
+                ++next_small;
+            }
+        }
+        CHECK(next_small == 1000);
+        CHECK(small_before_the_last_large > 0);
+    });
+}
+
+} // namespace
