@@ -107,6 +107,11 @@ private:
     bool looks_ahead() const noexcept { return calls_.is_waiting() || (last_received_ && calls_.is_serving()); }
     std::shared_ptr<ServedCall> taken(const Frame& frame);
     void drop(const Frame& frame);
+    void forget_received() noexcept {
+        in_front_ = false;
+        seen_.clear();
+        looked_at_ = sets_ahead_ = 0;
+    }
     static Task<> done() { co_return; }
     static Task<> refused() {
         throw std::system_error(make_error_code(Errc::closed));
@@ -294,7 +299,7 @@ inline void MessageStream::drop_seen() {
 }
 
 inline void MessageStream::on_end(std::error_code error) {
-    if (received().empty()) in_front_ = false;
+    if (received().empty()) forget_received();
     if (!end_) end_ = error;
     calls_.fail_all(error);
     if (error == Errc::closed || is_cut_off()) calls_.cancel_all();
