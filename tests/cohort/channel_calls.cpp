@@ -414,6 +414,26 @@ TEST_CASE("a channel that only calls and never receives goes on for ever") {
     CHECK(right == 3000);
 }
 
+TEST_CASE("whoever receives while a call reads in the background is told when a dead peer's stream is drained") {
+    struct Run {
+        static Task<> receive(Asking& channel, bool& ended) {
+            const auto message = co_await channel.receive();
+            CHECK_FALSE(message);
+            ended = true;
+        }
+    };
+    Pair pair;
+    Outcome outcome;
+    bool ended = false;
+    test::start(pair.io, ask(pair.a, 1, outcome));
+    test::settle(pair.io);
+    test::start(pair.io, Run::receive(pair.a, ended));
+    test::settle(pair.io);
+    pair.a.stream().drain();
+    test::run_until(pair.io, [&] { return ended && outcome.done; });
+    CHECK(outcome.error == std::errc::connection_reset);
+}
+
 TEST_CASE("a call that is given up after finish() still cancels its handler") {
     Pair pair;
     Patient patient;

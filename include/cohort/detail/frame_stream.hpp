@@ -433,6 +433,7 @@ inline void FrameStream::drain() {
     ended_ = true; // also when somebody the peer had started still holds its end open
     on_end(std::make_error_code(std::errc::connection_reset));
     if (is_open()) transport_->socket().cancel();
+    arrival_.notify_all();
 }
 
 // Ending
