@@ -385,3 +385,43 @@ TEST_CASE("a message that is nested too deeply cannot be sent, and the channel i
     REQUIRE(received);
     CHECK(received->inner.size() == 2);
 }
+
+TEST_CASE("a channel that nobody waits on does not keep the event loop, and so an idle process, alive") {
+    asio::io_context io;
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
+    const auto begin = std::chrono::steady_clock::now();
+    io.run_for(test::patience);
+    CHECK(std::chrono::steady_clock::now() - begin < test::patience);
+    run_for(io, send_some(a, 0, 3));
+    io.restart();
+    io.run_for(test::patience);
+    CHECK(std::chrono::steady_clock::now() - begin < test::patience);
+    Inbox inbox;
+    run_for(io, receive_into(b, inbox, 3));
+    CHECK(inbox.count == 3);
+}
+
+TEST_CASE("a channel may be on any descriptor, also on standard input and output") {
+    for (const int number : {0, 1}) {
+        CAPTURE(number);
+        auto [mine, others] = cohort::detail::make_socketpair(SOCK_STREAM);
+        const pid_t child = fork_child([&] {
+            ::dup2(others.get(), number);
+            asio::io_context io;
+            Channel<Numbered> channel(io.get_executor(), cohort::detail::UniqueFd(number));
+            Inbox inbox;
+            run_for(io, receive_into(channel, inbox, 5));
+            run_for(io, send_all(channel, 7));
+            run_for(io, channel.flush());
+            return inbox.count == 5 && inbox.wrong == 0 ? 0 : 1;
+        });
+        others.reset();
+        asio::io_context io;
+        Channel<Numbered> channel(io.get_executor(), std::move(mine));
+        run_for(io, send_some(channel, 0, 5));
+        Inbox inbox;
+        run_for(io, receive_into(channel, inbox));
+        CHECK(inbox.count == 7);
+        CHECK(wait_for(child) == 0);
+    }
+}

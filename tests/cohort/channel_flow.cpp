@@ -210,3 +210,25 @@ TEST_CASE("flush waits until the kernel has everything") {
     run_until(io, [&] { return flushed; });
     CHECK(inbox.wrong == 0);
 }
+
+TEST_CASE("try_send says no when send would wait, loses nothing, and says yes when there is room again") {
+    asio::io_context io;
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor(), {.high_water = 10'000});
+    std::uint64_t sent = 0;
+    for (;;) {
+        const Numbered note{sent, std::string(1000, static_cast<char>('a' + sent % 26))};
+        if (!a.try_send(note)) break;
+        ++sent;
+        REQUIRE(sent < 100'000);
+    }
+    CHECK(sent >= 10);
+    const auto refused = sent;
+    Inbox inbox;
+    run_for(io, receive_into(b, inbox, refused));
+    const Numbered next{refused, std::string(10, static_cast<char>('a' + refused % 26))};
+    CHECK(a.try_send(next));
+    run_for(io, receive_into(b, inbox, refused + 1));
+    CHECK(inbox.wrong == 0);
+    a.finish();
+    CHECK(error_of([&] { a.try_send(next); }) == Errc::closed);
+}

@@ -93,6 +93,31 @@ TEST_CASE("twelve connections are handed to three workers, each is answered by i
     });
 }
 
+TEST_CASE("a sender that keeps its copy of a connection can go on writing to it") {
+    struct Run {
+        static Task<> write_first(Loads::Worker& self) {
+            auto load = co_await self.receive();
+            if (::write(load->handle.get(), "child", 5) != 5) throw std::runtime_error("write");
+            const Load done{"written", Handle()};
+            co_await self.send(done);
+            co_await self.until_stopping();
+        }
+    };
+    in_master<Loads>(plain_options(), [](Loads& app) -> Task<> {
+        const WorkerId worker = app.spawn(&Run::write_first);
+        Connection connection(app.context());
+        co_await send_load(app, worker, "", Handle::copy_of(connection.server.native_handle()));
+        const auto done = co_await app.receive();
+        CHECK(done->message.text == "written");
+        asio::write(connection.server, asio::buffer("parent", 6));
+        app.kill(worker, SIGKILL); // its copy goes with it
+        co_await next(app, WorkerState::exited);
+        connection.server.close();
+        const auto heard = co_await read_all(connection.client);
+        CHECK(heard == "childparent");
+    });
+}
+
 TEST_CASE("bytes that had come before a connection was handed over are read by its new owner") {
     struct Run {
         static Task<> take_a_connection(Loads::Worker& self) {
