@@ -114,7 +114,7 @@ public:
     /// Everything that workers and master publish on this topic from now on, as values of a T.
     template <class T>
     [[nodiscard]] Task<Subscription<T>> subscribe(std::string topic) {
-        auto socket = co_await core_.introduce(0);
+        auto socket = co_await core_.connect_bus();
         detail::BusChannel channel(get_executor(), std::move(socket), {.max_length = limits_.bytes});
         auto subscription = co_await detail::subscribe<T>(std::move(channel), std::move(topic), limits_);
         co_return subscription;
@@ -155,7 +155,7 @@ private:
     /// The connection for publishing is made when it is first needed.
     Task<> publish(detail::ToBus published) {
         if (!bus_) {
-            auto socket = co_await core_.introduce(0);
+            auto socket = co_await core_.connect_bus();
             if (!bus_) bus_.emplace(get_executor(), std::move(socket), ChannelLimits{.max_length = limits_.bytes});
         }
         co_await bus_->send(published);

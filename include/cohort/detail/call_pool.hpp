@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
-#include <map>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -21,10 +20,9 @@ namespace cohort::detail {
 class CallPool {
 public:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
-    using Records = std::map<WorkerId, RecordPtr>;
     using Clock = std::chrono::steady_clock;
 
-    CallPool(const asio::any_io_executor& executor, const Records& records, unsigned calls_per_worker,
+    CallPool(const asio::any_io_executor& executor, const WorkerRecords& records, unsigned calls_per_worker,
              std::size_t most_waiting)
         : executor_(executor), records_(records), calls_per_worker_(calls_per_worker), most_waiting_(most_waiting) {}
 
@@ -68,7 +66,7 @@ private:
     void withdraw(const std::shared_ptr<Waiter>& waiter);
 
     asio::any_io_executor executor_;
-    const Records& records_;
+    const WorkerRecords& records_;
     unsigned calls_per_worker_;
     std::size_t most_waiting_;
     std::deque<std::shared_ptr<Waiter>> waiters_;

@@ -85,9 +85,10 @@ struct Forgotten {
     std::uint32_t count = 0;
 };
 
-/// The answer to Introduce: one end of a socket pair comes along, unless there is no such worker.
+/// The answer to Introduce: one end of a socket pair comes along, unless there is no such worker, or `error` says why.
 struct Introduced {
     std::uint32_t request = 0;
+    std::int32_t error = 0; ///< errno
 };
 /// The other end of one, for the worker that was asked for.
 struct Visitor {

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cohort/detail/any_dispatcher.hpp>
-#include <cohort/detail/bus.hpp>
 #include <cohort/detail/call_pool.hpp>
 #include <cohort/detail/event_log.hpp>
+#include <cohort/detail/front_desk.hpp>
 #include <cohort/detail/launch.hpp>
 #include <cohort/detail/mailbox.hpp>
 #include <cohort/detail/worker_record.hpp>
@@ -54,7 +54,7 @@ public:
 
     /// The worker, or Errc::no_such_worker.
     WorkerRecord& record(WorkerId worker);
-    const std::map<WorkerId, std::shared_ptr<WorkerRecord>>& records() const noexcept { return records_; }
+    const WorkerRecords& records() const noexcept { return records_; }
     /// Waits for every one of them; workers that die meanwhile do no harm.
     static Task<> all(std::vector<Task<>> sends);
 
@@ -83,9 +83,6 @@ private:
     Task<> read_mail(RecordPtr record);
     Task<> await_exit(RecordPtr record);
     void handle(WorkerRecord& record, Packet<FromWorker>& packet);
-    void answer(WorkerRecord& record, const Listen& request);
-    void introduce(WorkerRecord& record, const Introduce& request);
-    Grant open(WorkerRecord& record, const Endpoint& endpoint);
     void on_exit(const RecordPtr& record, const ExitStatus& status);
     void break_off(WorkerRecord& record, std::error_code error);
     void ask_to_leave(WorkerRecord& record);
@@ -100,9 +97,10 @@ private:
     SharedPage page_;
     std::unique_ptr<AnyDispatcher> dispatcher_;
     std::vector<std::unique_ptr<Slot>> slots_;
-    std::map<WorkerId, RecordPtr> records_;
+    WorkerRecords records_;
     CallPool pool_;
     Bus bus_;
+    FrontDesk desk_;
     Mailbox mailbox_;
     EventLog events_;
     Notifier worker_gone_;
@@ -121,6 +119,7 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       dispatcher_(make_dispatcher(DispatchContext{context.get_executor(), page_, options_})),
       pool_(context.get_executor(), records_, options_.calls_per_worker, options_.queued_calls),
       bus_(context.get_executor(), {.max_length = options_.max_message}),
+      desk_(*dispatcher_, bus_, records_),
       mailbox_(context.get_executor()),
       events_(context.get_executor()),
       worker_gone_(context.get_executor()) {
@@ -213,83 +212,11 @@ inline Task<> Supervisor::control(RecordPtr record) {
 }
 
 inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet) {
-    using namespace detail;
-    if (std::get_if<Online>(&packet.message)) {
-        enter(record, WorkerState::online);
-        return pool_.grant();
-    }
-    if (const auto* m = std::get_if<Listen>(&packet.message)) return answer(record, *m);
-    if (const auto* m = std::get_if<Unlisten>(&packet.message)) return dispatcher_->close(record, m->listener);
-    if (const auto* m = std::get_if<Took>(&packet.message)) return dispatcher_->took(record, m->listener);
-    if (const auto* m = std::get_if<Lost>(&packet.message))
-        return dispatcher_->lost(record, m->listener, m->first, m->count);
-    if (const auto* m = std::get_if<GivenBack>(&packet.message)) {
-        for (auto& connection : packet.descriptors) dispatcher_->give_back(m->endpoint, std::move(connection));
-        return;
-    }
-    if (const auto* m = std::get_if<SetupFailed>(&packet.message)) {
-        record.error = {m->system_error, std::system_category()};
-        std::cerr << "cohort: worker " << record.id << ": " << m->step << ": " << record.error.message() << std::endl;
-        return;
-    }
-    if (const auto* m = std::get_if<Introduce>(&packet.message)) return introduce(record, *m);
-    ask_to_leave(record); // Leaving
-}
-
-/// After this the two talk without the master. Nobody's number is 0: that is the bus.
-inline void Supervisor::introduce(WorkerRecord& record, const Introduce& request) {
-    if (request.worker == 0) {
-        const auto bus = bus_.connect(record.id);
-        const int end = bus.get();
-        record.link->send(Introduced{request.request}, std::span(&end, 1));
-        return;
-    }
-    const auto other = records_.find(request.worker);
-    const bool is_there = other != records_.end() && other->second.get() != &record &&
-                          other->second->state < WorkerState::draining && !stopping_;
-    if (!is_there) {
-        record.link->send(Introduced{request.request});
-        return;
-    }
-    const auto [one, another] = make_socketpair(SOCK_STREAM);
-    const int ends[] = {one.get(), another.get()};
-    other->second->link->send(Visitor{record.id}, std::span(ends, 1));
-    record.link->send(Introduced{request.request}, std::span(ends + 1, 1));
-}
-
-inline Grant Supervisor::open(WorkerRecord& record, const Endpoint& endpoint) {
-    Grant grant;
-    try {
-        grant = dispatcher_->open(record, endpoint);
-    } catch (const std::system_error& error) {
-        grant.error = error.code();
-    }
-    return grant;
-}
-
-inline void Supervisor::answer(WorkerRecord& record, const Listen& request) {
-    Listening reply;
-    reply.request = request.request;
-    Grant grant;
-    if (stopping_ || record.state == WorkerState::draining)
-        grant.error = Errc::stopping;
-    else
-        grant = open(record, request.endpoint);
-    if (grant.error) {
-        reply.error = grant.error.value();
-        reply.error_is_cohorts = grant.error.category() == error_category();
-        record.link->send(reply);
-        return;
-    }
-    reply.listener = grant.listener;
-    reply.endpoint = grant.endpoint;
-    if (std::erase(record.inherited, grant.descriptor) != 0) {
-        reply.inherited = grant.descriptor;
-        grant.descriptor = -1;
-    }
-    record.link->send(reply, std::span<const int>(&grant.descriptor, grant.descriptor >= 0 ? 1 : 0));
-    record.listened = true;
-    enter(record, WorkerState::listening, {.endpoint = grant.endpoint});
+    const auto step = desk_.handle(record, packet, stopping_);
+    if (!step) return;
+    if (step->kind == WorkerState::draining) return ask_to_leave(record);
+    enter(record, step->kind, *step);
+    if (step->kind == WorkerState::online) pool_.grant();
 }
 
 inline Task<> Supervisor::read_mail(RecordPtr record) {

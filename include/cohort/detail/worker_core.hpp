@@ -52,7 +52,12 @@ public:
 
     Task<Listener> listen(Endpoint endpoint);
     /// A socket to another worker. Throws Errc::no_such_worker, descriptors_lost.
-    Task<UniqueFd> introduce(WorkerId other);
+    Task<UniqueFd> introduce(WorkerId other) {
+        if (other == no_worker) throw std::system_error(make_error_code(Errc::no_such_worker));
+        return reach(other);
+    }
+    /// A socket to the bus.
+    Task<UniqueFd> connect_bus() { return reach(no_worker); }
     /// A worker that wants to talk to this one; nothing once this one is to leave.
     Task<std::optional<Visit>> next_visit();
     void leave() {
@@ -80,7 +85,10 @@ private:
         std::optional<Listener> listener; // made when the answer arrives: connections may be right behind it
     };
 
+    static constexpr WorkerId no_worker = 0; // stands for the bus
+
     Task<> control();
+    Task<UniqueFd> reach(WorkerId other);
     void handle(Stop&, Packet<FromMaster>&) { stop(); }
     void handle(Listening& message, Packet<FromMaster>& packet);
     void handle(Connections& message, Packet<FromMaster>& packet);
@@ -177,7 +185,7 @@ inline void WorkerCore::handle(Forgotten& message, Packet<FromMaster>&) {
     if (found != intakes_.end()) found->second->forget(message.first, message.count);
 }
 
-inline Task<UniqueFd> WorkerCore::introduce(WorkerId other) {
+inline Task<UniqueFd> WorkerCore::reach(WorkerId other) {
     const std::uint32_t request = ++last_request_;
     auto& answer = introductions_[request];
     const auto withdraw = [this](const std::uint32_t* number) { introductions_.erase(*number); };
@@ -185,6 +193,8 @@ inline Task<UniqueFd> WorkerCore::introduce(WorkerId other) {
     link_->send(Introduce{request, other});
     while (!answer && connected()) co_await changed_.wait();
     if (!answer) throw std::system_error(make_error_code(Errc::closed));
+    if (const int error = std::get<Introduced>(answer->message).error; error != 0)
+        throw std::system_error(error, std::system_category(), "worker " + std::to_string(other));
     if (answer->descriptors_lost) throw std::system_error(make_error_code(Errc::descriptors_lost));
     if (answer->descriptors.empty())
         throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(other));

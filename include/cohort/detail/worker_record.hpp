@@ -12,7 +12,7 @@
 #include <asio/steady_timer.hpp>
 
 #include <chrono>
-#include <functional>
+#include <map>
 #include <memory>
 
 namespace cohort {
@@ -56,6 +56,9 @@ struct WorkerRecord : Member {
     std::error_code error;
     std::chrono::steady_clock::time_point born = std::chrono::steady_clock::now();
 };
+
+/// The living workers, oldest first.
+using WorkerRecords = std::map<WorkerId, std::shared_ptr<WorkerRecord>>;
 
 /// A place for one worker after the other.
 struct Slot {

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// FrontDesk: answers what workers ask of their master about listening and about each other (layer 4).
+#pragma once
+
+#include <cohort/detail/any_dispatcher.hpp>
+#include <cohort/detail/bus.hpp>
+#include <cohort/detail/worker_record.hpp>
+
+#include <iostream>
+#include <optional>
+#include <span>
+
+namespace cohort::detail {
+
+class FrontDesk {
+public:
+    FrontDesk(AnyDispatcher& dispatcher, Bus& bus, const WorkerRecords& records)
+        : dispatcher_(dispatcher), bus_(bus), records_(records) {}
+
+    /// Does what the worker wants. Gives the step in its life that follows from it: online, listening with the
+    /// endpoint, or draining when it wants to leave. `stopping`: nothing new is begun.
+    std::optional<Event> handle(WorkerRecord& record, Packet<FromWorker>& packet, bool stopping);
+
+private:
+    std::optional<Event> answer(WorkerRecord& record, const Listen& request, bool stopping);
+    Grant open(WorkerRecord& record, const Endpoint& endpoint);
+    void introduce(WorkerRecord& record, const Introduce& request, bool stopping);
+    UniqueFd end_for(const WorkerRecord& record, WorkerId other, bool stopping);
+    static void note(WorkerRecord& record, const SetupFailed& failure);
+
+    AnyDispatcher& dispatcher_;
+    Bus& bus_;
+    const WorkerRecords& records_;
+};
+
+inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromWorker>& packet, bool stopping) {
+    if (std::get_if<Online>(&packet.message)) return Event{.kind = WorkerState::online};
+    if (std::get_if<Leaving>(&packet.message)) return Event{.kind = WorkerState::draining};
+    if (const auto* listen = std::get_if<Listen>(&packet.message)) return answer(record, *listen, stopping);
+    if (const auto* unlisten = std::get_if<Unlisten>(&packet.message)) dispatcher_.close(record, unlisten->listener);
+    if (const auto* took = std::get_if<Took>(&packet.message)) dispatcher_.took(record, took->listener);
+    if (const auto* lost = std::get_if<Lost>(&packet.message))
+        dispatcher_.lost(record, lost->listener, lost->first, lost->count);
+    if (const auto* given = std::get_if<GivenBack>(&packet.message))
+        for (auto& connection : packet.descriptors) dispatcher_.give_back(given->endpoint, std::move(connection));
+    if (const auto* wish = std::get_if<Introduce>(&packet.message)) introduce(record, *wish, stopping);
+    if (const auto* failure = std::get_if<SetupFailed>(&packet.message)) note(record, *failure);
+    return std::nullopt;
+}
+
+inline Grant FrontDesk::open(WorkerRecord& record, const Endpoint& endpoint) {
+    Grant grant;
+    try {
+        grant = dispatcher_.open(record, endpoint);
+    } catch (const std::system_error& error) {
+        grant.error = error.code();
+    }
+    return grant;
+}
+
+inline std::optional<Event> FrontDesk::answer(WorkerRecord& record, const Listen& request, bool stopping) {
+    Listening reply;
+    reply.request = request.request;
+    Grant grant;
+    if (stopping || record.state == WorkerState::draining)
+        grant.error = Errc::stopping;
+    else
+        grant = open(record, request.endpoint);
+    if (grant.error) {
+        reply.error = grant.error.value();
+        reply.error_is_cohorts = grant.error.category() == error_category();
+        record.link->send(reply);
+        return std::nullopt;
+    }
+    reply.listener = grant.listener;
+    reply.endpoint = grant.endpoint;
+    if (std::erase(record.inherited, grant.descriptor) != 0) {
+        reply.inherited = grant.descriptor;
+        grant.descriptor = -1;
+    }
+    record.link->send(reply, std::span<const int>(&grant.descriptor, grant.descriptor >= 0 ? 1 : 0));
+    record.listened = true;
+    return Event{.kind = WorkerState::listening, .endpoint = grant.endpoint};
+}
+
+inline void FrontDesk::introduce(WorkerRecord& record, const Introduce& request, bool stopping) {
+    Introduced reply{request.request};
+    UniqueFd end;
+    try {
+        end = end_for(record, request.worker, stopping);
+    } catch (const std::system_error& error) {
+        reply.error = error.code().value(); // at the descriptor limit
+    }
+    const int number = end.get();
+    record.link->send(reply, std::span(&number, end ? 1 : 0));
+}
+
+/// One end of a pair whose other the other worker gets: after this the two talk without the master. Nobody's number is
+/// 0: that is the bus.
+inline UniqueFd FrontDesk::end_for(const WorkerRecord& record, WorkerId other, bool stopping) {
+    if (other == 0) return bus_.connect(record.id);
+    const auto found = records_.find(other);
+    const bool is_there =
+        found != records_.end() && other != record.id && !stopping && found->second->state < WorkerState::draining;
+    if (!is_there) return {};
+    auto [mine, others] = make_socketpair(SOCK_STREAM);
+    const int number = others.get();
+    found->second->link->send(Visitor{record.id}, std::span(&number, 1));
+    return std::move(mine);
+}
+
+inline void FrontDesk::note(WorkerRecord& record, const SetupFailed& failure) {
+    record.error = {failure.system_error, std::system_category()};
+    std::cerr << "cohort: worker " << record.id << ": " << failure.step << ": " << record.error.message() << std::endl;
+}
+
+} // namespace cohort::detail
