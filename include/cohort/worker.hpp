@@ -59,6 +59,8 @@ public:
     {
         return detail::refuse_temporary<ToMaster>();
     }
+    /// Until what was sent is in the kernel's hands: then it arrives even if this process is killed.
+    [[nodiscard]] Task<> flush() { return channel_.flush(); }
     /// Waits until the master has received it. See Channel::send_acked.
     [[nodiscard]] Task<> send_acked(const ToMaster& message, Duration timeout = Duration::max()) {
         return channel_.send_acked(message, timeout);

@@ -31,6 +31,11 @@ Task<> talk_and_throw(App::Worker& self) {
     co_await talk(self);
     throw std::runtime_error("out of luck");
 }
+Task<> talk_and_crash(App::Worker& self) {
+    co_await talk(self);
+    co_await self.flush();
+    ::raise(SIGKILL);
+}
 Task<> talk_without_waiting(App::Worker& self) {
     const Note note{std::string(1'000, 'x'), 0};
     for (int i = 0; i < 2'000; ++i) (void)self.send(note); // 2 MB that nobody has read when the body returns
@@ -81,6 +86,11 @@ TEST_CASE("messages sent before a worker ends are there before its exited event,
     SUBCASE("the body throws") {
         const Ending ending = ending_of<talk_and_throw>();
         CHECK(ending.status.code() == 1);
+        CHECK(ending.words_in_order == words);
+    }
+    SUBCASE("a crash, after flush()") {
+        const Ending ending = ending_of<talk_and_crash>();
+        CHECK(ending.status.signal() == SIGKILL);
         CHECK(ending.words_in_order == words);
     }
 }
