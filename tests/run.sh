@@ -3,7 +3,8 @@
 # All tests: installs what is missing (Debian), builds, runs.
 #   --sanitize        under AddressSanitizer and UndefinedBehaviorSanitizer
 #   --compiler NAME   with this compiler, such as clang++-16; "clang" means any clang from 16 on
-#   --fast            without optimization and debug information: quickest to build
+#   --fast            without optimization and debug information, and without what does not depend on the compiler's
+#                     options: packaging, and what must not compile
 #   --repeat N        each test N times, until one fails
 set -euo pipefail
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -13,10 +14,11 @@ compiler=g++
 sanitize=''
 flags='-O1'
 repeat=1
+selection=()
 while (($#)); do
   case $1 in
     --sanitize) sanitize='address;undefined' flags='-O0 -g1' ;;
-    --fast) flags='-O0 -g0' ;;
+    --fast) flags='-O0 -g0' selection=(--exclude-regex '^(package/|compile_fail$)') ;;
     --compiler) compiler=${2:?--compiler needs a name}; shift ;;
     --repeat) repeat=${2:?--repeat needs a number}; shift ;;
     *) sed -n '3,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
@@ -41,4 +43,4 @@ cmake --build "$build" --parallel "${JOBS:-2}"
 
 repeating=()
 [ "$repeat" = 1 ] || repeating=(--repeat "until-fail:$repeat")
-exec ctest --test-dir "$build" -j2 --output-on-failure "${repeating[@]}"
+exec ctest --test-dir "$build" -j2 --output-on-failure "${repeating[@]}" "${selection[@]}"
