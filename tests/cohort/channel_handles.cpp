@@ -128,7 +128,7 @@ TEST_CASE("messages with and without descriptors keep their order, each with its
 }
 
 TEST_CASE("however the bytes are cut, the descriptors stay with their messages") {
-    for (const std::size_t most : {1, 7, 16, 17, 40}) {
+    for (const std::size_t most : {1U, 7U, 16U, 17U, 40U}) {
         CAPTURE(most);
         test::FaultySystem system;
         system.most_sent = most;
