@@ -96,6 +96,7 @@ Task<> receive_one(Channel<Parcel>& channel, Parcel& parcel) {
     parcel = std::move(*received);
 }
 
+#if !defined(COHORT_SANITIZED)
 /// Lowers this process's limit of descriptors so that no further one can be made, for as long as it lives.
 class NoMoreDescriptors {
 public:
@@ -111,6 +112,24 @@ public:
 private:
     rlimit before_{};
 };
+
+/// What `action` throws while there are no more descriptors.
+template <class Action>
+std::error_code error_without_descriptors(Action action) {
+    std::exception_ptr failure;
+    {
+        const NoMoreDescriptors full;
+        try {
+            action();
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    }
+    return test::error_of([&] {
+        if (failure) std::rethrow_exception(failure);
+    });
+}
+#endif
 
 } // namespace
 
@@ -271,6 +290,7 @@ TEST_CASE("sockets and listeners of all kinds work on the other side") {
     CHECK(code == 0);
 }
 
+#if !defined(COHORT_SANITIZED) // its checks of exceptions need descriptors themselves
 TEST_CASE("a receiver at its descriptor limit is told, loses only that message, and leaks nothing") {
     const int code = test::in_child([] {
         asio::io_context io;
@@ -281,11 +301,8 @@ TEST_CASE("a receiver at its descriptor limit is told, loses only that message, 
         test::run_for(io, send_one(a, Parcel{2, "no descriptors", {}}));
         const auto before = open_descriptors();
         Parcel received;
-        {
-            const NoMoreDescriptors full;
-            if (test::error_of([&] { test::run_for(io, receive_one(b, received)); }) != Errc::descriptors_lost)
-                return 1;
-        }
+        const auto error = error_without_descriptors([&] { test::run_for(io, receive_one(b, received)); });
+        if (error != Errc::descriptors_lost) return 1;
         test::run_for(io, receive_one(b, received));
         if (received.number != 2) return 2;
         return open_descriptors() == before ? 0 : 3;
@@ -299,11 +316,8 @@ TEST_CASE("a sender at its descriptor limit is told, and the channel goes on") {
         auto [a, b] = Channel<Parcel>::pair(io.get_executor());
         Parcel sent{1, {}, {}};
         sent.handles.push_back(file(1));
-        {
-            const NoMoreDescriptors full;
-            const auto error = test::error_of([&] { static_cast<void>(a.send(sent)); });
-            if (error != std::errc::too_many_files_open) return 1;
-        }
+        const auto error = error_without_descriptors([&] { static_cast<void>(a.send(sent)); });
+        if (error != std::errc::too_many_files_open) return 1;
         test::run_for(io, send_one(a, Parcel{2, {}, {}}));
         Parcel received;
         test::run_for(io, receive_one(b, received));
@@ -311,6 +325,7 @@ TEST_CASE("a sender at its descriptor limit is told, and the channel goes on") {
     });
     CHECK(code == 0);
 }
+#endif
 
 TEST_CASE("descriptors that are not those announced are a bad frame, and all are closed") {
     struct Row {

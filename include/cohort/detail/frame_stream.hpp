@@ -54,10 +54,10 @@ public:
     bool can_send() const noexcept { return !error_; }
     std::error_code send_error() const noexcept { return error_; }
     /// Waits while more than the high-water mark is queued. Throws why nothing can be sent any more, if that is so.
-    Task<> room();
+    Task<> room() { return room(shared_from_this()); }
     bool has_room() const noexcept { return out_.size() <= limits_.high_water || error_; }
     /// Waits until everything queued is the kernel's.
-    Task<> flush();
+    Task<> flush() { return flush(shared_from_this()); }
     /// The same, holding the whole process up, for at most `timeout`: for the way out of a process.
     void flush_now(std::chrono::milliseconds timeout) noexcept;
 
@@ -108,6 +108,9 @@ private:
         std::vector<UniqueFd> descriptors;
     };
 
+    // The waits begin when they are awaited; until then, too, they keep the stream.
+    static Task<> room(std::shared_ptr<FrameStream> self);
+    static Task<> flush(std::shared_ptr<FrameStream> self);
     void attach(std::size_t size_before);
     void flush_later();
     void flush_before_spinning();
@@ -266,19 +269,17 @@ inline void FrameStream::fail(std::error_code error) {
     room_.notify_all();
 }
 
-inline Task<> FrameStream::room() {
-    const auto self = shared_from_this();
-    while (!has_room()) co_await room_.wait();
-    if (error_) throw std::system_error(error_);
+inline Task<> FrameStream::room(std::shared_ptr<FrameStream> self) {
+    while (!self->has_room()) co_await self->room_.wait();
+    if (self->error_) throw std::system_error(self->error_);
 }
 
-inline Task<> FrameStream::flush() {
-    const auto self = shared_from_this();
-    while (!out_.empty()) {
-        if (!waiting_) write_some();
-        if (!out_.empty()) co_await room_.wait();
+inline Task<> FrameStream::flush(std::shared_ptr<FrameStream> self) {
+    while (!self->out_.empty()) {
+        if (!self->waiting_) self->write_some();
+        if (!self->out_.empty()) co_await self->room_.wait();
     }
-    if (error_ && error_ != Errc::closed) throw std::system_error(error_);
+    if (self->error_ && self->error_ != Errc::closed) throw std::system_error(self->error_);
 }
 
 inline void FrameStream::flush_now(std::chrono::milliseconds timeout) noexcept {
