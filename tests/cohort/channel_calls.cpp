@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -444,6 +445,45 @@ TEST_CASE("a call that is given up after finish() still cancels its handler") {
     pair.a.finish();
     test::run_until(pair.io, [&] { return outcome.done && *patient.ended == 1; });
     CHECK(outcome.error == std::errc::timed_out);
+}
+
+TEST_CASE("an answer that no peer gives fails the call, and nothing worse") {
+    using namespace cohort::detail;
+    struct Row {
+        const char* name;
+        FrameKind kind;
+        std::optional<std::int32_t> failure;
+        Errc error;
+    };
+    const Row rows[] = {
+        {"a failure without an error", FrameKind::failure, 0, Errc::bad_frame},
+        {"a failure with an error of nobody's", FrameKind::failure, 9999, static_cast<Errc>(9999)},
+        {"a failure that is none", FrameKind::failure, {}, Errc::bad_frame},
+        {"an acknowledgement", FrameKind::taken, {}, Errc::bad_frame},
+        {"a reply that is none", FrameKind::reply, {}, Errc::bad_message},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.name);
+        asio::io_context io;
+        auto [mine, others] = make_socketpair(SOCK_STREAM);
+        Asking channel(io.get_executor(), std::move(mine));
+        Buffer bytes;
+        FrameHeader hello{.kind = FrameKind::hello};
+        append_frame(bytes, hello, 1000, [](Buffer& out) {
+            cohort::encode(Greeting{cohort::schema_hash<Answer>(), "Answer"}, out);
+        });
+        FrameHeader answer{.kind = row.kind, .correlation = 1};
+        append_frame(bytes, answer, 1000, [&](Buffer& out) {
+            if (row.failure) cohort::encode(CallFailure{*row.failure, "no matter"}, out);
+        });
+        Outcome outcome;
+        test::start(io, ask(channel, 1, outcome));
+        test::settle(io);
+        REQUIRE(send_datagram(others.get(), bytes.bytes(), {}));
+        test::run_until(io, [&] { return outcome.done; });
+        CHECK(outcome.answers.empty());
+        CHECK(outcome.error == row.error);
+    }
 }
 
 TEST_CASE("no more handlers run at once than were allowed") {

@@ -236,8 +236,9 @@ inline void PendingAnswer::complete(std::error_code error, std::string what) {
 inline void PendingAnswer::complete(const Frame& frame, Passed* passed) {
     if (frame.header.kind == expected_) return complete(take_reply(frame, passed));
     CallFailure failure;
-    if (frame.header.kind != FrameKind::failure || decode(frame.payload, failure))
-        return complete(make_error_code(Errc::bad_frame));
+    const bool is_failure = frame.header.kind == FrameKind::failure && !decode(frame.payload, failure);
+    // A failure that is none must not pass for a reply.
+    if (!is_failure || failure.error == 0) return complete(make_error_code(Errc::bad_frame));
     complete(make_error_code(static_cast<Errc>(failure.error)), std::move(failure.what));
 }
 
