@@ -36,8 +36,8 @@ const std::vector<std::vector<std::string>> rows = {
      "detail/shared_page"},
     // layer 3: messages, connections, HTTP on the wire
     {"detail/async_fd", "detail/notifier", "detail/transport", "detail/shared_memory_transport", "detail/frame_stream",
-     "transport", "detail/call", "detail/message_stream", "mail", "detail/connect", "detail/serve_calls", "channel",
-     "channel_acceptor", "detail/bus", "subscription"},
+     "transport", "detail/encoded_message", "detail/call", "detail/message_stream", "mail", "detail/connect",
+     "detail/serve_calls", "channel", "channel_acceptor", "detail/bus", "subscription"},
     {"acceptor", "detail/async_fd", "detail/notifier", "detail/control_link", "mode", "detail/handover",
      "detail/handed_over", "detail/accepting", "detail/port_table", "detail/any_dispatcher", "mode/round_robin",
      "mode/shared_socket", "listener"},

@@ -9,8 +9,6 @@
 #include <type_traits>
 #include <utility>
 
-#include <fcntl.h>
-
 namespace cohort {
 
 /// Owns a descriptor, or none. Sent in a message, the receiver gets a descriptor of its own for the same open file
@@ -34,11 +32,7 @@ public:
     explicit Handle(Object&& object) : fd_(object.release()) {}
 
     /// A copy of somebody else's descriptor. Errors: EMFILE, EBADF.
-    static Handle copy_of(int fd) {
-        Handle copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
-        if (!copy) detail::throw_last_error("dup");
-        return copy;
-    }
+    static Handle copy_of(int fd) { return Handle(detail::duplicate(fd)); }
 
     explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
     int get() const noexcept { return fd_.get(); }

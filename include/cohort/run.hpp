@@ -14,7 +14,6 @@
 #include <functional>
 #include <iostream>
 
-#include <fcntl.h>
 #include <sched.h>
 
 namespace cohort {
@@ -68,7 +67,7 @@ inline int run_to_the_end(Supervisor& supervisor, const std::function<void()>& s
     asio::io_context& context = supervisor.context();
     SignalPipe pipe({SIGTERM, SIGINT, SIGQUIT});
     ::signal(SIGPIPE, SIG_IGN);
-    AsyncFd signals(context.get_executor(), UniqueFd(::fcntl(pipe.descriptor(), F_DUPFD_CLOEXEC, 3)));
+    AsyncFd signals(context.get_executor(), duplicate(pipe.descriptor()));
     for (unsigned i = 0; i < supervisor.options().workers; ++i) spawn();
     int code = 0;
     asio::co_spawn(context, obey_signals(supervisor, signals), asio::detached);

@@ -2,6 +2,7 @@
 // The two sides of a call: one that waits for its reply, and one that owes it (layer 3).
 #pragma once
 
+#include <cohort/detail/encoded_message.hpp>
 #include <cohort/detail/frame_stream.hpp>
 #include <cohort/serialize.hpp>
 
@@ -21,34 +22,6 @@
 #include <vector>
 
 namespace cohort::detail {
-
-/// Descriptors between their arrival and the value that takes them; those it leaves are closed.
-class LoanedDescriptors {
-public:
-    explicit LoanedDescriptors(Passed& passed) {
-        numbers_.reserve(passed.descriptors.size());
-        for (auto& fd : passed.descriptors) numbers_.push_back(fd.release());
-        passed.descriptors.clear();
-    }
-    LoanedDescriptors(const LoanedDescriptors&) = delete;
-    LoanedDescriptors& operator=(const LoanedDescriptors&) = delete;
-    ~LoanedDescriptors() {
-        for (const int fd : numbers_) UniqueFd(fd).reset();
-    }
-    std::span<int> numbers() noexcept { return numbers_; }
-
-private:
-    std::vector<int> numbers_;
-};
-
-/// Decodes the payload and the descriptors of a frame. Errc::descriptors_lost: some did not fit in this process.
-template <class T>
-std::error_code decode_frame(const Frame& frame, Passed* passed, T& value, const SerializeLimits& limits) {
-    if (frame.header.descriptors == 0) return decode(frame.payload, value, limits);
-    if (passed->lost) return make_error_code(Errc::descriptors_lost);
-    LoanedDescriptors descriptors(*passed);
-    return decode(frame.payload, value, limits, descriptors.numbers());
-}
 
 /// Why a call has no reply, as it travels.
 struct CallFailure {
@@ -276,30 +249,6 @@ inline void ServedCall::refuse(Errc error, std::string_view what) noexcept {
         // The caller learns of it by the end of the stream.
     }
 }
-
-/// A message in the form in which it travels, to be sent later, or more than once.
-class EncodedMessage {
-public:
-    template <class T>
-    EncodedMessage(const T& message, const SerializeLimits& limits) {
-        std::vector<int> numbers;
-        encode(message, bytes_, limits, &numbers);
-        for (const int fd : numbers) {
-            UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
-            if (!copy) throw_last_error("dup");
-            descriptors_.push_back(std::move(copy));
-        }
-    }
-    /// As FrameStream::push wants it.
-    void operator()(Buffer& out, std::vector<int>& descriptors) const {
-        out.append(bytes_.data(), bytes_.size());
-        for (const auto& fd : descriptors_) descriptors.push_back(fd.get());
-    }
-
-private:
-    Buffer bytes_;
-    std::vector<UniqueFd> descriptors_;
-};
 
 /// For the caller of a public function.
 template <class T>

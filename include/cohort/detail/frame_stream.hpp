@@ -181,11 +181,7 @@ inline void FrameStream::attach(std::size_t size_before) {
     try {
         Attached attached{taken_by_kernel_ + size_before, {}};
         attached.descriptors.reserve(passing_.size());
-        for (const int fd : passing_) {
-            const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
-            if (copy < 0) throw_last_error("dup");
-            attached.descriptors.emplace_back(copy);
-        }
+        for (const int fd : passing_) attached.descriptors.push_back(duplicate(fd));
         attached_.push_back(std::move(attached));
     } catch (...) {
         out_.truncate(size_before);

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -61,6 +62,13 @@ inline std::error_code last_error() noexcept { return {errno, std::system_catego
 [[noreturn]] inline void throw_last_error(const char* what) { throw std::system_error(last_error(), what); }
 
 inline bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
+
+/// Another descriptor of the same open file, close-on-exec. Throws EMFILE, EBADF.
+inline UniqueFd duplicate(int fd) {
+    UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    if (!copy) throw_last_error("dup");
+    return copy;
+}
 
 /// The kernel has reached a limit on what is in flight between sockets, for now; it gives no event (unix(7)).
 inline bool is_kernel_limit(int error) noexcept { return error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM; }
