@@ -13,6 +13,7 @@
 #include <cohort/event.hpp>
 #include <cohort/exit_status.hpp>
 #include <cohort/options.hpp>
+#include <cohort/stats.hpp>
 
 // Messages
 #include <cohort/blob.hpp>
@@ -28,9 +29,13 @@
 // The cluster
 #include <cohort/listener.hpp>
 #include <cohort/master.hpp>
+#include <cohort/mode/least_connections.hpp>
 #include <cohort/mode/round_robin.hpp>
+#include <cohort/mode/scheduled.hpp>
 #include <cohort/mode/shared_socket.hpp>
+#include <cohort/mode/sticky.hpp>
 #include <cohort/run.hpp>
+#include <cohort/scheduler.hpp>
 #include <cohort/worker.hpp>
 
 // HTTP

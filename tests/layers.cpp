@@ -24,7 +24,7 @@ const std::vector<std::vector<std::string>> rows = {
     {"detail/buffer", "detail/type_name", "detail/reflect", "detail/shape", "detail/fault", "detail/archive",
      "detail/frame", "detail/codec", "detail/container_codec", "detail/schema", "serialize"},
     // layer 1: the cluster as data
-    {"endpoint", "exit_status", "options", "event", "detail/supervision"},
+    {"endpoint", "exit_status", "options", "event", "stats", "detail/supervision"},
     {"serialize", "endpoint", "detail/control_message"},
     // layer 1: HTTP as data
     {"http/detail/text", "http/limits", "http/options", "http/method", "http/status", "http/fields", "http/body",
@@ -33,14 +33,15 @@ const std::vector<std::vector<std::string>> rows = {
     // layer 2: system calls
     {"detail/unique_fd", "detail/posix", "handle", "detail/memfd", "blob"},
     {"detail/unique_fd", "detail/posix", "detail/signals", "detail/fork", "detail/fd_passing", "detail/listen_socket",
-     "detail/shared_page"},
+     "detail/listen_queue", "detail/shared_page"},
     // layer 3: messages, connections, HTTP on the wire
     {"detail/async_fd", "detail/notifier", "detail/transport", "detail/shared_memory_transport", "detail/frame_stream",
      "transport", "detail/encoded_message", "detail/call", "detail/message_stream", "mail", "detail/connect",
      "detail/serve_calls", "channel", "channel_acceptor", "detail/bus", "subscription"},
-    {"acceptor", "detail/async_fd", "detail/notifier", "detail/control_link", "mode", "detail/handover",
-     "detail/handed_over", "detail/accepting", "detail/port_table", "detail/any_dispatcher", "mode/round_robin",
-     "mode/shared_socket", "listener"},
+    {"detail/occupancy", "acceptor", "detail/async_fd", "detail/notifier", "detail/control_link", "mode", "scheduler",
+     "detail/handover", "detail/handed_over", "detail/accepting", "detail/accepting_intake", "detail/port_table",
+     "detail/accepting_dispatcher", "detail/any_dispatcher", "mode/scheduled", "mode/round_robin",
+     "mode/least_connections", "mode/sticky", "mode/shared_socket", "listener"},
     {"acceptor", "http/detail/watch", "http/detail/server", "http/detail/wire", "http/detail/connection", "http/serve"},
     // layer 4
     {"detail/identity", "detail/worker_core", "detail/worker_life", "worker", "detail/launch", "detail/worker_record",

@@ -2,6 +2,7 @@
 // What a server needs of a listener: a place where connections come from (layer 3).
 #pragma once
 
+#include <cohort/detail/occupancy.hpp>
 #include <cohort/handle.hpp>
 #include <cohort/task.hpp>
 
@@ -13,8 +14,18 @@
 
 namespace cohort {
 
-/// A connected stream socket, TCP or Unix. It belongs to whoever holds it.
-using Socket = asio::generic::stream_protocol::socket;
+/// A connected stream socket, TCP or Unix. It belongs to whoever holds it. One that a Listener gave counts as one of
+/// its worker's connections until it is destroyed.
+class Socket : public asio::generic::stream_protocol::socket {
+public:
+    using Base = asio::generic::stream_protocol::socket;
+    using Base::Base;
+    Socket(Base&& socket, detail::Occupant occupant = {}) noexcept
+        : Base(std::move(socket)), occupant_(std::move(occupant)) {}
+
+private:
+    detail::Occupant occupant_;
+};
 
 /// A connection that came in a message. Errors: ENOTSOCK, EBADF, EPROTOTYPE: it is no stream socket.
 inline Socket to_socket(const asio::any_io_executor& executor, Handle handle) {

@@ -167,6 +167,9 @@ public:
 
     /// The living workers, oldest first.
     std::vector<WorkerInfo> workers() const { return supervisor_.workers(); }
+    /// Which slot has had how many connections, and how many wait in the kernel's queues. Costs a system call a
+    /// listener.
+    Stats stats() { return supervisor_.stats(); }
     /// Some slot was given up because its workers kept dying young.
     bool has_given_up() const noexcept { return supervisor_.has_given_up(); }
     bool stopping() const noexcept { return supervisor_.stopping(); }

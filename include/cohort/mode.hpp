@@ -4,11 +4,14 @@
 
 #include <cohort/acceptor.hpp>
 #include <cohort/detail/control_link.hpp>
+#include <cohort/detail/occupancy.hpp>
 #include <cohort/detail/shared_page.hpp>
 #include <cohort/event.hpp>
 #include <cohort/options.hpp>
+#include <cohort/stats.hpp>
 
 #include <concepts>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -19,12 +22,16 @@ namespace detail {
 using MasterLink = ControlLink<FromMaster, FromWorker>;
 using WorkerLink = ControlLink<FromWorker, FromMaster>;
 
+/// What the master has counted of each slot.
+using Ledger = std::map<unsigned, SlotStats>;
+
 } // namespace detail
 
 /// A worker as a dispatcher sees it. It lives as long as the master keeps a record of the worker.
 struct Member {
     WorkerId id = 0;
     unsigned slot = 0;
+    std::uint32_t cell = 0; ///< SharedPage::worker
     std::shared_ptr<detail::MasterLink> link;
     /// Listening descriptors that the process was started with and has not used yet.
     std::vector<int> inherited;
@@ -34,6 +41,7 @@ struct Member {
 struct DispatchContext {
     asio::any_io_executor executor;
     detail::SharedPage& page;
+    detail::Ledger& ledger;
     const Options& options;
 };
 
@@ -51,6 +59,7 @@ struct IntakeContext {
     std::shared_ptr<detail::WorkerLink> link;
     detail::ListenerId listener = 0;
     detail::Cell& cell;
+    detail::Occupancy& occupancy;
     Endpoint endpoint;
     detail::UniqueFd descriptor; ///< Grant::descriptor
 };
@@ -65,6 +74,8 @@ public:
     virtual void deliver(std::uint64_t first, std::uint32_t count, std::vector<detail::UniqueFd> connections) = 0;
     /// The master has found others for the connections that were lost.
     virtual void forget(std::uint64_t first, std::uint32_t count) = 0;
+    /// The worker may have room again for one more connection.
+    virtual void look_again() = 0;
     /// The worker is leaving: what is here is still served, nothing new is taken.
     virtual void stop() = 0;
     /// The listener was closed: what is here goes back to the master.
@@ -84,13 +95,14 @@ concept DispatcherOf =
         { dispatcher.inherited(slot) } -> std::same_as<std::vector<int>>;
         { dispatcher.open(member, endpoint) } -> std::same_as<Grant>;
         dispatcher.close(member, listener);
-        dispatcher.give_back(endpoint, std::move(connection));
+        dispatcher.give_back(member, endpoint, std::move(connection));
         dispatcher.lost(member, listener, first, count);
         dispatcher.took(member, listener);
         /// The worker is asked to leave: nothing new for it.
         dispatcher.drain(member);
         /// The worker is gone; `successor`: its slot will have another.
         dispatcher.leave(member, successor);
+        { dispatcher.queues() } -> std::same_as<std::vector<QueueStats>>;
         /// The program ends: what the kernel has queued is handed out, then every listener closes.
         dispatcher.stop();
     };

@@ -6,6 +6,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -57,6 +59,11 @@ struct Options {
     int backlog = 4096;
     /// How many connections may be on their way to one listener of one worker without having been taken by it.
     unsigned credit = 16;
+    /// How many connections one worker may have at a time, the ones on their way to it included. The others go to
+    /// workers that have fewer, or wait in the kernel's queue. Worker::limit_connections sets it for one worker.
+    std::uint32_t connections_per_worker = std::numeric_limits<std::uint32_t>::max();
+    /// A worker that has not accepted for so long, although connections wait for it, is stuck: they go to others.
+    std::chrono::milliseconds stuck_after{1'000};
     /// Largest message, in bytes, that is accepted from the other side.
     std::size_t max_message = std::size_t{16} << 20;
     /// How many calls of Master::call(request) one worker has at a time; the others wait in the master.

@@ -52,6 +52,12 @@ public:
     /// (EADDRINUSE, EACCES, ...; trying again later is possible), Errc::stopping, Errc::closed without a master.
     [[nodiscard]] Task<Listener> listen(Endpoint endpoint) { return core_.listen(std::move(endpoint)); }
 
+    /// How many connections this worker may have at a time, instead of Options::connections_per_worker. Those it has
+    /// stay.
+    void limit_connections(std::uint32_t most) { core_.occupancy().set_limit(most); }
+    /// How many it has: Socket objects from its listeners that are not destroyed yet.
+    std::uint32_t open_connections() noexcept { return core_.occupancy().open(); }
+
     /// To the master. See Channel::send.
     [[nodiscard]] Task<> send(const ToMaster& message) { return channel_.send(message); }
     Task<> send(ToMaster&&)

@@ -48,6 +48,7 @@ public:
     }
     void deliver(std::uint64_t, std::uint32_t, std::vector<cohort::detail::UniqueFd>) override {}
     void forget(std::uint64_t, std::uint32_t) override {}
+    void look_again() override {}
     void stop() override {}
     void close() override {
         ++closed;

@@ -33,11 +33,12 @@ struct PrivatePort {
             return grant;
         }
         void close(cohort::Member&, cohort::detail::ListenerId) {}
-        void give_back(const cohort::Endpoint&, cohort::detail::UniqueFd) {}
+        void give_back(cohort::Member&, const cohort::Endpoint&, cohort::detail::UniqueFd) {}
         void lost(cohort::Member&, cohort::detail::ListenerId, std::uint64_t, std::uint32_t) {}
         void took(cohort::Member&, cohort::detail::ListenerId) {}
         void drain(cohort::Member&) {}
         void leave(cohort::Member&, bool) {}
+        std::vector<cohort::QueueStats> queues() const { return {}; }
         void stop() { listeners_.clear(); }
 
     private:
@@ -51,6 +52,7 @@ struct PrivatePort {
         cohort::Task<std::optional<cohort::Socket>> accept() override { co_return std::nullopt; }
         void deliver(std::uint64_t, std::uint32_t, std::vector<cohort::detail::UniqueFd>) override {}
         void forget(std::uint64_t, std::uint32_t) override {}
+        void look_again() override {}
         void stop() override {}
         void close() override {}
         const cohort::Endpoint& endpoint() const noexcept override { return endpoint_; }
@@ -89,8 +91,9 @@ static_assert(!cohort::Mode<WrongDispatcher>);
 TEST_CASE("a mode of the user's works with the same parts as cohort's own") {
     asio::io_context io;
     cohort::detail::SharedPage page;
+    cohort::detail::Ledger ledger;
     const cohort::Options options;
-    PrivatePort::Dispatcher dispatcher(cohort::DispatchContext{io.get_executor(), page, options});
+    PrivatePort::Dispatcher dispatcher(cohort::DispatchContext{io.get_executor(), page, ledger, options});
     cohort::Member first;
     cohort::Member second;
     const auto one = dispatcher.open(first, "127.0.0.1:0");

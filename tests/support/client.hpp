@@ -20,11 +20,13 @@ namespace test {
 /// that were forked meanwhile hold a copy of the descriptor.
 class Client {
 public:
-    Client(asio::io_context& io, const Endpoint& endpoint) : socket_(io) {
+    Client(asio::io_context& io, const Endpoint& endpoint, const Endpoint& from = {}) : socket_(io) {
         std::error_code error;
         auto address = detail::to_socket_address(endpoint, error);
         const int family = address.storage.ss_family;
         const int fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const auto own_address = detail::to_socket_address(from, error);
+        if (!from.host().empty() && ::bind(fd, own_address.get(), own_address.size) != 0) error = detail::last_error();
         if (error || fd < 0 || ::connect(fd, address.get(), address.size) != 0) {
             error = error ? error : detail::last_error();
             ::close(fd);
@@ -34,6 +36,7 @@ public:
     }
     Client(asio::io_context& io, std::uint16_t port) : Client(io, Endpoint::tcp("127.0.0.1", port)) {}
     Client(Client&&) = default;
+    Client& operator=(Client&&) = default;
     ~Client() {
         std::error_code ignored;
         if (socket_.is_open()) socket_.shutdown(asio::socket_base::shutdown_both, ignored);
@@ -49,6 +52,20 @@ public:
                                   asio::redirect_error(asio::use_awaitable, error));
         co_return error == asio::error::eof ? text : "reset";
     }
+    /// The next line.
+    Task<std::string> read_line() {
+        std::string line;
+        const std::size_t size =
+            co_await asio::async_read_until(socket_, asio::dynamic_buffer(line), '\n', asio::use_awaitable);
+        co_return line.substr(0, size - 1);
+    }
+    /// Nothing has come so far.
+    bool is_silent() {
+        char byte = 0;
+        return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+    }
+    void close() { socket_.close(); }
+    std::uint16_t local_port() { return detail::local_endpoint(socket_.native_handle()).port(); }
     Task<std::string> ask(std::string line) {
         write(line + "\n");
         co_return co_await read_all();
@@ -102,6 +119,28 @@ Task<> serve_when_told(W& self) {
     auto listener = co_await self.listen(any_port());
     const auto note = co_await self.receive();
     co_await serve(self, listener);
+}
+
+/// Says which worker this is, and keeps the connection until the client ends it.
+template <class W>
+Task<> keep(W& self, Socket socket) {
+    const std::string greeting = std::to_string(self.id()) + "\n";
+    std::error_code error;
+    co_await asio::async_write(socket, asio::buffer(greeting), asio::redirect_error(asio::use_awaitable, error));
+    char byte = 0;
+    co_await socket.async_read_some(asio::buffer(&byte, 1), asio::redirect_error(asio::use_awaitable, error));
+}
+
+/// All connections that it gets, at the same time.
+template <class W>
+Task<> keep_all(W& self, Listener& listener) {
+    while (auto socket = co_await listener.accept())
+        asio::co_spawn(self.context(), keep(self, std::move(*socket)), asio::detached);
+}
+template <class W>
+Task<> host(W& self) {
+    auto listener = co_await self.listen(any_port());
+    co_await keep_all(self, listener);
 }
 
 /// Which worker answered.

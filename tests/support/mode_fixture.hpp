@@ -38,7 +38,15 @@ inline cohort::Task<> accept_all(std::shared_ptr<cohort::Intake> intake, std::de
 template <class M>
 struct ModeFixture {
     struct Worker : FakeWorker {
-        using FakeWorker::FakeWorker;
+        Worker(const asio::any_io_executor& executor, cohort::WorkerId id, unsigned slot,
+               cohort::detail::SharedPage& page)
+            : FakeWorker(executor, id, slot), occupancy(page.worker(page.acquire_worker()), [this] { look_again(); }) {
+            member.cell = id - 1;
+        }
+        void look_again() {
+            if (intake) intake->look_again();
+        }
+        cohort::detail::Occupancy occupancy;
         cohort::Grant grant;
         std::shared_ptr<cohort::Intake> intake;
         std::deque<cohort::Socket> sockets;
@@ -54,14 +62,14 @@ struct ModeFixture {
         settle(io);
     }
     Worker& add(unsigned slot) {
-        return workers.emplace_back(io.get_executor(), static_cast<cohort::WorkerId>(workers.size() + 1), slot);
+        return workers.emplace_back(io.get_executor(), static_cast<cohort::WorkerId>(workers.size() + 1), slot, page);
     }
     void open(Worker& worker, const cohort::Endpoint& endpoint) {
         worker.grant = dispatcher.open(worker.member, endpoint);
         if (worker.grant.error) return;
         worker.intake = std::make_shared<typename M::Intake>(
             cohort::IntakeContext{io.get_executor(), worker.link, worker.grant.listener, page[worker.grant.listener],
-                                  worker.grant.endpoint, copy_of(worker.grant.descriptor)});
+                                  worker.occupancy, worker.grant.endpoint, copy_of(worker.grant.descriptor)});
     }
     void listen(Worker& worker, const cohort::Endpoint& endpoint) {
         open(worker, endpoint);
@@ -77,7 +85,7 @@ struct ModeFixture {
                 while (auto packet = worker.member.link->try_receive())
                     if (const auto* some = std::get_if<cohort::detail::GivenBack>(&packet->message))
                         for (auto& connection : packet->descriptors)
-                            dispatcher.give_back(some->endpoint, std::move(connection));
+                            dispatcher.give_back(worker.member, some->endpoint, std::move(connection));
             return done();
         });
     }
@@ -90,8 +98,9 @@ struct ModeFixture {
 
     asio::io_context io;
     cohort::detail::SharedPage page;
+    cohort::detail::Ledger ledger;
     cohort::Options options{.backlog = 100, .credit = 4};
-    typename M::Dispatcher dispatcher{cohort::DispatchContext{io.get_executor(), page, options}};
+    typename M::Dispatcher dispatcher{cohort::DispatchContext{io.get_executor(), page, ledger, options}};
     std::deque<Worker> workers;
     std::vector<cohort::detail::UniqueFd> clients;
 };

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/async_fd.hpp>
 #include <cohort/detail/handover.hpp>
+#include <cohort/detail/listen_queue.hpp>
 #include <cohort/detail/listen_socket.hpp>
 
 #include <asio/co_spawn.hpp>
@@ -48,6 +49,11 @@ public:
         listener_.close();
     }
     int descriptor() const noexcept { return listener_.get(); }
+    bool is_running() const noexcept { return running_; }
+    QueueStats queue() const {
+        const ListenQueue queue = listen_queue(listener_.get());
+        return {.endpoint = handover_->endpoint(), .length = queue.length, .limit = queue.limit};
+    }
 
 private:
     static constexpr std::size_t batch = 64;

@@ -17,11 +17,12 @@ public:
     virtual std::vector<int> inherited(unsigned slot) = 0;
     virtual Grant open(Member& member, const Endpoint& endpoint) = 0;
     virtual void close(Member& member, ListenerId listener) = 0;
-    virtual void give_back(const Endpoint& endpoint, UniqueFd connection) = 0;
+    virtual void give_back(Member& member, const Endpoint& endpoint, UniqueFd connection) = 0;
     virtual void lost(Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) = 0;
     virtual void took(Member& member, ListenerId listener) = 0;
     virtual void drain(Member& member) = 0;
     virtual void leave(Member& member, bool successor) = 0;
+    virtual std::vector<QueueStats> queues() = 0;
     virtual void stop() = 0;
 };
 
@@ -35,8 +36,8 @@ public:
     std::vector<int> inherited(unsigned slot) override { return dispatcher_.inherited(slot); }
     Grant open(Member& member, const Endpoint& endpoint) override { return dispatcher_.open(member, endpoint); }
     void close(Member& member, ListenerId listener) override { dispatcher_.close(member, listener); }
-    void give_back(const Endpoint& endpoint, UniqueFd connection) override {
-        dispatcher_.give_back(endpoint, std::move(connection));
+    void give_back(Member& member, const Endpoint& endpoint, UniqueFd connection) override {
+        dispatcher_.give_back(member, endpoint, std::move(connection));
     }
     void lost(Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) override {
         dispatcher_.lost(member, listener, first, count);
@@ -44,6 +45,7 @@ public:
     void took(Member& member, ListenerId listener) override { dispatcher_.took(member, listener); }
     void drain(Member& member) override { dispatcher_.drain(member); }
     void leave(Member& member, bool successor) override { dispatcher_.leave(member, successor); }
+    std::vector<QueueStats> queues() override { return dispatcher_.queues(); }
     void stop() override { dispatcher_.stop(); }
 
 private:

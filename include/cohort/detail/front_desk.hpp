@@ -42,7 +42,8 @@ inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromW
     if (const auto* lost = std::get_if<Lost>(&packet.message))
         dispatcher_.lost(record, lost->listener, lost->first, lost->count);
     if (const auto* given = std::get_if<GivenBack>(&packet.message))
-        for (auto& connection : packet.descriptors) dispatcher_.give_back(given->endpoint, std::move(connection));
+        for (auto& connection : packet.descriptors)
+            dispatcher_.give_back(record, given->endpoint, std::move(connection));
     if (const auto* wish = std::get_if<Introduce>(&packet.message)) introduce(record, *wish, stopping);
     if (const auto* failure = std::get_if<SetupFailed>(&packet.message)) note(record, *failure);
     return std::nullopt;

@@ -19,6 +19,7 @@ public:
     Task<std::optional<Socket>> accept() override;
     void deliver(std::uint64_t first, std::uint32_t count, std::vector<UniqueFd> connections) override;
     void forget(std::uint64_t first, std::uint32_t count) override;
+    void look_again() override;
     void stop() override {
         stopped_ = true;
         arrival_.notify_all();
@@ -26,8 +27,10 @@ public:
     void close() override;
     const Endpoint& endpoint() const noexcept override { return context_.endpoint; }
 
-    /// The next connection that is here.
+    /// The next connection that is here, if the worker has room for it.
     std::optional<Socket> take();
+    /// No more connections for now: they are for others. A worker that leaves serves what it has.
+    bool is_full() const noexcept { return !stopped_ && context_.occupancy.is_full(); }
     /// Nothing is here and nothing more will be taken.
     bool is_finished() const noexcept { return closed_ || (stopped_ && queue_.empty()); }
     bool is_stopped() const noexcept { return closed_ || stopped_; }
@@ -36,7 +39,8 @@ public:
     void notify() { arrival_.notify_all(); }
 
     IntakeContext& context() noexcept { return context_; }
-    Socket to_socket(UniqueFd connection) const;
+    /// Begins to count it.
+    Socket to_socket(UniqueFd connection);
 
 private:
     struct Entry {
@@ -44,14 +48,17 @@ private:
         bool forgotten = false;
     };
 
-    void count_taken();
+    bool settle();
+    void settle_to(std::uint64_t settled);
+    void tell_if_wanted();
     void give_back(UniqueFd connection);
+    void give_all_back();
     void skip_forgotten();
 
     IntakeContext context_;
     Notifier arrival_;
     std::deque<Entry> queue_;
-    std::uint64_t next_ = 0; // number of the front of the queue
+    std::uint64_t next_ = 0; // number of the front of the queue; the queue has no gaps
     bool stopped_ = false;
     bool closed_ = false;
 };
@@ -61,20 +68,22 @@ inline int protocol_family(const Endpoint& endpoint) noexcept {
     return endpoint.host().find(':') == std::string::npos ? AF_INET : AF_INET6;
 }
 
-inline Socket HandedOver::to_socket(UniqueFd connection) const {
+inline Socket HandedOver::to_socket(UniqueFd connection) {
     const int family = protocol_family(context_.endpoint);
-    Socket socket(context_.executor);
+    Socket::Base socket(context_.executor);
     std::error_code error;
     socket.assign(asio::generic::stream_protocol(family, family == AF_UNIX ? 0 : IPPROTO_TCP), connection.get(), error);
     if (error) throw std::system_error(error, "assign");
     [[maybe_unused]] const int owned_by_socket = connection.release();
-    return socket;
+    context_.cell.accepted.fetch_add(1, std::memory_order_relaxed);
+    return Socket(std::move(socket), context_.occupancy.enter());
 }
 
 inline void HandedOver::deliver(std::uint64_t first, std::uint32_t count, std::vector<UniqueFd> connections) {
+    settle_to(context_.cell.taken.load(std::memory_order_seq_cst));
     const auto arrived = static_cast<std::uint32_t>(connections.size());
-    for (auto& connection : connections) queue_.push_back({std::move(connection)});
-    for (std::uint32_t i = arrived; i < count; ++i) queue_.push_back({});
+    for (std::uint32_t i = 0; i < count; ++i)
+        if (first + i >= next_) queue_.push_back({i < arrived ? std::move(connections[i]) : UniqueFd()});
     if (arrived < count) context_.link->send(Lost{context_.listener, first + arrived, count - arrived});
     if (closed_)
         close();
@@ -92,27 +101,53 @@ inline void HandedOver::forget(std::uint64_t first, std::uint32_t count) {
 }
 
 inline void HandedOver::skip_forgotten() {
-    while (!queue_.empty() && queue_.front().forgotten) {
-        queue_.pop_front();
-        count_taken();
-    }
+    while (!queue_.empty() && queue_.front().forgotten) settle();
 }
 
-/// From here on the connection is this process's alone.
-inline void HandedOver::count_taken() {
-    ++next_;
-    context_.cell.taken.store(next_, std::memory_order_seq_cst);
+/// Takes the front off the queue. True: it is this process's alone from here on. False: the master has waited too long
+/// and given it to another worker, with others behind it.
+inline bool HandedOver::settle() {
+    std::uint64_t settled = next_;
+    const bool ours = context_.cell.taken.compare_exchange_strong(settled, next_ + 1, std::memory_order_seq_cst);
+    if (ours) {
+        ++next_;
+        queue_.pop_front();
+        tell_if_wanted();
+    } else {
+        settle_to(settled);
+    }
+    return ours;
+}
+
+/// Connections before this number have gone to others; to hear of it shows the master that this worker lives.
+inline void HandedOver::settle_to(std::uint64_t settled) {
+    if (settled <= next_) return;
+    for (; next_ < settled; ++next_)
+        if (!queue_.empty()) queue_.pop_front();
+    context_.link->send(Took{context_.listener});
+}
+
+inline void HandedOver::tell_if_wanted() {
     if (context_.cell.wanted.load(std::memory_order_seq_cst) == 0) return;
     if (context_.cell.wanted.exchange(0, std::memory_order_seq_cst) != 0) context_.link->send(Took{context_.listener});
 }
 
+inline void HandedOver::look_again() {
+    tell_if_wanted();
+    arrival_.notify_all();
+}
+
 inline std::optional<Socket> HandedOver::take() {
-    skip_forgotten();
-    if (closed_ || queue_.empty() || !queue_.front().connection) return std::nullopt;
-    UniqueFd connection = std::move(queue_.front().connection);
-    queue_.pop_front();
-    count_taken();
-    return to_socket(std::move(connection));
+    for (;;) {
+        skip_forgotten();
+        if (closed_ || queue_.empty() || !queue_.front().connection) return std::nullopt;
+        if (is_full()) {
+            give_all_back();
+            return std::nullopt;
+        }
+        UniqueFd connection = std::move(queue_.front().connection);
+        if (settle()) return to_socket(std::move(connection));
+    }
 }
 
 inline Task<std::optional<Socket>> HandedOver::accept() {
@@ -130,13 +165,16 @@ inline void HandedOver::give_back(UniqueFd connection) {
     context_.link->send(GivenBack{context_.listener, context_.endpoint}, std::span<const int>(&fd, 1));
 }
 
+inline void HandedOver::give_all_back() {
+    while (!queue_.empty() && (queue_.front().connection || queue_.front().forgotten)) {
+        UniqueFd connection = std::move(queue_.front().connection);
+        if (settle() && connection) give_back(std::move(connection));
+    }
+}
+
 inline void HandedOver::close() {
     closed_ = true;
-    while (!queue_.empty() && (queue_.front().connection || queue_.front().forgotten)) {
-        if (queue_.front().connection) give_back(std::move(queue_.front().connection));
-        queue_.pop_front();
-        count_taken();
-    }
+    give_all_back();
     arrival_.notify_all();
 }
 

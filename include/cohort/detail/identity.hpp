@@ -2,6 +2,7 @@
 // Who this process is in its cluster, and how a program that was started anew learns it (layer 4).
 #pragma once
 
+#include <cohort/detail/shared_page.hpp>
 #include <cohort/detail/unique_fd.hpp>
 #include <cohort/event.hpp>
 
@@ -21,6 +22,7 @@ namespace cohort::detail {
 struct Identity {
     WorkerId id = 0;
     unsigned slot = 0;
+    std::uint32_t cell = 0; // SharedPage::worker
     pid_t master = 0;
     int control = -1;
     int channel = -1;
@@ -43,6 +45,7 @@ inline std::string to_string(const Identity& identity) {
     const auto add = [&text](auto number) { text += (text.empty() ? "" : " ") + std::to_string(number); };
     add(identity.id);
     add(identity.slot);
+    add(identity.cell);
     add(identity.master);
     add(identity.control);
     add(identity.channel);
@@ -66,16 +69,14 @@ inline std::optional<std::vector<long>> parse_numbers(std::string_view text) {
 
 inline std::optional<Identity> parse_identity(std::string_view text) {
     const auto numbers = parse_numbers(text);
-    if (!numbers || numbers->size() < 6) return std::nullopt;
+    if (!numbers || numbers->size() < 7) return std::nullopt;
     const auto& n = *numbers;
-    Identity identity{static_cast<WorkerId>(n[0]),
-                      static_cast<unsigned>(n[1]),
-                      static_cast<pid_t>(n[2]),
-                      static_cast<int>(n[3]),
-                      static_cast<int>(n[4]),
-                      static_cast<int>(n[5]),
-                      {}};
-    for (std::size_t i = 6; i < n.size(); ++i) identity.inherited.push_back(static_cast<int>(n[i]));
+    Identity identity{static_cast<WorkerId>(n[0]),      static_cast<unsigned>(n[1]),
+                      static_cast<std::uint32_t>(n[2]), static_cast<pid_t>(n[3]),
+                      static_cast<int>(n[4]),           static_cast<int>(n[5]),
+                      static_cast<int>(n[6]),           {}};
+    if (identity.cell >= SharedPage::worker_cells) return std::nullopt;
+    for (std::size_t i = 7; i < n.size(); ++i) identity.inherited.push_back(static_cast<int>(n[i]));
     return identity;
 }
 

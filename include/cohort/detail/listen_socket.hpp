@@ -72,10 +72,8 @@ inline SocketAddress to_socket_address(const Endpoint& endpoint, std::error_code
     return SocketAddress::of(v4);
 }
 
-/// Where a socket is bound: getsockname(2).
-inline Endpoint local_endpoint(int socket) {
-    SocketAddress address;
-    if (::getsockname(socket, address.get(), &address.size) != 0) throw_last_error("getsockname");
+/// An unnamed Unix socket has no path: nothing.
+inline Endpoint to_endpoint(const SocketAddress& address) {
     std::array<char, INET6_ADDRSTRLEN> text{};
     if (address.storage.ss_family == AF_INET6) {
         const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address.storage);
@@ -86,7 +84,15 @@ inline Endpoint local_endpoint(int socket) {
         return Endpoint::tcp(::inet_ntop(AF_INET, &v4.sin_addr, text.data(), text.size()), ntohs(v4.sin_port));
     }
     const auto& path = reinterpret_cast<const sockaddr_un&>(address.storage);
+    if (address.size <= offsetof(sockaddr_un, sun_path) || path.sun_path[0] == 0) return {};
     return Endpoint::unix_path(path.sun_path);
+}
+
+/// Where a socket is bound: getsockname(2).
+inline Endpoint local_endpoint(int socket) {
+    SocketAddress address;
+    if (::getsockname(socket, address.get(), &address.size) != 0) throw_last_error("getsockname");
+    return to_endpoint(address);
 }
 
 inline void enable(int socket, int level, int option, bool enabled = true) noexcept {

@@ -30,12 +30,11 @@ struct Port {
 template <std::derived_from<Port> P>
 class PortTable {
 public:
-    void give_back(const Endpoint& bound, UniqueFd connection) {
-        for (const auto& port : ports_) {
-            if (port->bound != bound || port->handover->is_closed()) continue;
-            port->handover->give(std::move(connection));
-            return port->handover->flush();
-        }
+    void give_back(Member& member, const Endpoint& bound, UniqueFd connection) {
+        ++context_.ledger[member.slot].refused;
+        for (const auto& port : ports_)
+            if (port->bound == bound && !port->handover->is_closed())
+                return port->handover->give_again(std::move(connection));
     }
     void lost(Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) {
         if (P* const port = find(member, listener)) port->handover->lost(member, listener, first, count);

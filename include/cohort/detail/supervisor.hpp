@@ -47,6 +47,7 @@ public:
     void kill_all();
     Task<> until_finished();
     std::vector<WorkerInfo> workers() const;
+    Stats stats();
     bool has_given_up() const noexcept { return given_up_; }
     bool stopping() const noexcept { return stopping_; }
     const Options& options() const noexcept { return options_; }
@@ -95,6 +96,7 @@ private:
     Options options_;
     Schemas schemas_;
     SharedPage page_;
+    Ledger ledger_;
     std::unique_ptr<AnyDispatcher> dispatcher_;
     std::vector<std::unique_ptr<Slot>> slots_;
     WorkerRecords records_;
@@ -116,7 +118,7 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
     : context_(context),
       options_(std::move(options)),
       schemas_(schemas),
-      dispatcher_(make_dispatcher(DispatchContext{context.get_executor(), page_, options_})),
+      dispatcher_(make_dispatcher(DispatchContext{context.get_executor(), page_, ledger_, options_})),
       pool_(context.get_executor(), records_, options_.calls_per_worker, options_.queued_calls),
       bus_(context.get_executor(), {.max_length = options_.max_message}),
       desk_(*dispatcher_, bus_, records_),
@@ -164,12 +166,17 @@ inline WorkerId Supervisor::start(unsigned slot) {
     identity.slot = slot;
     identity.master = ::getpid();
     identity.inherited = dispatcher_->inherited(slot);
+    identity.cell = page_.acquire_worker();
+    page_.worker(identity.cell).limit.store(options_.connections_per_worker, std::memory_order_relaxed);
+    const auto release = [this](const std::uint32_t* cell) { page_.release_worker(*cell); };
+    std::unique_ptr<const std::uint32_t, decltype(release)> cell(&identity.cell, release);
     auto launched = launch(identity, slots_[slot]->assignment, options_, page_);
     auto messages = MessageStream::open(
         context_.get_executor(), std::make_unique<Transport>(context_.get_executor(), std::move(launched.channel)),
         {.max_length = options_.max_message}, schemas_.outgoing, schemas_.incoming);
     const auto record = std::make_shared<WorkerRecord>(context_.get_executor(), std::move(identity),
                                                        std::move(launched), std::move(messages));
+    [[maybe_unused]] const auto* const kept = cell.release();
     last_id_ = record->id;
     slots_[slot]->occupied = true;
     records_[record->id] = record;
@@ -255,6 +262,8 @@ inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& statu
     slot.occupied = false;
     record->grace.cancel();
     dispatcher_->leave(*record, restart.has_value());
+    ledger_[record->slot].accepted += page_.worker(record->cell).accepted.load(std::memory_order_relaxed);
+    page_.release_worker(record->cell);
     record->link->close();
     records_.erase(record->id);
     enter(*record, WorkerState::exited, {.status = status, .voluntary = record->voluntary, .error = record->error});
@@ -360,6 +369,24 @@ inline Task<> Supervisor::all(std::vector<Task<>> sends) {
 inline std::vector<WorkerInfo> Supervisor::workers() const {
     std::vector<WorkerInfo> result;
     for (const auto& [id, record] : records_) result.push_back(record->info());
+    return result;
+}
+
+inline Stats Supervisor::stats() {
+    for (const auto& [id, record] : records_) ledger_[record->slot];
+    Stats result;
+    for (const auto& [slot, counted] : ledger_) {
+        SlotStats& stats = result.slots.emplace_back(counted);
+        stats.slot = slot;
+        for (const auto& [id, record] : records_) {
+            if (record->slot != slot) continue;
+            const WorkerCell& cell = page_.worker(record->cell);
+            stats.worker = id;
+            stats.accepted += cell.accepted.load(std::memory_order_relaxed);
+            stats.open += cell.open.load(std::memory_order_relaxed);
+        }
+    }
+    result.queues = dispatcher_->queues();
     return result;
 }
 

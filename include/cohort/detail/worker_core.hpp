@@ -37,6 +37,7 @@ public:
                MakeIntake make_intake, MessageStream& messages)
         : context_(context),
           page_(page),
+          occupancy_(page.worker(identity.cell), [this] { look_again(); }),
           identity_(identity),
           grace_(grace),
           make_intake_(std::move(make_intake)),
@@ -70,6 +71,7 @@ public:
         while (!stopping_) co_await changed_.wait();
     }
     const Identity& identity() const noexcept { return identity_; }
+    Occupancy& occupancy() noexcept { return occupancy_; }
     asio::io_context& context() noexcept { return context_; }
 
     /// Holds the process up until what was sent is the kernel's, for at most the grace period.
@@ -96,11 +98,13 @@ private:
     void handle(Introduced& message, Packet<FromMaster>& packet);
     void handle(Visitor& message, Packet<FromMaster>& packet);
     void stop();
+    void look_again();
     void master_gone();
     Listener make_listener(const Listening& listening, UniqueFd descriptor);
 
     asio::io_context& context_;
     SharedPage& page_;
+    Occupancy occupancy_;
     Identity identity_;
     std::chrono::milliseconds grace_;
     MakeIntake make_intake_;
@@ -150,7 +154,8 @@ inline Task<Listener> WorkerCore::listen(Endpoint endpoint) {
 inline Listener WorkerCore::make_listener(const Listening& listening, UniqueFd descriptor) {
     const ListenerId id = listening.listener;
     auto& intake = intakes_[id];
-    intake = make_intake_({context_.get_executor(), link_, id, page_[id], listening.endpoint, std::move(descriptor)});
+    intake = make_intake_(
+        {context_.get_executor(), link_, id, page_[id], occupancy_, listening.endpoint, std::move(descriptor)});
     if (stopping_) intake->stop();
     // Told at the next turn of the loop, so never by a body that returns: the port then waits for the successor.
     return {intake, [executor = context_.get_executor(), link = link_, id] {
@@ -228,6 +233,13 @@ inline Task<std::optional<Visit>> WorkerCore::next_visit() {
         if (stopping_) co_return std::nullopt;
         co_await changed_.wait();
     }
+}
+
+/// A connection may end on any thread.
+inline void WorkerCore::look_again() {
+    asio::post(context_, [this] {
+        for (const auto& [id, intake] : intakes_) intake->look_again();
+    });
 }
 
 inline void WorkerCore::stop() {

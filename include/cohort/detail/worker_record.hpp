@@ -31,8 +31,8 @@ namespace detail {
 struct WorkerRecord : Member {
     WorkerRecord(const asio::any_io_executor& executor, Identity identity, Launched launched,
                  std::shared_ptr<MessageStream> its_messages)
-        : Member{identity.id, identity.slot, std::make_shared<MasterLink>(executor, std::move(launched.control)),
-                 std::move(identity.inherited)},
+        : Member{identity.id, identity.slot, identity.cell,
+                 std::make_shared<MasterLink>(executor, std::move(launched.control)), std::move(identity.inherited)},
           pid(launched.process.pid),
           pidfd(executor, std::move(launched.process.pidfd)),
           messages(std::move(its_messages)),

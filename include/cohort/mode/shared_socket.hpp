@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cohort/detail/accepting.hpp>
-#include <cohort/detail/handed_over.hpp>
+#include <cohort/detail/accepting_intake.hpp>
 #include <cohort/detail/listen_socket.hpp>
 #include <cohort/detail/port_table.hpp>
 #include <cohort/mode.hpp>
@@ -17,8 +17,9 @@ namespace cohort {
 /// The kernel distributes, by a hash of the addresses (socket(7), SO_REUSEPORT); nothing passes through the master.
 ///
 /// A listener belongs to the master and to a slot. When its worker goes, the kernel's queue stays, the successor
-/// continues with it, and as long as nobody serves it the master accepts from it for the other workers. A Unix socket
-/// has one listener, which all workers share.
+/// continues with it, and as long as nobody serves it the master accepts from it for the other workers: also when its
+/// worker has not accepted for Options::stuck_after although somebody waits. A Unix socket has one listener, which all
+/// workers share.
 struct SharedSocket {
     static constexpr const char* name = "shared-socket";
     class Dispatcher;
@@ -30,20 +31,27 @@ namespace detail {
 struct SlotListener {
     std::shared_ptr<AcceptLoop> accepting; ///< by the master, while no worker serves it
     std::vector<ListenerId> served_by;
+    bool is_stuck = false;      ///< those who serve it do not
+    bool waited = false;        ///< somebody was in its queue at the last look,
+    std::uint64_t accepted = 0; ///< when so many had been served
 };
 
 /// A port with a listener for each slot.
 struct SlottedPort : Port {
     std::map<unsigned, SlotListener> slots;
 
-    unsigned key(unsigned slot) const noexcept { return requested.is_unix() ? 0 : slot; }
+    /// All slots have the same listener.
+    bool is_shared() const noexcept { return requested.is_unix(); }
+    unsigned key(unsigned slot) const noexcept { return is_shared() ? 0 : slot; }
+    /// One that all share is served as long as anybody does.
+    bool can_be_stuck() const noexcept { return slots.size() > 1 && handover->has_takers(); }
 };
 
 } // namespace detail
 
 class SharedSocket::Dispatcher : public detail::PortTable<detail::SlottedPort> {
 public:
-    explicit Dispatcher(DispatchContext context) : PortTable(context) {}
+    explicit Dispatcher(DispatchContext context) : PortTable(context), watch_(context.executor) {}
     ~Dispatcher() { stop(); }
 
     void prepare();
@@ -52,39 +60,27 @@ public:
     void close(Member& member, detail::ListenerId listener);
     void drain(Member& member);
     void leave(Member& member, bool successor);
+    std::vector<QueueStats> queues() const;
     void stop();
 
 private:
     detail::SlottedPort* make(const Endpoint& endpoint, unsigned slot, std::error_code& error);
     detail::SlotListener* slot_listener(detail::SlottedPort& port, unsigned slot, std::error_code& error);
-    static void adopt_unserved(detail::SlottedPort& port);
+    void adopt_unserved(detail::SlottedPort& port);
+    void watch();
+    void look_after(detail::SlottedPort& port);
     static void stop_listening(detail::SlottedPort& port) {
         for (auto& [slot, listener] : port.slots) listener.accepting->close();
     }
+
+    asio::steady_timer watch_;
+    bool watching_ = false;
 };
 
 /// Connections come from the slot's listener, and at times from the master.
-class SharedSocket::Intake final : public detail::HandedOver {
+class SharedSocket::Intake final : public detail::AcceptingIntake {
 public:
-    explicit Intake(IntakeContext its_context)
-        : HandedOver(std::move(its_context)), listener_(context().executor, std::move(context().descriptor)) {}
-
-    Task<std::optional<Socket>> accept() override;
-    void stop() override {
-        HandedOver::stop();
-        listener_.close();
-    }
-    void close() override {
-        HandedOver::close();
-        listener_.close();
-    }
-
-private:
-    std::optional<Socket> accept_own(int& error);
-    void watch();
-
-    detail::AsyncFd listener_;
-    bool watching_ = false;
+    using AcceptingIntake::AcceptingIntake;
 };
 
 static_assert(Mode<SharedSocket>);
@@ -93,13 +89,13 @@ static_assert(Mode<SharedSocket>);
 /// clusters of one user share a port unnoticed. The probe does not listen, so nobody's connection is lost with it.
 inline detail::SlottedPort* SharedSocket::Dispatcher::make(const Endpoint& endpoint, unsigned slot,
                                                            std::error_code& error) {
-    if (!endpoint.is_unix()) {
+    auto port = std::make_unique<detail::SlottedPort>();
+    port->requested = port->bound = endpoint;
+    if (!port->is_shared()) {
         const auto probe = detail::open_bound(endpoint, false, error);
         if (error) return nullptr;
     }
-    auto port = std::make_unique<detail::SlottedPort>();
-    port->requested = port->bound = endpoint;
-    port->handover = std::make_shared<detail::Handover>(context_, endpoint);
+    port->handover = std::make_shared<detail::Handover>(context_, endpoint, detail::make_scheduler<InTurn>());
     if (slot_listener(*port, slot, error) == nullptr) return nullptr;
     return &add(std::move(port));
 }
@@ -148,6 +144,7 @@ inline Grant SharedSocket::Dispatcher::open(Member& member, const Endpoint& endp
     grant.endpoint = port->bound;
     grant.descriptor = listener->accepting->descriptor();
     listener->served_by.push_back(grant.listener);
+    listener->is_stuck = false;
     adopt_unserved(*port);
     return grant;
 }
@@ -155,11 +152,12 @@ inline Grant SharedSocket::Dispatcher::open(Member& member, const Endpoint& endp
 /// Nobody waits in a queue that no worker serves, as long as others can.
 inline void SharedSocket::Dispatcher::adopt_unserved(detail::SlottedPort& port) {
     for (auto& [slot, listener] : port.slots) {
-        if (listener.served_by.empty() && port.handover->has_takers())
+        if ((listener.served_by.empty() || listener.is_stuck) && port.handover->has_takers())
             listener.accepting->start();
         else
             listener.accepting->stop();
     }
+    watch();
 }
 
 inline void SharedSocket::Dispatcher::close(Member& member, detail::ListenerId listener) {
@@ -187,52 +185,59 @@ inline void SharedSocket::Dispatcher::leave(Member& member, bool successor) {
 }
 
 inline void SharedSocket::Dispatcher::stop() {
+    watch_.cancel();
     close_all([](detail::SlottedPort& port) {
         for (auto& [slot, listener] : port.slots) listener.accepting->drain();
         stop_listening(port);
     });
 }
 
-/// Hands its caller the connection itself, or says why there is none.
-inline std::optional<Socket> SharedSocket::Intake::accept_own(int& error) {
-    error = 0;
-    while (listener_.is_open()) {
-        detail::UniqueFd connection(detail::System::current().accept(listener_.get()));
-        if (connection) return to_socket(std::move(connection));
-        error = errno;
-        if (!detail::concerns_one_connection(error)) break;
+inline std::vector<QueueStats> SharedSocket::Dispatcher::queues() const {
+    std::vector<QueueStats> result;
+    for (const auto& port : ports_) {
+        for (const auto& [slot, listener] : port->slots) {
+            if (port->handover->is_closed()) continue;
+            result.push_back(listener.accepting->queue());
+            result.back().endpoint = port->bound;
+            if (!port->is_shared()) result.back().slot = slot;
+        }
     }
-    return std::nullopt;
+    return result;
 }
 
-/// Wakes accept() when the listener has something, as the arrival of a handed-over connection does.
-inline void SharedSocket::Intake::watch() {
-    if (watching_ || !listener_.is_open()) return;
+// Looking after workers that do not accept
+
+inline void SharedSocket::Dispatcher::watch() {
+    const auto stuck_after = context_.options.stuck_after;
+    const bool wanted = std::ranges::any_of(ports_, [](const auto& port) { return port->can_be_stuck(); });
+    if (watching_ || !wanted || stuck_after == stuck_after.max()) return;
     watching_ = true;
-    listener_.async_readable([keep = shared_from_this(), this](std::error_code) {
+    // Looking twice is enough to know, so nobody waits for longer than stuck_after.
+    watch_.expires_after(std::max(stuck_after / 2, std::chrono::milliseconds(1)));
+    watch_.async_wait([this](std::error_code error) {
+        if (error) return;
         watching_ = false;
-        notify();
+        for (const auto& port : ports_) look_after(*port);
+        watch();
     });
 }
 
-inline Task<std::optional<Socket>> SharedSocket::Intake::accept() {
-    const auto keep = shared_from_this();
-    for (;;) {
-        if (auto socket = take()) co_return socket;
-        if (is_finished()) co_return std::nullopt;
-        int error = 0;
-        if (auto socket = accept_own(error)) co_return socket;
-        if (error != 0 && !detail::would_block(error)) {
-            // Not shared: another coroutine may rest, too.
-            asio::steady_timer rest(context().executor, detail::accept_rest);
-            co_await rest.async_wait(asio::use_awaitable);
-            continue;
+inline void SharedSocket::Dispatcher::look_after(detail::SlottedPort& port) {
+    for (auto& [slot, listener] : port.slots) {
+        if (listener.served_by.empty()) continue;
+        std::uint64_t accepted = 0;
+        for (const auto id : listener.served_by) accepted += context_.page[id].accepted.load(std::memory_order_relaxed);
+        const bool moved = accepted != listener.accepted;
+        const bool waiting = detail::has_waiting(listener.accepting->descriptor());
+        if (waiting && listener.waited && !moved && !listener.is_stuck) {
+            listener.is_stuck = true;
+            for (const auto id : listener.served_by) port.handover->set_stuck(id);
         }
-        watch();
-        co_await wait();
-        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
-        detail::throw_if_cancelled(cancellation);
+        if (moved) listener.is_stuck = false;
+        listener.waited = waiting;
+        listener.accepted = accepted;
     }
+    adopt_unserved(port);
 }
 
 } // namespace cohort

@@ -26,9 +26,10 @@ struct Master {
         auto listener = open_listener("127.0.0.1:0", false, 100, error);
         REQUIRE_FALSE(error);
         address = to_socket_address(local_endpoint(listener.get()), error);
-        handover = std::make_shared<Handover>(cohort::DispatchContext{io.get_executor(), page, options},
-                                              cohort::Endpoint{8080});
+        handover = std::make_shared<Handover>(cohort::DispatchContext{io.get_executor(), page, ledger, options},
+                                              cohort::Endpoint{8080}, make_scheduler<cohort::InTurn>());
         accepting = std::make_shared<AcceptLoop>(io.get_executor(), std::move(listener), handover);
+        worker.member.cell = page.acquire_worker();
         listener_id = handover->join(worker.member);
     }
     ~Master() {
@@ -51,6 +52,7 @@ struct Master {
 
     asio::io_context io;
     SharedPage page;
+    Ledger ledger;
     cohort::Options options;
     SocketAddress address;
     test::FakeWorker worker{io.get_executor(), 1};

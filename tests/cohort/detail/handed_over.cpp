@@ -49,10 +49,12 @@ struct Worker {
 
     asio::io_context io;
     SharedPage page;
+    bool told_of_room = false;
+    Occupancy occupancy{page.worker(page.acquire_worker()), [this] { told_of_room = true; }};
     test::FakeWorker ends{io.get_executor(), 1};
     std::vector<UniqueFd> clients;
     HandedOver queue{cohort::IntakeContext{
-        io.get_executor(), ends.link, listener, page[listener], cohort::Endpoint::unix_path("/x"), {}}};
+        io.get_executor(), ends.link, listener, page[listener], occupancy, cohort::Endpoint::unix_path("/x"), {}}};
 };
 
 } // namespace

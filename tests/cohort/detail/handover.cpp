@@ -46,6 +46,7 @@ struct Master {
 
     Worker& join() {
         auto& worker = workers.emplace_back(io.get_executor(), static_cast<cohort::WorkerId>(workers.size() + 1));
+        worker.member.cell = page.acquire_worker();
         worker.listener = handover->join(worker.member);
         test::settle(io);
         return worker;
@@ -76,11 +77,13 @@ struct Master {
 
     asio::io_context io;
     SharedPage page;
+    Ledger ledger;
     cohort::Options options;
     std::deque<Worker> workers;
     std::vector<UniqueFd> clients;
     std::shared_ptr<Handover> handover =
-        std::make_shared<Handover>(cohort::DispatchContext{io.get_executor(), page, options}, cohort::Endpoint{8080});
+        std::make_shared<Handover>(cohort::DispatchContext{io.get_executor(), page, ledger, options},
+                                   cohort::Endpoint{8080}, make_scheduler<cohort::InTurn>());
 };
 
 } // namespace

@@ -14,6 +14,7 @@ Identity example() {
     Identity identity;
     identity.id = 7;
     identity.slot = 2;
+    identity.cell = 11;
     identity.master = 4711;
     identity.control = 3;
     identity.channel = 4;
@@ -27,13 +28,14 @@ TEST_CASE("an identity survives the way through the environment") {
     REQUIRE(identity);
     CHECK(identity->id == 7);
     CHECK(identity->slot == 2);
+    CHECK(identity->cell == 11);
     CHECK(identity->master == 4711);
     CHECK(identity->descriptors() == std::vector<int>{8, 9, 3, 4, 5});
 }
 
 TEST_CASE("what no master writes is no identity") {
-    for (const char* text :
-         {"", " ", "7", "1 2 3 4 5", "1 2 3 4 5 x", "1 2 3 4 5 -6", "1,2,3,4,5,6", "1 2 3 4 5 6 y"}) {
+    for (const char* text : {"", " ", "7", "1 2 3 4 5 6", "1 2 3 4 5 6 x", "1 2 3 4 5 6 -7", "1,2,3,4,5,6,7",
+                             "1 2 3 4 5 6 7 y", "1 2 99999 4 5 6 7"}) {
         CAPTURE(text);
         CHECK_FALSE(parse_identity(text));
     }

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// AcceptingDispatcher: the master's half of every mode in which it accepts and hands connections over (layer 3).
+#pragma once
+
+#include <cohort/detail/accepting.hpp>
+#include <cohort/detail/port_table.hpp>
+
+#include <memory>
+#include <vector>
+
+namespace cohort::detail {
+
+/// A port on which the master accepts.
+struct AcceptedPort : Port {
+    std::shared_ptr<AcceptLoop> accepting;
+};
+
+/// Which worker gets a connection is the scheduler's to say.
+class AcceptingDispatcher : public PortTable<AcceptedPort> {
+public:
+    AcceptingDispatcher(DispatchContext context, MakeScheduler make_scheduler)
+        : PortTable(context), make_scheduler_(make_scheduler) {}
+    ~AcceptingDispatcher() { stop(); }
+
+    void prepare();
+    std::vector<int> inherited(unsigned) const { return {}; }
+    Grant open(Member& member, const Endpoint& endpoint);
+    void close(Member& member, ListenerId listener);
+    void drain(Member& member);
+    void leave(Member& member, bool successor);
+    std::vector<QueueStats> queues() const;
+    void stop();
+
+private:
+    AcceptedPort* make(const Endpoint& endpoint, std::error_code& error);
+    static void stop_accepting(AcceptedPort& port) { port.accepting->close(); }
+
+    MakeScheduler make_scheduler_;
+};
+
+inline AcceptedPort* AcceptingDispatcher::make(const Endpoint& endpoint, std::error_code& error) {
+    auto listener = open_listener(endpoint, false, context_.options.backlog, error);
+    if (error) return nullptr;
+    auto port = std::make_unique<AcceptedPort>();
+    port->requested = endpoint;
+    port->bound = local_endpoint(listener.get());
+    port->handover = std::make_shared<Handover>(context_, port->bound, make_scheduler_());
+    port->accepting = std::make_shared<AcceptLoop>(context_.executor, std::move(listener), port->handover);
+    return &add(std::move(port));
+}
+
+inline void AcceptingDispatcher::prepare() {
+    for (const auto& endpoint : context_.options.listen) {
+        std::error_code error;
+        auto* const port = make(endpoint, error);
+        if (error) throw std::system_error(error, "listen on " + endpoint.to_string());
+        port->permanent = true;
+    }
+}
+
+inline Grant AcceptingDispatcher::open(Member& member, const Endpoint& endpoint) {
+    Grant grant;
+    auto* port = find(member, endpoint);
+    if (port == nullptr) port = make(endpoint, grant.error);
+    if (grant.error) return grant;
+    grant.listener = port->handover->join(member);
+    grant.endpoint = port->bound;
+    port->accepting->start();
+    return grant;
+}
+
+inline void AcceptingDispatcher::close(Member& member, ListenerId listener) {
+    auto* const port = find(member, listener);
+    if (port == nullptr) return;
+    port->handover->retire(member, listener);
+    close_unused(&stop_accepting);
+}
+
+inline void AcceptingDispatcher::drain(Member& member) {
+    for (const auto& port : ports_) port->handover->retire(member);
+}
+
+inline void AcceptingDispatcher::leave(Member& member, bool successor) {
+    for (const auto& port : ports_) port->handover->leave(member);
+    if (!successor) close_unused(&stop_accepting);
+}
+
+inline std::vector<QueueStats> AcceptingDispatcher::queues() const {
+    std::vector<QueueStats> result;
+    for (const auto& port : ports_)
+        if (!port->handover->is_closed()) result.push_back(port->accepting->queue());
+    return result;
+}
+
+inline void AcceptingDispatcher::stop() {
+    close_all([](AcceptedPort& port) {
+        port.accepting->drain();
+        port.accepting->close();
+    });
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// AcceptingIntake: a worker that accepts by itself, on a listening descriptor of its own (layer 3).
+#pragma once
+
+#include <cohort/detail/accepting.hpp>
+#include <cohort/detail/handed_over.hpp>
+
+#include <memory>
+#include <optional>
+
+namespace cohort::detail {
+
+/// Connections come from its listener, and at times from the master.
+class AcceptingIntake : public HandedOver {
+public:
+    explicit AcceptingIntake(IntakeContext its_context)
+        : HandedOver(std::move(its_context)), listener_(context().executor, std::move(context().descriptor)) {}
+
+    Task<std::optional<Socket>> accept() override;
+    void stop() override {
+        HandedOver::stop();
+        listener_.close();
+    }
+    void close() override {
+        HandedOver::close();
+        listener_.close();
+    }
+
+private:
+    std::optional<Socket> accept_own(int& error);
+    void watch();
+
+    AsyncFd listener_;
+    bool watching_ = false;
+};
+
+/// Hands its caller the connection itself, or says why there is none.
+inline std::optional<Socket> AcceptingIntake::accept_own(int& error) {
+    error = 0;
+    while (listener_.is_open()) {
+        UniqueFd connection(System::current().accept(listener_.get()));
+        if (connection) return to_socket(std::move(connection));
+        error = errno;
+        if (!concerns_one_connection(error)) break;
+    }
+    return std::nullopt;
+}
+
+/// Wakes accept() when the listener has something, as the arrival of a handed-over connection does.
+inline void AcceptingIntake::watch() {
+    if (watching_ || !listener_.is_open()) return;
+    watching_ = true;
+    listener_.async_readable([keep = shared_from_this(), this](std::error_code) {
+        watching_ = false;
+        notify();
+    });
+}
+
+inline Task<std::optional<Socket>> AcceptingIntake::accept() {
+    const auto keep = shared_from_this();
+    for (;;) {
+        if (auto socket = take()) co_return socket;
+        if (is_finished()) co_return std::nullopt;
+        const bool full = is_full();
+        int error = 0;
+        if (!full) {
+            if (auto socket = accept_own(error)) co_return socket;
+        }
+        if (error != 0 && !would_block(error)) {
+            // Not shared: another coroutine may rest, too.
+            asio::steady_timer rest(context().executor, accept_rest);
+            co_await rest.async_wait(asio::use_awaitable);
+            continue;
+        }
+        if (!full) watch();
+        co_await wait();
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+    }
+}
+
+} // namespace cohort::detail

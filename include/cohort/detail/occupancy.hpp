@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// Occupancy: how many connections a worker has open, where its master can see it (layer 3).
+#pragma once
+
+#include <cohort/detail/shared_page.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+namespace cohort::detail {
+
+class Occupancy;
+
+/// Counts as one connection for as long as it lives. Outside a cluster it counts nothing.
+class Occupant {
+public:
+    Occupant() = default;
+    explicit Occupant(Occupancy& occupancy) noexcept;
+    Occupant(Occupant&& other) noexcept : occupancy_(std::exchange(other.occupancy_, nullptr)) {}
+    Occupant& operator=(Occupant&& other) noexcept {
+        Occupant(std::move(other)).swap(*this);
+        return *this;
+    }
+    ~Occupant();
+
+private:
+    void swap(Occupant& other) noexcept { std::swap(occupancy_, other.occupancy_); }
+
+    Occupancy* occupancy_ = nullptr;
+};
+
+/// One for each worker process; it outlives all of its connections, which may end on any thread.
+class Occupancy {
+public:
+    /// `on_room` is told when a connection ends that was one of too many, on the thread where it ends.
+    Occupancy(WorkerCell& cell, std::function<void()> on_room) : cell_(cell), on_room_(std::move(on_room)) {}
+    Occupancy(const Occupancy&) = delete;
+    Occupancy& operator=(const Occupancy&) = delete;
+
+    std::uint32_t open() const noexcept { return cell_.open.load(std::memory_order_relaxed); }
+    std::uint32_t limit() const noexcept { return cell_.limit.load(std::memory_order_relaxed); }
+    bool is_full() const noexcept { return open() >= limit(); }
+    void set_limit(std::uint32_t most) {
+        cell_.limit.store(most, std::memory_order_relaxed);
+        on_room_();
+    }
+
+    /// A connection begins.
+    [[nodiscard]] Occupant enter() noexcept {
+        cell_.accepted.fetch_add(1, std::memory_order_relaxed);
+        cell_.open.fetch_add(1, std::memory_order_relaxed);
+        return Occupant(*this);
+    }
+
+private:
+    friend Occupant;
+    void leave() {
+        if (cell_.open.fetch_sub(1, std::memory_order_relaxed) >= limit()) on_room_();
+    }
+
+    WorkerCell& cell_;
+    std::function<void()> on_room_;
+};
+
+inline Occupant::Occupant(Occupancy& occupancy) noexcept : occupancy_(&occupancy) {}
+
+inline Occupant::~Occupant() {
+    if (occupancy_ != nullptr) occupancy_->leave();
+}
+
+} // namespace cohort::detail

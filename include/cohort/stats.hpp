@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// Stats: how many connections went where, as Master::stats() tells it (layer 1).
+#pragma once
+
+#include <cohort/endpoint.hpp>
+#include <cohort/event.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace cohort {
+
+/// Of all workers that a slot has had since the master began: the counters only grow, whoever dies.
+struct SlotStats {
+    unsigned slot = 0;
+    std::optional<WorkerId> worker{}; ///< the one it has now
+    std::uint64_t accepted = 0;       ///< connections that its workers have begun to serve, however they came
+    std::uint64_t handed_over = 0;    ///< connections that the master has sent it
+    std::uint64_t rescued = 0; ///< of these, found another worker: it died, was stuck, or had no descriptors left
+    std::uint64_t refused = 0; ///< of these, given back: it was at its limit, or closed its listener
+    std::uint32_t open = 0;    ///< connections that it has now
+};
+
+/// The kernel's queue of one listener: connections that nobody has accepted yet.
+struct QueueStats {
+    Endpoint endpoint;
+    std::optional<unsigned> slot{}; ///< whose listener it is; empty: everybody's
+    std::uint32_t length = 0;
+    std::uint32_t limit = 0; ///< listen(2)'s backlog; 0: the kernel does not tell (Unix sockets)
+};
+
+struct Stats {
+    std::vector<SlotStats> slots;
+    std::vector<QueueStats> queues;
+
+    /// Of all slots together; `slot` and `worker` mean nothing.
+    SlotStats total() const noexcept {
+        SlotStats sum;
+        for (const auto& each : slots) {
+            sum.accepted += each.accepted;
+            sum.handed_over += each.handed_over;
+            sum.rescued += each.rescued;
+            sum.refused += each.refused;
+            sum.open += each.open;
+        }
+        return sum;
+    }
+};
+
+} // namespace cohort

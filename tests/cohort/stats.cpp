@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+#include <cohort/stats.hpp>
+
+#include "support/client.hpp"
+
+using namespace test;
+
+namespace {
+
+template <class A>
+Task<std::map<WorkerId, std::vector<Client>>> greeted(A& app, std::uint16_t port, int count) {
+    std::map<WorkerId, std::vector<Client>> of;
+    for (int i = 0; i < count; ++i) {
+        Client client(app.context(), port);
+        const std::string greeting = co_await client.read_line();
+        of[who(greeting)].push_back(std::move(client));
+    }
+    co_return of;
+}
+
+TEST_CASE("a sum of all slots") {
+    Stats stats;
+    stats.slots.push_back({.slot = 0, .accepted = 1, .handed_over = 2, .rescued = 3, .refused = 4, .open = 5});
+    stats.slots.push_back({.slot = 1, .accepted = 10, .handed_over = 20, .rescued = 30, .refused = 40, .open = 50});
+    const SlotStats total = stats.total();
+    CHECK(total.accepted == 11);
+    CHECK(total.handed_over == 22);
+    CHECK(total.rescued == 33);
+    CHECK(total.refused == 44);
+    CHECK(total.open == 55);
+}
+
+TEST_CASE("the master sees what each slot has had, and what it has now") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        for (int i = 0; i < 2; ++i) app.spawn(host<App::Worker>);
+        const std::uint16_t port = co_await served_port(app, 2);
+        auto of = co_await greeted(app, port, 6);
+        auto stats = app.stats();
+        REQUIRE(stats.slots.size() == 2);
+        for (unsigned slot = 0; slot < 2; ++slot) {
+            const SlotStats& of_slot = stats.slots[slot];
+            CHECK(of_slot.slot == slot);
+            CHECK(of_slot.worker == slot + 1);
+            CHECK(of_slot.accepted == 3);
+            CHECK(of_slot.handed_over == 3);
+            CHECK(of_slot.rescued + of_slot.refused == 0);
+            CHECK(of_slot.open == 3);
+        }
+        of[1].clear();
+        while (app.stats().slots[0].open > 0) co_await pause(app.context(), 1ms);
+        CHECK(app.stats().slots[0].accepted == 3);
+    });
+}
+
+TEST_CASE_TEMPLATE("what a slot has had is never less than before, whoever dies", A, App, SharedApp) {
+    Options options = plain_options();
+    options.restart = Restart::permanent;
+    in_master<A>(options, [](A& app) -> Task<> {
+        app.spawn(host<typename A::Worker>);
+        const std::uint16_t port = co_await served_port(app);
+        for (WorkerId worker = 1; worker <= 3; ++worker) {
+            const auto of = co_await greeted(app, port, 4);
+            CHECK(app.stats().slots.at(0).accepted == 4 * worker);
+            CHECK(app.stats().slots.at(0).open == 4);
+            ::kill(app.workers().at(0).pid, SIGKILL);
+            co_await end_of(app, worker);
+            CHECK(app.stats().slots.at(0).accepted == 4 * worker);
+            CHECK(app.stats().slots.at(0).open == 0);
+            CHECK_FALSE(app.stats().slots.at(0).worker);
+            co_await served_port(app);
+        }
+    });
+}
+
+TEST_CASE("connections that were on their way to a worker that died count as rescued") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        for (int i = 0; i < 2; ++i) app.spawn(serve_when_told<App::Worker>);
+        const std::uint16_t port = co_await served_port(app, 2);
+        auto clients = crowd(app, Endpoint::tcp("127.0.0.1", port), 10);
+        while (app.stats().total().handed_over < 10) co_await pause(app.context(), 1ms);
+        app.kill(1, SIGKILL);
+        co_await end_of(app, 1);
+        co_await tell(app, 2, "serve");
+        const auto served = co_await answers(clients);
+        CHECK(served == std::map<WorkerId, int>{{2, 10}});
+        CHECK(app.stats().slots[0].rescued == 5);
+        CHECK(app.stats().slots[1].handed_over == 10);
+    });
+}
+
+TEST_CASE("the kernel's queue of each listener shows what nobody has accepted") {
+    Options options = plain_options();
+    options.backlog = 50;
+    in_master<SharedApp>(options, [](SharedApp& app) -> Task<> {
+        for (int i = 0; i < 2; ++i) app.spawn(serve_when_told<SharedApp::Worker>);
+        const std::uint16_t port = co_await served_port(app, 2);
+        const auto clients = crowd(app, Endpoint::tcp("127.0.0.1", port), 10);
+        const Stats stats = app.stats();
+        REQUIRE(stats.queues.size() == 2);
+        CHECK(stats.queues[0].length + stats.queues[1].length == 10);
+        for (unsigned slot = 0; slot < 2; ++slot) {
+            CHECK(stats.queues[slot].endpoint.port() == port);
+            CHECK(stats.queues[slot].slot == slot);
+            CHECK(stats.queues[slot].limit == 50);
+        }
+    });
+    in_master<App>(options, [](App& app) -> Task<> {
+        app.spawn(host<App::Worker>);
+        const std::uint16_t port = co_await served_port(app);
+        const Stats stats = app.stats();
+        REQUIRE(stats.queues.size() == 1);
+        CHECK(stats.queues[0].endpoint.port() == port);
+        CHECK_FALSE(stats.queues[0].slot);
+        CHECK(stats.queues[0].limit == 50);
+    });
+}
+
+} // namespace
