@@ -19,6 +19,7 @@ namespace cohort {
 ///     Endpoint{8080}                       every address, IPv6 and IPv4
 ///     Endpoint{"127.0.0.1:0"}              a free port, the same for all workers
 ///     Endpoint{"[::1]:8080"}  Endpoint{"localhost:8080"}
+///     Endpoint{"[::]:8080 v6only"}         Endpoint::tcp("::", 8080).only_v6(): IPv4 stays free
 ///     Endpoint{"unix:/run/app.sock"}       Endpoint::unix_path("/run/app.sock", 0660)
 ///
 /// Hosts are numeric, `localhost` or `*`: no name is looked up. A text that is none of these throws std::system_error
@@ -37,22 +38,31 @@ public:
     /// `mode`: the permission bits the socket file gets.
     static Endpoint unix_path(std::string path, unsigned mode = 0600);
 
+    /// The same without IPv4 (IPV6_V6ONLY, ipv6(7)). An IPv4 host, or none of TCP: Errc::bad_endpoint.
+    Endpoint only_v6() const;
+
     bool is_unix() const noexcept { return !path_.empty(); }
     /// Numeric; empty means every address.
     const std::string& host() const noexcept { return host_; }
     std::uint16_t port() const noexcept { return port_; }
+    bool v6_only() const noexcept { return v6_only_; }
     const std::string& path() const noexcept { return path_; }
     unsigned mode() const noexcept { return mode_; }
 
-    /// As it can be parsed again: "127.0.0.1:8080", "[::1]:8080", "*:8080", "unix:/run/app.sock".
+    /// As it can be parsed again: "127.0.0.1:8080", "[::1]:8080", "*:8080", "[::]:80 v6only", "unix:/run/app.sock".
     std::string to_string() const;
 
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
 
-    static void serialize(auto& archive, auto& self) { archive(self.host_, self.port_, self.path_, self.mode_); }
+    static void serialize(auto& archive, auto& self) {
+        archive(self.host_, self.port_, self.path_, self.mode_, self.v6_only_);
+    }
 
 private:
+    static constexpr std::string_view v6_only_suffix = " v6only";
+
     static bool is_address(const std::string& host) noexcept;
+    static Endpoint parse_tcp(std::string_view text);
     static std::uint16_t checked(auto port) {
         if (port < 0 || static_cast<std::uint64_t>(port) > 65535) fail(std::to_string(port));
         return static_cast<std::uint16_t>(port);
@@ -65,6 +75,7 @@ private:
     std::string path_;
     std::uint16_t port_ = 0;
     unsigned mode_ = 0;
+    bool v6_only_ = false;
 };
 
 inline bool Endpoint::is_address(const std::string& host) noexcept {
@@ -91,12 +102,16 @@ inline Endpoint Endpoint::unix_path(std::string path, unsigned mode) {
     return endpoint;
 }
 
-inline Endpoint::Endpoint(std::string_view text) {
-    constexpr std::string_view unix_prefix = "unix:";
-    if (text.starts_with(unix_prefix)) {
-        *this = unix_path(std::string(text.substr(unix_prefix.size())));
-        return;
-    }
+inline Endpoint Endpoint::only_v6() const {
+    const bool is_v6 = host_.empty() || host_.find(':') != host_.npos;
+    if (is_unix() || !is_v6) fail(to_string() + std::string(v6_only_suffix));
+    Endpoint endpoint = *this;
+    if (host_.empty()) endpoint.host_ = "::";
+    endpoint.v6_only_ = true;
+    return endpoint;
+}
+
+inline Endpoint Endpoint::parse_tcp(std::string_view text) {
     const auto colon = text.rfind(':');
     std::string_view host = colon == text.npos ? std::string_view{} : text.substr(0, colon);
     const std::string_view digits = colon == text.npos ? text : text.substr(colon + 1);
@@ -107,14 +122,25 @@ inline Endpoint::Endpoint(std::string_view text) {
     unsigned port = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
     if (error != std::errc{} || end != digits.data() + digits.size() || port > 65535) fail(text);
-    *this = tcp(std::string(host), static_cast<std::uint16_t>(port));
+    return tcp(std::string(host), static_cast<std::uint16_t>(port));
+}
+
+inline Endpoint::Endpoint(std::string_view text) {
+    constexpr std::string_view unix_prefix = "unix:";
+    if (text.starts_with(unix_prefix))
+        *this = unix_path(std::string(text.substr(unix_prefix.size())));
+    else if (text.ends_with(v6_only_suffix))
+        *this = parse_tcp(text.substr(0, text.size() - v6_only_suffix.size())).only_v6();
+    else
+        *this = parse_tcp(text);
 }
 
 inline std::string Endpoint::to_string() const {
     if (is_unix()) return "unix:" + path_;
     const std::string digits = std::to_string(port_);
     if (host_.empty()) return "*:" + digits;
-    return host_.find(':') == host_.npos ? host_ + ":" + digits : "[" + host_ + "]:" + digits;
+    const std::string address = host_.find(':') == host_.npos ? host_ + ":" + digits : "[" + host_ + "]:" + digits;
+    return v6_only_ ? address + std::string(v6_only_suffix) : address;
 }
 
 } // namespace cohort

@@ -45,6 +45,10 @@ TEST_CASE("every form of a TCP endpoint") {
         {"[::]:1", "::", 1, "[::]:1"},
         {"[fe80::1:2]:443", "fe80::1:2", 443, "[fe80::1:2]:443"},
         {"[::ffff:127.0.0.1]:443", "::ffff:127.0.0.1", 443, "[::ffff:127.0.0.1]:443"},
+        {"[::]:8080 v6only", "::", 8080, "[::]:8080 v6only"},
+        {"[::1]:0 v6only", "::1", 0, "[::1]:0 v6only"},
+        {"*:8080 v6only", "::", 8080, "[::]:8080 v6only"},
+        {"8080 v6only", "::", 8080, "[::]:8080 v6only"},
     };
     for (const auto& row : rows) {
         CAPTURE(row.text);
@@ -80,6 +84,22 @@ TEST_CASE("a Unix socket is a path with permission bits") {
     CHECK(endpoint != Endpoint::unix_path("/run/app.sock", 0660));
     CHECK(Endpoint::unix_path("relative.sock", 0102777).mode() == 0777);
     CHECK(Endpoint{"unix:with:colon:80"}.path() == "with:colon:80");
+}
+
+TEST_CASE("IPv6 alone is another endpoint than IPv6 with IPv4") {
+    const Endpoint both = Endpoint::tcp("::", 80);
+    CHECK_FALSE(both.v6_only());
+    CHECK_FALSE(Endpoint{80}.v6_only());
+    CHECK(both.only_v6().v6_only());
+    CHECK(both.only_v6() != both);
+    CHECK(both.only_v6() == Endpoint{"[::]:80 v6only"});
+    CHECK(Endpoint{80}.only_v6() == both.only_v6());
+    CHECK(both.only_v6().only_v6() == both.only_v6());
+    for (const auto& without : {Endpoint::tcp("127.0.0.1", 80), Endpoint::unix_path("/run/x")}) {
+        CAPTURE(without.to_string());
+        CHECK_THROWS_AS(without.only_v6(), std::system_error);
+    }
+    CHECK(Endpoint{"unix:/run/x v6only"}.path() == "/run/x v6only");
 }
 
 TEST_CASE("a text that is no endpoint is refused") {
@@ -119,6 +139,14 @@ TEST_CASE("a text that is no endpoint is refused") {
         "[::g]:80",
         "80:",
         "http://1.2.3.4:80",
+        "127.0.0.1:80 v6only",
+        "localhost:80 v6only",
+        "[::]:80v6only",
+        "[::]:80  v6only",
+        "[::]:80 v6only ",
+        "[::]:80 V6ONLY",
+        " v6only",
+        "v6only",
     };
     for (const auto& text : texts) {
         CAPTURE(text);
@@ -146,7 +174,8 @@ TEST_CASE("a number that is no port is refused") {
 }
 
 TEST_CASE("an endpoint can be sent") {
-    for (const auto& endpoint : {Endpoint{"[::1]:8080"}, Endpoint::unix_path("/run/x", 0660), Endpoint{}}) {
+    for (const auto& endpoint :
+         {Endpoint{"[::1]:8080"}, Endpoint::unix_path("/run/x", 0660), Endpoint{}, Endpoint{"[::]:8080 v6only"}}) {
         cohort::detail::Buffer bytes;
         cohort::encode(endpoint, bytes);
         Endpoint copy{1};

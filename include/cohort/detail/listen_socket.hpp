@@ -72,6 +72,16 @@ inline SocketAddress to_socket_address(const Endpoint& endpoint, std::error_code
     return SocketAddress::of(v4);
 }
 
+inline void enable(int socket, int level, int option, bool enabled = true) noexcept {
+    const int value = enabled ? 1 : 0;
+    ::setsockopt(socket, level, option, &value, sizeof value);
+}
+inline bool is_enabled(int socket, int level, int option) noexcept {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(socket, level, option, &value, &size) == 0 && value != 0;
+}
+
 /// An unnamed Unix socket has no path: nothing.
 inline Endpoint to_endpoint(const SocketAddress& address) {
     std::array<char, INET6_ADDRSTRLEN> text{};
@@ -92,12 +102,9 @@ inline Endpoint to_endpoint(const SocketAddress& address) {
 inline Endpoint local_endpoint(int socket) {
     SocketAddress address;
     if (::getsockname(socket, address.get(), &address.size) != 0) throw_last_error("getsockname");
-    return to_endpoint(address);
-}
-
-inline void enable(int socket, int level, int option, bool enabled = true) noexcept {
-    const int value = enabled ? 1 : 0;
-    ::setsockopt(socket, level, option, &value, sizeof value);
+    const Endpoint endpoint = to_endpoint(address);
+    const bool only_v6 = address.storage.ss_family == AF_INET6 && is_enabled(socket, IPPROTO_IPV6, IPV6_V6ONLY);
+    return only_v6 ? endpoint.only_v6() : endpoint;
 }
 
 /// The file of a Unix socket that nobody serves any more is in the way; one that is served is not ours to remove.
@@ -126,8 +133,8 @@ inline UniqueFd bind_to(const SocketAddress& address, const Endpoint& endpoint, 
         remove_stale_path(address, endpoint);
     else
         enable(socket.get(), SOL_SOCKET, SO_REUSEADDR);
-    if (family != AF_UNIX) enable(socket.get(), IPPROTO_TCP, TCP_NODELAY);          // its connections inherit it
-    if (family == AF_INET6) enable(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, false); // whatever the system's default
+    if (family != AF_UNIX) enable(socket.get(), IPPROTO_TCP, TCP_NODELAY); // its connections inherit it
+    if (family == AF_INET6) enable(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, endpoint.v6_only());
     if (reuse_port) enable(socket.get(), SOL_SOCKET, SO_REUSEPORT);
 
     const mode_t previous = family == AF_UNIX ? ::umask(0777 & ~endpoint.mode()) : mode_t{};

@@ -21,7 +21,8 @@ struct Port {
 
     /// Whether a worker means this port: it asks as another one did before, or for the number that port 0 became.
     bool is_meant_by(const Endpoint& endpoint) const {
-        const bool by_number = endpoint.port() == bound.port() && endpoint.host() == requested.host();
+        const bool by_number = endpoint.port() == bound.port() && endpoint.host() == requested.host() &&
+                               endpoint.v6_only() == requested.v6_only();
         return endpoint == requested || (by_number && !endpoint.is_unix() && !requested.is_unix());
     }
 };

@@ -122,6 +122,22 @@ TEST_CASE("IPv4 is served also where the system keeps IPv6 sockets to themselves
     if (code == not_possible_here) MESSAGE("skipped: no network of its own for the test");
 }
 
+TEST_CASE("IPv6 alone leaves the port of IPv4 to others, in either order") {
+    if (!has_ipv6()) return;
+    for (const bool v6_first : {true, false}) {
+        CAPTURE(v6_first);
+        const auto first = listen_on(v6_first ? "[::]:0 v6only" : "0.0.0.0:0");
+        const auto port = local_endpoint(first.get()).port();
+        const auto v6 = Endpoint::tcp("::", port).only_v6();
+        CHECK(connect_to(Endpoint::tcp(v6_first ? "127.0.0.1" : "::1", port)) == ECONNREFUSED);
+        const auto second = listen_on(v6_first ? Endpoint::tcp("0.0.0.0", port) : v6);
+        CHECK(local_endpoint(v6_first ? first.get() : second.get()) == v6);
+        CHECK(connect_to(Endpoint::tcp("127.0.0.1", port)) == 0);
+        CHECK(connect_to(Endpoint::tcp("::1", port)) == 0);
+        CHECK(error_of(Endpoint::tcp("::", port)) == std::errc::address_in_use);
+    }
+}
+
 TEST_CASE("one address serves only its family") {
     const auto v4 = listen_on("127.0.0.1:0");
     CHECK(connect_to(Endpoint::tcp("127.0.0.2", local_endpoint(v4.get()).port())) == ECONNREFUSED);
