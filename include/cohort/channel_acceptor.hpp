@@ -15,7 +15,6 @@
 #include <utility>
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 namespace cohort {
 
@@ -42,7 +41,8 @@ namespace detail {
 /// A listening Unix socket and its file.
 class NamedListener {
 public:
-    NamedListener(const asio::any_io_executor& executor, const Endpoint& endpoint);
+    NamedListener(const asio::any_io_executor& executor, const Endpoint& endpoint)
+        : endpoint_(endpoint), socket_(executor, open(endpoint)), file_(endpoint) {}
     NamedListener(const NamedListener&) = delete;
     NamedListener& operator=(const NamedListener&) = delete;
     ~NamedListener() { close(); }
@@ -62,12 +62,10 @@ private:
     static bool will_pass(int error) noexcept {
         return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
     }
-    bool owns_file() const noexcept;
 
     Endpoint endpoint_;
     AsyncFd socket_;
-    struct stat file_ {};
-    pid_t process_;
+    SocketFile file_;
 };
 
 inline UniqueFd NamedListener::open(const Endpoint& endpoint) {
@@ -79,22 +77,9 @@ inline UniqueFd NamedListener::open(const Endpoint& endpoint) {
     return socket;
 }
 
-inline NamedListener::NamedListener(const asio::any_io_executor& executor, const Endpoint& endpoint)
-    : endpoint_(endpoint), socket_(executor, open(endpoint)), process_(::getpid()) {
-    ::lstat(endpoint_.path().c_str(), &file_);
-}
-
-/// Somebody may have put another file there; and a forked copy of this object has no say. As long as the socket is open
-/// no other file can have the same number.
-inline bool NamedListener::owns_file() const noexcept {
-    struct stat now {};
-    return ::getpid() == process_ && ::lstat(endpoint_.path().c_str(), &now) == 0 && now.st_dev == file_.st_dev &&
-           now.st_ino == file_.st_ino;
-}
-
 inline void NamedListener::close() noexcept {
     if (!socket_.is_open()) return;
-    if (owns_file()) remove_path(endpoint_);
+    file_.remove();
     socket_.close();
 }
 

@@ -43,7 +43,7 @@ inline AcceptedPort* AcceptingDispatcher::make(const Endpoint& endpoint, std::er
     if (error) return nullptr;
     auto port = std::make_unique<AcceptedPort>();
     port->requested = endpoint;
-    port->bound = local_endpoint(listener.get());
+    port->bound = bound_endpoint(listener.get(), endpoint);
     port->handover = std::make_shared<Handover>(context_, port->bound, make_scheduler_());
     port->accepting = std::make_shared<AcceptLoop>(context_.executor, std::move(listener), port->handover);
     return &add(std::move(port));

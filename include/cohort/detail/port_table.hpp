@@ -17,6 +17,7 @@ struct Port {
     Endpoint requested;
     Endpoint bound; ///< with the real address and port
     std::shared_ptr<Handover> handover;
+    SocketFile file;
     bool permanent = false; ///< named in Options::listen: open until the end
 
     /// Whether a worker means this port: it asks as another one did before, or for the number that port 0 became.
@@ -52,7 +53,10 @@ protected:
         for (const auto& port : ports_) port->handover->abandon();
     }
 
-    P& add(std::unique_ptr<P> port) { return *ports_.emplace_back(std::move(port)); }
+    P& add(std::unique_ptr<P> port) {
+        port->file = SocketFile(port->requested);
+        return *ports_.emplace_back(std::move(port));
+    }
 
     /// The port for this request. Port 0 means the same port in all workers; a worker that asks for it twice means two.
     P* find(const Member& member, const Endpoint& endpoint) const {
@@ -88,9 +92,9 @@ private:
     template <class Close>
     static void close_once(P& port, Close& close) {
         if (port.handover->is_closed()) return;
+        port.file.remove();
         close(port);
         port.handover->close();
-        remove_path(port.requested);
     }
 };
 

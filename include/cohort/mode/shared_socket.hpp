@@ -106,7 +106,7 @@ inline detail::SlotListener* SharedSocket::Dispatcher::slot_listener(detail::Slo
     if (const auto found = port.slots.find(key); found != port.slots.end()) return &found->second;
     auto listener = detail::open_listener(port.bound, true, context_.options.backlog, error);
     if (error) return nullptr;
-    port.bound = detail::local_endpoint(listener.get());
+    port.bound = detail::bound_endpoint(listener.get(), port.requested);
     auto& made = port.slots[key];
     made.accepting = std::make_shared<detail::AcceptLoop>(context_.executor, std::move(listener), port.handover);
     return &made;

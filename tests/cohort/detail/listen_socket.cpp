@@ -179,7 +179,7 @@ TEST_CASE("a Unix socket's file has the permission bits that were asked for, wha
         REQUIRE(::stat(endpoint.path().c_str(), &status) == 0);
         CHECK((status.st_mode & 07777U) == mode);
         if (mode == 0600) CHECK(connect_to(endpoint) == 0);
-        remove_path(endpoint);
+        SocketFile(endpoint).remove();
         CHECK_FALSE(fs::exists(endpoint.path()));
     }
 }
@@ -224,6 +224,28 @@ TEST_CASE("a file that is no socket is never removed") {
     fs::create_symlink(path, folder.path / "link");
     CHECK(error_of(Endpoint::unix_path(folder.path / "link")) == std::errc::address_in_use);
     CHECK(fs::file_size(path) == 4);
+}
+
+TEST_CASE("a path longer than a socket address is served and reached, by absolute and by relative name") {
+    const Folder folder;
+    const fs::path deep = folder.path / std::string(150, 'd') / std::string(150, 'e');
+    fs::create_directories(deep);
+    const auto endpoint = Endpoint::unix_path((deep / "socket").string(), 0777);
+    auto live = listen_on(endpoint);
+    CHECK(connect_to(endpoint) == 0);
+    CHECK(error_of(endpoint) == std::errc::address_in_use);
+    CHECK(bound_endpoint(live.get(), endpoint) == endpoint);
+    struct stat status {};
+    REQUIRE(::stat(endpoint.path().c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777U) == 0777U);
+    live.reset();
+    const auto successor = listen_on(endpoint);
+    CHECK(connect_to(Endpoint::unix_path(fs::relative(endpoint.path()).string())) == 0);
+    SocketFile(endpoint).remove();
+    CHECK(fs::is_empty(deep));
+    CHECK(error_of(Endpoint::unix_path((deep / std::string(108, 'x')).string())) == std::errc::filename_too_long);
+    CHECK(error_of(Endpoint::unix_path((deep / "missing" / "socket").string())) ==
+          std::errc::no_such_file_or_directory);
 }
 
 TEST_CASE("a path that cannot be is an error") {
