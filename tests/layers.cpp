@@ -33,7 +33,8 @@ const std::vector<std::vector<std::string>> rows = {
     // layer 2: system calls
     {"detail/unique_fd", "detail/posix", "handle", "detail/memfd", "blob"},
     {"detail/unique_fd", "detail/posix", "detail/signals", "detail/fork", "detail/fd_passing", "detail/socket_address",
-     "detail/socket_file", "detail/listen_socket", "detail/listen_queue", "detail/shared_page"},
+     "detail/socket_file", "detail/activation", "detail/inherited_socket", "detail/listen_socket",
+     "detail/listen_queue", "detail/shared_page"},
     // layer 3: messages, connections, HTTP on the wire
     {"detail/async_fd", "detail/notifier", "detail/transport", "detail/shared_memory_transport", "detail/frame_stream",
      "transport", "detail/encoded_message", "detail/call", "detail/message_stream", "mail", "detail/connect",

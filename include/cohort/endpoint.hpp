@@ -4,23 +4,27 @@
 
 #include <cohort/error.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <arpa/inet.h>
 
 namespace cohort {
 
-/// A TCP address with port, or the path of a Unix socket.
+/// A TCP address with port, the path of a Unix socket, or a socket that the program was started with.
 ///
 ///     Endpoint{8080}                       every address, IPv6 and IPv4
 ///     Endpoint{"127.0.0.1:0"}              a free port, the same for all workers
 ///     Endpoint{"[::1]:8080"}  Endpoint{"localhost:8080"}
 ///     Endpoint{"[::]:8080 v6only"}         Endpoint::tcp("::", 8080).only_v6(): IPv4 stays free
 ///     Endpoint{"unix:/run/app.sock"}       Endpoint::unix_path("/run/app.sock", 0660)
+///     Endpoint{"fd:3"}                     Endpoint::inherited(3): the master's descriptor 3
+///     Endpoint{"activated:web"}            Endpoint::activated("web"): from systemd, by name or, "0", by position
 ///
 /// Hosts are numeric, `localhost` or `*`: no name is looked up. A text that is none of these throws std::system_error
 /// with Errc::bad_endpoint.
@@ -38,31 +42,46 @@ public:
     /// `mode`: the permission bits the socket file gets.
     static Endpoint unix_path(std::string path, unsigned mode = 0600);
 
+    /// A socket that the master has open, in whichever process this is asked. It stays the program's: it is copied, and
+    /// never removed.
+    static Endpoint inherited(int descriptor);
+    /// A socket passed by socket activation: sd_listen_fds(3). `name`: as in FileDescriptorName=, or the position.
+    static Endpoint activated(std::string name);
     /// The same without IPv4 (IPV6_V6ONLY, ipv6(7)). An IPv4 host, or none of TCP: Errc::bad_endpoint.
     Endpoint only_v6() const;
 
+    bool is_tcp() const noexcept { return !is_unix() && !is_inherited() && !is_activated(); }
     bool is_unix() const noexcept { return !path_.empty(); }
+    bool is_inherited() const noexcept { return descriptor_ >= 0; }
+    bool is_activated() const noexcept { return !activation_name_.empty(); }
     /// Numeric; empty means every address.
     const std::string& host() const noexcept { return host_; }
     std::uint16_t port() const noexcept { return port_; }
     bool v6_only() const noexcept { return v6_only_; }
     const std::string& path() const noexcept { return path_; }
     unsigned mode() const noexcept { return mode_; }
+    int descriptor() const noexcept { return descriptor_; }
+    const std::string& activation_name() const noexcept { return activation_name_; }
 
-    /// As it can be parsed again: "127.0.0.1:8080", "[::1]:8080", "*:8080", "[::]:80 v6only", "unix:/run/app.sock".
+    /// As it can be parsed again: "127.0.0.1:8080", "*:8080", "[::]:80 v6only", "unix:/run/app.sock", "fd:3".
     std::string to_string() const;
 
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
 
     static void serialize(auto& archive, auto& self) {
-        archive(self.host_, self.port_, self.path_, self.mode_, self.v6_only_);
+        archive(self.host_, self.port_, self.path_, self.mode_, self.v6_only_, self.descriptor_, self.activation_name_);
     }
 
 private:
+    static constexpr std::string_view unix_prefix = "unix:";
+    static constexpr std::string_view inherited_prefix = "fd:";
+    static constexpr std::string_view activated_prefix = "activated:";
     static constexpr std::string_view v6_only_suffix = " v6only";
 
     static bool is_address(const std::string& host) noexcept;
+    static bool is_activation_name(const std::string& name) noexcept;
     static Endpoint parse_tcp(std::string_view text);
+    static Endpoint parse_inherited(std::string_view digits);
     static std::uint16_t checked(auto port) {
         if (port < 0 || static_cast<std::uint64_t>(port) > 65535) fail(std::to_string(port));
         return static_cast<std::uint16_t>(port);
@@ -73,6 +92,8 @@ private:
 
     std::string host_;
     std::string path_;
+    std::string activation_name_;
+    int descriptor_ = -1;
     std::uint16_t port_ = 0;
     unsigned mode_ = 0;
     bool v6_only_ = false;
@@ -102,9 +123,29 @@ inline Endpoint Endpoint::unix_path(std::string path, unsigned mode) {
     return endpoint;
 }
 
+inline Endpoint Endpoint::inherited(int descriptor) {
+    if (descriptor < 0) fail(std::string(inherited_prefix) + std::to_string(descriptor));
+    Endpoint endpoint;
+    endpoint.descriptor_ = descriptor;
+    return endpoint;
+}
+
+/// What systemd lets such a name be: up to 255 printable ASCII characters but ':' (systemd.socket(5)).
+inline bool Endpoint::is_activation_name(const std::string& name) noexcept {
+    const auto allowed = [](char c) { return c >= ' ' && c <= '~' && c != ':'; };
+    return !name.empty() && name.size() <= 255 && std::ranges::all_of(name, allowed);
+}
+
+inline Endpoint Endpoint::activated(std::string name) {
+    if (!is_activation_name(name)) fail(std::string(activated_prefix) + name);
+    Endpoint endpoint;
+    endpoint.activation_name_ = std::move(name);
+    return endpoint;
+}
+
 inline Endpoint Endpoint::only_v6() const {
     const bool is_v6 = host_.empty() || host_.find(':') != host_.npos;
-    if (is_unix() || !is_v6) fail(to_string() + std::string(v6_only_suffix));
+    if (!is_tcp() || !is_v6) fail(to_string() + std::string(v6_only_suffix));
     Endpoint endpoint = *this;
     if (host_.empty()) endpoint.host_ = "::";
     endpoint.v6_only_ = true;
@@ -125,10 +166,21 @@ inline Endpoint Endpoint::parse_tcp(std::string_view text) {
     return tcp(std::string(host), static_cast<std::uint16_t>(port));
 }
 
+inline Endpoint Endpoint::parse_inherited(std::string_view digits) {
+    int descriptor = -1;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), descriptor);
+    if (error != std::errc{} || end != digits.data() + digits.size())
+        fail(std::string(inherited_prefix) + std::string(digits));
+    return inherited(descriptor);
+}
+
 inline Endpoint::Endpoint(std::string_view text) {
-    constexpr std::string_view unix_prefix = "unix:";
     if (text.starts_with(unix_prefix))
         *this = unix_path(std::string(text.substr(unix_prefix.size())));
+    else if (text.starts_with(inherited_prefix))
+        *this = parse_inherited(text.substr(inherited_prefix.size()));
+    else if (text.starts_with(activated_prefix))
+        *this = activated(std::string(text.substr(activated_prefix.size())));
     else if (text.ends_with(v6_only_suffix))
         *this = parse_tcp(text.substr(0, text.size() - v6_only_suffix.size())).only_v6();
     else
@@ -136,7 +188,9 @@ inline Endpoint::Endpoint(std::string_view text) {
 }
 
 inline std::string Endpoint::to_string() const {
-    if (is_unix()) return "unix:" + path_;
+    if (is_unix()) return std::string(unix_prefix) + path_;
+    if (is_inherited()) return std::string(inherited_prefix) + std::to_string(descriptor_);
+    if (is_activated()) return std::string(activated_prefix) + activation_name_;
     const std::string digits = std::to_string(port_);
     if (host_.empty()) return "*:" + digits;
     const std::string address = host_.find(':') == host_.npos ? host_ + ":" + digits : "[" + host_ + "]:" + digits;

@@ -102,6 +102,39 @@ TEST_CASE("IPv6 alone is another endpoint than IPv6 with IPv4") {
     CHECK(Endpoint{"unix:/run/x v6only"}.path() == "/run/x v6only");
 }
 
+TEST_CASE("a socket that the program was started with") {
+    const Endpoint inherited{"fd:3"};
+    CHECK(inherited == Endpoint::inherited(3));
+    CHECK(inherited.is_inherited());
+    CHECK(inherited.descriptor() == 3);
+    CHECK(inherited.to_string() == "fd:3");
+    CHECK(inherited != Endpoint{"fd:4"});
+    CHECK(inherited != Endpoint{});
+    CHECK(Endpoint{"fd:0"}.is_inherited());
+
+    const Endpoint activated{"activated:web"};
+    CHECK(activated == Endpoint::activated("web"));
+    CHECK(activated.is_activated());
+    CHECK(activated.activation_name() == "web");
+    CHECK(activated.to_string() == "activated:web");
+    CHECK(activated != Endpoint::activated("0"));
+
+    for (const auto& endpoint : {inherited, activated}) {
+        CHECK_FALSE(endpoint.is_tcp());
+        CHECK_FALSE(endpoint.is_unix());
+        CHECK_THROWS_AS(endpoint.only_v6(), std::system_error);
+    }
+    CHECK(Endpoint{8080}.is_tcp());
+    CHECK_FALSE(Endpoint{"unix:fd:3"}.is_inherited());
+    CHECK_FALSE(Endpoint{8080}.is_inherited());
+    CHECK_FALSE(Endpoint{8080}.is_activated());
+    CHECK_THROWS_AS(Endpoint::inherited(-1), std::system_error);
+    CHECK_THROWS_AS(Endpoint::activated(""), std::system_error);
+    CHECK_THROWS_AS(Endpoint::activated("a:b"), std::system_error);
+    CHECK_THROWS_AS(Endpoint::activated(std::string("a\0b", 3)), std::system_error);
+    CHECK_THROWS_AS(Endpoint::activated(std::string(256, 'x')), std::system_error);
+}
+
 TEST_CASE("a text that is no endpoint is refused") {
     const std::string texts[] = {
         "",
@@ -146,6 +179,14 @@ TEST_CASE("a text that is no endpoint is refused") {
         "[::]:80 v6only ",
         "[::]:80 V6ONLY",
         " v6only",
+        "fd:",
+        "fd:-1",
+        "fd:3x",
+        "fd: 3",
+        "fd:99999999999",
+        "fd:3 v6only",
+        "activated:",
+        "activated:a:b",
         "v6only",
     };
     for (const auto& text : texts) {
@@ -174,8 +215,8 @@ TEST_CASE("a number that is no port is refused") {
 }
 
 TEST_CASE("an endpoint can be sent") {
-    for (const auto& endpoint :
-         {Endpoint{"[::1]:8080"}, Endpoint::unix_path("/run/x", 0660), Endpoint{}, Endpoint{"[::]:8080 v6only"}}) {
+    for (const auto& endpoint : {Endpoint{"[::1]:8080"}, Endpoint::unix_path("/run/x", 0660), Endpoint{},
+                                 Endpoint{"[::]:8080 v6only"}, Endpoint{"fd:7"}, Endpoint{"activated:web"}}) {
         cohort::detail::Buffer bytes;
         cohort::encode(endpoint, bytes);
         Endpoint copy{1};

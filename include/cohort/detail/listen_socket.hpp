@@ -2,6 +2,7 @@
 // Listening sockets made from an Endpoint: socket(7), ipv6(7), unix(7) (layer 2).
 #pragma once
 
+#include <cohort/detail/inherited_socket.hpp>
 #include <cohort/detail/socket_address.hpp>
 #include <cohort/detail/socket_file.hpp>
 
@@ -67,10 +68,20 @@ inline UniqueFd open_path_listener(const Endpoint& endpoint, int backlog, std::e
     return listen_with(std::move(socket), backlog, error);
 }
 
-/// A non-blocking listening socket, or an error (EADDRINUSE, EACCES, ...). `reuse_port`: as of open_bound(); a Unix
-/// path has only one.
+/// A copy of a socket that the program has; its queue may be known already.
+inline UniqueFd open_inherited_listener(const Endpoint& endpoint, int backlog, std::error_code& error) {
+    UniqueFd socket = copy_inherited(endpoint, SOCK_STREAM, error);
+    if (error) return {};
+    enable(socket.get(), IPPROTO_TCP, TCP_NODELAY); // a Unix socket has no such option
+    return is_enabled(socket.get(), SOL_SOCKET, SO_ACCEPTCONN) ? std::move(socket)
+                                                               : listen_with(std::move(socket), backlog, error);
+}
+
+/// A non-blocking listening socket, or an error (EADDRINUSE, EACCES, ...). `reuse_port`: as of open_bound(); there is
+/// only one of a Unix path or of an inherited socket.
 inline UniqueFd open_listener(const Endpoint& endpoint, bool reuse_port, int backlog, std::error_code& error) {
     if (endpoint.is_unix()) return open_path_listener(endpoint, backlog, error);
+    if (!endpoint.is_tcp()) return open_inherited_listener(endpoint, backlog, error);
     return listen_with(open_bound(endpoint, reuse_port, error), backlog, error);
 }
 

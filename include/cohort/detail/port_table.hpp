@@ -24,7 +24,7 @@ struct Port {
     bool is_meant_by(const Endpoint& endpoint) const {
         const bool by_number = endpoint.port() == bound.port() && endpoint.host() == requested.host() &&
                                endpoint.v6_only() == requested.v6_only();
-        return endpoint == requested || (by_number && !endpoint.is_unix() && !requested.is_unix());
+        return endpoint == requested || (by_number && endpoint.is_tcp() && requested.is_tcp());
     }
 };
 
@@ -61,7 +61,7 @@ protected:
     /// The port for this request. Port 0 means the same port in all workers; a worker that asks for it twice means two.
     P* find(const Member& member, const Endpoint& endpoint) const {
         for (const auto& port : ports_) {
-            const bool another = endpoint.port() == 0 && !endpoint.is_unix() && port->handover->has(member);
+            const bool another = endpoint.port() == 0 && endpoint.is_tcp() && port->handover->has(member);
             if (port->is_meant_by(endpoint) && !another && !port->handover->is_closed()) return port.get();
         }
         return nullptr;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <string>
 
@@ -95,7 +96,8 @@ inline bool is_enabled(int socket, int level, int option) noexcept {
     return ::getsockopt(socket, level, option, &value, &size) == 0 && value != 0;
 }
 
-/// An unnamed Unix socket has no path: nothing. A Unix path comes without its mode, and a long one as it was bound.
+/// A Unix path comes without its mode, a long one as it was bound, and an abstract name as "@name"; an unnamed socket
+/// has none: nothing.
 inline Endpoint to_endpoint(const SocketAddress& address) {
     std::array<char, INET6_ADDRSTRLEN> text{};
     if (address.family() == AF_INET6) {
@@ -107,8 +109,11 @@ inline Endpoint to_endpoint(const SocketAddress& address) {
         return Endpoint::tcp(::inet_ntop(AF_INET, &v4.sin_addr, text.data(), text.size()), ntohs(v4.sin_port));
     }
     const auto& path = reinterpret_cast<const sockaddr_un&>(address.storage);
-    if (address.size <= offsetof(sockaddr_un, sun_path) || path.sun_path[0] == 0) return {};
-    return Endpoint::unix_path(path.sun_path);
+    if (address.size <= offsetof(sockaddr_un, sun_path)) return {};
+    if (path.sun_path[0] != '\0') return Endpoint::unix_path(path.sun_path);
+    std::string name(path.sun_path, address.size - offsetof(sockaddr_un, sun_path));
+    std::ranges::replace(name, '\0', '@');
+    return Endpoint::unix_path(name);
 }
 
 /// Where a socket is bound: getsockname(2).

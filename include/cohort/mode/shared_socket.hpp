@@ -18,8 +18,8 @@ namespace cohort {
 ///
 /// A listener belongs to the master and to a slot. When its worker goes, the kernel's queue stays, the successor
 /// continues with it, and as long as nobody serves it the master accepts from it for the other workers: also when its
-/// worker has not accepted for Options::stuck_after although somebody waits. A Unix socket has one listener, which all
-/// workers share.
+/// worker has not accepted for Options::stuck_after although somebody waits. A Unix path and
+/// an inherited socket have one listener, which all workers share.
 struct SharedSocket {
     static constexpr const char* name = "shared-socket";
     class Dispatcher;
@@ -41,7 +41,7 @@ struct SlottedPort : Port {
     std::map<unsigned, SlotListener> slots;
 
     /// All slots have the same listener.
-    bool is_shared() const noexcept { return requested.is_unix(); }
+    bool is_shared() const noexcept { return !requested.is_tcp(); }
     unsigned key(unsigned slot) const noexcept { return is_shared() ? 0 : slot; }
     /// One that all share is served as long as anybody does.
     bool can_be_stuck() const noexcept { return slots.size() > 1 && handover->has_takers(); }
