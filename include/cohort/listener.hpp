@@ -11,6 +11,10 @@
 
 namespace cohort {
 
+/// Chooses Worker::listen(endpoint, exclusive).
+struct Exclusive {};
+inline constexpr Exclusive exclusive{};
+
 /// The connections of one endpoint that are this worker's share. Satisfies Acceptor.
 ///
 /// It ends when it is closed or destroyed: connections that had come this way but were not accepted go to the other

@@ -32,7 +32,7 @@ public:
            const Options& options, std::vector<std::string> args)
         : limits_{.bytes = options.max_message},
           channel_(context.get_executor(), detail::UniqueFd(identity.channel), {.max_length = options.max_message}),
-          core_(context, page, identity, options.grace, &make_intake, channel_.stream()),
+          core_(context, page, identity, options, &make_intake, channel_.stream()),
           args_(std::move(args)) {
         core_.start();
     }
@@ -51,6 +51,11 @@ public:
     /// Shares `endpoint` with the other workers that listen on it. Errors: what the system says of the address
     /// (EADDRINUSE, EACCES, ...; trying again later is possible), Errc::stopping, Errc::closed without a master.
     [[nodiscard]] Task<Listener> listen(Endpoint endpoint) { return core_.listen(std::move(endpoint)); }
+    /// Listens on an endpoint of this worker's own: for a port that is not for everybody, such as its metrics. It ends
+    /// with the worker. The same errors.
+    [[nodiscard]] Task<Listener> listen(Endpoint endpoint, Exclusive) {
+        return core_.listen_alone(std::move(endpoint));
+    }
 
     /// How many connections this worker may have at a time, instead of Options::connections_per_worker. Those it has
     /// stay.

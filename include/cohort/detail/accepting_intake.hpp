@@ -26,6 +26,10 @@ public:
         listener_.close();
     }
 
+protected:
+    /// From the kernel's queue; empty with errno when there is none.
+    UniqueFd accept_next();
+
 private:
     std::optional<Socket> accept_own(int& error);
     void watch();
@@ -34,15 +38,19 @@ private:
     bool watching_ = false;
 };
 
+inline UniqueFd AcceptingIntake::accept_next() {
+    for (;;) {
+        UniqueFd connection(System::current().accept(listener_.get()));
+        if (connection || !concerns_one_connection(errno)) return connection;
+    }
+}
+
 /// Hands its caller the connection itself, or says why there is none.
 inline std::optional<Socket> AcceptingIntake::accept_own(int& error) {
     error = 0;
-    while (listener_.is_open()) {
-        UniqueFd connection(System::current().accept(listener_.get()));
-        if (connection) return to_socket(std::move(connection));
-        error = errno;
-        if (!concerns_one_connection(error)) break;
-    }
+    if (!listener_.is_open()) return std::nullopt;
+    if (UniqueFd connection = accept_next()) return to_socket(std::move(connection));
+    error = errno;
     return std::nullopt;
 }
 

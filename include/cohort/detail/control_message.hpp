@@ -48,6 +48,10 @@ struct Introduce {
     std::uint32_t request = 0;
     std::uint32_t worker = 0;
 };
+/// The worker listens on something of its own.
+struct Announced {
+    Endpoint endpoint;
+};
 /// The worker has decided to leave.
 struct Leaving {};
 /// The process could not be prepared; it exits.
@@ -56,7 +60,8 @@ struct SetupFailed {
     std::string step;
 };
 
-using FromWorker = std::variant<Online, Listen, Unlisten, GivenBack, Lost, Took, Leaving, SetupFailed, Introduce>;
+using FromWorker =
+    std::variant<Online, Listen, Unlisten, GivenBack, Lost, Took, Leaving, SetupFailed, Introduce, Announced>;
 
 // From the master.
 

@@ -37,6 +37,10 @@ inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromW
     if (std::get_if<Online>(&packet.message)) return Event{.kind = WorkerState::online};
     if (std::get_if<Leaving>(&packet.message)) return Event{.kind = WorkerState::draining};
     if (const auto* listen = std::get_if<Listen>(&packet.message)) return answer(record, *listen, stopping);
+    if (const auto* announced = std::get_if<Announced>(&packet.message)) {
+        record.listened = true;
+        return Event{.kind = WorkerState::listening, .endpoint = announced->endpoint};
+    }
     if (const auto* unlisten = std::get_if<Unlisten>(&packet.message)) dispatcher_.close(record, unlisten->listener);
     if (const auto* took = std::get_if<Took>(&packet.message)) dispatcher_.took(record, took->listener);
     if (const auto* lost = std::get_if<Lost>(&packet.message))

@@ -2,6 +2,7 @@
 // WorkerCore: a worker's side of the control link, listeners and leaving, whatever its messages are (layer 4).
 #pragma once
 
+#include <cohort/detail/exclusive_intake.hpp>
 #include <cohort/detail/fork.hpp>
 #include <cohort/detail/identity.hpp>
 #include <cohort/detail/message_stream.hpp>
@@ -33,13 +34,14 @@ class WorkerCore {
 public:
     using MakeIntake = std::function<std::shared_ptr<Intake>(IntakeContext)>;
 
-    WorkerCore(asio::io_context& context, SharedPage& page, const Identity& identity, std::chrono::milliseconds grace,
+    WorkerCore(asio::io_context& context, SharedPage& page, const Identity& identity, const Options& options,
                MakeIntake make_intake, MessageStream& messages)
         : context_(context),
           page_(page),
           occupancy_(page.worker(identity.cell), [this] { look_again(); }),
           identity_(identity),
-          grace_(grace),
+          grace_(options.grace),
+          backlog_(options.backlog),
           make_intake_(std::move(make_intake)),
           messages_(messages),
           link_(std::make_shared<WorkerLink>(context.get_executor(), UniqueFd(identity.control))),
@@ -52,6 +54,7 @@ public:
     }
 
     Task<Listener> listen(Endpoint endpoint);
+    Task<Listener> listen_alone(Endpoint endpoint);
     /// A socket to another worker. Throws Errc::no_such_worker, descriptors_lost.
     Task<UniqueFd> introduce(WorkerId other) {
         if (other == no_worker) throw std::system_error(make_error_code(Errc::no_such_worker));
@@ -97,6 +100,12 @@ private:
     void handle(Forgotten& message, Packet<FromMaster>& packet);
     void handle(Introduced& message, Packet<FromMaster>& packet);
     void handle(Visitor& message, Packet<FromMaster>& packet);
+    template <class Do>
+    void for_each_intake(Do action) {
+        for (const auto& [id, intake] : intakes_) action(*intake);
+        for (const auto& own : own_intakes_)
+            if (const auto intake = own.lock()) action(*intake);
+    }
     void stop();
     void look_again();
     void master_gone();
@@ -107,6 +116,7 @@ private:
     Occupancy occupancy_;
     Identity identity_;
     std::chrono::milliseconds grace_;
+    int backlog_;
     MakeIntake make_intake_;
     MessageStream& messages_;
     std::shared_ptr<WorkerLink> link_;
@@ -114,6 +124,7 @@ private:
     asio::steady_timer last_minutes_;
     std::map<std::uint32_t, Answer> requests_;
     std::map<ListenerId, std::shared_ptr<Intake>> intakes_;
+    std::vector<std::weak_ptr<Intake>> own_intakes_;                           // of listen_alone()
     std::map<std::uint32_t, std::optional<Packet<FromMaster>>> introductions_; // asked for, and their answers
     std::deque<Visit> visits_;
     std::uint32_t last_request_ = 0;
@@ -161,6 +172,21 @@ inline Listener WorkerCore::make_listener(const Listening& listening, UniqueFd d
     return {intake, [executor = context_.get_executor(), link = link_, id] {
                 asio::post(executor, [link, id] { link->send(Unlisten{id}); });
             }};
+}
+
+inline Task<Listener> WorkerCore::listen_alone(Endpoint endpoint) {
+    co_await asio::post(asio::use_awaitable);
+    if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
+    std::error_code error;
+    UniqueFd listener = open_listener(endpoint, false, backlog_, error);
+    if (error) throw std::system_error(error, "listen on " + endpoint.to_string());
+    const Endpoint bound = bound_endpoint(listener.get(), endpoint);
+    const auto intake =
+        std::make_shared<ExclusiveIntake>(context_.get_executor(), link_, occupancy_, bound, std::move(listener));
+    std::erase_if(own_intakes_, [](const auto& own) { return own.expired(); });
+    own_intakes_.push_back(intake);
+    link_->send(Announced{bound});
+    co_return Listener(intake, [] {});
 }
 
 inline void WorkerCore::handle(Listening& message, Packet<FromMaster>& packet) {
@@ -237,14 +263,12 @@ inline Task<std::optional<Visit>> WorkerCore::next_visit() {
 
 /// A connection may end on any thread.
 inline void WorkerCore::look_again() {
-    asio::post(context_, [this] {
-        for (const auto& [id, intake] : intakes_) intake->look_again();
-    });
+    asio::post(context_, [this] { for_each_intake([](Intake& intake) { intake.look_again(); }); });
 }
 
 inline void WorkerCore::stop() {
     stopping_ = true;
-    for (const auto& [id, intake] : intakes_) intake->stop();
+    for_each_intake([](Intake& intake) { intake.stop(); });
     changed_.notify_all();
 }
 
