@@ -1,5 +1,5 @@
 // The demo, and the target of tests and measurements: a web server with a choice of mode.
-// Run:    http_server [--port N] [--workers N] [--mode round-robin|shared-socket]
+// Run:    http_server [--port N] [--workers N] [--mode round-robin|least-connections|shared-socket]
 // Expect: one line with the address; GET / /hello/:name? /worker /bytes/:n /sleep/:ms /count /exit/:code /crash.
 
 #include <cohort.hpp>
@@ -243,7 +243,8 @@ std::optional<Arguments> parse(int argc, char** argv) {
         else
             arguments.workers = *value;
     }
-    const bool known_mode = arguments.mode == RoundRobin::name || arguments.mode == SharedSocket::name;
+    const bool known_mode = arguments.mode == RoundRobin::name || arguments.mode == LeastConnections::name ||
+                            arguments.mode == SharedSocket::name;
     if (optind != argc || !known_mode) return std::nullopt;
     return arguments;
 }
@@ -259,9 +260,10 @@ int main(int argc, char** argv) {
     const auto arguments = parse(argc, argv);
     if (!arguments) {
         std::cerr << "usage: http_server [--port 0..65535] [--workers 0..1024 (0: one for each CPU)]"
-                     " [--mode round-robin|shared-socket]\n";
+                     " [--mode round-robin|least-connections|shared-socket]\n";
         return 2;
     }
-    return arguments->mode == RoundRobin::name ? run_server<RoundRobin>(*arguments)
-                                               : run_server<SharedSocket>(*arguments);
+    if (arguments->mode == RoundRobin::name) return run_server<RoundRobin>(*arguments);
+    if (arguments->mode == LeastConnections::name) return run_server<LeastConnections>(*arguments);
+    return run_server<SharedSocket>(*arguments);
 }
