@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The demo server in both modes, run as a user would: every route, the command line, workers that die, the end.
+// The demo server in its modes, run as a user would: every route, the command line, workers that die, the end.
 #include "support/example.hpp"
 #include "support/http_client.hpp"
 
@@ -24,6 +24,7 @@ namespace {
 std::string each_mode() {
     std::string mode;
     SUBCASE("round-robin") { mode = "round-robin"; }
+    SUBCASE("least-connections") { mode = "least-connections"; }
     SUBCASE("shared-socket") { mode = "shared-socket"; }
     return mode;
 }
