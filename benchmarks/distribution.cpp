@@ -270,8 +270,8 @@ double spread(std::uint64_t connections) {
 
 bool even() {
     const bool holds = line("most by least of 100,000 connections, round-robin", spread<RoundRobin>(100'000), "", 1.02);
-    std::printf("  least-connections %.3f, shared-socket %.3f\n", spread<LeastConnections>(20'000),
-                spread<SharedSocket>(20'000));
+    std::printf("  least-connections %.3f, shared-socket %.3f, shared-listener %.3f\n",
+                spread<LeastConnections>(20'000), spread<SharedSocket>(20'000), spread<SharedListener>(20'000));
     return holds;
 }
 
@@ -302,12 +302,14 @@ bool slow() {
     const auto healthy = percentiles<LeastConnections>(3, false);
     const auto fewest = percentiles<LeastConnections>(4, true);
     const auto in_turn = percentiles<RoundRobin>(4, true);
+    const auto by_hash = percentiles<SharedSocket>(4, true);
+    const auto one_queue = percentiles<SharedListener>(4, true);
     const bool holds =
         line("99th percentile beside a slow worker, least-connections", fewest.others / healthy.others, "times", 1.5);
     std::printf(
         "  three healthy workers %.2f ms; beside one that is 10 times slower %.2f ms, and with its own requests "
-        "%.2f ms (round-robin: %.2f ms)\n",
-        healthy.others, fewest.others, fewest.all, in_turn.all);
+        "%.2f ms (round-robin %.2f, shared-socket %.2f, shared-listener %.2f)\n",
+        healthy.others, fewest.others, fewest.all, in_turn.all, by_hash.all, one_queue.all);
     return holds;
 }
 
@@ -384,10 +386,12 @@ int main(int argc, char** argv) {
             holds = cycles<RoundRobin>() && holds;
             holds = cycles<LeastConnections>() && holds;
             holds = cycles<SharedSocket>() && holds;
+            holds = cycles<SharedListener>() && holds;
         }
         if (wanted.contains("limit")) {
             holds = limit<RoundRobin>() && holds;
             holds = limit<SharedSocket>() && holds;
+            holds = limit<SharedListener>() && holds;
         }
         return holds ? 0 : 1;
     } catch (const std::exception& error) {

@@ -32,6 +32,7 @@
 #include <cohort/mode/least_connections.hpp>
 #include <cohort/mode/round_robin.hpp>
 #include <cohort/mode/scheduled.hpp>
+#include <cohort/mode/shared_listener.hpp>
 #include <cohort/mode/shared_socket.hpp>
 #include <cohort/mode/sticky.hpp>
 #include <cohort/run.hpp>

@@ -44,7 +44,7 @@ const std::vector<std::vector<std::string>> rows = {
      "listener"},
     {"mode", "scheduler", "detail/handover", "detail/handed_over", "detail/accepting", "detail/accepting_intake",
      "detail/port_table", "detail/accepting_dispatcher", "detail/any_dispatcher", "mode/scheduled", "mode/round_robin",
-     "mode/least_connections", "mode/sticky", "mode/shared_socket"},
+     "mode/least_connections", "mode/sticky", "mode/shared_socket", "mode/shared_listener"},
     {"acceptor", "http/detail/watch", "http/detail/server", "http/detail/wire", "http/detail/connection", "http/serve"},
     // layer 4
     {"detail/identity", "detail/worker_core", "detail/worker_life", "worker", "detail/launch", "detail/worker_record",

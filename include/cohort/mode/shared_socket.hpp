@@ -39,9 +39,9 @@ struct SlotListener {
 /// A port with a listener for each slot.
 struct SlottedPort : Port {
     std::map<unsigned, SlotListener> slots;
+    bool one_listener = false; ///< for all slots
 
-    /// All slots have the same listener.
-    bool is_shared() const noexcept { return !requested.is_tcp(); }
+    bool is_shared() const noexcept { return one_listener || !requested.is_tcp(); }
     unsigned key(unsigned slot) const noexcept { return is_shared() ? 0 : slot; }
     /// One that all share is served as long as anybody does.
     bool can_be_stuck() const noexcept { return slots.size() > 1 && handover->has_takers(); }
@@ -51,7 +51,9 @@ struct SlottedPort : Port {
 
 class SharedSocket::Dispatcher : public detail::PortTable<detail::SlottedPort> {
 public:
-    explicit Dispatcher(DispatchContext context) : PortTable(context), watch_(context.executor) {}
+    /// `one_listener`: for all slots, as SharedListener has it.
+    explicit Dispatcher(DispatchContext context, bool one_listener = false)
+        : PortTable(context), watch_(context.executor), one_listener_(one_listener) {}
     ~Dispatcher() { stop(); }
 
     void prepare();
@@ -75,6 +77,7 @@ private:
 
     asio::steady_timer watch_;
     bool watching_ = false;
+    bool one_listener_;
 };
 
 /// Connections come from the slot's listener, and at times from the master.
@@ -91,6 +94,7 @@ inline detail::SlottedPort* SharedSocket::Dispatcher::make(const Endpoint& endpo
                                                            std::error_code& error) {
     auto port = std::make_unique<detail::SlottedPort>();
     port->requested = port->bound = endpoint;
+    port->one_listener = one_listener_;
     if (!port->is_shared()) {
         const auto probe = detail::open_bound(endpoint, false, error);
         if (error) return nullptr;
@@ -104,7 +108,7 @@ inline detail::SlotListener* SharedSocket::Dispatcher::slot_listener(detail::Slo
                                                                      std::error_code& error) {
     const unsigned key = port.key(slot);
     if (const auto found = port.slots.find(key); found != port.slots.end()) return &found->second;
-    auto listener = detail::open_listener(port.bound, true, context_.options.backlog, error);
+    auto listener = detail::open_listener(port.bound, !port.is_shared(), context_.options.backlog, error);
     if (error) return nullptr;
     port.bound = detail::bound_endpoint(listener.get(), port.requested);
     auto& made = port.slots[key];

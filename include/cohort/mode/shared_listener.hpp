@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// SharedListener: every worker accepts by itself, all on one listener (layer 3).
+#pragma once
+
+#include <cohort/mode/shared_socket.hpp>
+
+namespace cohort {
+
+/// Whoever is free takes the next connection, as at a counter with one queue: of all modes the shortest wait when
+/// requests or workers differ. But a new connection wakes every idle worker, and the quickest get the most; with many
+/// workers that idle, SharedSocket costs less. (EPOLLEXCLUSIVE, epoll_ctl(2), would not help: it has no effect on an
+/// epoll set that is itself watched, as Asio's would have to be.)
+struct SharedListener {
+    static constexpr const char* name = "shared-listener";
+
+    class Dispatcher : public SharedSocket::Dispatcher {
+    public:
+        explicit Dispatcher(DispatchContext context) : SharedSocket::Dispatcher(context, true) {}
+    };
+    using Intake = SharedSocket::Intake;
+};
+
+static_assert(Mode<SharedListener>);
+
+} // namespace cohort
