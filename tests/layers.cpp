@@ -36,9 +36,10 @@ const std::vector<std::vector<std::string>> rows = {
      "detail/socket_file", "detail/activation", "detail/inherited_socket", "detail/listen_socket",
      "detail/listen_queue", "detail/shared_page"},
     // layer 3: messages, connections, HTTP on the wire
-    {"detail/async_fd", "detail/notifier", "detail/transport", "detail/shared_memory_transport", "detail/frame_stream",
-     "transport", "detail/encoded_message", "detail/call", "detail/message_stream", "mail", "detail/connect",
-     "detail/serve_calls", "channel", "channel_acceptor", "detail/bus", "subscription"},
+    {"detail/async_fd", "detail/notifier", "detail/transport", "detail/shared_memory_transport", "detail/frame_queue",
+     "detail/frame_writer", "detail/frame_stream", "transport", "detail/encoded_message", "detail/call",
+     "detail/message_stream", "mail", "detail/connect", "detail/serve_calls", "channel", "channel_acceptor",
+     "detail/bus", "subscription"},
     {"detail/occupancy", "acceptor", "detail/async_fd", "detail/notifier", "detail/control_link", "mode", "scheduler",
      "detail/handover", "detail/handed_over", "detail/accepting", "detail/accepting_intake", "detail/exclusive_intake",
      "listener"},
