@@ -27,6 +27,7 @@
 #include <cohort/transport.hpp>
 
 // The cluster
+#include <cohort/datagram_socket.hpp>
 #include <cohort/listener.hpp>
 #include <cohort/master.hpp>
 #include <cohort/mode/least_connections.hpp>

@@ -24,7 +24,7 @@ const std::vector<std::vector<std::string>> rows = {
     {"detail/buffer", "detail/type_name", "detail/reflect", "detail/shape", "detail/fault", "detail/archive",
      "detail/frame", "detail/codec", "detail/container_codec", "detail/schema", "serialize"},
     // layer 1: the cluster as data
-    {"endpoint", "exit_status", "options", "event", "stats", "detail/supervision"},
+    {"endpoint", "detail/shared_address", "exit_status", "options", "event", "stats", "detail/supervision"},
     {"serialize", "endpoint", "detail/control_message"},
     // layer 1: HTTP as data
     {"http/detail/text", "http/limits", "http/options", "http/method", "http/status", "http/fields", "http/body",
@@ -41,8 +41,8 @@ const std::vector<std::vector<std::string>> rows = {
      "detail/message_stream", "mail", "detail/connect", "detail/serve_calls", "channel", "channel_acceptor",
      "detail/bus", "subscription"},
     {"detail/occupancy", "acceptor", "detail/async_fd", "detail/notifier", "detail/control_link", "mode", "scheduler",
-     "detail/handover", "detail/handed_over", "detail/accepting", "detail/accepting_intake", "detail/exclusive_intake",
-     "listener"},
+     "datagram_socket", "detail/datagram_ports", "detail/datagram_binder", "detail/handover", "detail/handed_over",
+     "detail/accepting", "detail/accepting_intake", "detail/exclusive_intake", "listener"},
     {"mode", "scheduler", "detail/handover", "detail/handed_over", "detail/accepting", "detail/accepting_intake",
      "detail/port_table", "detail/accepting_dispatcher", "detail/any_dispatcher", "mode/scheduled", "mode/round_robin",
      "mode/least_connections", "mode/sticky", "mode/shared_socket", "mode/shared_listener"},

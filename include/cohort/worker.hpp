@@ -63,6 +63,9 @@ public:
     /// How many it has: Socket objects from its listeners that are not destroyed yet.
     std::uint32_t open_connections() noexcept { return core_.occupancy().open(); }
 
+    /// Shares the UDP port of `endpoint` with the other workers that bind it. Errors: as of listen().
+    [[nodiscard]] Task<DatagramSocket> bind(Endpoint endpoint) { return core_.bind(std::move(endpoint)); }
+
     /// To the master. See Channel::send.
     [[nodiscard]] Task<> send(const ToMaster& message) { return channel_.send(message); }
     Task<> send(ToMaster&&)

@@ -13,6 +13,8 @@ namespace cohort::detail {
 
 /// Names one listener of one worker: the number of its cell in the shared page.
 using ListenerId = std::uint32_t;
+/// Names one datagram socket that one worker has.
+using BindingId = std::uint32_t;
 
 // From the worker.
 
@@ -52,6 +54,15 @@ struct Introduce {
 struct Announced {
     Endpoint endpoint;
 };
+/// "Let me have this UDP port." Answered by Bound with the same request number.
+struct Bind {
+    std::uint32_t request = 0;
+    Endpoint endpoint;
+};
+/// The worker closed its socket.
+struct Unbind {
+    BindingId binding = 0;
+};
 /// The worker has decided to leave.
 struct Leaving {};
 /// The process could not be prepared; it exits.
@@ -60,8 +71,8 @@ struct SetupFailed {
     std::string step;
 };
 
-using FromWorker =
-    std::variant<Online, Listen, Unlisten, GivenBack, Lost, Took, Leaving, SetupFailed, Introduce, Announced>;
+using FromWorker = std::variant<Online, Listen, Unlisten, GivenBack, Lost, Took, Leaving, SetupFailed, Introduce,
+                                Announced, Bind, Unbind>;
 
 // From the master.
 
@@ -73,6 +84,14 @@ struct Listening {
     std::uint32_t request = 0;
     ListenerId listener = 0;
     std::int32_t inherited = -1;
+    Endpoint endpoint;
+    std::int32_t error = 0;
+    bool error_is_cohorts = false;
+};
+/// The answer to Bind: the socket comes along.
+struct Bound {
+    std::uint32_t request = 0;
+    BindingId binding = 0;
     Endpoint endpoint;
     std::int32_t error = 0;
     bool error_is_cohorts = false;
@@ -100,6 +119,17 @@ struct Visitor {
     std::uint32_t from = 0;
 };
 
-using FromMaster = std::variant<Stop, Listening, Connections, Forgotten, Introduced, Visitor>;
+using FromMaster = std::variant<Stop, Listening, Connections, Forgotten, Introduced, Visitor, Bound>;
+
+/// What an answer (Listening, Bound) says of a failure: of the system, or one of Errc.
+template <class Answer>
+std::error_code error_of(const Answer& answer) noexcept {
+    return {answer.error, answer.error_is_cohorts ? error_category() : std::system_category()};
+}
+template <class Answer>
+void set_error(Answer& answer, std::error_code error) noexcept {
+    answer.error = error.value();
+    answer.error_is_cohorts = error.category() == error_category();
+}
 
 } // namespace cohort::detail

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/any_dispatcher.hpp>
 #include <cohort/detail/bus.hpp>
+#include <cohort/detail/datagram_ports.hpp>
 #include <cohort/detail/worker_record.hpp>
 
 #include <iostream>
@@ -21,15 +22,23 @@ public:
     /// endpoint, or draining when it wants to leave. `stopping`: nothing new is begun.
     std::optional<Event> handle(WorkerRecord& record, Packet<FromWorker>& packet, bool stopping);
 
+    /// The worker is gone; `successor`: its slot will have another.
+    void leave(const WorkerRecord& record, bool successor) { datagrams_.leave(record, successor); }
+    /// No worker will come any more.
+    void stop() { datagrams_.stop(); }
+
 private:
     std::optional<Event> answer(WorkerRecord& record, const Listen& request, bool stopping);
+    std::optional<Event> answer(WorkerRecord& record, const Bind& request, bool stopping);
     Grant open(WorkerRecord& record, const Endpoint& endpoint);
+    Binding bind(const WorkerRecord& record, const Endpoint& endpoint);
     void introduce(WorkerRecord& record, const Introduce& request, bool stopping);
     UniqueFd end_for(const WorkerRecord& record, WorkerId other, bool stopping);
     static void note(WorkerRecord& record, const SetupFailed& failure);
 
     AnyDispatcher& dispatcher_;
     Bus& bus_;
+    DatagramPorts datagrams_;
     const WorkerRecords& records_;
 };
 
@@ -42,6 +51,8 @@ inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromW
         return Event{.kind = WorkerState::listening, .endpoint = announced->endpoint};
     }
     if (const auto* unlisten = std::get_if<Unlisten>(&packet.message)) dispatcher_.close(record, unlisten->listener);
+    if (const auto* bind = std::get_if<Bind>(&packet.message)) return answer(record, *bind, stopping);
+    if (const auto* unbind = std::get_if<Unbind>(&packet.message)) datagrams_.unbind(record, unbind->binding);
     if (const auto* took = std::get_if<Took>(&packet.message)) dispatcher_.took(record, took->listener);
     if (const auto* lost = std::get_if<Lost>(&packet.message))
         dispatcher_.lost(record, lost->listener, lost->first, lost->count);
@@ -72,8 +83,7 @@ inline std::optional<Event> FrontDesk::answer(WorkerRecord& record, const Listen
     else
         grant = open(record, request.endpoint);
     if (grant.error) {
-        reply.error = grant.error.value();
-        reply.error_is_cohorts = grant.error.category() == error_category();
+        set_error(reply, grant.error);
         record.link->send(reply);
         return std::nullopt;
     }
@@ -86,6 +96,33 @@ inline std::optional<Event> FrontDesk::answer(WorkerRecord& record, const Listen
     record.link->send(reply, std::span<const int>(&grant.descriptor, grant.descriptor >= 0 ? 1 : 0));
     record.listened = true;
     return Event{.kind = WorkerState::listening, .endpoint = grant.endpoint};
+}
+
+inline Binding FrontDesk::bind(const WorkerRecord& record, const Endpoint& endpoint) {
+    Binding binding;
+    try {
+        binding = datagrams_.bind(record, endpoint);
+    } catch (const std::system_error& error) {
+        binding.error = error.code();
+    }
+    return binding;
+}
+
+inline std::optional<Event> FrontDesk::answer(WorkerRecord& record, const Bind& request, bool stopping) {
+    Bound reply;
+    reply.request = request.request;
+    Binding binding;
+    if (stopping || record.state == WorkerState::draining)
+        binding.error = Errc::stopping;
+    else
+        binding = bind(record, request.endpoint);
+    set_error(reply, binding.error);
+    reply.binding = binding.id;
+    reply.endpoint = binding.endpoint;
+    record.link->send(reply, std::span<const int>(&binding.descriptor, binding.error ? 0 : 1));
+    if (binding.error) return std::nullopt;
+    record.listened = true;
+    return Event{.kind = WorkerState::listening, .endpoint = binding.endpoint};
 }
 
 inline void FrontDesk::introduce(WorkerRecord& record, const Introduce& request, bool stopping) {

@@ -12,15 +12,17 @@
 
 namespace cohort::detail {
 
-inline UniqueFd bind_to(const SocketAddress& address, const Endpoint& endpoint, bool reuse_port,
+inline UniqueFd bind_to(const SocketAddress& address, const Endpoint& endpoint, bool reuse_port, int type,
                         std::error_code& error) {
-    UniqueFd socket(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    UniqueFd socket(::socket(address.family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!socket) {
         error = last_error();
         return {};
     }
-    enable(socket.get(), SOL_SOCKET, SO_REUSEADDR);
-    enable(socket.get(), IPPROTO_TCP, TCP_NODELAY); // its connections inherit it
+    if (type == SOCK_STREAM) { // for UDP the first would let others take the port away
+        enable(socket.get(), SOL_SOCKET, SO_REUSEADDR);
+        enable(socket.get(), IPPROTO_TCP, TCP_NODELAY); // its connections inherit it
+    }
     if (address.family() == AF_INET6) enable(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, endpoint.v6_only());
     if (reuse_port) enable(socket.get(), SOL_SOCKET, SO_REUSEPORT);
     const bool bound = ::bind(socket.get(), address.get(), address.size) == 0;
@@ -28,16 +30,16 @@ inline UniqueFd bind_to(const SocketAddress& address, const Endpoint& endpoint, 
     return bound ? std::move(socket) : UniqueFd();
 }
 
-/// A non-blocking socket of a TCP endpoint that does not listen yet, or an error (EADDRINUSE, EACCES, ...).
+/// A non-blocking socket of a host and port that does not listen yet, or an error (EADDRINUSE, EACCES, ...).
 /// `reuse_port`: further ones may be bound to the same address by this user (SO_REUSEPORT).
-inline UniqueFd open_bound(const Endpoint& endpoint, bool reuse_port, std::error_code& error) {
+inline UniqueFd open_bound(const Endpoint& endpoint, bool reuse_port, std::error_code& error, int type = SOCK_STREAM) {
     error.clear();
     const SocketAddress address = to_socket_address(endpoint, error);
     if (error) return {};
-    UniqueFd socket = bind_to(address, endpoint, reuse_port, error);
+    UniqueFd socket = bind_to(address, endpoint, reuse_port, type, error);
     const bool without_ipv6 = error.value() == EAFNOSUPPORT || error.value() == EADDRNOTAVAIL;
     if (socket || !endpoint.host().empty() || !without_ipv6) return socket;
-    return bind_to(any_address(AF_INET, endpoint.port()), endpoint, reuse_port, error);
+    return bind_to(any_address(AF_INET, endpoint.port()), endpoint, reuse_port, type, error);
 }
 
 /// Makes the file, with the permission bits that were asked for whatever the umask is.

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/handover.hpp>
 #include <cohort/detail/listen_socket.hpp>
+#include <cohort/detail/shared_address.hpp>
 #include <cohort/mode.hpp>
 
 #include <algorithm>
@@ -13,19 +14,10 @@
 namespace cohort::detail {
 
 /// One address, open as long as somebody listens on it, or is about to.
-struct Port {
-    Endpoint requested;
-    Endpoint bound; ///< with the real address and port
+struct Port : SharedAddress {
     std::shared_ptr<Handover> handover;
     SocketFile file;
     bool permanent = false; ///< named in Options::listen: open until the end
-
-    /// Whether a worker means this port: it asks as another one did before, or for the number that port 0 became.
-    bool is_meant_by(const Endpoint& endpoint) const {
-        const bool by_number = endpoint.port() == bound.port() && endpoint.host() == requested.host() &&
-                               endpoint.v6_only() == requested.v6_only();
-        return endpoint == requested || (by_number && endpoint.is_tcp() && requested.is_tcp());
-    }
 };
 
 /// The part of a dispatcher that finds the port a worker speaks of. `P` derives from Port.

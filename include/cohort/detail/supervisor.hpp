@@ -262,6 +262,7 @@ inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& statu
     slot.occupied = false;
     record->grace.cancel();
     dispatcher_->leave(*record, restart.has_value());
+    desk_.leave(*record, restart.has_value());
     ledger_[record->slot].accepted += page_.worker(record->cell).accepted.load(std::memory_order_relaxed);
     page_.release_worker(record->cell);
     record->link->close();
@@ -416,6 +417,7 @@ inline void Supervisor::kill(WorkerId worker, int signal) {
 inline Task<> Supervisor::stop() {
     if (!std::exchange(stopping_, true)) {
         dispatcher_->stop();
+        desk_.stop();
         for (const auto& [id, record] : std::map(records_)) ask_to_leave(*record);
         pool_.refuse_all(Errc::stopping);
         notify_if_finished();

@@ -2,6 +2,7 @@
 // WorkerCore: a worker's side of the control link, listeners and leaving, whatever its messages are (layer 4).
 #pragma once
 
+#include <cohort/detail/datagram_binder.hpp>
 #include <cohort/detail/exclusive_intake.hpp>
 #include <cohort/detail/fork.hpp>
 #include <cohort/detail/identity.hpp>
@@ -46,6 +47,7 @@ public:
           messages_(messages),
           link_(std::make_shared<WorkerLink>(context.get_executor(), UniqueFd(identity.control))),
           changed_(context.get_executor()),
+          datagrams_(link_, changed_),
           last_minutes_(context) {}
 
     void start() {
@@ -55,6 +57,10 @@ public:
 
     Task<Listener> listen(Endpoint endpoint);
     Task<Listener> listen_alone(Endpoint endpoint);
+    Task<DatagramSocket> bind(Endpoint endpoint) {
+        if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
+        return datagrams_.bind(context_.get_executor(), std::move(endpoint));
+    }
     /// A socket to another worker. Throws Errc::no_such_worker, descriptors_lost.
     Task<UniqueFd> introduce(WorkerId other) {
         if (other == no_worker) throw std::system_error(make_error_code(Errc::no_such_worker));
@@ -100,6 +106,9 @@ private:
     void handle(Forgotten& message, Packet<FromMaster>& packet);
     void handle(Introduced& message, Packet<FromMaster>& packet);
     void handle(Visitor& message, Packet<FromMaster>& packet);
+    void handle(Bound& message, Packet<FromMaster>& packet) {
+        datagrams_.answer(context_.get_executor(), message, packet);
+    }
     template <class Do>
     void for_each_intake(Do action) {
         for (const auto& [id, intake] : intakes_) action(*intake);
@@ -121,6 +130,7 @@ private:
     MessageStream& messages_;
     std::shared_ptr<WorkerLink> link_;
     Notifier changed_;
+    DatagramBinder datagrams_;
     asio::steady_timer last_minutes_;
     std::map<std::uint32_t, Answer> requests_;
     std::map<ListenerId, std::shared_ptr<Intake>> intakes_;
@@ -155,10 +165,7 @@ inline Task<Listener> WorkerCore::listen(Endpoint endpoint) {
     while (!answer.listening && connected()) co_await changed_.wait();
     if (!answer.listening) throw std::system_error(make_error_code(Errc::closed));
     const Listening& listening = *answer.listening;
-    if (listening.error != 0) {
-        const auto& category = listening.error_is_cohorts ? error_category() : std::system_category();
-        throw std::system_error(listening.error, category, "listen on " + endpoint.to_string());
-    }
+    if (const auto error = error_of(listening)) throw std::system_error(error, "listen on " + endpoint.to_string());
     co_return std::move(*answer.listener);
 }
 

@@ -42,7 +42,7 @@ struct SlottedPort : Port {
     bool one_listener = false; ///< for all slots
 
     bool is_shared() const noexcept { return one_listener || !requested.is_tcp(); }
-    unsigned key(unsigned slot) const noexcept { return is_shared() ? 0 : slot; }
+    unsigned key(unsigned slot) const noexcept { return one_listener ? 0 : Port::key(slot); }
     /// One that all share is served as long as anybody does.
     bool can_be_stuck() const noexcept { return slots.size() > 1 && handover->has_takers(); }
 };

@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
+#include <system_error>
+
 #include <algorithm>
 
 using namespace cohort::detail;
@@ -29,6 +32,10 @@ TEST_CASE("every message of a worker arrives as it was") {
     const auto listen = std::get<Listen>(round_trip(FromWorker{Listen{3, cohort::Endpoint{"[::1]:80"}}}));
     CHECK(listen.request == 3);
     CHECK(listen.endpoint == cohort::Endpoint{"[::1]:80"});
+    const auto bind = std::get<Bind>(round_trip(FromWorker{Bind{4, cohort::Endpoint{"[::]:53 v6only"}}}));
+    CHECK(bind.request == 4);
+    CHECK(bind.endpoint == cohort::Endpoint{"[::]:53 v6only"});
+    CHECK(std::get<Unbind>(round_trip(FromWorker{Unbind{9}})).binding == 9);
     const auto lost = std::get<Lost>(round_trip(FromWorker{Lost{1, 1ULL << 40, 3}}));
     CHECK(lost.first == 1ULL << 40);
     CHECK(lost.count == 3);
@@ -45,6 +52,21 @@ TEST_CASE("every message of the master arrives as it was") {
     CHECK(listening.endpoint.port() == 8080);
     CHECK(listening.error == 98);
     CHECK(listening.error_is_cohorts);
+    const auto bound = std::get<Bound>(round_trip(FromMaster{Bound{1, 2, 53, 98, true}}));
+    CHECK(bound.request == 1);
+    CHECK(bound.binding == 2);
+    CHECK(bound.endpoint.port() == 53);
+    CHECK(bound.error == 98);
+    CHECK(bound.error_is_cohorts);
     CHECK(std::get<Connections>(round_trip(FromMaster{Connections{1, 2, 3}})).count == 3);
     CHECK(std::get<Forgotten>(round_trip(FromMaster{Forgotten{1, 2, 3}})).first == 2);
+}
+
+TEST_CASE("an answer keeps the error, whoever's it is") {
+    const std::error_code errors[] = {{}, {EADDRINUSE, std::system_category()}, cohort::Errc::stopping};
+    for (const auto& error : errors) {
+        Bound bound;
+        set_error(bound, error);
+        CHECK(error_of(std::get<Bound>(round_trip(FromMaster{bound}))) == error);
+    }
 }

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// DatagramSocket: what Worker::bind gives, the same in every mode (layer 3).
+#pragma once
+
+#include <cohort/endpoint.hpp>
+
+#include <asio/ip/udp.hpp>
+
+#include <functional>
+#include <utility>
+
+namespace cohort {
+
+/// A UDP socket on a port that the workers share. It sends and receives as every asio::ip::udp::socket does.
+///
+/// The kernel chooses the worker by a hash of the addresses (socket(7), SO_REUSEPORT): the datagrams of one sender come
+/// to one worker, for as long as no worker comes or goes. The socket is the slot's: what it has queued when its worker
+/// dies, the successor receives. Closed or destroyed it is no longer chosen, and what it has queued is lost. When the
+/// worker is asked to leave it goes on: end what waits for datagrams by `|| self.until_stopping()`.
+///
+///     auto socket = co_await self.bind("0.0.0.0:5353");
+///     asio::ip::udp::endpoint sender;
+///     const auto size = co_await socket.async_receive_from(asio::buffer(data), sender, asio::use_awaitable);
+class DatagramSocket : public asio::ip::udp::socket {
+public:
+    DatagramSocket(asio::ip::udp::socket socket, Endpoint endpoint, std::function<void()> on_close)
+        : asio::ip::udp::socket(std::move(socket)), endpoint_(std::move(endpoint)), on_close_(std::move(on_close)) {}
+    DatagramSocket(DatagramSocket&& other) noexcept
+        : asio::ip::udp::socket(std::move(other)),
+          endpoint_(other.endpoint_),
+          on_close_(std::exchange(other.on_close_, nullptr)) {}
+    DatagramSocket& operator=(DatagramSocket&& other) noexcept {
+        if (this == &other) return *this;
+        close();
+        asio::ip::udp::socket::operator=(std::move(other));
+        endpoint_ = other.endpoint_;
+        on_close_ = std::exchange(other.on_close_, nullptr);
+        return *this;
+    }
+    ~DatagramSocket() { close(); }
+
+    /// What waits ends with operation_aborted.
+    void close() noexcept {
+        std::error_code ignored;
+        asio::ip::udp::socket::close(ignored);
+        if (const auto tell = std::exchange(on_close_, nullptr)) tell();
+    }
+    void close(std::error_code& error) noexcept {
+        error.clear();
+        close();
+    }
+
+    /// With the real address and port.
+    const Endpoint& endpoint() const noexcept { return endpoint_; }
+    std::uint16_t port() const noexcept { return endpoint_.port(); }
+
+private:
+    Endpoint endpoint_;
+    std::function<void()> on_close_;
+};
+
+} // namespace cohort

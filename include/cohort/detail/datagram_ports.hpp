@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+// DatagramPorts: the UDP ports that the workers share, with a socket for each slot (layer 3).
+#pragma once
+
+#include <cohort/detail/listen_socket.hpp>
+#include <cohort/detail/shared_address.hpp>
+#include <cohort/mode.hpp>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+namespace cohort::detail {
+
+/// The answer to a worker that wants to bind.
+struct Binding {
+    std::error_code error; ///< why not (EADDRINUSE, EACCES, ...)
+    BindingId id = 0;      ///< names what the worker has from now on
+    Endpoint endpoint;     ///< with the real address and port
+    int descriptor = -1;
+};
+
+/// The master's half. Every worker has the socket of its slot, so the kernel distributes and nothing passes through the
+/// master. It keeps a copy: what a dead worker had not received waits for the successor. A socket that nobody has and
+/// nobody is to have is closed, so that the kernel does not choose it.
+class DatagramPorts {
+public:
+    Binding bind(const Member& member, const Endpoint& endpoint);
+    void unbind(const Member& member, BindingId id);
+    /// The worker is gone; `successor`: its slot will have another.
+    void leave(const Member& member, bool successor);
+    /// Nobody will come any more: what waits for a successor is closed.
+    void stop();
+    bool empty() const noexcept { return ports_.empty(); }
+
+private:
+    struct User {
+        WorkerId worker = 0;
+        BindingId id = 0;
+    };
+    struct SlotSocket {
+        UniqueFd socket;
+        std::vector<User> users;
+    };
+    struct Port : SharedAddress {
+        std::map<unsigned, SlotSocket> slots;
+
+        bool is_used_by(const Member& member) const;
+    };
+
+    Port* find(const Member& member, const Endpoint& endpoint);
+    Port make(const Endpoint& endpoint, std::error_code& error);
+    static SlotSocket* slot_socket(Port& port, unsigned slot, std::error_code& error);
+    template <class Unwanted>
+    void close(Unwanted is_unwanted);
+
+    std::vector<Port> ports_;
+    BindingId last_id_ = 0;
+};
+
+inline bool DatagramPorts::Port::is_used_by(const Member& member) const {
+    const auto is_its = [&](const User& user) { return user.worker == member.id; };
+    return std::ranges::any_of(slots, [&](const auto& slot) { return std::ranges::any_of(slot.second.users, is_its); });
+}
+
+/// Port 0 means the same port in all workers; a worker that asks for it twice means two.
+inline DatagramPorts::Port* DatagramPorts::find(const Member& member, const Endpoint& endpoint) {
+    const auto found = std::ranges::find_if(ports_, [&](const Port& port) {
+        const bool another = endpoint.port() == 0 && endpoint.is_tcp() && port.is_used_by(member);
+        return port.is_meant_by(endpoint) && !another;
+    });
+    return found == ports_.end() ? nullptr : &*found;
+}
+
+/// Sharing a port with somebody else's program by SO_REUSEPORT would be unnoticed; a socket without it fails.
+inline DatagramPorts::Port DatagramPorts::make(const Endpoint& endpoint, std::error_code& error) {
+    if (endpoint.is_unix()) error = Errc::bad_endpoint;
+    if (endpoint.is_tcp()) open_bound(endpoint, false, error, SOCK_DGRAM);
+    Port port;
+    port.requested = port.bound = endpoint;
+    return port;
+}
+
+inline DatagramPorts::SlotSocket* DatagramPorts::slot_socket(Port& port, unsigned slot, std::error_code& error) {
+    const unsigned key = port.key(slot);
+    if (const auto found = port.slots.find(key); found != port.slots.end()) return &found->second;
+    UniqueFd socket = port.requested.is_tcp() ? open_bound(port.bound, true, error, SOCK_DGRAM)
+                                              : copy_inherited(port.requested, SOCK_DGRAM, error);
+    if (error) return nullptr;
+    port.bound = local_endpoint(socket.get());
+    SlotSocket& made = port.slots[key];
+    made.socket = std::move(socket);
+    return &made;
+}
+
+inline Binding DatagramPorts::bind(const Member& member, const Endpoint& endpoint) {
+    Binding binding;
+    Port* port = find(member, endpoint);
+    Port made;
+    if (port == nullptr) made = make(endpoint, binding.error);
+    if (binding.error) return binding;
+    auto* const socket = slot_socket(port == nullptr ? made : *port, member.slot, binding.error);
+    if (socket == nullptr) return binding;
+    binding.id = ++last_id_;
+    binding.endpoint = port == nullptr ? made.bound : port->bound;
+    binding.descriptor = socket->socket.get();
+    socket->users.push_back({member.id, binding.id});
+    if (port == nullptr) ports_.push_back(std::move(made));
+    return binding;
+}
+
+template <class Unwanted>
+void DatagramPorts::close(Unwanted is_unwanted) {
+    for (Port& port : ports_)
+        std::erase_if(port.slots,
+                      [&](const auto& slot) { return slot.second.users.empty() && is_unwanted(port, slot.first); });
+    std::erase_if(ports_, [](const Port& port) { return port.slots.empty(); });
+}
+
+inline void DatagramPorts::unbind(const Member& member, BindingId id) {
+    const auto is_it = [&](const User& user) { return user.worker == member.id && user.id == id; };
+    const Port* its_port = nullptr;
+    for (Port& port : ports_)
+        for (auto& [slot, socket] : port.slots)
+            if (std::erase_if(socket.users, is_it) != 0) its_port = &port;
+    close([&](const Port& port, unsigned slot) { return &port == its_port && slot == port.key(member.slot); });
+}
+
+inline void DatagramPorts::leave(const Member& member, bool successor) {
+    const auto is_its = [&](const User& user) { return user.worker == member.id; };
+    for (Port& port : ports_)
+        for (auto& [slot, socket] : port.slots) std::erase_if(socket.users, is_its);
+    if (!successor) close([&](const Port& port, unsigned slot) { return slot == port.key(member.slot); });
+}
+
+inline void DatagramPorts::stop() {
+    close([](const Port&, unsigned) { return true; });
+}
+
+} // namespace cohort::detail
