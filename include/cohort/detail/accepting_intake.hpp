@@ -49,7 +49,7 @@ inline UniqueFd AcceptingIntake::accept_next() {
 inline std::optional<Socket> AcceptingIntake::accept_own(int& error) {
     error = 0;
     if (!listener_.is_open()) return std::nullopt;
-    if (UniqueFd connection = accept_next()) return to_socket(std::move(connection));
+    if (UniqueFd connection = accept_next()) return to_socket(std::move(connection), enter());
     error = errno;
     return std::nullopt;
 }

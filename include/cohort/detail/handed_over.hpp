@@ -39,8 +39,10 @@ public:
     void notify() { arrival_.notify_all(); }
 
     IntakeContext& context() noexcept { return context_; }
-    /// Begins to count it.
-    Socket to_socket(UniqueFd connection);
+    /// Counts it.
+    Socket to_socket(UniqueFd connection, Occupant occupant);
+    /// Room for one more connection, which is about to be taken.
+    Occupant enter() noexcept { return context_.occupancy.enter(); }
 
 private:
     struct Entry {
@@ -68,7 +70,7 @@ inline int protocol_family(const Endpoint& endpoint) noexcept {
     return endpoint.host().find(':') == std::string::npos ? AF_INET : AF_INET6;
 }
 
-inline Socket HandedOver::to_socket(UniqueFd connection) {
+inline Socket HandedOver::to_socket(UniqueFd connection, Occupant occupant) {
     const int family = protocol_family(context_.endpoint);
     Socket::Base socket(context_.executor);
     std::error_code error;
@@ -76,7 +78,8 @@ inline Socket HandedOver::to_socket(UniqueFd connection) {
     if (error) throw std::system_error(error, "assign");
     [[maybe_unused]] const int owned_by_socket = connection.release();
     context_.cell.accepted.fetch_add(1, std::memory_order_relaxed);
-    return Socket(std::move(socket), context_.occupancy.enter());
+    context_.occupancy.count();
+    return Socket(std::move(socket), std::move(occupant));
 }
 
 inline void HandedOver::deliver(std::uint64_t first, std::uint32_t count, std::vector<UniqueFd> connections) {
@@ -133,7 +136,7 @@ inline void HandedOver::tell_if_wanted() {
 }
 
 inline void HandedOver::look_again() {
-    tell_if_wanted();
+    if (!closed_) tell_if_wanted(); // later the cell may be somebody else's
     arrival_.notify_all();
 }
 
@@ -146,7 +149,8 @@ inline std::optional<Socket> HandedOver::take() {
             return std::nullopt;
         }
         UniqueFd connection = std::move(queue_.front().connection);
-        if (settle()) return to_socket(std::move(connection));
+        Occupant occupant = enter();
+        if (settle()) return to_socket(std::move(connection), std::move(occupant));
     }
 }
 

@@ -3,8 +3,7 @@
 #pragma once
 
 #include <cohort/detail/notifier.hpp>
-#include <cohort/mode.hpp>
-#include <cohort/scheduler.hpp>
+#include <cohort/detail/taker.hpp>
 
 #include <asio/steady_timer.hpp>
 
@@ -16,14 +15,11 @@
 
 namespace cohort::detail {
 
-/// The master keeps a copy of every connection until the worker has taken it, which it learns from a counter in the
-/// shared page. A worker has at most `credit` connections that it has not taken, and no more than its limit; the
-/// scheduler chooses. What a worker had not taken when it went, gave back, lost at its descriptor limit, or has not
+/// A worker has at most `credit` connections that it has not taken, and no more than its limit; the scheduler chooses.
+/// What a worker had not taken when it went, gave back, lost at its descriptor limit, or has not
 /// touched for Options::stuck_after while others had room, goes to another.
 class Handover : public std::enable_shared_from_this<Handover> {
 public:
-    using Clock = std::chrono::steady_clock;
-
     Handover(const DispatchContext& context, const Endpoint& endpoint, std::unique_ptr<AnyScheduler> scheduler)
         : context_(context),
           endpoint_(endpoint),
@@ -76,29 +72,8 @@ public:
 
 private:
     static constexpr std::chrono::milliseconds sweep_interval{10};
-    static constexpr std::chrono::milliseconds rest_after_loss{50};
-
-    struct Taker {
-        WorkerId worker = 0;
-        unsigned slot = 0;
-        std::uint32_t cell = 0;
-        ListenerId listener = 0;
-        SlotStats* stats = nullptr;
-        std::shared_ptr<MasterLink> link;
-        std::uint64_t sent = 0;      // connections sent, ever
-        std::deque<UniqueFd> copies; // of the last ones sent; an empty one was settled otherwise
-        std::size_t unsent = 0;      // how many at the end of `copies` wait for flush()
-        bool retired = false;
-        bool stuck = false;
-        std::uint64_t seen = 0; // `taken` when it last moved, or `accepted` when it got stuck
-        Clock::time_point moved{};
-        Clock::time_point rests_until{};
-    };
 
     Taker* find(const Member& member, ListenerId listener) const noexcept;
-    std::uint64_t outstanding(const Taker& taker) const noexcept;
-    bool is_active(Taker& taker) const noexcept;
-    std::uint32_t room_of(const Taker& taker, std::uint32_t open, std::uint64_t sent) const noexcept;
     bool has_room_beside(const Taker& taker) const noexcept;
     void look_at_takers();
     void forget_candidates() noexcept {
@@ -106,11 +81,6 @@ private:
         active_.clear();
     }
     bool place(UniqueFd& connection);
-    void assign(Taker& taker, UniqueFd connection);
-    void send_batch(Taker& taker);
-    void release_taken(Taker& taker);
-    void rescue(Taker& taker);
-    void rescue_from_stuck(Taker& taker, Clock::time_point now);
     void place_waiting();
     void look_again();
     void arm_sweep();
@@ -131,66 +101,37 @@ private:
 };
 
 inline ListenerId Handover::join(Member& member) {
-    auto taker = std::make_unique<Taker>();
-    taker->worker = member.id;
-    taker->slot = member.slot;
-    taker->cell = member.cell;
-    taker->listener = context_.page.acquire();
-    taker->stats = &context_.ledger[member.slot];
-    taker->link = member.link;
-    takers_.push_back(std::move(taker));
+    takers_.push_back(std::make_unique<Taker>(context_, member));
     // Connections may have been waiting for somebody to come; they go out once the worker knows its listener.
     asio::post(context_.executor, [self = shared_from_this()] { self->look_again(); });
-    return takers_.back()->listener;
+    return takers_.back()->listener();
 }
 
-inline Handover::Taker* Handover::find(const Member& member, ListenerId listener) const noexcept {
+inline Taker* Handover::find(const Member& member, ListenerId listener) const noexcept {
     for (const auto& taker : takers_)
-        if (taker->worker == member.id && taker->listener == listener) return taker.get();
+        if (taker->worker() == member.id && taker->listener() == listener) return taker.get();
     return nullptr;
 }
 
 inline bool Handover::has(const Member& member) const noexcept {
     return std::ranges::any_of(takers_,
-                               [&](const auto& taker) { return taker->worker == member.id && !taker->retired; });
+                               [&](const auto& taker) { return taker->worker() == member.id && !taker->is_retired(); });
 }
 
 inline bool Handover::has_takers() const noexcept {
-    return std::ranges::any_of(takers_, [](const auto& taker) { return !taker->retired; });
+    return std::ranges::any_of(takers_, [](const auto& taker) { return !taker->is_retired(); });
 }
 
-inline std::uint64_t Handover::outstanding(const Taker& taker) const noexcept {
-    // A worker that writes nonsense to its cell must not gain credit by it.
-    const std::uint64_t taken = context_.page[taker.listener].taken.load(std::memory_order_seq_cst);
-    return taken > taker.sent ? taker.copies.size() : taker.sent - taken;
-}
-
-/// A stuck one takes part again when it has served something by itself.
-inline bool Handover::is_active(Taker& taker) const noexcept {
-    if (taker.stuck && context_.page[taker.listener].accepted.load(std::memory_order_relaxed) != taker.seen)
-        taker.stuck = false;
-    if (taker.retired || taker.stuck) return false;
-    return taker.rests_until.time_since_epoch().count() == 0 || taker.rests_until <= Clock::now();
-}
-
-inline std::uint32_t Handover::room_of(const Taker& taker, std::uint32_t open, std::uint64_t sent) const noexcept {
-    const std::uint32_t limit = context_.page.worker(taker.cell).limit.load(std::memory_order_relaxed);
-    const std::uint64_t by_limit = limit > open + sent ? limit - open - sent : 0;
-    const std::uint64_t by_credit = context_.options.credit > sent ? context_.options.credit - sent : 0;
-    return static_cast<std::uint32_t>(std::min(by_limit, by_credit));
+inline void Handover::set_stuck(ListenerId listener) {
+    for (const auto& taker : takers_)
+        if (taker->listener() == listener) taker->set_stuck();
 }
 
 inline void Handover::look_at_takers() {
     forget_candidates();
     for (const auto& taker : takers_) {
-        if (!is_active(*taker)) continue;
-        const std::uint32_t open = context_.page.worker(taker->cell).open.load(std::memory_order_relaxed);
-        const std::uint64_t sent = outstanding(*taker);
-        candidates_.push_back({.worker = taker->worker,
-                               .slot = taker->slot,
-                               .open = open,
-                               .sent = static_cast<std::uint32_t>(sent),
-                               .room = room_of(*taker, open, sent)});
+        if (!taker->is_active()) continue;
+        candidates_.push_back(taker->candidate());
         active_.push_back(taker.get());
     }
 }
@@ -208,7 +149,7 @@ inline std::size_t Handover::room() {
 
 inline Task<> Handover::wait_room() {
     const auto self = shared_from_this();
-    for (const auto& taker : takers_) context_.page[taker->listener].wanted.store(1, std::memory_order_seq_cst);
+    for (const auto& taker : takers_) taker->ask_to_tell();
     arm_sweep();
     if (room() == 0 && !closed_) co_await room_.wait();
 }
@@ -220,22 +161,12 @@ inline bool Handover::place(UniqueFd& connection) {
     if (index >= candidates_.size() || candidates_[index].room == 0) return false;
     --candidates_[index].room;
     ++candidates_[index].sent;
-    assign(*active_[index], std::move(connection));
+    active_[index]->assign(std::move(connection));
     return true;
 }
 
-inline void Handover::assign(Taker& taker, UniqueFd connection) {
-    release_taken(taker);
-    if (taker.copies.empty()) taker.moved = Clock::now();
-    taker.copies.push_back(std::move(connection));
-    ++taker.sent;
-    ++taker.stats->handed_over;
-    if (++taker.unsent == max_passed) send_batch(taker);
-}
-
 inline void Handover::give(UniqueFd connection) {
-    if (closed_) return;
-    if (place(connection)) return;
+    if (closed_ || place(connection)) return;
     look_at_takers();
     if (!place(connection)) waiting_.push_back(std::move(connection));
 }
@@ -243,85 +174,37 @@ inline void Handover::give(UniqueFd connection) {
 inline void Handover::give_last(UniqueFd connection) {
     for (std::size_t i = 0; i < takers_.size(); ++i) {
         Taker& taker = *takers_[last_++ % takers_.size()];
-        if (!taker.retired) return assign(taker, std::move(connection));
+        if (!taker.is_retired()) return taker.assign(std::move(connection));
     }
 }
 
 inline void Handover::flush() {
-    for (const auto& taker : takers_) send_batch(*taker);
+    for (const auto& taker : takers_) taker->flush();
     arm_sweep();
-}
-
-inline void Handover::send_batch(Taker& taker) {
-    if (taker.unsent == 0) return;
-    std::array<int, max_passed> descriptors{};
-    const std::size_t begin = taker.copies.size() - taker.unsent;
-    for (std::size_t i = 0; i < taker.unsent; ++i) descriptors[i] = taker.copies[begin + i].get();
-    taker.link->send(Connections{taker.listener, taker.sent - taker.unsent, static_cast<std::uint32_t>(taker.unsent)},
-                     std::span<const int>(descriptors).first(taker.unsent));
-    taker.unsent = 0;
-}
-
-/// Closes the copies of what the worker has taken. Until then its close alone would send no FIN.
-inline void Handover::release_taken(Taker& taker) {
-    const std::uint64_t keep = outstanding(taker);
-    while (taker.copies.size() > keep) taker.copies.pop_front();
 }
 
 inline void Handover::place_waiting() {
     look_at_takers();
     for (auto& connection : waiting_) place(connection);
     std::erase_if(waiting_, [](const UniqueFd& connection) { return !connection; });
-    for (const auto& taker : takers_) send_batch(*taker);
-}
-
-/// What the worker has not taken looks for another.
-inline void Handover::rescue(Taker& taker) {
-    for (auto& copy : taker.copies) {
-        if (!copy || closed_) continue;
-        waiting_.push_back(std::move(copy));
-        ++taker.stats->rescued;
-    }
-    taker.copies.clear();
+    for (const auto& taker : takers_) taker->flush();
 }
 
 inline bool Handover::has_room_beside(const Taker& taker) const noexcept {
     for (std::size_t i = 0; i < candidates_.size(); ++i)
-        if (active_[i]->worker != taker.worker && candidates_[i].room > 0) return true;
+        if (active_[i]->worker() != taker.worker() && candidates_[i].room > 0) return true;
     return false;
 }
 
-/// Both sides move the counter by compare-and-swap, so a connection is never served twice.
-inline void Handover::rescue_from_stuck(Taker& taker, Clock::time_point now) {
-    if (taker.copies.empty()) return;
-    Cell& cell = context_.page[taker.listener];
-    std::uint64_t taken = cell.taken.load(std::memory_order_seq_cst);
-    if (taken != taker.seen) {
-        taker.seen = taken;
-        taker.moved = now;
-    }
-    if (now - taker.moved < context_.options.stuck_after || !has_room_beside(taker)) return;
-    if (!cell.taken.compare_exchange_strong(taken, taker.sent, std::memory_order_seq_cst)) return;
-    rescue(taker);
-    set_stuck(taker.listener);
-}
-
-inline void Handover::set_stuck(ListenerId listener) {
-    for (const auto& taker : takers_) {
-        if (taker->listener != listener) continue;
-        taker->stuck = true;
-        taker->seen = context_.page[listener].accepted.load(std::memory_order_relaxed);
-    }
-}
-
 inline void Handover::look_again() {
-    const auto now = Clock::now();
+    const auto now = std::chrono::steady_clock::now();
     look_at_takers();
     for (std::size_t i = takers_.size(); i-- > 0;) {
         Taker& taker = *takers_[i];
-        release_taken(taker);
-        rescue_from_stuck(taker, now);
-        if (taker.retired && taker.copies.empty()) drop(i);
+        taker.release_taken();
+        if (!closed_ && taker.is_idle(now, context_.options.stuck_after) && has_room_beside(taker))
+            taker.take_back_from_stuck(waiting_);
+        if (taker.is_retired() && !taker.has_copies()) drop(i);
     }
     place_waiting();
     if (closed_ || room() > 0) room_.notify_all();
@@ -329,7 +212,6 @@ inline void Handover::look_again() {
 }
 
 inline void Handover::drop(std::size_t index) {
-    context_.page.release(takers_[index]->listener);
     forget_candidates();
     takers_.erase(takers_.begin() + static_cast<std::ptrdiff_t>(index));
 }
@@ -337,7 +219,7 @@ inline void Handover::drop(std::size_t index) {
 inline void Handover::arm_sweep() {
     const bool wanted = !waiting_.empty() || room_.has_waiters();
     const bool needed =
-        std::ranges::any_of(takers_, [wanted](const auto& taker) { return wanted || !taker->copies.empty(); });
+        std::ranges::any_of(takers_, [wanted](const auto& taker) { return wanted || taker->has_copies(); });
     if (sweeping_ || !needed) return;
     sweeping_ = true;
     sweep_.expires_after(sweep_interval);
@@ -350,45 +232,36 @@ inline void Handover::arm_sweep() {
 inline void Handover::took(const Member& member, ListenerId listener) {
     Taker* const taker = find(member, listener);
     if (taker == nullptr) return;
-    taker->stuck = false;
+    taker->revive();
     look_again();
 }
 
 inline void Handover::lost(const Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) {
     Taker* const taker = find(member, listener);
     if (taker == nullptr) return;
-    const std::uint64_t oldest = taker->sent - taker->copies.size();
-    for (std::uint64_t number = std::max(first, oldest); number < std::min(first + count, taker->sent); ++number) {
-        UniqueFd& copy = taker->copies[static_cast<std::size_t>(number - oldest)];
-        if (!copy) continue;
-        waiting_.push_back(std::move(copy));
-        ++taker->stats->rescued;
-    }
-    taker->rests_until = std::chrono::steady_clock::now() + rest_after_loss;
-    taker->link->send(Forgotten{listener, first, count});
+    taker->take_back_lost(first, count, waiting_);
     look_again();
 }
 
 inline void Handover::retire(const Member& member, ListenerId listener) {
-    if (Taker* taker = find(member, listener)) taker->retired = true;
+    if (Taker* taker = find(member, listener)) taker->retire();
     forget_candidates();
     look_again();
 }
 
 inline void Handover::retire(const Member& member) {
     for (const auto& taker : takers_)
-        if (taker->worker == member.id) taker->retired = true;
+        if (taker->worker() == member.id) taker->retire();
     forget_candidates();
 }
 
 inline void Handover::leave(const Member& member) {
     for (std::size_t i = takers_.size(); i-- > 0;) {
-        Taker& taker = *takers_[i];
-        if (taker.worker != member.id) continue;
-        release_taken(taker);
-        rescue(taker);
+        if (takers_[i]->worker() != member.id) continue;
+        takers_[i]->take_back(waiting_);
         drop(i);
     }
+    if (closed_) waiting_.clear();
     look_again();
 }
 

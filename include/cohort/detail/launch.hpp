@@ -33,6 +33,7 @@ struct Launched {
     try {
         if (options.spawn == Spawn::exec) identity.page = page.descriptor();
         close_inherited(identity.descriptors());
+        for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name); // the master's own
         if (const auto error = prepare_process(assignment.options)) report_failure(identity, *error);
         if (options.spawn == Spawn::fork) live_as_worker(page, identity, options, assignment.make);
         ::setenv(identity_variable, to_string(identity).c_str(), 1);

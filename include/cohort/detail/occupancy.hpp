@@ -47,12 +47,13 @@ public:
         on_room_();
     }
 
-    /// A connection begins.
+    /// Room for a connection, before it is taken: the master must not find it in neither count.
     [[nodiscard]] Occupant enter() noexcept {
-        cell_.accepted.fetch_add(1, std::memory_order_relaxed);
-        cell_.open.fetch_add(1, std::memory_order_relaxed);
+        cell_.open.fetch_add(1, std::memory_order_seq_cst);
         return Occupant(*this);
     }
+    /// It was taken.
+    void count() noexcept { cell_.accepted.fetch_add(1, std::memory_order_relaxed); }
 
 private:
     friend Occupant;
