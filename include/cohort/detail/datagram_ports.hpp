@@ -49,7 +49,7 @@ private:
     };
 
     Port* find(const Member& member, const Endpoint& endpoint);
-    Port make(const Endpoint& endpoint, std::error_code& error);
+    Port* make(const Endpoint& endpoint, unsigned slot, std::error_code& error);
     static SlotSocket* slot_socket(Port& port, unsigned slot, std::error_code& error);
     template <class Unwanted>
     void close(Unwanted is_unwanted);
@@ -72,22 +72,27 @@ inline DatagramPorts::Port* DatagramPorts::find(const Member& member, const Endp
     return found == ports_.end() ? nullptr : &*found;
 }
 
-/// Sharing a port with somebody else's program by SO_REUSEPORT would be unnoticed; a socket without it fails.
-inline DatagramPorts::Port DatagramPorts::make(const Endpoint& endpoint, std::error_code& error) {
+/// The first socket is bound without SO_REUSEPORT, so that no port of somebody else's is joined unnoticed, nor, for
+/// port 0, one that another cluster of this user shares. Then it lets the sockets of the other slots join.
+inline DatagramPorts::Port* DatagramPorts::make(const Endpoint& endpoint, unsigned slot, std::error_code& error) {
     if (endpoint.is_unix()) error = Errc::bad_endpoint;
-    if (endpoint.is_tcp()) open_bound(endpoint, false, error, SOCK_DGRAM);
+    if (error) return nullptr;
+    UniqueFd socket = endpoint.is_tcp() ? open_bound(endpoint, false, error, SOCK_DGRAM)
+                                        : copy_inherited(endpoint, SOCK_DGRAM, error);
+    if (error) return nullptr;
+    if (endpoint.is_tcp()) enable(socket.get(), SOL_SOCKET, SO_REUSEPORT);
     Port port;
-    port.requested = port.bound = endpoint;
-    return port;
+    port.requested = endpoint;
+    port.bound = local_endpoint(socket.get());
+    port.slots[port.key(slot)].socket = std::move(socket);
+    return &ports_.emplace_back(std::move(port));
 }
 
 inline DatagramPorts::SlotSocket* DatagramPorts::slot_socket(Port& port, unsigned slot, std::error_code& error) {
     const unsigned key = port.key(slot);
     if (const auto found = port.slots.find(key); found != port.slots.end()) return &found->second;
-    UniqueFd socket = port.requested.is_tcp() ? open_bound(port.bound, true, error, SOCK_DGRAM)
-                                              : copy_inherited(port.requested, SOCK_DGRAM, error);
+    UniqueFd socket = open_bound(port.bound, true, error, SOCK_DGRAM);
     if (error) return nullptr;
-    port.bound = local_endpoint(socket.get());
     SlotSocket& made = port.slots[key];
     made.socket = std::move(socket);
     return &made;
@@ -96,16 +101,13 @@ inline DatagramPorts::SlotSocket* DatagramPorts::slot_socket(Port& port, unsigne
 inline Binding DatagramPorts::bind(const Member& member, const Endpoint& endpoint) {
     Binding binding;
     Port* port = find(member, endpoint);
-    Port made;
-    if (port == nullptr) made = make(endpoint, binding.error);
-    if (binding.error) return binding;
-    auto* const socket = slot_socket(port == nullptr ? made : *port, member.slot, binding.error);
+    if (port == nullptr) port = make(endpoint, member.slot, binding.error);
+    auto* const socket = port == nullptr ? nullptr : slot_socket(*port, member.slot, binding.error);
     if (socket == nullptr) return binding;
     binding.id = ++last_id_;
-    binding.endpoint = port == nullptr ? made.bound : port->bound;
+    binding.endpoint = port->bound;
     binding.descriptor = socket->socket.get();
     socket->users.push_back({member.id, binding.id});
-    if (port == nullptr) ports_.push_back(std::move(made));
     return binding;
 }
 

@@ -3,9 +3,11 @@
 
 #include <doctest/doctest.h>
 
-#include <set>
-#include <string>
+#include <support/child.hpp>
 
+#include <fstream>
+
+#include <sched.h>
 #include <sys/socket.h>
 
 using cohort::Endpoint;
@@ -132,6 +134,24 @@ TEST_CASE("a port that somebody else has is an error, also if that one would sha
     CHECK(ports.bind(worker(1, 0), "fd:999999").error == std::errc::bad_file_descriptor);
     CHECK(ports.bind(worker(1, 0), "activated:dns").error == Errc::not_activated);
     CHECK(ports.empty());
+}
+
+TEST_CASE("port 0 is never a port that another cluster of the same user shares") {
+    constexpr int not_possible_here = 77;
+    const int code = test::in_child([] {
+        if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return not_possible_here;
+        std::ofstream range("/proc/sys/net/ipv4/ip_local_port_range");
+        if (!(range << "40000 40001" << std::flush)) return not_possible_here;
+        std::error_code error;
+        const auto foreign = open_bound("0.0.0.0:40000", true, error, SOCK_DGRAM);
+        if (error) return 1;
+        DatagramPorts ports;
+        if (ports.bind(worker(1, 0), "0.0.0.0:0").endpoint != Endpoint("0.0.0.0:40001")) return 2;
+        if (ports.bind(worker(2, 1), "0.0.0.0:0").endpoint != Endpoint("0.0.0.0:40001")) return 3;
+        return ports.bind(worker(1, 0), "0.0.0.0:0").error == std::errc::address_in_use ? 0 : 4;
+    });
+    CHECK((code == 0 || code == not_possible_here));
+    if (code == not_possible_here) MESSAGE("skipped: no network of its own for the test");
 }
 
 TEST_CASE("an inherited UDP socket is one for all workers, and stays open") {
