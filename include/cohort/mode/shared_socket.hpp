@@ -75,6 +75,7 @@ private:
         for (auto& [slot, listener] : port.slots) listener.accepting->close();
     }
 
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     asio::steady_timer watch_;
     bool watching_ = false;
     bool one_listener_;
@@ -218,8 +219,8 @@ inline void SharedSocket::Dispatcher::watch() {
     watching_ = true;
     // Looking twice is enough to know, so nobody waits for longer than stuck_after.
     watch_.expires_after(std::max(stuck_after / 2, std::chrono::milliseconds(1)));
-    watch_.async_wait([this](std::error_code error) {
-        if (error) return;
+    watch_.async_wait([this, alive = std::weak_ptr(alive_)](std::error_code error) {
+        if (error || alive.expired()) return;
         watching_ = false;
         for (const auto& port : ports_) look_after(*port);
         watch();
