@@ -13,6 +13,7 @@
 #include <cohort/event.hpp>
 #include <cohort/exit_status.hpp>
 #include <cohort/options.hpp>
+#include <cohort/reload.hpp>
 #include <cohort/stats.hpp>
 
 // Messages

@@ -24,7 +24,8 @@ const std::vector<std::vector<std::string>> rows = {
     {"detail/buffer", "detail/type_name", "detail/reflect", "detail/shape", "detail/fault", "detail/archive",
      "detail/frame", "detail/codec", "detail/container_codec", "detail/schema", "serialize"},
     // layer 1: the cluster as data
-    {"endpoint", "detail/shared_address", "exit_status", "options", "event", "stats", "detail/supervision"},
+    {"endpoint", "detail/shared_address", "exit_status", "options", "event", "stats", "reload", "detail/rollout",
+     "detail/supervision"},
     {"serialize", "endpoint", "detail/control_message"},
     // layer 1: HTTP as data
     {"http/detail/text", "http/limits", "http/options", "http/method", "http/status", "http/fields", "http/body",
@@ -50,7 +51,8 @@ const std::vector<std::vector<std::string>> rows = {
     {"acceptor", "http/detail/watch", "http/detail/server", "http/detail/wire", "http/detail/connection", "http/serve"},
     // layer 4
     {"detail/identity", "detail/worker_core", "detail/worker_life", "worker", "detail/launch", "detail/worker_record",
-     "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/supervisor", "master"},
+     "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/reloader",
+     "detail/supervisor", "master"},
     // layer 5
     {"run", "../cohort"},
 };

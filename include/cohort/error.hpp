@@ -28,6 +28,8 @@ enum class Errc {
     queue_full,        ///< more calls wait for a worker than Options::queued_calls
     call_failed,       ///< the other side's handler of the call threw
     setup_failed,      ///< a worker could not be prepared: user, directory or program
+    not_ready,         ///< a new worker did not come as far as it should
+    reloading,         ///< another reload is under way
     not_activated,     ///< the process was not started with this socket (LISTEN_FDS)
 };
 
@@ -55,6 +57,8 @@ struct ErrorCategory final : std::error_category {
             case Errc::queue_full: return "too many calls wait for a worker";
             case Errc::call_failed: return "the handler of the call failed";
             case Errc::setup_failed: return "the worker could not be prepared";
+            case Errc::not_ready: return "the new worker did not become ready";
+            case Errc::reloading: return "another reload is under way";
             case Errc::not_activated: return "the process was not started with this socket (LISTEN_FDS)";
         }
         return "unknown cohort error";

@@ -157,6 +157,11 @@ public:
     /// Sends a signal. SIGTERM, SIGINT, SIGQUIT and SIGKILL say that the worker is to end: no successor comes.
     /// Errc::no_such_worker.
     void kill(WorkerId worker, int signal = SIGTERM) { supervisor_.kill(worker, signal); }
+    /// Gives every slot a new worker, Options::reload_at_once at a time: the successor is started, and when it is ready
+    /// (Options::readiness) its predecessor is asked to leave. A successor that does not become ready ends the reload,
+    /// and the old workers stay. Waits until all have been replaced, not until the old ones have gone. Giving up the
+    /// wait ends it in the same way. With Spawn::exec the new workers run the program as it is then.
+    [[nodiscard]] Task<ReloadReport> reload() { return supervisor_.reload(); }
     /// Asks every worker to leave, after the connections that the kernel has queued were handed out, and waits for the
     /// last one's end. Begins when called.
     [[nodiscard]] Task<> stop() { return supervisor_.stop(); }

@@ -30,6 +30,12 @@ enum class Restart {
     temporary, ///< never
 };
 
+/// When a worker can take its predecessor's place.
+enum class Readiness {
+    automatic, ///< it listens on as many endpoints as its predecessor; without one that listened: its body runs
+    announced, ///< it says so: Worker::ready()
+};
+
 /// One worker's own surroundings.
 struct WorkerOptions {
     /// Added to the environment, replacing what has the same name.
@@ -53,6 +59,11 @@ struct Options {
     std::vector<Endpoint> listen{};
     Spawn spawn = Spawn::fork;
     Restart restart = Restart::permanent;
+    Readiness readiness = Readiness::automatic;
+    /// How long a new worker may take to become ready during a reload; then the reload has failed.
+    std::chrono::milliseconds boot_timeout{60'000};
+    /// How many slots a reload replaces at a time.
+    unsigned reload_at_once = 1;
     /// How long a worker may take to finish when it is asked to leave; then it is killed.
     std::chrono::milliseconds grace{30'000};
     /// Length of the kernel's queue of each listener; the kernel cuts it to net.core.somaxconn.

@@ -27,7 +27,12 @@ inline unsigned usable_cpus() noexcept {
     return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
 }
 
-/// The first signal asks everybody to leave, the next one does not ask.
+inline Task<> reload_and_tell(Supervisor& supervisor) {
+    const ReloadReport report = co_await supervisor.reload();
+    if (!report) std::cerr << "cohort: reload: " << report.error.message() << std::endl;
+}
+
+/// SIGHUP: reload. The first of the others asks everybody to leave, the next one does not ask.
 inline Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals) {
     for (;;) {
         std::error_code error;
@@ -35,7 +40,9 @@ inline Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals) {
         if (error) co_return;
         unsigned char signal = 0;
         while (::read(signals.get(), &signal, 1) == 1) {
-            if (supervisor.stopping())
+            if (signal == SIGHUP)
+                asio::co_spawn(supervisor.context(), reload_and_tell(supervisor), asio::detached);
+            else if (supervisor.stopping())
                 supervisor.kill_all();
             else
                 asio::co_spawn(supervisor.context(), supervisor.stop(), asio::detached);
@@ -65,7 +72,7 @@ inline Task<> close_down(Supervisor& supervisor, AsyncFd& signals) {
 /// From the first worker to the last one's end.
 inline int run_to_the_end(Supervisor& supervisor, const std::function<void()>& spawn, Task<> watch) {
     asio::io_context& context = supervisor.context();
-    SignalPipe pipe({SIGTERM, SIGINT, SIGQUIT});
+    SignalPipe pipe({SIGTERM, SIGINT, SIGQUIT, SIGHUP});
     ::signal(SIGPIPE, SIG_IGN);
     AsyncFd signals(context.get_executor(), duplicate(pipe.descriptor()));
     for (unsigned i = 0; i < supervisor.options().workers; ++i) spawn();
@@ -80,9 +87,9 @@ inline int run_to_the_end(Supervisor& supervisor, const std::function<void()>& s
 } // namespace detail
 
 /// Runs a cluster until its last worker has gone and none will come: `work` in each of Options::workers processes,
-/// `watch` in this one. SIGTERM, SIGINT and SIGQUIT stop it gracefully (Options::grace), a second one at once. When
-/// `watch` returns the workers go on; when it throws they are stopped. Returns the exit code for main: 1 when something
-/// could not be started, when `watch` threw, or when a slot was given up.
+/// `watch` in this one. SIGTERM, SIGINT and SIGQUIT stop it gracefully (Options::grace), a second one at once; SIGHUP
+/// reloads (Master::reload). When `watch` returns the workers go on; when it throws they are stopped. Returns the exit
+/// code for main: 1 when something could not be started, when `watch` threw, or when a slot was given up.
 ///
 ///     int main() { return run<Master<Hit>>({.workers = 4}, watch, work); }
 template <class App, class Watch, class Work>

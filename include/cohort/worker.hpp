@@ -149,6 +149,8 @@ public:
     /// The master is there.
     bool connected() const noexcept { return core_.connected(); }
 
+    /// This worker can do its work from now on (Readiness::announced).
+    void ready() { core_.announce_ready(); }
     /// This worker is to leave: the master asked, or is gone, or disconnect() was called. Listeners have ended.
     bool stopping() const noexcept { return core_.stopping(); }
     [[nodiscard]] Task<> until_stopping() { return core_.until_stopping(); }

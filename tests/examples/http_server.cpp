@@ -108,6 +108,20 @@ std::string run_shell(const std::string& command) {
 
 std::string count_field(const test::HttpReply& reply) { return reply.field("content-length"); }
 
+TEST_CASE("http_server: SIGHUP replaces the workers, and every request is answered meanwhile") {
+    Server server(each_mode(), 2);
+    std::set<int> ids;
+    server.signal(SIGHUP);
+    for (int requests = 0; !(ids.contains(3) && ids.contains(4)); ++requests) {
+        REQUIRE(requests < 20'000);
+        const auto reply = server.get("/worker");
+        REQUIRE(reply.status == 200);
+        ids.insert(number(reply.body, "id"));
+    }
+    CHECK(ids.size() <= 4);
+    server.end();
+}
+
 } // namespace
 
 TEST_CASE("http_server: its one line names the port it got, and SIGTERM ends it with code 0") {

@@ -63,6 +63,8 @@ struct Bind {
 struct Unbind {
     BindingId binding = 0;
 };
+/// The worker can do its work from here on.
+struct Ready {};
 /// The worker has decided to leave.
 struct Leaving {};
 /// The process could not be prepared; it exits.
@@ -72,7 +74,7 @@ struct SetupFailed {
 };
 
 using FromWorker = std::variant<Online, Listen, Unlisten, GivenBack, Lost, Took, Leaving, SetupFailed, Introduce,
-                                Announced, Bind, Unbind>;
+                                Announced, Bind, Unbind, Ready>;
 
 // From the master.
 

@@ -47,7 +47,7 @@ inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromW
     if (std::get_if<Leaving>(&packet.message)) return Event{.kind = WorkerState::draining};
     if (const auto* listen = std::get_if<Listen>(&packet.message)) return answer(record, *listen, stopping);
     if (const auto* announced = std::get_if<Announced>(&packet.message)) {
-        record.listened = true;
+        ++record.endpoints;
         return Event{.kind = WorkerState::listening, .endpoint = announced->endpoint};
     }
     if (const auto* unlisten = std::get_if<Unlisten>(&packet.message)) dispatcher_.close(record, unlisten->listener);
@@ -59,6 +59,7 @@ inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromW
     if (const auto* given = std::get_if<GivenBack>(&packet.message))
         for (auto& connection : packet.descriptors)
             dispatcher_.give_back(record, given->endpoint, std::move(connection));
+    if (std::get_if<Ready>(&packet.message)) record.announced = true;
     if (const auto* wish = std::get_if<Introduce>(&packet.message)) introduce(record, *wish, stopping);
     if (const auto* failure = std::get_if<SetupFailed>(&packet.message)) note(record, *failure);
     return std::nullopt;
@@ -94,7 +95,7 @@ inline std::optional<Event> FrontDesk::answer(WorkerRecord& record, const Listen
         grant.descriptor = -1;
     }
     record.link->send(reply, std::span<const int>(&grant.descriptor, grant.descriptor >= 0 ? 1 : 0));
-    record.listened = true;
+    ++record.endpoints;
     return Event{.kind = WorkerState::listening, .endpoint = grant.endpoint};
 }
 
@@ -121,7 +122,7 @@ inline std::optional<Event> FrontDesk::answer(WorkerRecord& record, const Bind& 
     reply.endpoint = binding.endpoint;
     record.link->send(reply, std::span<const int>(&binding.descriptor, binding.error ? 0 : 1));
     if (binding.error) return std::nullopt;
-    record.listened = true;
+    ++record.endpoints;
     return Event{.kind = WorkerState::listening, .endpoint = binding.endpoint};
 }
 

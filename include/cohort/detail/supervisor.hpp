@@ -8,6 +8,7 @@
 #include <cohort/detail/front_desk.hpp>
 #include <cohort/detail/launch.hpp>
 #include <cohort/detail/mailbox.hpp>
+#include <cohort/detail/reloader.hpp>
 #include <cohort/detail/worker_record.hpp>
 
 #include <asio/co_spawn.hpp>
@@ -43,6 +44,7 @@ public:
     Task<std::optional<Event>> next_event();
     void disconnect(WorkerId worker) { ask_to_leave(record(worker)); }
     void kill(WorkerId worker, int signal);
+    Task<ReloadReport> reload();
     Task<> stop();
     void kill_all();
     Task<> until_finished();
@@ -78,6 +80,11 @@ private:
 
     unsigned free_slot();
     WorkerId start(unsigned slot);
+    WorkerId start_successor(unsigned slot);
+    void take_over(WorkerId successor);
+    void end_successor(WorkerId successor);
+    bool is_ready(const WorkerRecord& record) const;
+    std::optional<std::chrono::milliseconds> leave_slot(const WorkerRecord& record, const ExitStatus& status);
     void restart_later(unsigned slot, std::chrono::milliseconds delay);
 
     Task<> control(RecordPtr record);
@@ -103,6 +110,7 @@ private:
     CallPool pool_;
     Bus bus_;
     FrontDesk desk_;
+    Reloader reloader_;
     Mailbox mailbox_;
     EventLog events_;
     Notifier worker_gone_;
@@ -122,6 +130,9 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       pool_(context.get_executor(), records_, options_.calls_per_worker, options_.queued_calls),
       bus_(context.get_executor(), {.max_length = options_.max_message}),
       desk_(*dispatcher_, bus_, records_),
+      reloader_(context.get_executor(), {[this](unsigned slot) { return start_successor(slot); },
+                                         [this](WorkerId successor) { take_over(successor); },
+                                         [this](WorkerId successor) { end_successor(successor); }}),
       mailbox_(context.get_executor()),
       events_(context.get_executor()),
       worker_gone_(context.get_executor()) {
@@ -150,7 +161,7 @@ inline WorkerId Supervisor::spawn(Assignment assignment) {
     live_if_started_as_worker(options_, assignment.make);
     const unsigned slot = free_slot();
     slots_[slot] = std::make_unique<Slot>(Slot{std::move(assignment), RestartPolicy(options_.restart)});
-    return start(slot);
+    return slots_[slot]->current = start(slot);
 }
 
 inline unsigned Supervisor::free_slot() {
@@ -181,9 +192,13 @@ inline WorkerId Supervisor::start(unsigned slot) {
     slots_[slot]->occupied = true;
     records_[record->id] = record;
     enter(*record, WorkerState::forked);
-    asio::co_spawn(context_, control(record), asio::detached);
-    asio::co_spawn(context_, read_mail(record), asio::detached);
-    asio::co_spawn(context_, await_exit(record), asio::detached);
+    // Later: the process may already have said something, or ended, and who has started it does not know its id yet.
+    asio::post(context_, [this, record, alive = alive_] {
+        if (!*alive) return;
+        asio::co_spawn(context_, control(record), asio::detached);
+        asio::co_spawn(context_, read_mail(record), asio::detached);
+        asio::co_spawn(context_, await_exit(record), asio::detached);
+    });
     return record->id;
 }
 
@@ -193,9 +208,11 @@ inline void Supervisor::restart_later(unsigned slot, std::chrono::milliseconds d
     timer->async_wait([this, slot, timer, alive = alive_](std::error_code) {
         if (!*alive) return;
         --coming_;
-        slots_[slot]->occupied = false;
+        Slot& place = *slots_[slot];
+        const bool vacant = place.current == 0 && place.successor == 0;
+        if (vacant) place.occupied = false;
         try {
-            if (!stopping_) start(slot);
+            if (vacant && !stopping_) place.current = start(slot);
         } catch (const std::system_error& error) {
             std::cerr << "cohort: slot " << slot << ": " << error.what() << ", trying again" << std::endl;
             restart_later(slot, RestartPolicy::delay);
@@ -220,10 +237,15 @@ inline Task<> Supervisor::control(RecordPtr record) {
 
 inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet) {
     const auto step = desk_.handle(record, packet, stopping_);
-    if (!step) return;
-    if (step->kind == WorkerState::draining) return ask_to_leave(record);
-    enter(record, step->kind, *step);
-    if (step->kind == WorkerState::online) pool_.grant();
+    if (step && step->kind == WorkerState::draining) return ask_to_leave(record);
+    if (step) enter(record, step->kind, *step);
+    if (step && step->kind == WorkerState::online) pool_.grant();
+    if (is_ready(record)) reloader_.on_ready(record.id);
+}
+
+inline bool Supervisor::is_ready(const WorkerRecord& record) const {
+    if (options_.readiness == Readiness::announced) return record.announced;
+    return record.state >= WorkerState::online && record.endpoints >= slots_[record.slot]->wanted_endpoints;
 }
 
 inline Task<> Supervisor::read_mail(RecordPtr record) {
@@ -252,27 +274,39 @@ inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& statu
     } catch (const std::system_error& error) {
         record->error = error.code();
     }
-    const auto lived = std::chrono::steady_clock::now() - record->born;
-    Slot& slot = *slots_[record->slot];
-    const auto restart = slot.policy.on_exit({.status = status,
-                                              .voluntary = record->voluntary || stopping_,
-                                              .listened = record->listened,
-                                              .lived = std::chrono::duration_cast<std::chrono::milliseconds>(lived)});
-    given_up_ = given_up_ || (slot.policy.has_given_up() && !record->voluntary);
-    slot.occupied = false;
+    const auto restart = leave_slot(*record, status);
     record->grace.cancel();
-    dispatcher_->leave(*record, restart.has_value());
-    desk_.leave(*record, restart.has_value());
+    dispatcher_->leave(*record, slots_[record->slot]->occupied);
+    desk_.leave(*record, slots_[record->slot]->occupied);
     ledger_[record->slot].accepted += page_.worker(record->cell).accepted.load(std::memory_order_relaxed);
     page_.release_worker(record->cell);
     record->link->close();
     records_.erase(record->id);
     enter(*record, WorkerState::exited, {.status = status, .voluntary = record->voluntary, .error = record->error});
     record->drained.notify_all();
+    reloader_.on_exit(record->id, status);
     if (restart) restart_later(record->slot, *restart);
     mailbox_.notify();
     worker_gone_.notify_all();
     notify_if_finished();
+}
+
+/// When the slot gets its next worker, if this was the last one that it had and there is to be another.
+inline std::optional<std::chrono::milliseconds> Supervisor::leave_slot(const WorkerRecord& record,
+                                                                       const ExitStatus& status) {
+    Slot& slot = *slots_[record.slot];
+    const bool was_its = slot.current == record.id || slot.successor == record.id;
+    if (slot.current == record.id) slot.current = 0;
+    if (slot.successor == record.id) slot.successor = 0;
+    if (!was_its || slot.current != 0 || slot.successor != 0) return std::nullopt;
+    const auto lived = std::chrono::steady_clock::now() - record.born;
+    const auto restart = slot.policy.on_exit({.status = status,
+                                              .voluntary = record.voluntary || stopping_,
+                                              .listened = record.endpoints > 0,
+                                              .lived = std::chrono::duration_cast<std::chrono::milliseconds>(lived)});
+    given_up_ = given_up_ || (slot.policy.has_given_up() && !record.voluntary);
+    slot.occupied = restart.has_value();
+    return restart;
 }
 
 inline void Supervisor::notify_if_finished() {
@@ -391,6 +425,40 @@ inline Stats Supervisor::stats() {
     return result;
 }
 
+// Reloading
+
+inline Task<ReloadReport> Supervisor::reload() {
+    ReloadReport report;
+    report.error = Errc::stopping;
+    if (stopping_) co_return report;
+    std::vector<unsigned> slots;
+    for (const auto& [id, record] : records_)
+        if (slots_[record->slot]->current == id && record->state != WorkerState::draining)
+            slots.push_back(record->slot);
+    report = co_await reloader_.run(std::move(slots), options_.reload_at_once, options_.boot_timeout);
+    co_return report;
+}
+
+inline WorkerId Supervisor::start_successor(unsigned slot) {
+    Slot& place = *slots_[slot];
+    const auto predecessor = records_.find(place.current);
+    place.wanted_endpoints = predecessor == records_.end() ? 0 : predecessor->second->endpoints;
+    return place.successor = start(slot);
+}
+
+inline void Supervisor::take_over(WorkerId successor) {
+    Slot& slot = *slots_[record(successor).slot];
+    slot.successor = 0;
+    const auto predecessor = records_.find(std::exchange(slot.current, successor));
+    if (predecessor != records_.end()) ask_to_leave(*predecessor->second);
+}
+
+inline void Supervisor::end_successor(WorkerId successor) {
+    WorkerRecord& unwanted = record(successor);
+    unwanted.voluntary = slots_[unwanted.slot]->current != 0; // else it was needed: the policy decides
+    send_signal(unwanted.pidfd.get(), SIGKILL);
+}
+
 // Ending
 
 inline void Supervisor::ask_to_leave(WorkerRecord& record) {
@@ -416,6 +484,7 @@ inline void Supervisor::kill(WorkerId worker, int signal) {
 
 inline Task<> Supervisor::stop() {
     if (!std::exchange(stopping_, true)) {
+        reloader_.fail(Errc::stopping);
         dispatcher_->stop();
         desk_.stop();
         for (const auto& [id, record] : std::map(records_)) ask_to_leave(*record);

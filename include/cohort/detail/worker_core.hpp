@@ -70,6 +70,7 @@ public:
     Task<UniqueFd> connect_bus() { return reach(no_worker); }
     /// A worker that wants to talk to this one; nothing once this one is to leave.
     Task<std::optional<Visit>> next_visit();
+    void announce_ready() { link_->send(Ready{}); }
     void leave() {
         if (!stopping_) link_->send(Leaving{});
         stop();

@@ -51,7 +51,8 @@ struct WorkerRecord : Member {
     WorkerState state = WorkerState::forked;
     unsigned calls = 0; // of the pool, under way
     bool voluntary = false;
-    bool listened = false;
+    unsigned endpoints = 0; // that it has listened on
+    bool announced = false; // Worker::ready()
     bool abandoned = false;
     std::error_code error;
     std::chrono::steady_clock::time_point born = std::chrono::steady_clock::now();
@@ -65,6 +66,9 @@ struct Slot {
     Assignment assignment;
     RestartPolicy policy;
     bool occupied = false; // by a worker, or by one that is about to come
+    WorkerId current = 0;
+    WorkerId successor = 0;        // during a reload
+    unsigned wanted_endpoints = 0; // before it is ready
 };
 
 } // namespace detail

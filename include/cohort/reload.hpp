@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// ReloadReport: how a reload went (layer 1).
+#pragma once
+
+#include <cohort/error.hpp>
+#include <cohort/event.hpp>
+#include <cohort/exit_status.hpp>
+
+#include <optional>
+#include <system_error>
+
+namespace cohort {
+
+/// A reload that failed has changed nothing from the slot on at which it failed: the old worker serves there.
+struct ReloadReport {
+    unsigned replaced = 0; ///< slots that have a new worker
+    /// Why the others have not: Errc::not_ready, the successor ended or took longer than Options::boot_timeout;
+    /// Errc::stopping; Errc::reloading, another reload is under way; what fork(2) or the like said.
+    std::error_code error{};
+    /// not_ready: the successor, and how it ended, if it did by itself.
+    std::optional<WorkerId> failed{};
+    std::optional<ExitStatus> status{};
+
+    explicit operator bool() const noexcept { return !error; }
+};
+
+} // namespace cohort

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+#include <cohort/reload.hpp>
+
+#include "support/client.hpp"
+
+#include <asio/experimental/awaitable_operators.hpp>
+
+#include <atomic>
+#include <set>
+
+#include <sys/mman.h>
+
+using namespace test;
+
+namespace {
+
+Options permanent_options() {
+    Options options = plain_options();
+    options.restart = Restart::permanent;
+    return options;
+}
+
+/// Something that the master changes and new workers see: a page that all processes share.
+std::atomic<int>& fault() {
+    static auto* const value =
+        new (::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))
+            std::atomic<int>(0);
+    return *value;
+}
+
+/// Serves, unless it is told not to come as far: 1: it throws, 2: it never listens, 3: it ends.
+template <class W>
+Task<> fallible_server(W& self) {
+    switch (fault()) {
+        case 1: throw std::runtime_error("bad version");
+        case 2: co_await self.until_stopping(); co_return;
+        case 3: co_return;
+        default: break;
+    }
+    auto listener = co_await self.listen(any_port());
+    co_await serve(self, listener);
+}
+
+/// Asks one after the other, each on a connection of its own, until told to stop; gives who answered.
+struct Visitor {
+    std::map<WorkerId, int> answered;
+    bool stop = false;
+    bool ended = false;
+};
+
+template <class A>
+Task<> visit(A& app, std::uint16_t port, Visitor& visitor) {
+    while (!visitor.stop) {
+        const std::string reply = co_await ask(app, port);
+        ++visitor.answered[who(reply)];
+    }
+    visitor.ended = true;
+}
+
+template <class A>
+Task<> end_visit(A& app, Visitor& visitor) {
+    visitor.stop = true;
+    while (!visitor.ended) co_await pause(app.context(), 1ms);
+}
+
+template <class A>
+std::set<WorkerId> ids(A& app) {
+    std::set<WorkerId> result;
+    for (const auto& worker : app.workers())
+        if (worker.state != WorkerState::draining) result.insert(worker.id);
+    return result;
+}
+
+TEST_CASE_TEMPLATE("a reload replaces every worker, and no client notices", A, App, SharedApp) {
+    fault() = 0;
+    in_master<A>(permanent_options(), [](A& app) -> Task<> {
+        for (int i = 0; i < 3; ++i) app.spawn(fallible_server<typename A::Worker>);
+        const std::uint16_t port = co_await served_port(app, 3);
+        Visitor visitor;
+        asio::co_spawn(app.context(), visit(app, port, visitor), asio::detached);
+        for (int round = 0; round < 10; ++round) {
+            const auto before = ids(app);
+            const auto report = co_await app.reload();
+            CHECK_FALSE(report.error);
+            CHECK(report.replaced == 3);
+            const auto after = ids(app);
+            CHECK(after.size() == 3);
+            for (const auto id : before) CHECK_FALSE(after.contains(id));
+        }
+        co_await end_visit(app, visitor);
+        CHECK(visitor.answered.count(0) == 0);
+        // The old ones leave, and nobody else.
+        while (app.workers().size() > 3) co_await pause(app.context(), 1ms);
+        std::set<unsigned> slots;
+        for (const auto& worker : app.workers()) slots.insert(worker.slot);
+        CHECK(slots == std::set<unsigned>{0, 1, 2});
+    });
+}
+
+TEST_CASE_TEMPLATE("a new version that does not start leaves the old workers where they are", A, App, SharedApp) {
+    Options options = permanent_options();
+    options.boot_timeout = 100ms;
+    for (const int kind : {1, 2, 3}) {
+        fault() = 0;
+        in_master<A>(options, [kind](A& app) -> Task<> {
+            for (int i = 0; i < 2; ++i) app.spawn(fallible_server<typename A::Worker>);
+            const std::uint16_t port = co_await served_port(app, 2);
+            fault() = kind;
+            const auto before = ids(app);
+            const auto report = co_await app.reload();
+            CHECK(report.error == Errc::not_ready);
+            CHECK(report.replaced == 0);
+            CHECK(report.failed == 3);
+            if (kind == 1) CHECK(report.status == ExitStatus::exited(1));
+            if (kind == 2) CHECK_FALSE(report.status);
+            if (kind == 3) CHECK(report.status == ExitStatus::exited(0));
+            while (app.workers().size() > 2) co_await pause(app.context(), 1ms);
+            CHECK(ids(app) == before);
+            for (int i = 0; i < 10; ++i) {
+                const std::string reply = co_await ask(app, port);
+                CHECK(before.contains(who(reply)));
+            }
+            // Mended, it goes through.
+            fault() = 0;
+            const auto again = co_await app.reload();
+            CHECK_FALSE(again.error);
+            CHECK(again.replaced == 2);
+        });
+    }
+}
+
+TEST_CASE("one reload at a time") {
+    fault() = 0;
+    in_master<App>(permanent_options(), [](App& app) -> Task<> {
+        for (int i = 0; i < 2; ++i) app.spawn(fallible_server<App::Worker>);
+        co_await served_port(app, 2);
+        using namespace asio::experimental::awaitable_operators;
+        const auto [first, second] = co_await (app.reload() && app.reload());
+        CHECK_FALSE(first.error);
+        CHECK(second.error == Errc::reloading);
+        const auto third = co_await app.reload();
+        CHECK_FALSE(third.error);
+    });
+}
+
+TEST_CASE("a stop wins over a reload") {
+    fault() = 0;
+    in_master<App>(permanent_options(), [](App& app) -> Task<> {
+        for (int i = 0; i < 2; ++i) app.spawn(fallible_server<App::Worker>);
+        co_await served_port(app, 2);
+        fault() = 2;
+        using namespace asio::experimental::awaitable_operators;
+        const auto stopping = [](App& it) -> Task<> {
+            co_await next(it, WorkerState::online); // of the successor
+            co_await it.stop();
+        };
+        const auto report = co_await (app.reload() && stopping(app));
+        CHECK(report.error == Errc::stopping);
+        CHECK(app.workers().empty());
+        const auto late = co_await app.reload();
+        CHECK(late.error == Errc::stopping);
+    });
+}
+
+TEST_CASE_TEMPLATE("a worker that dies while its successor starts is replaced by it", A, App, SharedApp) {
+    fault() = 0;
+    in_master<A>(permanent_options(), [](A& app) -> Task<> {
+        app.spawn(fallible_server<typename A::Worker>);
+        const std::uint16_t port = co_await served_port(app);
+        const auto kill_the_old_one = [](A& it) -> Task<> {
+            co_await next(it, WorkerState::forked);
+            ::kill(it.workers().at(0).pid, SIGKILL);
+        };
+        using namespace asio::experimental::awaitable_operators;
+        const auto report = co_await (app.reload() && kill_the_old_one(app));
+        CHECK_FALSE(report.error);
+        while (app.workers().size() > 1) co_await pause(app.context(), 1ms);
+        const std::string reply = co_await ask(app, port);
+        CHECK(who(reply) == 2);
+    });
+}
+
+/// Listens at once, and can serve only later.
+template <class W>
+Task<> slow_starter(W& self) {
+    auto listener = co_await self.listen(any_port());
+    co_await pause(self.context(), 20ms);
+    self.ready();
+    co_await serve(self, listener);
+}
+
+TEST_CASE("a worker may say itself when it is ready") {
+    Options options = permanent_options();
+    options.readiness = Readiness::announced;
+    options.boot_timeout = 300ms;
+    in_master<App>(options, [](App& app) -> Task<> {
+        app.spawn(slow_starter<App::Worker>);
+        co_await served_port(app);
+        const auto begin = std::chrono::steady_clock::now();
+        const auto report = co_await app.reload();
+        CHECK_FALSE(report.error);
+        CHECK(std::chrono::steady_clock::now() - begin >= 20ms);
+        app.spawn(fallible_server<App::Worker>); // says nothing
+        fault() = 0;
+        co_await served_port(app);
+        const auto refused = co_await app.reload();
+        CHECK(refused.error == Errc::not_ready);
+        CHECK(refused.replaced == 1);
+    });
+}
+
+TEST_CASE("workers that do not listen are ready when they run") {
+    in_master<App>(permanent_options(), [](App& app) -> Task<> {
+        for (int i = 0; i < 2; ++i) app.spawn(echo<App::Worker>);
+        const auto report = co_await app.reload();
+        CHECK_FALSE(report.error);
+        CHECK(report.replaced == 2);
+    });
+}
+
+} // namespace
