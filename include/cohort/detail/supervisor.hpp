@@ -229,6 +229,7 @@ inline Task<> Supervisor::control(RecordPtr record) {
         while (auto packet = co_await record->link->receive()) {
             if (record->abandoned) co_return;
             handle(*record, *packet);
+            if (is_ready(*record)) reloader_.on_ready(record->id);
         }
     } catch (const std::system_error& error) {
         if (!record->abandoned) break_off(*record, error.code());
@@ -240,7 +241,6 @@ inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet)
     if (step && step->kind == WorkerState::draining) return ask_to_leave(record);
     if (step) enter(record, step->kind, *step);
     if (step && step->kind == WorkerState::online) pool_.grant();
-    if (is_ready(record)) reloader_.on_ready(record.id);
 }
 
 inline bool Supervisor::is_ready(const WorkerRecord& record) const {
