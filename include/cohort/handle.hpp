@@ -13,7 +13,8 @@ namespace cohort {
 
 /// Owns a descriptor, or none. Sent in a message, the receiver gets a descriptor of its own for the same open file
 /// (SCM_RIGHTS, unix(7)); the sender keeps its copy for as long as it keeps its Handle. Position and O_NONBLOCK of the
-/// file are shared by both. Received descriptors are close-on-exec.
+/// file are shared by both. Received descriptors are close-on-exec. A worker that is forked while its master holds a
+/// Handle does not inherit the descriptor; what it needs it is sent.
 ///
 ///     struct Job { std::string name; Handle output; };
 ///     Job job{"resize", Handle(::open("out.png", O_WRONLY | O_CREAT | O_CLOEXEC, 0644))};
