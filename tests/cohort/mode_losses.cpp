@@ -147,6 +147,30 @@ TEST_CASE_TEMPLATE("a worker that is asked to leave, or stop(), loses no connect
     });
 }
 
+TEST_CASE_TEMPLATE("the last worker that is asked to leave serves whoever had connected before", A, App, SharedApp) {
+    in_master<A>(plain_options(), [](A& app) -> Task<> {
+        auto clients = co_await two_workers_and_a_crowd(app);
+        for (const WorkerId worker : {1U, 2U}) app.disconnect(worker);
+        const auto served = co_await answers(clients);
+        CHECK(answered(served) == crowd_size);
+        co_await app.until_finished();
+    });
+    Options limited = plain_options();
+    limited.connections_per_worker = 1;
+    in_master<A>(limited, [](A& app) -> Task<> {
+        app.spawn(server<typename A::Worker>);
+        const std::uint16_t port = co_await served_port(app);
+        Client first(app.context(), port);
+        while (app.stats().total().open == 0) co_await pause(app.context(), 1ms);
+        auto clients = crowd(app, local(port), crowd_size); // there is no room for any of them
+        app.disconnect(1);
+        const std::string reply = co_await first.ask("hello");
+        CHECK(who(reply) == 1);
+        const auto served = co_await answers(clients);
+        CHECK(answered(served) == crowd_size);
+    });
+}
+
 constexpr std::size_t early_bytes = 60'000;
 
 template <class W>

@@ -33,8 +33,9 @@ public:
         listener_.cancel();
         rest_.cancel();
     }
-    /// What the kernel has queued goes out, whoever has credit or not.
+    /// All that wait go out, whoever has credit or not.
     void drain() {
+        handover_->give_waiting();
         while (listener_.is_open()) {
             UniqueFd connection(System::current().accept(listener_.get()));
             if (connection)

@@ -77,7 +77,10 @@ inline void AcceptingDispatcher::close(Member& member, ListenerId listener) {
 }
 
 inline void AcceptingDispatcher::drain(Member& member) {
-    for (const auto& port : ports_) port->handover->retire(member);
+    for (const auto& port : ports_) {
+        if (is_last(*port, member)) port->accepting->drain();
+        port->handover->retire(member);
+    }
 }
 
 inline void AcceptingDispatcher::leave(Member& member, bool successor) {

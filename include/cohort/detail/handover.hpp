@@ -38,6 +38,8 @@ public:
 
     bool has(const Member& member, ListenerId listener) const noexcept { return find(member, listener) != nullptr; }
     bool has(const Member& member) const noexcept;
+    /// It has, and nobody else takes new connections.
+    bool has_only(const Member& member) const noexcept;
     /// Nobody has taken part, or everybody has gone.
     bool is_empty() const noexcept { return takers_.empty(); }
     /// Somebody takes new connections.
@@ -59,6 +61,10 @@ public:
     }
     /// The same, ignoring credit, for what must go out before the end.
     void give_last(UniqueFd connection);
+    void give_waiting() {
+        for (auto& connection : waiting_) give_last(std::move(connection));
+        waiting_.clear();
+    }
     void flush();
 
     void took(const Member& member, ListenerId listener);
@@ -116,6 +122,11 @@ inline Taker* Handover::find(const Member& member, ListenerId listener) const no
 inline bool Handover::has(const Member& member) const noexcept {
     return std::ranges::any_of(takers_,
                                [&](const auto& taker) { return taker->worker() == member.id && !taker->is_retired(); });
+}
+
+inline bool Handover::has_only(const Member& member) const noexcept {
+    const auto is_another = [&](const auto& taker) { return taker->worker() != member.id && !taker->is_retired(); };
+    return has(member) && std::ranges::none_of(takers_, is_another);
 }
 
 inline bool Handover::has_takers() const noexcept {
@@ -267,8 +278,7 @@ inline void Handover::leave(const Member& member) {
 
 inline void Handover::close() {
     closed_ = true;
-    for (auto& connection : waiting_) give_last(std::move(connection));
-    waiting_.clear();
+    give_waiting();
     flush();
     room_.notify_all();
 }

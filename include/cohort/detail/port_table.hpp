@@ -64,6 +64,11 @@ protected:
         return nullptr;
     }
 
+    /// What waits there is this worker's to serve, although it is to leave: the port will close with it.
+    static bool is_last(const P& port, const Member& member) noexcept {
+        return !port.permanent && port.handover->has_only(member);
+    }
+
     /// Calls `close(port)` for those whose last listening worker has gone for good: the address is free again.
     template <class Close>
     void close_unused(Close close) {

@@ -71,6 +71,10 @@ private:
     void adopt_unserved(detail::SlottedPort& port);
     void watch();
     void look_after(detail::SlottedPort& port);
+    void retire(Member& member);
+    static void give_out(detail::SlottedPort& port) {
+        for (auto& [slot, listener] : port.slots) listener.accepting->drain();
+    }
     static void stop_listening(detail::SlottedPort& port) {
         for (auto& [slot, listener] : port.slots) listener.accepting->close();
     }
@@ -175,6 +179,12 @@ inline void SharedSocket::Dispatcher::close(Member& member, detail::ListenerId l
 }
 
 inline void SharedSocket::Dispatcher::drain(Member& member) {
+    for (const auto& port : ports_)
+        if (is_last(*port, member)) give_out(*port);
+    retire(member);
+}
+
+inline void SharedSocket::Dispatcher::retire(Member& member) {
     for (const auto& port : ports_) {
         for (auto& [slot, listener] : port->slots)
             std::erase_if(listener.served_by, [&](auto id) { return port->handover->has(member, id); });
@@ -184,7 +194,7 @@ inline void SharedSocket::Dispatcher::drain(Member& member) {
 }
 
 inline void SharedSocket::Dispatcher::leave(Member& member, bool successor) {
-    drain(member);
+    retire(member);
     for (const auto& port : ports_) port->handover->leave(member);
     if (!successor) close_unused(&stop_listening);
 }
@@ -192,7 +202,7 @@ inline void SharedSocket::Dispatcher::leave(Member& member, bool successor) {
 inline void SharedSocket::Dispatcher::stop() {
     watch_.cancel();
     close_all([](detail::SlottedPort& port) {
-        for (auto& [slot, listener] : port.slots) listener.accepting->drain();
+        give_out(port);
         stop_listening(port);
     });
 }
