@@ -3,11 +3,13 @@
 // length.
 #include <cohort/mode.hpp>
 
+#include "support/child.hpp"
 #include "support/client.hpp"
 #include "support/process.hpp"
 
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <set>
 
 #include <netinet/tcp.h>
@@ -218,6 +220,47 @@ TEST_CASE_TEMPLATE("the master's own socket is served by all workers, and remain
     in_master<A>(options, [&](A& app) { return share_inherited(app, foreign); });
     CHECK(foreign.listens());
     CHECK(fs::exists(folder / "socket") == endpoint.is_unix());
+}
+
+Task<> ask_into(Client& client, std::string& reply) { reply = co_await client.ask("hello"); }
+
+/// A cluster on an inherited socket, of a program that does not belong to who has started it. Serves until it is
+/// killed.
+template <class A>
+int serve_detached(int socket) {
+    ::setsid();
+    wanted = {Endpoint::inherited(socket)};
+    in_master<A>(plain_options(), [](A& app) -> Task<> {
+        app.spawn(serve_wanted<typename A::Worker>);
+        co_await served_port(app);
+        std::cout << "serving" << std::endl;
+        co_await next(app, WorkerState::exited);
+    });
+    return 0;
+}
+
+/// Starts it, says its process, and ends.
+template <class A>
+int start_detached(int socket) {
+    const pid_t program = fork_child([&] { return serve_detached<A>(socket); });
+    std::cout << "program " << program << std::endl;
+    return 0;
+}
+
+TEST_CASE_TEMPLATE("a detached program serves the socket it was given when its starter has gone", A, App, SharedApp) {
+    auto foreign = std::make_unique<Foreign>(any_port());
+    const Endpoint address = foreign->address();
+    Helper starter([&] { return start_detached<A>(foreign->get()); });
+    const Watched program(starter.number_after("program "));
+    CHECK(starter.wait().code() == 0);
+    REQUIRE(starter.line() == "serving");
+    foreign.reset(); // nobody else has it now
+    asio::io_context io(1);
+    Client client(io, address);
+    std::string reply;
+    asio::co_spawn(io, ask_into(client, reply), asio::detached);
+    io.run_for(limit);
+    CHECK(who(reply) == 1);
 }
 
 TEST_CASE_TEMPLATE("a descriptor that cannot be listened on is the worker's error, and it can listen elsewhere", A, App,

@@ -166,6 +166,30 @@ TEST_CASE("a worker whose body throws says why on standard error") {
     CHECK(helper.wait().code() == 1);
 }
 
+Task<int> decide_about_exceptions(App::Worker& self) {
+    int code = 0;
+    try {
+        co_await talk_and_throw(self);
+    } catch (const std::runtime_error&) {
+        code = 42;
+    }
+    co_return code;
+}
+/// What it has started beside itself throws.
+Task<> decide_about_exceptions_beside(App::Worker& self) {
+    asio::co_spawn(self.context(), talk_and_throw(self), [&self](std::exception_ptr error) {
+        if (error) asio::co_spawn(self.context(), self.exit(42), asio::detached);
+    });
+    co_await self.until_stopping();
+}
+
+TEST_CASE("whoever handles a worker's exception decides its exit code") {
+    for (const auto& ending : {ending_of<decide_about_exceptions>(), ending_of<decide_about_exceptions_beside>()}) {
+        CHECK(ending.status.code() == 42);
+        CHECK(ending.words_in_order == words);
+    }
+}
+
 Task<> tell_who(App::Worker& self) {
     co_await say(self, is_worker() && !is_master() ? "worker" : "master", self.pid());
     co_await say(self, self.connected() ? "connected" : "alone", self.stopping());

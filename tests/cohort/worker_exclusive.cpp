@@ -69,6 +69,58 @@ TEST_CASE_TEMPLATE("an address that another worker or the cluster has is in use"
     });
 }
 
+/// On a socket that it has made itself, beside the one that it shares.
+template <class W>
+Task<> own_socket_host(W& self) {
+    auto shared = co_await self.listen(any_port());
+    std::error_code error;
+    const auto socket = detail::open_bound(any_port(), false, error); // does not listen yet
+    auto own = co_await self.listen(Endpoint::inherited(socket.get()), exclusive);
+    co_await say(self, "own", own.port());
+    asio::co_spawn(self.context(), keep_all(self, shared), asio::detached);
+    co_await keep_all(self, own);
+}
+
+TEST_CASE_TEMPLATE("a worker listens on a socket that it has made itself, and nobody else does", A, App, SharedApp) {
+    in_master<A>(plain_options(), [](A& app) -> Task<> {
+        for (int i = 0; i < 2; ++i) app.spawn(own_socket_host<typename A::Worker>);
+        for (int i = 0; i < 2; ++i) {
+            const auto own = co_await mail(app);
+            for (int j = 0; j < 3; ++j) {
+                Client client(app.context(), static_cast<std::uint16_t>(own.message.number));
+                const std::string greeting = co_await client.read_line();
+                CHECK(who(greeting) == own.from);
+            }
+        }
+        const Event shared = co_await next(app, WorkerState::listening);
+        Client client(app.context(), *shared.endpoint);
+        const std::string greeting = co_await client.read_line();
+        CHECK(who(greeting) != 0);
+    });
+}
+
+template <class W>
+Task<> exclusive_bad_descriptor(W& self) {
+    std::string outcome;
+    for (const int descriptor : {999'999, self.core().identity().control}) {
+        try {
+            const auto listener = co_await self.listen(Endpoint::inherited(descriptor), exclusive);
+        } catch (const std::system_error& error) {
+            outcome += error.code().message() + ", ";
+        }
+    }
+    const auto listener = co_await self.listen(any_port(), exclusive);
+    co_await say(self, outcome + "listening");
+}
+
+TEST_CASE("a descriptor of its own that cannot be listened on is an error, and the worker can listen elsewhere") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        app.spawn(exclusive_bad_descriptor<App::Worker>);
+        const auto outcome = co_await mail(app);
+        CHECK(outcome.message.text == "Bad file descriptor, Protocol wrong type for socket, listening");
+    });
+}
+
 template <class W>
 Task<> exclusive_path(W& self) {
     auto listener = co_await self.listen(Endpoint::unix_path(self.args().at(0)), exclusive);

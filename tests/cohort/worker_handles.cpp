@@ -118,6 +118,96 @@ TEST_CASE("a UDP socket works in the worker it was sent to") {
     });
 }
 
+/// Receives datagrams until one says "end"; says how many there were.
+Task<int> count_datagrams(udp::socket& socket) {
+    for (int count = 0;; ++count) {
+        char text[8] = {};
+        const auto size = co_await socket.async_receive(asio::buffer(text), asio::use_awaitable);
+        if (std::string_view(text, size) == "end") co_return count;
+    }
+}
+
+TEST_CASE("master and worker may receive from the same UDP socket") {
+    struct Run {
+        static Task<> receive_some(Loads::Worker& self) {
+            auto load = co_await self.receive();
+            udp::socket socket(self.context(), udp::v4(), load->handle.release());
+            const int count = co_await count_datagrams(socket);
+            const Load heard{std::to_string(count), Handle()};
+            co_await self.send(heard);
+            co_await self.until_stopping();
+        }
+    };
+    in_master<Loads>(plain_options(), [](Loads& app) -> Task<> {
+        constexpr int sent = 50;
+        const WorkerId worker = app.spawn(&Run::receive_some);
+        udp::socket socket(app.context(), {asio::ip::address_v4::loopback(), 0});
+        co_await send_load(app, worker, "", Handle::copy_of(socket.native_handle()));
+        udp::socket sender(app.context(), udp::v4());
+        sender.connect(socket.local_endpoint());
+        int here = 0;
+        for (int i = 0; i < sent; ++i) {
+            sender.send(asio::buffer("ping", 4));
+            if (i % 2 == 0) co_await pause(app.context(), 1ms); // the worker may have it
+            char text[8] = {};
+            here += ::recv(socket.native_handle(), text, sizeof text, MSG_DONTWAIT) > 0;
+        }
+        sender.send(asio::buffer("end", 3)); // nobody receives here any more
+        const auto heard = co_await app.receive();
+        const int there = std::stoi(heard->message.text);
+        CHECK(here > 0);
+        CHECK(there > 0);
+        CHECK(here + there == sent);
+    });
+}
+
+Task<> accept_here(tcp::acceptor& acceptor, int& count) {
+    for (;;) {
+        std::error_code error;
+        tcp::socket socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return;
+        ++count;
+        asio::write(socket, asio::buffer("master", 6), error);
+    }
+}
+
+TEST_CASE("master and worker may accept on the same listener") {
+    struct Run {
+        static Task<> accept_there(Loads::Worker& self) {
+            auto load = co_await self.receive();
+            tcp::acceptor acceptor(self.context(), tcp::v4(), load->handle.release());
+            for (;;) {
+                tcp::socket socket = co_await acceptor.async_accept(asio::use_awaitable);
+                std::error_code error;
+                asio::write(socket, asio::buffer("worker", 6), error);
+            }
+        }
+    };
+    in_master<Loads>(plain_options(), [](Loads& app) -> Task<> {
+        const WorkerId worker = app.spawn(&Run::accept_there);
+        tcp::acceptor acceptor(app.context(), {asio::ip::address_v4::loopback(), 0});
+        acceptor.non_blocking(true); // somebody else may have been faster
+        co_await send_load(app, worker, "", Handle::copy_of(acceptor.native_handle()));
+        const auto local_address = acceptor.local_endpoint();
+        int here = 0;
+        asio::co_spawn(app.context(), accept_here(acceptor, here), asio::detached);
+        std::map<std::string, int> by;
+        while (by["master"] == 0 || by["worker"] == 0) {
+            REQUIRE(by["master"] + by["worker"] < 5'000);
+            if (by["master"] > 20 && acceptor.is_open()) acceptor.close(); // it was always faster
+            tcp::socket client(app.context());
+            client.connect(local_address);
+            const auto text = co_await read_all(client);
+            ++by[text];
+        }
+        CHECK(by.size() == 2);
+        CHECK(by["master"] == here);
+        acceptor.close();
+        app.kill(worker, SIGKILL);
+        co_await next(app, WorkerState::exited);
+    });
+}
+
 TEST_CASE("a worker that dies with descriptors on their way costs an error at most, and leaks nothing") {
     in_master<Loads>(plain_options(), [](Loads& app) -> Task<> {
         const WorkerId warm_up = app.spawn(write_into);
