@@ -30,6 +30,20 @@ enum class Restart {
     temporary, ///< never
 };
 
+/// How soon the worker of a slot gets a successor, and when no more.
+struct Backoff {
+    using milliseconds = std::chrono::milliseconds;
+
+    milliseconds stable{1'000};   ///< a worker that lived so long had no short life: those before are forgotten
+    unsigned at_once = 3;         ///< so many short lives in a row are answered at once
+    milliseconds first{100};      ///< the next ones after this wait; those that failed before they listened, each after
+    milliseconds longest{15'000}; ///< twice the time of the one before, but not longer than this
+    double jitter = 0.25; ///< up to this share is taken off a wait at random, so that slots do not come back together
+    unsigned failed_starts = 16; ///< so many of these in a row, and the slot is given up
+    unsigned restarts = 0;       ///< more than so many in `period`, and it is given up (supervisor(3)); 0: any number
+    milliseconds period{5'000};
+};
+
 /// When a worker can take its predecessor's place.
 enum class Readiness {
     automatic, ///< it listens on as many endpoints as its predecessor; without one that listened: its body runs
@@ -59,6 +73,7 @@ struct Options {
     std::vector<Endpoint> listen{};
     Spawn spawn = Spawn::fork;
     Restart restart = Restart::permanent;
+    Backoff backoff{};
     Readiness readiness = Readiness::automatic;
     /// How long a new worker may take to become ready during a reload; then the reload has failed.
     std::chrono::milliseconds boot_timeout{60'000};

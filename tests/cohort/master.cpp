@@ -250,12 +250,43 @@ TEST_CASE("a worker that was asked to leave has no successor") {
 TEST_CASE("a slot whose workers keep dying young is given up") {
     Options options = plain_options();
     options.restart = Restart::permanent;
+    options.backoff.first = 1ms;
+    options.backoff.longest = 1ms;
     in_master<App>(options, [](App& app) -> Task<> {
         app.spawn(exit_42);
         const auto events = co_await all_events(app);
         CHECK(std::ranges::count(kinds(events), exited) == 16);
         CHECK(events.back().worker == 16);
         CHECK(events.back().slot == 0);
+        CHECK(app.has_given_up());
+    });
+}
+
+TEST_CASE("a slot whose workers keep failing is tried later and later, and another slot is not touched") {
+    Options options = plain_options();
+    options.restart = Restart::permanent;
+    options.backoff = {.at_once = 0, .first = 20ms, .longest = 80ms, .jitter = 0, .failed_starts = 5};
+    in_master<App>(options, [](App& app) -> Task<> {
+        app.spawn(idle<App::Worker>);
+        app.spawn(exit_42);
+        const auto begin = std::chrono::steady_clock::now();
+        for (int i = 0; i < 5; ++i) co_await next(app, exited);
+        CHECK(std::chrono::steady_clock::now() - begin >= 20ms + 40ms + 80ms + 80ms);
+        CHECK(app.has_given_up());
+        REQUIRE(app.workers().size() == 1);
+        CHECK(app.workers()[0].id == 1);
+    });
+}
+
+TEST_CASE("more restarts than allowed in a period, and the slot is given up") {
+    Options options = plain_options();
+    options.restart = Restart::permanent;
+    options.backoff.restarts = 2;
+    options.backoff.period = 60s;
+    in_master<App>(options, [](App& app) -> Task<> {
+        app.spawn(leave_at_once);
+        const auto events = co_await all_events(app);
+        CHECK(std::ranges::count(kinds(events), exited) == 3);
         CHECK(app.has_given_up());
     });
 }

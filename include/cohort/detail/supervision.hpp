@@ -5,7 +5,9 @@
 #include <cohort/exit_status.hpp>
 #include <cohort/options.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <deque>
 #include <optional>
 
 namespace cohort::detail {
@@ -14,17 +16,9 @@ namespace cohort::detail {
 class RestartPolicy {
 public:
     using milliseconds = std::chrono::milliseconds;
+    using Clock = std::chrono::steady_clock;
 
-    /// A worker that lived at least this long had no short life.
-    static constexpr milliseconds stable{1'000};
-    /// So many short lives in a row are answered at once, the others after `delay`: a slot whose workers keep dying
-    /// must not keep the master busy.
-    static constexpr unsigned burst = 3;
-    static constexpr milliseconds delay{100};
-    /// After so many failed starts in a row the slot is given up.
-    static constexpr unsigned limit = 16;
-
-    explicit RestartPolicy(Restart restart) noexcept : restart_(restart) {}
+    explicit RestartPolicy(Restart restart, const Backoff& backoff = {}) : restart_(restart), backoff_(backoff) {}
 
     /// How a worker ended.
     struct End {
@@ -32,25 +26,45 @@ public:
         bool voluntary = false; ///< it was asked to leave, or had said that it would
         bool listened = false;  ///< it had come as far as listening: this was no failed start
         milliseconds lived{};
+        Clock::time_point when{};
+        double chance = 0; ///< a random number from 0 to 1
     };
 
     /// Empty: the slot stays empty.
-    std::optional<milliseconds> on_exit(const End& end) noexcept {
-        const bool short_life = end.lived < stable;
+    std::optional<milliseconds> on_exit(const End& end) {
+        const bool short_life = end.lived < backoff_.stable;
         short_lives_ = short_life ? short_lives_ + 1 : 0;
         failed_starts_ = short_life && !end.listened && !end.status.success() ? failed_starts_ + 1 : 0;
         if (end.voluntary || restart_ == Restart::temporary) return std::nullopt;
         if (restart_ == Restart::transient && end.status.success()) return std::nullopt;
-        if (has_given_up()) return std::nullopt;
-        return short_lives_ > burst ? delay : milliseconds{0};
+        given_up_ = given_up_ || failed_starts_ >= backoff_.failed_starts || is_too_often(end.when);
+        if (given_up_) return std::nullopt;
+        return wait(end.chance);
     }
 
-    bool has_given_up() const noexcept { return failed_starts_ >= limit; }
+    bool has_given_up() const noexcept { return given_up_; }
 
 private:
+    bool is_too_often(Clock::time_point now) {
+        if (backoff_.restarts == 0) return false;
+        while (!restarts_.empty() && now - restarts_.front() >= backoff_.period) restarts_.pop_front();
+        restarts_.push_back(now);
+        return restarts_.size() > backoff_.restarts;
+    }
+    milliseconds wait(double chance) const noexcept {
+        if (short_lives_ <= backoff_.at_once) return milliseconds{0};
+        milliseconds time = backoff_.first;
+        for (unsigned i = backoff_.at_once + 1; i < failed_starts_ && time < backoff_.longest; ++i) time *= 2;
+        time = std::min(time, backoff_.longest);
+        return time - std::chrono::duration_cast<milliseconds>(time * backoff_.jitter * chance);
+    }
+
     Restart restart_;
+    Backoff backoff_;
+    std::deque<Clock::time_point> restarts_; // of the last period
     unsigned short_lives_ = 0;
     unsigned failed_starts_ = 0;
+    bool given_up_ = false;
 };
 
 } // namespace cohort::detail

@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <vector>
 
 namespace cohort::detail {
@@ -115,6 +116,8 @@ private:
     EventLog events_;
     Notifier worker_gone_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    std::minstd_rand random_{std::random_device{}()};
+    std::uniform_real_distribution<> chance_;
     WorkerId last_id_ = 0;
     unsigned coming_ = 0; // successors that wait for their time
     bool stopping_ = false;
@@ -160,7 +163,8 @@ inline WorkerId Supervisor::spawn(Assignment assignment) {
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
     live_if_started_as_worker(options_, assignment.make);
     const unsigned slot = free_slot();
-    slots_[slot] = std::make_unique<Slot>(Slot{std::move(assignment), RestartPolicy(options_.restart)});
+    slots_[slot] =
+        std::make_unique<Slot>(Slot{std::move(assignment), RestartPolicy(options_.restart, options_.backoff)});
     return slots_[slot]->current = start(slot);
 }
 
@@ -215,7 +219,7 @@ inline void Supervisor::restart_later(unsigned slot, std::chrono::milliseconds d
             if (vacant && !stopping_) place.current = start(slot);
         } catch (const std::system_error& error) {
             std::cerr << "cohort: slot " << slot << ": " << error.what() << ", trying again" << std::endl;
-            restart_later(slot, RestartPolicy::delay);
+            restart_later(slot, options_.backoff.first);
         }
         notify_if_finished();
     });
@@ -299,11 +303,14 @@ inline std::optional<std::chrono::milliseconds> Supervisor::leave_slot(const Wor
     if (slot.current == record.id) slot.current = 0;
     if (slot.successor == record.id) slot.successor = 0;
     if (!was_its || slot.current != 0 || slot.successor != 0) return std::nullopt;
-    const auto lived = std::chrono::steady_clock::now() - record.born;
+    const auto now = std::chrono::steady_clock::now();
+    const auto lived = std::chrono::duration_cast<std::chrono::milliseconds>(now - record.born);
     const auto restart = slot.policy.on_exit({.status = status,
                                               .voluntary = record.voluntary || stopping_,
                                               .listened = record.endpoints > 0,
-                                              .lived = std::chrono::duration_cast<std::chrono::milliseconds>(lived)});
+                                              .lived = lived,
+                                              .when = now,
+                                              .chance = chance_(random_)});
     given_up_ = given_up_ || (slot.policy.has_given_up() && !record.voluntary);
     slot.occupied = restart.has_value();
     return restart;
