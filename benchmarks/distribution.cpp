@@ -360,7 +360,7 @@ bool cycles() {
 
 template <class M>
 bool limit() {
-    Clients clients({.threads = 32, .connections = 5'000});
+    Clients clients({.threads = 32, .connections = 1'000});
     Run run;
     in_master<App<M>>({.stuck_after = 200ms}, [&](App<M>& app) {
         return measure<App<M>>(

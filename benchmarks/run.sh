@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # All benchmarks: installs what is missing (Debian), builds Release, runs each beside its rival, and draws the result.
-# Takes about 5 minutes after the build; other work on the machine makes the figures worse.
+# Takes about 6 minutes after the build; other work on the machine makes the figures worse.
 #   --quick   shorter rounds: for a look, not for a claim
 # Exit code 1 when a figure falls short of what cohort promises.
 set -euo pipefail
@@ -55,7 +55,7 @@ draw() {
 
 run 'Messages between processes' 180 "$build/benchmarks/channel"
 run 'HTTP requests' 180 bash "$source_dir/benchmarks/http.sh" "$build" "$http_rounds" "$http_seconds"
-run 'Distribution of connections' 180 "$build/benchmarks/distribution"
+run 'Distribution of connections' 240 "$build/benchmarks/distribution"
 run "Workers killed for $kill_seconds s" $((3 * kill_seconds + 60)) \
   "$build/benchmarks/kill_workers" --seconds "$kill_seconds"
 draw
