@@ -46,7 +46,7 @@ struct Backoff {
 
 /// When a worker can take its predecessor's place.
 enum class Readiness {
-    automatic, ///< it listens on as many endpoints as its predecessor; without one that listened: its body runs
+    automatic, ///< it shares as many endpoints as its predecessor does; none: its body runs
     announced, ///< it says so: Worker::ready()
 };
 

@@ -209,6 +209,25 @@ TEST_CASE("a worker may say itself when it is ready") {
     });
 }
 
+/// Has closed and opened its listener some times.
+template <class W>
+Task<> restless_server(W& self) {
+    if (self.id() == 1)
+        for (int i = 0; i < 3; ++i) auto closed_again = co_await self.listen(any_port());
+    auto listener = co_await self.listen(any_port());
+    co_await serve(self, listener);
+}
+
+TEST_CASE("a successor need not repeat what its predecessor has closed again") {
+    in_master<App>(permanent_options(), [](App& app) -> Task<> {
+        app.spawn(restless_server<App::Worker>);
+        co_await served_port(app, 4);
+        const auto report = co_await app.reload();
+        CHECK_FALSE(report.error);
+        CHECK(report.replaced == 1);
+    });
+}
+
 TEST_CASE("workers that do not listen are ready when they run") {
     in_master<App>(permanent_options(), [](App& app) -> Task<> {
         for (int i = 0; i < 2; ++i) app.spawn(echo<App::Worker>);

@@ -47,12 +47,18 @@ inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromW
     if (std::get_if<Leaving>(&packet.message)) return Event{.kind = WorkerState::draining};
     if (const auto* listen = std::get_if<Listen>(&packet.message)) return answer(record, *listen, stopping);
     if (const auto* announced = std::get_if<Announced>(&packet.message)) {
-        ++record.endpoints;
+        record.listened = true;
         return Event{.kind = WorkerState::listening, .endpoint = announced->endpoint};
     }
-    if (const auto* unlisten = std::get_if<Unlisten>(&packet.message)) dispatcher_.close(record, unlisten->listener);
+    if (const auto* unlisten = std::get_if<Unlisten>(&packet.message)) {
+        dispatcher_.close(record, unlisten->listener);
+        record.endpoints -= record.endpoints > 0 ? 1U : 0U;
+    }
     if (const auto* bind = std::get_if<Bind>(&packet.message)) return answer(record, *bind, stopping);
-    if (const auto* unbind = std::get_if<Unbind>(&packet.message)) datagrams_.unbind(record, unbind->binding);
+    if (const auto* unbind = std::get_if<Unbind>(&packet.message)) {
+        datagrams_.unbind(record, unbind->binding);
+        record.endpoints -= record.endpoints > 0 ? 1U : 0U;
+    }
     if (const auto* took = std::get_if<Took>(&packet.message)) dispatcher_.took(record, took->listener);
     if (const auto* lost = std::get_if<Lost>(&packet.message))
         dispatcher_.lost(record, lost->listener, lost->first, lost->count);
@@ -96,6 +102,7 @@ inline std::optional<Event> FrontDesk::answer(WorkerRecord& record, const Listen
     }
     record.link->send(reply, std::span<const int>(&grant.descriptor, grant.descriptor >= 0 ? 1 : 0));
     ++record.endpoints;
+    record.listened = true;
     return Event{.kind = WorkerState::listening, .endpoint = grant.endpoint};
 }
 
@@ -123,6 +130,7 @@ inline std::optional<Event> FrontDesk::answer(WorkerRecord& record, const Bind& 
     record.link->send(reply, std::span<const int>(&binding.descriptor, binding.error ? 0 : 1));
     if (binding.error) return std::nullopt;
     ++record.endpoints;
+    record.listened = true;
     return Event{.kind = WorkerState::listening, .endpoint = binding.endpoint};
 }
 

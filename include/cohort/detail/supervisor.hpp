@@ -307,7 +307,7 @@ inline std::optional<std::chrono::milliseconds> Supervisor::leave_slot(const Wor
     const auto lived = std::chrono::duration_cast<std::chrono::milliseconds>(now - record.born);
     const auto restart = slot.policy.on_exit({.status = status,
                                               .voluntary = record.voluntary || stopping_,
-                                              .listened = record.endpoints > 0,
+                                              .listened = record.listened,
                                               .lived = lived,
                                               .when = now,
                                               .chance = chance_(random_)});

@@ -51,7 +51,8 @@ struct WorkerRecord : Member {
     WorkerState state = WorkerState::forked;
     unsigned calls = 0; // of the pool, under way
     bool voluntary = false;
-    unsigned endpoints = 0; // that it has listened on
+    unsigned endpoints = 0; // that it shares now
+    bool listened = false;
     bool announced = false; // Worker::ready()
     bool abandoned = false;
     std::error_code error;
