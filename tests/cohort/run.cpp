@@ -75,6 +75,7 @@ TEST_CASE("run() returns 1 when a slot was given up") {
     Helper helper([] {
         Options options = run_options(1);
         options.restart = Restart::permanent;
+        options.backoff.first = options.backoff.longest = 1ms;
         return run<App>(options, fail_3);
     });
     CHECK(helper.wait().code() == 1);
