@@ -241,7 +241,7 @@ Task<detail::ToMasterOf<Message>> Master<Message, M>::pooled_call(std::shared_pt
 
 template <class Message, class M>
 std::optional<typename Master<Message, M>::Mail> Master<Message, M>::next_mail() {
-    while (auto* const record = supervisor_.next_mail()) {
+    while (auto* const record = supervisor_.mail().next()) {
         std::optional<Mail> mail(std::in_place);
         mail->from = record->id;
         mail->set_limits(limits());
@@ -249,10 +249,10 @@ std::optional<typename Master<Message, M>::Mail> Master<Message, M>::next_mail()
             mail->call() = record->messages->take(mail->message, limits());
         } catch (const std::system_error& error) {
             if (error.code() == Errc::descriptors_lost) throw;
-            supervisor_.refuse_mail(*record, error.code());
+            supervisor_.mail().refuse(*record, error.code());
             continue;
         }
-        supervisor_.mail_taken();
+        supervisor_.mail().taken();
         return mail;
     }
     return std::nullopt;
@@ -263,8 +263,8 @@ Task<std::optional<typename Master<Message, M>::Mail>> Master<Message, M>::recei
     for (;;) {
         // The short way is for a coroutine that nobody can cancel between here and its return.
         const bool steady = co_await detail::switched();
-        if (!steady || !supervisor_.has_mail()) {
-            const bool arrived = co_await supervisor_.mail_arrival();
+        if (!steady || !supervisor_.mail().has_mail()) {
+            const bool arrived = co_await supervisor_.mail().arrival();
             if (!arrived) co_return std::nullopt;
         }
         if (auto mail = next_mail()) co_return mail;

@@ -54,7 +54,7 @@ inline Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals) {
 inline Task<> watch_over(Supervisor& supervisor, Task<> watch, int& code) {
     try {
         co_await std::move(watch);
-        co_await supervisor.discard_mail();
+        co_await supervisor.mail().discard();
     } catch (const std::exception& error) {
         std::cerr << "cohort: master: " << error.what() << std::endl;
         code = 1;
@@ -116,7 +116,7 @@ int run(Options options, Watch watch, Work work) {
 template <class App, class Work>
 int run(Options options, Work work) {
     return run<App>(
-        std::move(options), [](App& app) { return app.supervisor().discard_mail(); }, std::move(work));
+        std::move(options), [](App& app) { return app.supervisor().mail().discard(); }, std::move(work));
 }
 
 } // namespace cohort

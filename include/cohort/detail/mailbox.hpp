@@ -6,8 +6,10 @@
 #include <cohort/detail/worker_record.hpp>
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 namespace cohort::detail {
 
@@ -17,34 +19,47 @@ class Mailbox {
 public:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
-    explicit Mailbox(const asio::any_io_executor& executor) : arrival_(executor) {}
+    struct Owner {
+        std::function<bool()> finished;                             ///< nobody will send any more
+        std::function<void(WorkerRecord&, std::error_code)> refuse; ///< what the worker sends are no messages
+    };
+
+    Mailbox(const asio::any_io_executor& executor, Owner owner) : owner_(std::move(owner)), arrival_(executor) {}
 
     /// Brings in what the worker sends, until it ends. Throws on bytes that no worker sends.
     Task<> collect(RecordPtr record);
     /// The worker is dead: takes in what the kernel still has of it.
     void collect_last(const RecordPtr& record);
 
-    /// The worker whose turn it is, with a message at the front of its stream; nobody: null. Whoever takes the message
-    /// says so with taken(). `fault(record, error)` is told of a worker whose messages are none.
-    template <class Fault>
-    WorkerRecord* next(Fault fault);
+    /// Waits for a message of any worker. False: the last one has gone and none will come. Between the end of the wait
+    /// and the next suspension of the caller nothing can take the message away.
+    Task<bool> arrival();
+    /// The worker whose message is next, if there is one; the message is at the front of its stream. Whoever takes the
+    /// message says so with taken().
+    WorkerRecord* next();
+    bool has_mail() { return next() != nullptr; }
     void taken() {
         if (++in_turn_ == turn_length) end_turn(true);
     }
-    /// Nothing more is wanted of the worker whose turn it is.
-    void drop() {
-        filled_.front()->messages->abort();
-        end_turn(false);
+    /// The message of next() was none: nothing more is wanted of that worker.
+    void refuse(WorkerRecord& record, std::error_code error) {
+        owner_.refuse(record, error);
+        drop();
     }
-
-    Task<> wait() { return arrival_.wait(); }
+    /// Takes all messages and throws them away, until the last worker has gone.
+    Task<> discard();
     void notify() { arrival_.notify_all(); }
 
 private:
     static constexpr unsigned turn_length = 64; // messages of one worker before the next has its turn
 
     void end_turn(bool has_more);
+    void drop() {
+        filled_.front()->messages->abort();
+        end_turn(false);
+    }
 
+    Owner owner_;
     Notifier arrival_;
     std::deque<RecordPtr> filled_;
     unsigned in_turn_ = 0;
@@ -68,8 +83,7 @@ inline void Mailbox::collect_last(const RecordPtr& record) {
     if (!is_in_line && record->messages->has_message()) filled_.push_back(record);
 }
 
-template <class Fault>
-WorkerRecord* Mailbox::next(Fault fault) {
+inline WorkerRecord* Mailbox::next() {
     while (!filled_.empty()) {
         WorkerRecord* const record = filled_.front().get();
         try {
@@ -78,11 +92,33 @@ WorkerRecord* Mailbox::next(Fault fault) {
             end_turn(false);
             record->drained.notify_all();
         } catch (const std::system_error& error) {
-            fault(*record, error.code());
-            drop();
+            refuse(*record, error.code());
         }
     }
     return nullptr;
+}
+
+inline Task<bool> Mailbox::arrival() {
+    const bool steady = co_await switched();
+    if (!steady) co_await asio::post(asio::use_awaitable);
+    for (;;) {
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+        if (has_mail()) co_return true;
+        if (owner_.finished()) co_return false;
+        co_await arrival_.wait();
+    }
+}
+
+inline Task<> Mailbox::discard() {
+    for (;;) {
+        const bool arrived = co_await arrival();
+        if (!arrived) co_return;
+        while (auto* const record = next()) {
+            record->messages->discard();
+            taken();
+        }
+    }
 }
 
 inline void Mailbox::end_turn(bool has_more) {

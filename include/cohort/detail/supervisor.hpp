@@ -9,6 +9,7 @@
 #include <cohort/detail/launch.hpp>
 #include <cohort/detail/mailbox.hpp>
 #include <cohort/detail/reloader.hpp>
+#include <cohort/detail/slots.hpp>
 #include <cohort/detail/worker_record.hpp>
 
 #include <asio/co_spawn.hpp>
@@ -20,7 +21,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <random>
 #include <vector>
 
 namespace cohort::detail {
@@ -51,7 +51,7 @@ public:
     Task<> until_finished();
     std::vector<WorkerInfo> workers() const;
     Stats stats();
-    bool has_given_up() const noexcept { return given_up_; }
+    bool has_given_up() const noexcept { return slots_.has_given_up(); }
     bool stopping() const noexcept { return stopping_; }
     const Options& options() const noexcept { return options_; }
     asio::io_context& context() noexcept { return context_; }
@@ -62,30 +62,17 @@ public:
     /// Waits for every one of them; workers that die meanwhile do no harm.
     static Task<> all(std::vector<Task<>> sends);
 
-    /// Waits for a message of any worker. False: the last one has gone and none will come. Between the end of the wait
-    /// and the next suspension of the caller nothing can take the message away.
-    Task<bool> mail_arrival();
-    /// The worker whose message is next, if there is one; the message is at the front of its stream.
-    WorkerRecord* next_mail();
-    bool has_mail() { return next_mail() != nullptr; }
-    /// The message was received.
-    void mail_taken() { mailbox_.taken(); }
-    /// The message was none.
-    void refuse_mail(WorkerRecord& record, std::error_code error);
-    Task<> discard_mail();
+    Mailbox& mail() noexcept { return mailbox_; }
     CallPool& pool() noexcept { return pool_; }
     Bus& bus() noexcept { return bus_; }
 
 private:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
-    unsigned free_slot();
     WorkerId start(unsigned slot);
     WorkerId start_successor(unsigned slot);
     void take_over(WorkerId successor);
     void end_successor(WorkerId successor);
-    bool is_ready(const WorkerRecord& record) const;
-    std::optional<std::chrono::milliseconds> leave_slot(const WorkerRecord& record, const ExitStatus& status);
     void restart_later(unsigned slot, std::chrono::milliseconds delay);
 
     Task<> control(RecordPtr record);
@@ -106,7 +93,7 @@ private:
     SharedPage page_;
     Ledger ledger_;
     std::unique_ptr<AnyDispatcher> dispatcher_;
-    std::vector<std::unique_ptr<Slot>> slots_;
+    Slots slots_;
     WorkerRecords records_;
     CallPool pool_;
     Bus bus_;
@@ -116,12 +103,9 @@ private:
     EventLog events_;
     Notifier worker_gone_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-    std::minstd_rand random_{std::random_device{}()};
-    std::uniform_real_distribution<> chance_;
     WorkerId last_id_ = 0;
     unsigned coming_ = 0; // successors that wait for their time
     bool stopping_ = false;
-    bool given_up_ = false;
 };
 
 inline Supervisor::Supervisor(asio::io_context& context, Options options, Schemas schemas,
@@ -136,7 +120,10 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       reloader_(context.get_executor(), {[this](unsigned slot) { return start_successor(slot); },
                                          [this](WorkerId successor) { take_over(successor); },
                                          [this](WorkerId successor) { end_successor(successor); }}),
-      mailbox_(context.get_executor()),
+      mailbox_(context.get_executor(), {[this] { return finished(); },
+                                        [this](WorkerRecord& record, std::error_code error) {
+                                            if (!record.is_over()) break_off(record, error);
+                                        }}),
       events_(context.get_executor()),
       worker_gone_(context.get_executor()) {
     if (!pending_identity) dispatcher_->prepare();
@@ -162,17 +149,8 @@ inline Supervisor::~Supervisor() {
 inline WorkerId Supervisor::spawn(Assignment assignment) {
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
     live_if_started_as_worker(options_, assignment.make);
-    const unsigned slot = free_slot();
-    slots_[slot] =
-        std::make_unique<Slot>(Slot{std::move(assignment), RestartPolicy(options_.restart, options_.backoff)});
-    return slots_[slot]->current = start(slot);
-}
-
-inline unsigned Supervisor::free_slot() {
-    const auto found = std::ranges::find_if(slots_, [](const auto& slot) { return !slot->occupied; });
-    const auto slot = static_cast<unsigned>(found - slots_.begin());
-    if (found == slots_.end()) slots_.emplace_back();
-    return slot;
+    const unsigned slot = slots_.add(std::move(assignment), RestartPolicy(options_.restart, options_.backoff));
+    return slots_[slot].current = start(slot);
 }
 
 inline WorkerId Supervisor::start(unsigned slot) {
@@ -185,7 +163,7 @@ inline WorkerId Supervisor::start(unsigned slot) {
     page_.worker(identity.cell).limit.store(options_.connections_per_worker, std::memory_order_relaxed);
     const auto release = [this](const std::uint32_t* cell) { page_.release_worker(*cell); };
     std::unique_ptr<const std::uint32_t, decltype(release)> cell(&identity.cell, release);
-    auto launched = launch(identity, slots_[slot]->assignment, options_, page_);
+    auto launched = launch(identity, slots_[slot].assignment, options_, page_);
     auto messages = MessageStream::open(
         context_.get_executor(), std::make_unique<Transport>(context_.get_executor(), std::move(launched.channel)),
         {.max_length = options_.max_message}, schemas_.outgoing, schemas_.incoming);
@@ -193,7 +171,7 @@ inline WorkerId Supervisor::start(unsigned slot) {
                                                        std::move(launched), std::move(messages));
     [[maybe_unused]] const auto* const kept = cell.release();
     last_id_ = record->id;
-    slots_[slot]->occupied = true;
+    slots_[slot].occupied = true;
     records_[record->id] = record;
     enter(*record, WorkerState::forked);
     // Later: the process may already have said something, or ended, and who has started it does not know its id yet.
@@ -212,8 +190,8 @@ inline void Supervisor::restart_later(unsigned slot, std::chrono::milliseconds d
     timer->async_wait([this, slot, timer, alive = alive_](std::error_code) {
         if (!*alive) return;
         --coming_;
-        Slot& place = *slots_[slot];
-        const bool vacant = place.current == 0 && place.successor == 0;
+        Slot& place = slots_[slot];
+        const bool vacant = place.is_vacant();
         if (vacant) place.occupied = false;
         try {
             if (vacant && !stopping_) place.current = start(slot);
@@ -223,7 +201,7 @@ inline void Supervisor::restart_later(unsigned slot, std::chrono::milliseconds d
         }
         notify_if_finished();
     });
-    slots_[slot]->occupied = true;
+    slots_[slot].occupied = true;
 }
 
 // Watching
@@ -233,7 +211,7 @@ inline Task<> Supervisor::control(RecordPtr record) {
         while (auto packet = co_await record->link->receive()) {
             if (record->abandoned) co_return;
             handle(*record, *packet);
-            if (is_ready(*record)) reloader_.on_ready(record->id);
+            if (slots_.is_ready(*record, options_.readiness)) reloader_.on_ready(record->id);
         }
     } catch (const std::system_error& error) {
         if (!record->abandoned) break_off(*record, error.code());
@@ -245,11 +223,6 @@ inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet)
     if (step && step->kind == WorkerState::draining) return ask_to_leave(record);
     if (step) enter(record, step->kind, *step);
     if (step && step->kind == WorkerState::online) pool_.grant();
-}
-
-inline bool Supervisor::is_ready(const WorkerRecord& record) const {
-    if (options_.readiness == Readiness::announced) return record.announced;
-    return record.state >= WorkerState::online && record.endpoints >= slots_[record.slot]->wanted_endpoints;
 }
 
 inline Task<> Supervisor::read_mail(RecordPtr record) {
@@ -278,10 +251,10 @@ inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& statu
     } catch (const std::system_error& error) {
         record->error = error.code();
     }
-    const auto restart = leave_slot(*record, status);
+    const auto restart = slots_.on_exit(*record, status, record->voluntary || stopping_);
     record->grace.cancel();
-    dispatcher_->leave(*record, slots_[record->slot]->occupied);
-    desk_.leave(*record, slots_[record->slot]->occupied);
+    dispatcher_->leave(*record, slots_[record->slot].occupied);
+    desk_.leave(*record, slots_[record->slot].occupied);
     ledger_[record->slot].accepted += page_.worker(record->cell).accepted.load(std::memory_order_relaxed);
     page_.release_worker(record->cell);
     record->link->close();
@@ -293,27 +266,6 @@ inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& statu
     mailbox_.notify();
     worker_gone_.notify_all();
     notify_if_finished();
-}
-
-/// When the slot gets its next worker, if this was the last one that it had and there is to be another.
-inline std::optional<std::chrono::milliseconds> Supervisor::leave_slot(const WorkerRecord& record,
-                                                                       const ExitStatus& status) {
-    Slot& slot = *slots_[record.slot];
-    const bool was_its = slot.current == record.id || slot.successor == record.id;
-    if (slot.current == record.id) slot.current = 0;
-    if (slot.successor == record.id) slot.successor = 0;
-    if (!was_its || slot.current != 0 || slot.successor != 0) return std::nullopt;
-    const auto now = std::chrono::steady_clock::now();
-    const auto lived = std::chrono::duration_cast<std::chrono::milliseconds>(now - record.born);
-    const auto restart = slot.policy.on_exit({.status = status,
-                                              .voluntary = record.voluntary || stopping_,
-                                              .listened = record.listened,
-                                              .lived = lived,
-                                              .when = now,
-                                              .chance = chance_(random_)});
-    given_up_ = given_up_ || (slot.policy.has_given_up() && !record.voluntary);
-    slot.occupied = restart.has_value();
-    return restart;
 }
 
 inline void Supervisor::notify_if_finished() {
@@ -363,41 +315,6 @@ inline Task<std::optional<Event>> Supervisor::next_event() {
     }
 }
 
-/// Waits for a message of any worker. False: the last one has gone and none will come.
-inline Task<bool> Supervisor::mail_arrival() {
-    const bool steady = co_await switched();
-    if (!steady) co_await asio::post(asio::use_awaitable);
-    for (;;) {
-        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
-        throw_if_cancelled(cancellation);
-        if (has_mail()) co_return true;
-        if (finished()) co_return false;
-        co_await mailbox_.wait();
-    }
-}
-
-inline WorkerRecord* Supervisor::next_mail() {
-    return mailbox_.next([this](WorkerRecord& record, std::error_code error) {
-        if (!record.is_over()) break_off(record, error);
-    });
-}
-
-inline void Supervisor::refuse_mail(WorkerRecord& record, std::error_code error) {
-    if (!record.is_over()) break_off(record, error);
-    mailbox_.drop();
-}
-
-inline Task<> Supervisor::discard_mail() {
-    for (;;) {
-        const bool arrived = co_await mail_arrival();
-        if (!arrived) co_return;
-        while (auto* const record = next_mail()) {
-            record->messages->discard();
-            mail_taken();
-        }
-    }
-}
-
 inline Task<> Supervisor::all(std::vector<Task<>> sends) {
     for (auto& send : sends) {
         try {
@@ -440,29 +357,26 @@ inline Task<ReloadReport> Supervisor::reload() {
     if (stopping_) co_return report;
     std::vector<unsigned> slots;
     for (const auto& [id, record] : records_)
-        if (slots_[record->slot]->current == id && record->state != WorkerState::draining)
-            slots.push_back(record->slot);
+        if (slots_.is_current(*record) && record->state != WorkerState::draining) slots.push_back(record->slot);
     report = co_await reloader_.run(std::move(slots), options_.reload_at_once, options_.boot_timeout);
     co_return report;
 }
 
 inline WorkerId Supervisor::start_successor(unsigned slot) {
-    Slot& place = *slots_[slot];
+    Slot& place = slots_[slot];
     const auto predecessor = records_.find(place.current);
     place.wanted_endpoints = predecessor == records_.end() ? 0 : predecessor->second->endpoints;
     return place.successor = start(slot);
 }
 
 inline void Supervisor::take_over(WorkerId successor) {
-    Slot& slot = *slots_[record(successor).slot];
-    slot.successor = 0;
-    const auto predecessor = records_.find(std::exchange(slot.current, successor));
+    const auto predecessor = records_.find(slots_.take_over(record(successor)));
     if (predecessor != records_.end()) ask_to_leave(*predecessor->second);
 }
 
 inline void Supervisor::end_successor(WorkerId successor) {
     WorkerRecord& unwanted = record(successor);
-    unwanted.voluntary = slots_[unwanted.slot]->current != 0; // else it was needed: the policy decides
+    unwanted.voluntary = slots_[unwanted.slot].current != 0; // else it was needed: the policy decides
     send_signal(unwanted.pidfd.get(), SIGKILL);
 }
 

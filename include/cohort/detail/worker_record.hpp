@@ -62,16 +62,6 @@ struct WorkerRecord : Member {
 /// The living workers, oldest first.
 using WorkerRecords = std::map<WorkerId, std::shared_ptr<WorkerRecord>>;
 
-/// A place for one worker after the other.
-struct Slot {
-    Assignment assignment;
-    RestartPolicy policy;
-    bool occupied = false; // by a worker, or by one that is about to come
-    WorkerId current = 0;
-    WorkerId successor = 0;        // during a reload
-    unsigned wanted_endpoints = 0; // before it is ready
-};
-
 } // namespace detail
 
 } // namespace cohort
