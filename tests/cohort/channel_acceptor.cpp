@@ -5,6 +5,7 @@
 
 #include <support/child.hpp>
 #include <support/faulty_system.hpp>
+#include <support/folder.hpp>
 #include <support/run_for.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
@@ -61,22 +62,16 @@ using ServedClient = std::optional<Server::Accepted>;
 
 /// An event loop, and a path that nobody else uses.
 struct Place {
-    Place() {
-        std::string made = (std::filesystem::temp_directory_path() / "cohort-XXXXXX").string();
-        REQUIRE(::mkdtemp(made.data()) != nullptr);
-        folder = made;
-        std::filesystem::permissions(folder, std::filesystem::perms(0755));
-    }
+    Place() { std::filesystem::permissions(folder.path, std::filesystem::perms(0755)); }
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
-    ~Place() { std::filesystem::remove_all(folder); }
 
-    std::filesystem::path path() const { return folder / "socket"; }
+    std::filesystem::path path() const { return folder.path / "socket"; }
     Endpoint endpoint(unsigned mode = 0600) const { return Endpoint::unix_path(path().string(), mode); }
     Server server(unsigned mode = 0600) { return Server(io.get_executor(), endpoint(mode)); }
 
     asio::io_context io;
-    std::filesystem::path folder;
+    test::Folder folder;
 };
 
 Task<Told> answer(const Ask& ask) {
@@ -257,7 +252,7 @@ TEST_CASE("what is not a Unix path, or cannot be one, is refused") {
     const auto too_long = Endpoint::unix_path("/tmp/" + std::string(200, 'x'));
     CHECK(listen_error(place, too_long) == system_error(ENAMETOOLONG));
     CHECK(connect_error(place, too_long) == system_error(ENAMETOOLONG));
-    const auto nowhere = Endpoint::unix_path((place.folder / "no" / "folder").string());
+    const auto nowhere = Endpoint::unix_path((place.folder.path / "no" / "folder").string());
     CHECK(listen_error(place, nowhere) == system_error(ENOENT));
 }
 
@@ -286,9 +281,9 @@ TEST_CASE("the file goes with its server, however that ends") {
     server = place.server();
     Server moved = std::move(server);
     CHECK(std::filesystem::is_socket(place.path()));
-    moved = Server(place.io.get_executor(), Endpoint::unix_path((place.folder / "second").string()));
+    moved = Server(place.io.get_executor(), Endpoint::unix_path((place.folder.path / "second").string()));
     CHECK(!std::filesystem::exists(place.path()));
-    CHECK(std::filesystem::is_socket(place.folder / "second"));
+    CHECK(std::filesystem::is_socket(place.folder.path / "second"));
 }
 
 TEST_CASE("a file that has taken the place of ours stays") {
@@ -301,7 +296,7 @@ TEST_CASE("a file that has taken the place of ours stays") {
         CHECK(connect_error(place, place.endpoint()) == std::error_code{});
     }
     SUBCASE("a file of another kind") {
-        std::filesystem::rename(place.path(), place.folder / "elsewhere");
+        std::filesystem::rename(place.path(), place.folder.path / "elsewhere");
         std::ofstream(place.path()) << "text";
         server.reset();
         CHECK(std::filesystem::exists(place.path()));

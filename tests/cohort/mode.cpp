@@ -31,16 +31,6 @@ Task<> serve_shared_endpoint(W& self) {
     co_await serve(self, listener);
 }
 
-template <class W>
-Task<std::string> try_to_listen(W& self, Endpoint endpoint) {
-    try {
-        const auto listener = co_await self.listen(endpoint);
-    } catch (const std::system_error& error) {
-        co_return error.code().message();
-    }
-    co_return "listening";
-}
-
 TEST_CASE_TEMPLATE("port 0 is the same free port in all workers, and their events say which", A, App, SharedApp) {
     in_master<A>(plain_options(), [](A& app) -> Task<> {
         for (int i = 0; i < 4; ++i) app.spawn(server<typename A::Worker>);

@@ -5,6 +5,7 @@
 
 #include "support/child.hpp"
 #include "support/client.hpp"
+#include "support/folder.hpp"
 #include "support/process.hpp"
 
 #include <cstdlib>
@@ -38,16 +39,6 @@ Task<> serve_wanted(W& self) {
     co_await self.until_stopping();
 }
 
-template <class W>
-Task<std::string> try_to_listen(W& self, Endpoint endpoint) {
-    try {
-        const auto listener = co_await self.listen(endpoint);
-    } catch (const std::system_error& error) {
-        co_return error.code().message();
-    }
-    co_return "listening";
-}
-
 /// One result for each that is wanted.
 template <class W>
 Task<> try_wanted(W& self) {
@@ -70,17 +61,6 @@ bool has_ipv6() {
     std::error_code error;
     return static_cast<bool>(detail::open_bound("[::1]:0", false, error));
 }
-
-/// A folder of its own for a test's paths.
-struct Folder {
-    fs::path path = [] {
-        std::string text = (fs::temp_directory_path() / "cohort-XXXXXX").string();
-        REQUIRE(::mkdtemp(text.data()) != nullptr);
-        return fs::path(text);
-    }();
-    ~Folder() { fs::remove_all(path); }
-    std::string operator/(const std::string& name) const { return (path / name).string(); }
-};
 
 /// A socket that is not cohort's, as a service manager would have it.
 class Foreign {

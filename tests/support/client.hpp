@@ -107,6 +107,17 @@ Task<> serve(W& self, Listener& listener) {
 
 inline Endpoint any_port() { return Endpoint("127.0.0.1:0"); }
 
+/// "listening", or why not.
+template <class W>
+Task<std::string> try_to_listen(W& self, Endpoint endpoint) {
+    try {
+        const auto listener = co_await self.listen(endpoint);
+    } catch (const std::system_error& error) {
+        co_return error.code().message();
+    }
+    co_return "listening";
+}
+
 template <class W>
 Task<> server(W& self) {
     auto listener = co_await self.listen(any_port());

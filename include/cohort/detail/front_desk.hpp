@@ -30,8 +30,9 @@ public:
 private:
     std::optional<Event> answer(WorkerRecord& record, const Listen& request, bool stopping);
     std::optional<Event> answer(WorkerRecord& record, const Bind& request, bool stopping);
-    Grant open(WorkerRecord& record, const Endpoint& endpoint);
-    Binding bind(const WorkerRecord& record, const Endpoint& endpoint);
+    template <class Result, class Action>
+    static Result attempt(const WorkerRecord& record, bool stopping, Action action);
+    static Event listens(WorkerRecord& record, const Endpoint& endpoint);
     void introduce(WorkerRecord& record, const Introduce& request, bool stopping);
     UniqueFd end_for(const WorkerRecord& record, WorkerId other, bool stopping);
     static void note(WorkerRecord& record, const SetupFailed& failure);
@@ -71,24 +72,30 @@ inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromW
     return std::nullopt;
 }
 
-inline Grant FrontDesk::open(WorkerRecord& record, const Endpoint& endpoint) {
-    Grant grant;
+/// A worker that leaves gets nothing new, and what is thrown is the worker's error.
+template <class Result, class Action>
+Result FrontDesk::attempt(const WorkerRecord& record, bool stopping, Action action) {
+    Result refused;
+    refused.error = Errc::stopping;
+    if (stopping || record.state == WorkerState::draining) return refused;
     try {
-        grant = dispatcher_.open(record, endpoint);
+        return action();
     } catch (const std::system_error& error) {
-        grant.error = error.code();
+        refused.error = error.code();
     }
-    return grant;
+    return refused;
+}
+
+inline Event FrontDesk::listens(WorkerRecord& record, const Endpoint& endpoint) {
+    ++record.endpoints;
+    record.listened = true;
+    return {.kind = WorkerState::listening, .endpoint = endpoint};
 }
 
 inline std::optional<Event> FrontDesk::answer(WorkerRecord& record, const Listen& request, bool stopping) {
     Listening reply;
     reply.request = request.request;
-    Grant grant;
-    if (stopping || record.state == WorkerState::draining)
-        grant.error = Errc::stopping;
-    else
-        grant = open(record, request.endpoint);
+    Grant grant = attempt<Grant>(record, stopping, [&] { return dispatcher_.open(record, request.endpoint); });
     if (grant.error) {
         set_error(reply, grant.error);
         record.link->send(reply);
@@ -101,37 +108,20 @@ inline std::optional<Event> FrontDesk::answer(WorkerRecord& record, const Listen
         grant.descriptor = -1;
     }
     record.link->send(reply, std::span<const int>(&grant.descriptor, grant.descriptor >= 0 ? 1 : 0));
-    ++record.endpoints;
-    record.listened = true;
-    return Event{.kind = WorkerState::listening, .endpoint = grant.endpoint};
-}
-
-inline Binding FrontDesk::bind(const WorkerRecord& record, const Endpoint& endpoint) {
-    Binding binding;
-    try {
-        binding = datagrams_.bind(record, endpoint);
-    } catch (const std::system_error& error) {
-        binding.error = error.code();
-    }
-    return binding;
+    return listens(record, grant.endpoint);
 }
 
 inline std::optional<Event> FrontDesk::answer(WorkerRecord& record, const Bind& request, bool stopping) {
     Bound reply;
     reply.request = request.request;
-    Binding binding;
-    if (stopping || record.state == WorkerState::draining)
-        binding.error = Errc::stopping;
-    else
-        binding = bind(record, request.endpoint);
+    const Binding binding =
+        attempt<Binding>(record, stopping, [&] { return datagrams_.bind(record, request.endpoint); });
     set_error(reply, binding.error);
     reply.binding = binding.id;
     reply.endpoint = binding.endpoint;
     record.link->send(reply, std::span<const int>(&binding.descriptor, binding.error ? 0 : 1));
     if (binding.error) return std::nullopt;
-    ++record.endpoints;
-    record.listened = true;
-    return Event{.kind = WorkerState::listening, .endpoint = binding.endpoint};
+    return listens(record, binding.endpoint);
 }
 
 inline void FrontDesk::introduce(WorkerRecord& record, const Introduce& request, bool stopping) {

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <support/child.hpp>
+#include <support/folder.hpp>
 
 #include <cstdlib>
 #include <filesystem>
@@ -20,6 +21,7 @@ using namespace cohort::detail;
 namespace {
 
 namespace fs = std::filesystem;
+using test::Folder;
 
 UniqueFd listen_on(const Endpoint& endpoint, bool reuse_port = false) {
     std::error_code error;
@@ -52,15 +54,6 @@ bool has_ipv6() {
     address.sin6_addr = in6addr_loopback;
     return socket && ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
-
-struct Folder {
-    fs::path path = [] {
-        std::string text = (fs::temp_directory_path() / "cohort-XXXXXX").string();
-        REQUIRE(::mkdtemp(text.data()) != nullptr);
-        return fs::path(text);
-    }();
-    ~Folder() { fs::remove_all(path); }
-};
 
 } // namespace
 

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <support/child.hpp>
+#include <support/folder.hpp>
 
 #include <cohort/detail/listen_socket.hpp>
 
@@ -23,14 +24,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct SocketFolder {
-    fs::path path = [] {
-        std::string text = (fs::temp_directory_path() / "cohort-XXXXXX").string();
-        REQUIRE(::mkdtemp(text.data()) != nullptr);
-        return fs::path(text);
-    }();
+struct SocketFolder : test::Folder {
     Endpoint endpoint = Endpoint::unix_path((path / "socket").string());
-    ~SocketFolder() { fs::remove_all(path); }
 
     UniqueFd listen() const {
         std::error_code error;
