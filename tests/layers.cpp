@@ -51,8 +51,8 @@ const std::vector<std::vector<std::string>> rows = {
     {"acceptor", "http/detail/watch", "http/detail/server", "http/detail/wire", "http/detail/connection", "http/serve"},
     // layer 4
     {"detail/identity", "detail/worker_core", "detail/worker_life", "worker", "detail/launch", "detail/worker_record",
-     "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/reloader", "detail/slots",
-     "detail/supervisor", "master"},
+     "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/crew", "detail/reloader",
+     "detail/slots", "detail/supervisor", "master"},
     // layer 5
     {"run", "../cohort"},
 };

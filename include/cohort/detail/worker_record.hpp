@@ -54,6 +54,7 @@ struct WorkerRecord : Member {
     unsigned endpoints = 0; // that it shares now
     bool listened = false;
     bool announced = false; // Worker::ready()
+    bool reaped = false;    // the process is gone; its last words may not have been heard
     bool abandoned = false;
     std::error_code error;
     std::chrono::steady_clock::time_point born = std::chrono::steady_clock::now();

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+// Crew: the processes of a master, from their start to their last word (layer 4).
+#pragma once
+
+#include <cohort/detail/event_log.hpp>
+#include <cohort/detail/mailbox.hpp>
+#include <cohort/detail/worker_record.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace cohort::detail {
+
+/// What the master sends and what it receives.
+struct Schemas {
+    Schema outgoing;
+    Schema incoming;
+};
+
+/// Starts them, listens to them and knows when they have ended. Who is wanted, and for how long, is decided elsewhere.
+class Crew {
+public:
+    using RecordPtr = std::shared_ptr<WorkerRecord>;
+
+    struct Owner {
+        std::function<void(WorkerRecord&, Packet<FromWorker>&)> handle;   ///< what a worker asks for
+        std::function<void(const RecordPtr&, const ExitStatus&)> on_exit; ///< its last messages are in
+        std::function<bool()> finished;                                   ///< nobody will come any more
+    };
+
+    Crew(asio::io_context& context, const Options& options, Schemas schemas, SharedPage& page, Owner owner);
+    Crew(const Crew&) = delete;
+    Crew& operator=(const Crew&) = delete;
+    /// Kills those that are left.
+    ~Crew();
+
+    /// `inherited`: the listening descriptors that the process keeps. Throws what launch() does.
+    WorkerId start(unsigned slot, const Assignment& assignment, std::vector<int> inherited);
+    /// Has the process killed when it has not ended by itself within Options::grace.
+    void limit(WorkerRecord& record);
+    /// A worker that sends what no worker sends is not to be trusted with anything more.
+    void break_off(WorkerRecord& record, std::error_code error);
+    /// The process is gone and so is all that was kept for it.
+    void forget(WorkerRecord& record);
+
+    /// Adds the step to the events, once.
+    void enter(WorkerRecord& record, WorkerState state, Event details = {});
+    Task<std::optional<Event>> next_event();
+    /// Whoever waits for events or messages looks again whether any will come.
+    void notify() {
+        mailbox_.notify();
+        events_.notify();
+    }
+
+    const WorkerRecords& records() const noexcept { return records_; }
+    /// The worker, or nothing.
+    RecordPtr find(WorkerId worker) const {
+        const auto found = records_.find(worker);
+        return found == records_.end() ? nullptr : found->second;
+    }
+    Mailbox& mail() noexcept { return mailbox_; }
+    /// Somebody has been started, at any time.
+    bool has_begun() const noexcept { return last_id_ != 0; }
+
+private:
+    Task<> control(RecordPtr record);
+    Task<> read_mail(RecordPtr record);
+    Task<> await_exit(RecordPtr record);
+    void hear_last(const RecordPtr& record);
+
+    asio::io_context& context_;
+    const Options& options_;
+    Schemas schemas_;
+    SharedPage& page_;
+    Owner owner_;
+    WorkerRecords records_;
+    Mailbox mailbox_;
+    EventLog events_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    WorkerId last_id_ = 0;
+};
+
+inline Crew::Crew(asio::io_context& context, const Options& options, Schemas schemas, SharedPage& page, Owner owner)
+    : context_(context),
+      options_(options),
+      schemas_(schemas),
+      page_(page),
+      owner_(std::move(owner)),
+      mailbox_(context.get_executor(), {owner_.finished,
+                                        [this](WorkerRecord& record, std::error_code error) {
+                                            if (!record.is_over()) break_off(record, error);
+                                        }}),
+      events_(context.get_executor()) {}
+
+inline Crew::~Crew() {
+    *alive_ = false;
+    for (const auto& [id, record] : records_) {
+        record->abandoned = true;
+        send_signal(record->pidfd.get(), SIGKILL);
+        reap(record->pidfd.get(), true);
+        record->pidfd.cancel();
+        record->grace.cancel();
+        record->link->close();
+        record->messages->abort();
+        record->drained.notify_all();
+    }
+}
+
+inline WorkerId Crew::start(unsigned slot, const Assignment& assignment, std::vector<int> inherited) {
+    Identity identity;
+    identity.id = last_id_ + 1;
+    identity.slot = slot;
+    identity.master = ::getpid();
+    identity.inherited = std::move(inherited);
+    identity.cell = page_.acquire_worker();
+    page_.worker(identity.cell).limit.store(options_.connections_per_worker, std::memory_order_relaxed);
+    const auto release = [this](const std::uint32_t* cell) { page_.release_worker(*cell); };
+    std::unique_ptr<const std::uint32_t, decltype(release)> cell(&identity.cell, release);
+    auto launched = launch(identity, assignment, options_, page_);
+    auto messages = MessageStream::open(
+        context_.get_executor(), std::make_unique<Transport>(context_.get_executor(), std::move(launched.channel)),
+        {.max_length = options_.max_message}, schemas_.outgoing, schemas_.incoming);
+    const auto record = std::make_shared<WorkerRecord>(context_.get_executor(), std::move(identity),
+                                                       std::move(launched), std::move(messages));
+    [[maybe_unused]] const auto* const kept = cell.release();
+    last_id_ = record->id;
+    records_[record->id] = record;
+    enter(*record, WorkerState::forked);
+    // Later: the process may already have said something, or ended, and who has started it does not know its id yet.
+    asio::post(context_, [this, record, alive = alive_] {
+        if (!*alive) return;
+        asio::co_spawn(context_, control(record), asio::detached);
+        asio::co_spawn(context_, read_mail(record), asio::detached);
+        asio::co_spawn(context_, await_exit(record), asio::detached);
+    });
+    return record->id;
+}
+
+inline Task<> Crew::control(RecordPtr record) {
+    try {
+        while (auto packet = co_await record->link->receive()) {
+            if (record->abandoned) co_return;
+            owner_.handle(*record, *packet);
+        }
+    } catch (const std::system_error& error) {
+        if (!record->abandoned) break_off(*record, error.code());
+    }
+}
+
+inline Task<> Crew::read_mail(RecordPtr record) {
+    try {
+        co_await mailbox_.collect(record);
+    } catch (const std::system_error& error) {
+        if (!record->is_over()) break_off(*record, error.code());
+    }
+}
+
+inline Task<> Crew::await_exit(RecordPtr record) {
+    std::optional<ExitStatus> status;
+    while (!record->abandoned && !status) {
+        std::error_code error;
+        co_await record->pidfd.readable(error);
+        if (!record->abandoned) status = reap(record->pidfd.get());
+    }
+    if (!status) co_return;
+    record->reaped = true;
+    hear_last(record);
+    owner_.on_exit(record, *status);
+}
+
+/// First what it said last, then that it is gone.
+inline void Crew::hear_last(const RecordPtr& record) {
+    try {
+        while (auto packet = record->link->try_receive()) owner_.handle(*record, *packet);
+        mailbox_.collect_last(record);
+    } catch (const std::system_error& error) {
+        record->error = error.code();
+    }
+}
+
+inline void Crew::forget(WorkerRecord& record) {
+    record.grace.cancel();
+    page_.release_worker(record.cell);
+    record.link->close();
+    records_.erase(record.id);
+}
+
+inline void Crew::limit(WorkerRecord& record) {
+    record.grace.expires_after(options_.grace);
+    record.grace.async_wait([record = records_.at(record.id)](std::error_code error) {
+        if (!error && !record->abandoned) send_signal(record->pidfd.get(), SIGKILL);
+    });
+}
+
+inline void Crew::break_off(WorkerRecord& record, std::error_code error) {
+    record.error = error;
+    send_signal(record.pidfd.get(), SIGKILL);
+}
+
+inline void Crew::enter(WorkerRecord& record, WorkerState state, Event details) {
+    const bool again = state == WorkerState::listening && record.state == WorkerState::listening;
+    if (state <= record.state && !again && state != WorkerState::forked) return;
+    record.state = state;
+    details.kind = state;
+    details.worker = record.id;
+    details.slot = record.slot;
+    details.pid = record.pid;
+    events_.add(std::move(details));
+}
+
+inline Task<std::optional<Event>> Crew::next_event() {
+    const bool steady = co_await switched();
+    if (!steady) co_await asio::post(asio::use_awaitable);
+    for (;;) {
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+        if (auto event = events_.next()) co_return event;
+        if (owner_.finished()) co_return std::nullopt;
+        co_await events_.wait();
+    }
+}
+
+} // namespace cohort::detail
