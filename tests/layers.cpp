@@ -32,7 +32,7 @@ const std::vector<std::vector<std::string>> rows = {
      "http/request", "http/response", "http/message", "http/detail/chunked", "http/detail/request_line",
      "http/detail/response_head", "http/detail/route_table", "http/parser", "http/router"},
     // layer 2: system calls
-    {"detail/unique_fd", "detail/posix", "handle", "detail/memfd", "blob"},
+    {"detail/unique_fd", "detail/passage", "detail/posix", "handle", "detail/memfd", "blob"},
     {"detail/unique_fd", "detail/posix", "detail/signals", "detail/fork", "detail/fd_passing", "detail/socket_address",
      "detail/socket_file", "detail/activation", "detail/inherited_socket", "detail/listen_socket",
      "detail/listen_queue", "detail/shared_page"},

@@ -11,6 +11,8 @@
 
 #include <concepts>
 #include <optional>
+#include <string>
+#include <utility>
 
 namespace cohort {
 
@@ -20,11 +22,21 @@ class Socket : public asio::generic::stream_protocol::socket {
 public:
     using Base = asio::generic::stream_protocol::socket;
     using Base::Base;
-    Socket(Base&& socket, detail::Occupant occupant = {}) noexcept
-        : Base(std::move(socket)), occupant_(std::move(occupant)) {}
+    Socket(Base&& socket, detail::Occupant occupant = {}, std::string state = {}) noexcept
+        : Base(std::move(socket)), occupant_(std::move(occupant)), state_(std::move(state)) {}
+
+    /// What the worker that had it before has left for this one (Listener::hand_over); empty for a new connection.
+    const std::string& state() const noexcept { return state_; }
+    /// The connection itself, which counts for this worker no more. Waits under way end with operation_aborted.
+    [[nodiscard]] detail::UniqueFd take() {
+        detail::UniqueFd connection(Base::release());
+        occupant_ = {};
+        return connection;
+    }
 
 private:
     detail::Occupant occupant_;
+    std::string state_;
 };
 
 /// A connection that came in a message. Errors: ENOTSOCK, EBADF, EPROTOTYPE: it is no stream socket.
@@ -45,6 +57,13 @@ inline Socket to_socket(const asio::any_io_executor& executor, Handle handle) {
 template <class A>
 concept Acceptor = requires(A& acceptor) {
     { acceptor.accept() } -> std::same_as<Task<std::optional<Socket>>>;
+};
+
+/// One that can give an open connection to somebody else: Listener, when its worker leaves and others go on.
+template <class A>
+concept HandsOver = Acceptor<A> && requires(A& acceptor, Socket& socket, std::string state) {
+    { acceptor.hands_over() } -> std::same_as<bool>;
+    { acceptor.hand_over(socket, state) } -> std::same_as<bool>;
 };
 
 } // namespace cohort

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 namespace cohort {
 
@@ -53,6 +54,14 @@ public:
         }
     }
 
+    /// This worker leaves, and others go on: they would take connections that are open.
+    bool hands_over() const noexcept { return intake_->hands_over(); }
+    /// Gives an open connection to another worker, where accept() yields it with `state`, at most 4096 bytes, as its
+    /// Socket::state(): what a protocol must know to go on, such as what it has read but not answered. False, and the
+    /// connection stays here, unless hands_over(). What is already sent to this process but not read goes along; what
+    /// must be written is to be written before. Nothing of the connection may be under way.
+    bool hand_over(Socket& socket, std::string state = {}) { return intake_->hand_over(socket, std::move(state)); }
+
     /// With the real address and port.
     const Endpoint& endpoint() const noexcept { return intake_->endpoint(); }
     std::uint16_t port() const noexcept { return endpoint().port(); }
@@ -62,6 +71,6 @@ private:
     std::function<void()> on_close_;
 };
 
-static_assert(Acceptor<Listener>);
+static_assert(HandsOver<Listener>);
 
 } // namespace cohort

@@ -5,6 +5,7 @@
 #include <cohort/acceptor.hpp>
 #include <cohort/detail/control_link.hpp>
 #include <cohort/detail/occupancy.hpp>
+#include <cohort/detail/passage.hpp>
 #include <cohort/detail/shared_page.hpp>
 #include <cohort/event.hpp>
 #include <cohort/options.hpp>
@@ -71,13 +72,17 @@ public:
     /// The next connection; nothing once the intake is closed, or is stopped and empty.
     virtual Task<std::optional<Socket>> accept() = 0;
     /// Connections number `first` and following, handed over by the master; of `count`, those missing were lost.
-    virtual void deliver(std::uint64_t first, std::uint32_t count, std::vector<detail::UniqueFd> connections) = 0;
+    virtual void deliver(std::uint64_t first, std::uint32_t count, std::vector<detail::Passage> connections) = 0;
     /// The master has found others for the connections that were lost.
     virtual void forget(std::uint64_t first, std::uint32_t count) = 0;
     /// The worker may have room again for one more connection.
     virtual void look_again() = 0;
-    /// The worker is leaving: what is here is still served, nothing new is taken.
-    virtual void stop() = 0;
+    /// The worker is leaving: what is here is still served, nothing new is taken. `hand_over`: others go on.
+    virtual void stop(bool hand_over) = 0;
+    /// Others would go on with connections that are open.
+    virtual bool hands_over() const noexcept { return false; }
+    /// Gives them this one, with what they must know; false: nobody would take it, and it stays here.
+    virtual bool hand_over(Socket&, std::string) { return false; }
     /// The listener was closed: what is here goes back to the master.
     virtual void close() = 0;
     virtual const Endpoint& endpoint() const noexcept = 0;
@@ -88,14 +93,16 @@ template <class D>
 concept DispatcherOf =
     std::constructible_from<D, DispatchContext> &&
     requires(D& dispatcher, Member& member, const Endpoint& endpoint, unsigned slot, detail::ListenerId listener,
-             detail::UniqueFd connection, std::uint64_t first, std::uint32_t count, bool successor) {
+             detail::Passage connection, bool was_served, std::uint64_t first, std::uint32_t count, bool successor) {
         /// Before the first worker: opens Options::listen; throws what the system says.
         dispatcher.prepare();
         /// The descriptors that the worker of this slot is to be started with.
         { dispatcher.inherited(slot) } -> std::same_as<std::vector<int>>;
         { dispatcher.open(member, endpoint) } -> std::same_as<Grant>;
         dispatcher.close(member, listener);
-        dispatcher.give_back(member, endpoint, std::move(connection));
+        dispatcher.give_back(member, endpoint, std::move(connection), was_served);
+        /// So many of these have not found a worker yet: the master hears no more of them for the moment.
+        { dispatcher.waiting() } -> std::same_as<std::size_t>;
         dispatcher.lost(member, listener, first, count);
         dispatcher.took(member, listener);
         /// The worker is asked to leave: nothing new for it.

@@ -17,9 +17,10 @@ struct SlotStats {
     std::optional<WorkerId> worker{}; ///< the one it has now
     std::uint64_t accepted = 0;       ///< connections that its workers have begun to serve, however they came
     std::uint64_t handed_over = 0;    ///< connections that the master has sent it
-    std::uint64_t rescued = 0; ///< of these, found another worker: it died, was stuck, or had no descriptors left
-    std::uint64_t refused = 0; ///< of these, given back: it was at its limit, or closed its listener
-    std::uint32_t open = 0;    ///< connections that it has now
+    std::uint64_t rescued = 0;   ///< of these, found another worker: it died, was stuck, or had no descriptors left
+    std::uint64_t refused = 0;   ///< of these, given back: it was at its limit, or closed its listener
+    std::uint64_t passed_on = 0; ///< open connections that a worker has handed to others when it left
+    std::uint32_t open = 0;      ///< connections that it has now
 };
 
 /// The kernel's queue of one listener: connections that nobody has accepted yet.
@@ -42,6 +43,7 @@ struct Stats {
             sum.handed_over += each.handed_over;
             sum.rescued += each.rescued;
             sum.refused += each.refused;
+            sum.passed_on += each.passed_on;
             sum.open += each.open;
         }
         return sum;

@@ -46,10 +46,10 @@ public:
             cohort::detail::throw_if_cancelled(co_await asio::this_coro::cancellation_state);
         }
     }
-    void deliver(std::uint64_t, std::uint32_t, std::vector<cohort::detail::UniqueFd>) override {}
+    void deliver(std::uint64_t, std::uint32_t, std::vector<cohort::detail::Passage>) override {}
     void forget(std::uint64_t, std::uint32_t) override {}
     void look_again() override {}
-    void stop() override {}
+    void stop(bool) override {}
     void close() override {
         ++closed;
         queue_.clear();

@@ -33,7 +33,8 @@ struct PrivatePort {
             return grant;
         }
         void close(cohort::Member&, cohort::detail::ListenerId) {}
-        void give_back(cohort::Member&, const cohort::Endpoint&, cohort::detail::UniqueFd) {}
+        void give_back(cohort::Member&, const cohort::Endpoint&, cohort::detail::Passage, bool) {}
+        std::size_t waiting() const { return 0; }
         void lost(cohort::Member&, cohort::detail::ListenerId, std::uint64_t, std::uint32_t) {}
         void took(cohort::Member&, cohort::detail::ListenerId) {}
         void drain(cohort::Member&) {}
@@ -50,10 +51,10 @@ struct PrivatePort {
     public:
         explicit Intake(cohort::IntakeContext context) : endpoint_(std::move(context.endpoint)) {}
         cohort::Task<std::optional<cohort::Socket>> accept() override { co_return std::nullopt; }
-        void deliver(std::uint64_t, std::uint32_t, std::vector<cohort::detail::UniqueFd>) override {}
+        void deliver(std::uint64_t, std::uint32_t, std::vector<cohort::detail::Passage>) override {}
         void forget(std::uint64_t, std::uint32_t) override {}
         void look_again() override {}
-        void stop() override {}
+        void stop(bool) override {}
         void close() override {}
         const cohort::Endpoint& endpoint() const noexcept override { return endpoint_; }
 

@@ -55,9 +55,18 @@ public:
     /// The next line.
     Task<std::string> read_line() {
         std::string line;
-        const std::size_t size =
-            co_await asio::async_read_until(socket_, asio::dynamic_buffer(line), '\n', asio::use_awaitable);
-        co_return line.substr(0, size - 1);
+        while (!line.ends_with('\n')) {
+            char next = 0;
+            co_await asio::async_read(socket_, asio::buffer(&next, 1), asio::use_awaitable);
+            line += next;
+        }
+        line.pop_back();
+        co_return line;
+    }
+    /// So many bytes.
+    Task<> read_exactly(std::string& into, std::size_t size) {
+        into.resize(size);
+        co_await asio::async_read(socket_, asio::buffer(into), asio::use_awaitable);
     }
     /// Nothing has come so far.
     bool is_silent() {

@@ -34,6 +34,12 @@ inline cohort::Task<> accept_all(std::shared_ptr<cohort::Intake> intake, std::de
     ended = true;
 }
 
+inline std::vector<cohort::detail::Passage> passages(std::vector<cohort::detail::UniqueFd> connections) {
+    std::vector<cohort::detail::Passage> result;
+    for (auto& connection : connections) result.emplace_back(std::move(connection));
+    return result;
+}
+
 /// The dispatcher and the intakes of a mode face to face, in one process.
 template <class M>
 struct ModeFixture {
@@ -80,12 +86,13 @@ struct ModeFixture {
             for (auto& worker : workers)
                 while (auto packet = worker.link->try_receive())
                     if (const auto* some = std::get_if<cohort::detail::Connections>(&packet->message))
-                        worker.intake->deliver(some->first, some->count, std::move(packet->descriptors));
+                        worker.intake->deliver(some->first, some->count, passages(std::move(packet->descriptors)));
             for (auto& worker : workers)
                 while (auto packet = worker.member.link->try_receive())
                     if (const auto* some = std::get_if<cohort::detail::GivenBack>(&packet->message))
                         for (auto& connection : packet->descriptors)
-                            dispatcher.give_back(worker.member, some->endpoint, std::move(connection));
+                            dispatcher.give_back(worker.member, some->endpoint, std::move(connection),
+                                                 some->was_served);
             return done();
         });
     }

@@ -17,8 +17,8 @@ public:
         : HandedOver(std::move(its_context)), listener_(context().executor, std::move(context().descriptor)) {}
 
     Task<std::optional<Socket>> accept() override;
-    void stop() override {
-        HandedOver::stop();
+    void stop(bool hand_over) override {
+        HandedOver::stop(hand_over);
         listener_.close();
     }
     void close() override {

@@ -17,7 +17,8 @@ public:
     virtual std::vector<int> inherited(unsigned slot) = 0;
     virtual Grant open(Member& member, const Endpoint& endpoint) = 0;
     virtual void close(Member& member, ListenerId listener) = 0;
-    virtual void give_back(Member& member, const Endpoint& endpoint, UniqueFd connection) = 0;
+    virtual void give_back(Member& member, const Endpoint& endpoint, Passage connection, bool was_served) = 0;
+    virtual std::size_t waiting() = 0;
     virtual void lost(Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) = 0;
     virtual void took(Member& member, ListenerId listener) = 0;
     virtual void drain(Member& member) = 0;
@@ -36,9 +37,10 @@ public:
     std::vector<int> inherited(unsigned slot) override { return dispatcher_.inherited(slot); }
     Grant open(Member& member, const Endpoint& endpoint) override { return dispatcher_.open(member, endpoint); }
     void close(Member& member, ListenerId listener) override { dispatcher_.close(member, listener); }
-    void give_back(Member& member, const Endpoint& endpoint, UniqueFd connection) override {
-        dispatcher_.give_back(member, endpoint, std::move(connection));
+    void give_back(Member& member, const Endpoint& endpoint, Passage connection, bool was_served) override {
+        dispatcher_.give_back(member, endpoint, std::move(connection), was_served);
     }
+    std::size_t waiting() override { return dispatcher_.waiting(); }
     void lost(Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) override {
         dispatcher_.lost(member, listener, first, count);
     }

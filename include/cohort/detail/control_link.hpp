@@ -8,9 +8,15 @@
 
 #include <asio/steady_timer.hpp>
 
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
+
+#include <poll.h>
 
 namespace cohort::detail {
 
@@ -32,6 +38,10 @@ public:
     /// Never waits: what the kernel does not take now is kept, with copies of the descriptors, and goes out in order.
     /// False: the other side is gone.
     bool send(const Out& message, std::span<const int> descriptors = {});
+    /// The same with a descriptor that is nobody else's, so that keeping it takes no copy.
+    bool send_with(const Out& message, UniqueFd descriptor);
+    /// Holds this process up until what is kept has gone out, for so long at most.
+    void flush_now(std::chrono::milliseconds timeout) noexcept;
     bool all_sent() const noexcept { return queue_.empty(); }
 
     /// The next packet; nothing when the other side is gone. Throws on bytes that no peer sends.
@@ -56,7 +66,9 @@ private:
         std::vector<UniqueFd> descriptors;
     };
 
-    bool keep(Buffer bytes, std::span<const int> descriptors);
+    std::optional<bool> send_now(std::span<const std::byte> bytes, std::span<const int> descriptors);
+    bool keep(Pending pending);
+    bool send_kept() noexcept;
     void send_pending();
 
     AsyncFd socket_;
@@ -68,41 +80,74 @@ private:
 /// The socket is full, or the kernel is.
 inline bool is_backpressure(int error) noexcept { return would_block(error) || is_kernel_limit(error); }
 
+/// Empty: not now.
 template <class Out, class In>
-bool ControlLink<Out, In>::send(const Out& message, std::span<const int> descriptors) {
-    if (ended_) return false;
-    Buffer bytes;
-    encode(message, bytes);
-    if (queue_.empty()) {
-        if (send_datagram(socket_.get(), bytes.bytes(), descriptors)) return true;
-        if (!is_backpressure(errno)) return false;
-    }
-    return keep(std::move(bytes), descriptors);
+std::optional<bool> ControlLink<Out, In>::send_now(std::span<const std::byte> bytes, std::span<const int> descriptors) {
+    if (!queue_.empty()) return std::nullopt;
+    if (send_datagram(socket_.get(), bytes, descriptors)) return true;
+    return is_backpressure(errno) ? std::nullopt : std::optional(false);
 }
 
 template <class Out, class In>
-bool ControlLink<Out, In>::keep(Buffer bytes, std::span<const int> descriptors) {
-    Pending pending{std::move(bytes), {}};
+bool ControlLink<Out, In>::send(const Out& message, std::span<const int> descriptors) {
+    if (ended_) return false;
+    Pending pending;
+    encode(message, pending.bytes);
+    if (const auto sent = send_now(pending.bytes.bytes(), descriptors)) return *sent;
     for (const int fd : descriptors) {
         UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
         if (!copy) break; // at the descriptor limit: the message goes without, its receiver sees what is missing
         pending.descriptors.push_back(std::move(copy));
     }
+    return keep(std::move(pending));
+}
+
+template <class Out, class In>
+bool ControlLink<Out, In>::send_with(const Out& message, UniqueFd descriptor) {
+    if (ended_) return false;
+    Pending pending;
+    encode(message, pending.bytes);
+    const int number = descriptor.get();
+    if (const auto sent = send_now(pending.bytes.bytes(), std::span(&number, 1))) return *sent;
+    pending.descriptors.push_back(std::move(descriptor));
+    return keep(std::move(pending));
+}
+
+template <class Out, class In>
+bool ControlLink<Out, In>::keep(Pending pending) {
     queue_.push_back(std::move(pending));
     if (queue_.size() == 1) send_pending();
     return true;
 }
 
 template <class Out, class In>
-void ControlLink<Out, In>::send_pending() {
+void ControlLink<Out, In>::flush_now(std::chrono::milliseconds timeout) noexcept {
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    while (!queue_.empty() && std::chrono::steady_clock::now() < deadline) {
+        pollfd room{socket_.get(), POLLOUT, 0};
+        if (!send_kept()) return queue_.clear();
+        if (!queue_.empty()) ::poll(&room, 1, 5); // the kernel's limits give no event
+    }
+}
+
+/// False: the other side is gone.
+template <class Out, class In>
+bool ControlLink<Out, In>::send_kept() noexcept {
     while (!queue_.empty()) {
-        std::vector<int> descriptors;
-        for (const auto& fd : queue_.front().descriptors) descriptors.push_back(fd.get());
-        if (!send_datagram(socket_.get(), queue_.front().bytes.bytes(), descriptors)) break;
+        std::array<int, max_passed> descriptors{};
+        const std::size_t count = std::min(queue_.front().descriptors.size(), max_passed);
+        for (std::size_t i = 0; i < count; ++i) descriptors[i] = queue_.front().descriptors[i].get();
+        if (!send_datagram(socket_.get(), queue_.front().bytes.bytes(), std::span(descriptors).first(count)))
+            return is_backpressure(errno);
         queue_.pop_front();
     }
+    return true;
+}
+
+template <class Out, class In>
+void ControlLink<Out, In>::send_pending() {
+    if (!send_kept()) return queue_.clear();
     if (queue_.empty()) return;
-    if (!is_backpressure(errno)) return queue_.clear();
     const auto again = [self = this->shared_from_this()](std::error_code error) {
         if (!error) self->send_pending();
     };

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace cohort::detail {
 
@@ -29,11 +30,14 @@ struct Listen {
 struct Unlisten {
     ListenerId listener = 0;
 };
-/// One connection comes back with its descriptor: the listener was closed, or is draining. The master may have
-/// forgotten the listener by now, so it goes by the endpoint.
+/// One connection comes back with its descriptor: the listener was closed, the worker is full, or it leaves and has
+/// begun to serve the connection (`was_served`, with what the next worker must know). The master may have forgotten the
+/// listener by now, so it goes by the endpoint.
 struct GivenBack {
     ListenerId listener = 0;
     Endpoint endpoint{};
+    bool was_served = false;
+    std::string state{};
 };
 /// `count` connections from number `first` on did not get through (RLIMIT_NOFILE). Answered by Forgotten.
 struct Lost {
@@ -78,8 +82,10 @@ using FromWorker = std::variant<Online, Listen, Unlisten, GivenBack, Lost, Took,
 
 // From the master.
 
-/// "Finish what you have, then end."
-struct Stop {};
+/// "Finish what you have, then end." `hand_over`: others go on, and connections that are still open are for them.
+struct Stop {
+    bool hand_over = false;
+};
 /// The answer to Listen. A listening descriptor comes along when the worker is to accept by itself, unless the process
 /// was forked with it: then `inherited` is its number there.
 struct Listening {
@@ -98,11 +104,13 @@ struct Bound {
     std::int32_t error = 0;
     bool error_is_cohorts = false;
 };
-/// The attached descriptors are connections number `first` and following of this listener.
+/// The attached descriptors are connections number `first` and following of this listener. `states`: what other workers
+/// have said of them; empty when all are new.
 struct Connections {
     ListenerId listener = 0;
     std::uint64_t first = 0;
     std::uint32_t count = 0;
+    std::vector<std::string> states{};
 };
 /// The answer to Lost: these numbers are settled, others have the connections.
 struct Forgotten {

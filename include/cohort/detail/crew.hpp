@@ -33,6 +33,7 @@ public:
         std::function<void(WorkerRecord&, Packet<FromWorker>&)> handle;   ///< what a worker asks for
         std::function<void(const RecordPtr&, const ExitStatus&)> on_exit; ///< its last messages are in
         std::function<bool()> finished;                                   ///< nobody will come any more
+        std::function<std::size_t()> waiting; ///< connections that were given back and wait for somebody
     };
 
     Crew(asio::io_context& context, const Options& options, Schemas schemas, SharedPage& page, Owner owner);
@@ -70,7 +71,11 @@ public:
     bool has_begun() const noexcept { return last_id_ != 0; }
 
 private:
+    static constexpr std::size_t most_waiting = 256;
+
     Task<> control(RecordPtr record);
+    bool must_slow_down(const WorkerRecord& record) const;
+    Task<> slow_down(const WorkerRecord& record);
     Task<> read_mail(RecordPtr record);
     Task<> await_exit(RecordPtr record);
     void hear_last(const RecordPtr& record);
@@ -148,9 +153,22 @@ inline Task<> Crew::control(RecordPtr record) {
         while (auto packet = co_await record->link->receive()) {
             if (record->abandoned) co_return;
             owner_.handle(*record, *packet);
+            if (must_slow_down(*record)) co_await slow_down(*record);
         }
     } catch (const std::system_error& error) {
         if (!record->abandoned) break_off(*record, error.code());
+    }
+}
+
+/// A worker that leaves may have more connections to hand over than this process may have descriptors.
+inline bool Crew::must_slow_down(const WorkerRecord& record) const {
+    return !record.is_over() && record.state == WorkerState::draining && owner_.waiting() > most_waiting;
+}
+
+inline Task<> Crew::slow_down(const WorkerRecord& record) {
+    while (must_slow_down(record)) {
+        asio::steady_timer pause(context_, std::chrono::milliseconds(1));
+        co_await pause.async_wait(asio::use_awaitable);
     }
 }
 

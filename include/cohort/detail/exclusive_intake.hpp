@@ -24,10 +24,10 @@ public:
               {executor, std::move(link), 0, own_cell, occupancy, std::move(endpoint), std::move(listener)}) {}
     ~ExclusiveIntake() override { file_.remove(); }
 
-    void stop() override {
+    void stop(bool) override {
         if (!is_stopped()) take_the_rest();
         file_.remove();
-        AcceptingIntake::stop();
+        AcceptingIntake::stop(false);
     }
     void close() override {
         file_.remove();
@@ -36,8 +36,8 @@ public:
 
 private:
     void take_the_rest() {
-        std::vector<UniqueFd> rest;
-        while (UniqueFd connection = accept_next()) rest.push_back(std::move(connection));
+        std::vector<Passage> rest;
+        while (UniqueFd connection = accept_next()) rest.emplace_back(std::move(connection));
         const auto count = static_cast<std::uint32_t>(rest.size());
         deliver(0, count, std::move(rest));
     }

@@ -65,7 +65,7 @@ inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromW
         dispatcher_.lost(record, lost->listener, lost->first, lost->count);
     if (const auto* given = std::get_if<GivenBack>(&packet.message))
         for (auto& connection : packet.descriptors)
-            dispatcher_.give_back(record, given->endpoint, std::move(connection));
+            dispatcher_.give_back(record, given->endpoint, {std::move(connection), given->state}, given->was_served);
     if (std::get_if<Ready>(&packet.message)) record.announced = true;
     if (const auto* wish = std::get_if<Introduce>(&packet.message)) introduce(record, *wish, stopping);
     if (const auto* failure = std::get_if<SetupFailed>(&packet.message)) note(record, *failure);

@@ -17,14 +17,17 @@ public:
     explicit HandedOver(IntakeContext context) : context_(std::move(context)), arrival_(context_.executor) {}
 
     Task<std::optional<Socket>> accept() override;
-    void deliver(std::uint64_t first, std::uint32_t count, std::vector<UniqueFd> connections) override;
+    void deliver(std::uint64_t first, std::uint32_t count, std::vector<Passage> connections) override;
     void forget(std::uint64_t first, std::uint32_t count) override;
     void look_again() override;
-    void stop() override {
+    void stop(bool hand_over) override {
         stopped_ = true;
+        hands_over_ = hand_over;
         arrival_.notify_all();
     }
     void close() override;
+    bool hands_over() const noexcept override { return hands_over_ && !context_.link->ended(); }
+    bool hand_over(Socket& socket, std::string state) override;
     const Endpoint& endpoint() const noexcept override { return context_.endpoint; }
 
     /// The next connection that is here, if the worker has room for it.
@@ -40,20 +43,20 @@ public:
 
     IntakeContext& context() noexcept { return context_; }
     /// Counts it.
-    Socket to_socket(UniqueFd connection, Occupant occupant);
+    Socket to_socket(Passage connection, Occupant occupant);
     /// Room for one more connection, which is about to be taken.
     Occupant enter() noexcept { return context_.occupancy.enter(); }
 
 private:
     struct Entry {
-        UniqueFd connection; // empty: lost on the way
+        Passage connection; // empty: lost on the way
         bool forgotten = false;
     };
 
     bool settle();
     void settle_to(std::uint64_t settled);
     void tell_if_wanted();
-    void give_back(UniqueFd connection);
+    void give_back(Passage connection, bool was_served = false);
     void give_all_back();
     void skip_forgotten();
 
@@ -62,6 +65,7 @@ private:
     std::deque<Entry> queue_;
     std::uint64_t next_ = 0; // number of the front of the queue; the queue has no gaps
     bool stopped_ = false;
+    bool hands_over_ = false;
     bool closed_ = false;
 };
 
@@ -70,23 +74,24 @@ inline int protocol_family(const Endpoint& endpoint) noexcept {
     return endpoint.host().find(':') == std::string::npos ? AF_INET : AF_INET6;
 }
 
-inline Socket HandedOver::to_socket(UniqueFd connection, Occupant occupant) {
+inline Socket HandedOver::to_socket(Passage passage, Occupant occupant) {
     const int family = protocol_family(context_.endpoint);
     Socket::Base socket(context_.executor);
     std::error_code error;
-    socket.assign(asio::generic::stream_protocol(family, family == AF_UNIX ? 0 : IPPROTO_TCP), connection.get(), error);
+    socket.assign(asio::generic::stream_protocol(family, family == AF_UNIX ? 0 : IPPROTO_TCP), passage.connection.get(),
+                  error);
     if (error) throw std::system_error(error, "assign");
-    [[maybe_unused]] const int owned_by_socket = connection.release();
+    [[maybe_unused]] const int owned_by_socket = passage.connection.release();
     context_.cell.accepted.fetch_add(1, std::memory_order_relaxed);
     context_.occupancy.count();
-    return Socket(std::move(socket), std::move(occupant));
+    return Socket(std::move(socket), std::move(occupant), std::move(passage.state));
 }
 
-inline void HandedOver::deliver(std::uint64_t first, std::uint32_t count, std::vector<UniqueFd> connections) {
+inline void HandedOver::deliver(std::uint64_t first, std::uint32_t count, std::vector<Passage> connections) {
     settle_to(context_.cell.taken.load(std::memory_order_seq_cst));
     const auto arrived = static_cast<std::uint32_t>(connections.size());
     for (std::uint32_t i = 0; i < count; ++i)
-        if (first + i >= next_) queue_.push_back({i < arrived ? std::move(connections[i]) : UniqueFd()});
+        if (first + i >= next_) queue_.push_back({i < arrived ? std::move(connections[i]) : Passage()});
     if (arrived < count) context_.link->send(Lost{context_.listener, first + arrived, count - arrived});
     if (closed_)
         close();
@@ -148,7 +153,7 @@ inline std::optional<Socket> HandedOver::take() {
             give_all_back();
             return std::nullopt;
         }
-        UniqueFd connection = std::move(queue_.front().connection);
+        Passage connection = std::move(queue_.front().connection);
         Occupant occupant = enter();
         if (settle()) return to_socket(std::move(connection), std::move(occupant));
     }
@@ -164,14 +169,20 @@ inline Task<std::optional<Socket>> HandedOver::accept() {
     }
 }
 
-inline void HandedOver::give_back(UniqueFd connection) {
-    const int fd = connection.get();
-    context_.link->send(GivenBack{context_.listener, context_.endpoint}, std::span<const int>(&fd, 1));
+inline void HandedOver::give_back(Passage connection, bool was_served) {
+    context_.link->send_with(GivenBack{context_.listener, context_.endpoint, was_served, std::move(connection.state)},
+                             std::move(connection.connection));
+}
+
+inline bool HandedOver::hand_over(Socket& socket, std::string state) {
+    if (!hands_over() || state.size() > Passage::max_state) return false;
+    give_back({socket.take(), std::move(state)}, true);
+    return true;
 }
 
 inline void HandedOver::give_all_back() {
     while (!queue_.empty() && (queue_.front().connection || queue_.front().forgotten)) {
-        UniqueFd connection = std::move(queue_.front().connection);
+        Passage connection = std::move(queue_.front().connection);
         if (settle() && connection) give_back(std::move(connection));
     }
 }

@@ -53,19 +53,21 @@ public:
     Task<> wait_room();
 
     /// A connection for the worker that the scheduler chooses. Beyond its credit it waits here. Sent by flush().
-    void give(UniqueFd connection);
+    void give(Passage connection);
     /// One that a worker has given back.
-    void give_again(UniqueFd connection) {
+    void give_again(Passage connection) {
         waiting_.push_back(std::move(connection));
         look_again();
     }
     /// The same, ignoring credit, for what must go out before the end.
-    void give_last(UniqueFd connection);
+    void give_last(Passage connection);
     void give_waiting() {
         for (auto& connection : waiting_) give_last(std::move(connection));
         waiting_.clear();
     }
     void flush();
+    /// How many have not found a worker yet.
+    std::size_t waiting() const noexcept { return waiting_.size(); }
 
     void took(const Member& member, ListenerId listener);
     void lost(const Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count);
@@ -86,7 +88,7 @@ private:
         candidates_.clear();
         active_.clear();
     }
-    bool place(UniqueFd& connection);
+    bool place(Passage& connection);
     void place_waiting();
     void look_again();
     void arm_sweep();
@@ -100,7 +102,7 @@ private:
     std::vector<std::unique_ptr<Taker>> takers_;
     std::vector<Candidate> candidates_; // those that take part now, as they were last looked at
     std::vector<Taker*> active_;        // the same ones
-    std::deque<UniqueFd> waiting_;
+    std::deque<Passage> waiting_;
     std::size_t last_ = 0; // who got the last one of give_last()
     bool sweeping_ = false;
     bool closed_ = false;
@@ -166,9 +168,9 @@ inline Task<> Handover::wait_room() {
 }
 
 /// False: the one that was chosen has no room, and the connection stays where it is.
-inline bool Handover::place(UniqueFd& connection) {
+inline bool Handover::place(Passage& connection) {
     if (candidates_.empty()) return false;
-    const std::size_t index = scheduler_->choose(Arrival(connection.get(), endpoint_), candidates_);
+    const std::size_t index = scheduler_->choose(Arrival(connection.connection.get(), endpoint_), candidates_);
     if (index >= candidates_.size() || candidates_[index].room == 0) return false;
     --candidates_[index].room;
     ++candidates_[index].sent;
@@ -176,13 +178,13 @@ inline bool Handover::place(UniqueFd& connection) {
     return true;
 }
 
-inline void Handover::give(UniqueFd connection) {
+inline void Handover::give(Passage connection) {
     if (closed_ || place(connection)) return;
     look_at_takers();
     if (!place(connection)) waiting_.push_back(std::move(connection));
 }
 
-inline void Handover::give_last(UniqueFd connection) {
+inline void Handover::give_last(Passage connection) {
     for (std::size_t i = 0; i < takers_.size(); ++i) {
         Taker& taker = *takers_[last_++ % takers_.size()];
         if (!taker.is_retired()) return taker.assign(std::move(connection));
@@ -196,8 +198,13 @@ inline void Handover::flush() {
 
 inline void Handover::place_waiting() {
     look_at_takers();
-    for (auto& connection : waiting_) place(connection);
-    std::erase_if(waiting_, [](const UniqueFd& connection) { return !connection; });
+    std::size_t room = 0;
+    for (const auto& candidate : candidates_) room += candidate.room;
+    for (auto& connection : waiting_) {
+        if (room == 0) break;
+        room -= place(connection) ? 1 : 0;
+    }
+    std::erase_if(waiting_, [](const Passage& connection) { return !connection; });
     for (const auto& taker : takers_) taker->flush();
 }
 

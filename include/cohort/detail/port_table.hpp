@@ -24,14 +24,20 @@ struct Port : SharedAddress {
 template <std::derived_from<Port> P>
 class PortTable {
 public:
-    void give_back(Member& member, const Endpoint& bound, UniqueFd connection) {
-        ++context_.ledger[member.slot].refused;
+    void give_back(Member& member, const Endpoint& bound, Passage connection, bool was_served) {
+        SlotStats& stats = context_.ledger[member.slot];
+        ++(was_served ? stats.passed_on : stats.refused);
         for (const auto& port : ports_)
             if (port->bound == bound && !port->handover->is_closed())
                 return port->handover->give_again(std::move(connection));
     }
     void lost(Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) {
         if (P* const port = find(member, listener)) port->handover->lost(member, listener, first, count);
+    }
+    std::size_t waiting() const noexcept {
+        std::size_t sum = 0;
+        for (const auto& port : ports_) sum += port->handover->waiting();
+        return sum;
     }
     void took(Member& member, ListenerId listener) {
         if (P* const port = find(member, listener)) port->handover->took(member, listener);

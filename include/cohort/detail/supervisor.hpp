@@ -68,6 +68,7 @@ private:
     void handle(WorkerRecord& record, Packet<FromWorker>& packet);
     void on_exit(const RecordPtr& record, const ExitStatus& status);
     void ask_to_leave(WorkerRecord& record);
+    bool has_others(const WorkerRecord& record) const noexcept;
     bool finished() const noexcept { return records().empty() && coming_ == 0 && (stopping_ || crew_.has_begun()); }
     void notify_if_finished();
     Task<> until_gone();
@@ -97,7 +98,7 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       crew_(context, options_, schemas, page_,
             {[this](WorkerRecord& record, Packet<FromWorker>& packet) { handle(record, packet); },
              [this](const RecordPtr& record, const ExitStatus& status) { on_exit(record, status); },
-             [this] { return finished(); }}),
+             [this] { return finished(); }, [this] { return dispatcher_->waiting(); }}),
       pool_(context.get_executor(), crew_.records(), options_.calls_per_worker, options_.queued_calls),
       bus_(context.get_executor(), {.max_length = options_.max_message}),
       desk_(*dispatcher_, bus_, crew_.records()),
@@ -259,12 +260,19 @@ inline void Supervisor::end_successor(WorkerId successor) {
 
 // Ending
 
+/// Somebody could go on with what this worker has.
+inline bool Supervisor::has_others(const WorkerRecord& record) const noexcept {
+    return std::ranges::any_of(records(), [&](const auto& other) {
+        return other.first != record.id && other.second->state == WorkerState::listening;
+    });
+}
+
 inline void Supervisor::ask_to_leave(WorkerRecord& record) {
     if (record.state == WorkerState::draining) return;
     record.voluntary = true;
     crew_.enter(record, WorkerState::draining);
     dispatcher_->drain(record);
-    record.link->send(Stop{});
+    record.link->send(Stop{.hand_over = !stopping_ && has_others(record)});
     record.messages->end_messages();
     bus_.finish(record.id);
     crew_.limit(record);

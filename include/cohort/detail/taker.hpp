@@ -54,26 +54,26 @@ public:
     void ask_to_tell() noexcept { cell_.wanted.store(1, std::memory_order_seq_cst); }
 
     /// Sent by flush(), or earlier.
-    void assign(UniqueFd connection);
+    void assign(Passage connection);
     void flush();
     /// Has not taken everything.
     bool has_copies() const noexcept { return !copies_.empty(); }
     /// Closes the copies of what it has taken. Until then its close alone would send no FIN.
     void release_taken();
     /// It has gone: what it had not taken is for others.
-    void take_back(std::deque<UniqueFd>& others);
+    void take_back(std::deque<Passage>& others);
     /// It has had something for so long without touching it.
     bool is_idle(Clock::time_point now, Clock::duration time) noexcept;
     /// It is stuck: the same, unless it has just begun to move.
-    void take_back_from_stuck(std::deque<UniqueFd>& others);
+    void take_back_from_stuck(std::deque<Passage>& others);
     /// What had no room in its process is for others. It rests for a while.
-    void take_back_lost(std::uint64_t first, std::uint32_t count, std::deque<UniqueFd>& others);
+    void take_back_lost(std::uint64_t first, std::uint32_t count, std::deque<Passage>& others);
 
 private:
     static constexpr std::chrono::milliseconds rest_after_loss{50};
 
     std::uint64_t outstanding() const noexcept;
-    void move_copies(std::deque<UniqueFd>& others);
+    void move_copies(std::deque<Passage>& others);
 
     SharedPage& page_;
     WorkerId worker_;
@@ -85,7 +85,8 @@ private:
     std::shared_ptr<MasterLink> link_;
     SlotStats& stats_;
     std::uint64_t sent_ = 0;      // ever
-    std::deque<UniqueFd> copies_; // of the last ones sent; an empty one was settled otherwise
+    std::deque<Passage> copies_;  // of the last ones sent; an empty one was settled otherwise
+    std::size_t state_bytes_ = 0; // of those that wait for flush()
     std::size_t unsent_ = 0;      // how many at the end of `copies_` wait for flush()
     bool retired_ = false;
     bool stuck_ = false;
@@ -119,9 +120,11 @@ inline Candidate Taker::candidate() const noexcept {
             .room = static_cast<std::uint32_t>(std::min(by_limit, by_credit))};
 }
 
-inline void Taker::assign(UniqueFd connection) {
+inline void Taker::assign(Passage connection) {
     release_taken();
     if (copies_.empty()) moved_ = Clock::now();
+    if (state_bytes_ + connection.state.size() > Passage::max_state) flush();
+    state_bytes_ += connection.state.size();
     copies_.push_back(std::move(connection));
     ++sent_;
     ++stats_.handed_over;
@@ -131,11 +134,14 @@ inline void Taker::assign(UniqueFd connection) {
 inline void Taker::flush() {
     if (unsent_ == 0) return;
     std::array<int, max_passed> descriptors{};
+    Connections message{listener_, sent_ - unsent_, static_cast<std::uint32_t>(unsent_)};
     const std::size_t begin = copies_.size() - unsent_;
-    for (std::size_t i = 0; i < unsent_; ++i) descriptors[i] = copies_[begin + i].get();
-    link_->send(Connections{listener_, sent_ - unsent_, static_cast<std::uint32_t>(unsent_)},
-                std::span<const int>(descriptors).first(unsent_));
-    unsent_ = 0;
+    for (std::size_t i = 0; i < unsent_; ++i) {
+        descriptors[i] = copies_[begin + i].connection.get();
+        if (state_bytes_ != 0) message.states.push_back(copies_[begin + i].state);
+    }
+    link_->send(message, std::span<const int>(descriptors).first(unsent_));
+    unsent_ = state_bytes_ = 0;
 }
 
 inline void Taker::release_taken() {
@@ -143,17 +149,17 @@ inline void Taker::release_taken() {
     while (copies_.size() > keep) copies_.pop_front();
 }
 
-inline void Taker::move_copies(std::deque<UniqueFd>& others) {
+inline void Taker::move_copies(std::deque<Passage>& others) {
     for (auto& copy : copies_) {
         if (!copy) continue;
         others.push_back(std::move(copy));
         ++stats_.rescued;
     }
     copies_.clear();
-    unsent_ = 0;
+    unsent_ = state_bytes_ = 0;
 }
 
-inline void Taker::take_back(std::deque<UniqueFd>& others) {
+inline void Taker::take_back(std::deque<Passage>& others) {
     release_taken();
     move_copies(others);
 }
@@ -167,17 +173,17 @@ inline bool Taker::is_idle(Clock::time_point now, Clock::duration time) noexcept
     return !copies_.empty() && now - moved_ >= time;
 }
 
-inline void Taker::take_back_from_stuck(std::deque<UniqueFd>& others) {
+inline void Taker::take_back_from_stuck(std::deque<Passage>& others) {
     std::uint64_t taken = seen_;
     if (!cell_.taken.compare_exchange_strong(taken, sent_, std::memory_order_seq_cst)) return;
     move_copies(others);
     set_stuck();
 }
 
-inline void Taker::take_back_lost(std::uint64_t first, std::uint32_t count, std::deque<UniqueFd>& others) {
+inline void Taker::take_back_lost(std::uint64_t first, std::uint32_t count, std::deque<Passage>& others) {
     const std::uint64_t oldest = sent_ - copies_.size();
     for (std::uint64_t number = std::max(first, oldest); number < std::min(first + count, sent_); ++number) {
-        UniqueFd& copy = copies_[static_cast<std::size_t>(number - oldest)];
+        Passage& copy = copies_[static_cast<std::size_t>(number - oldest)];
         if (!copy) continue;
         others.push_back(std::move(copy));
         ++stats_.rescued;

@@ -71,9 +71,12 @@ public:
     /// A worker that wants to talk to this one; nothing once this one is to leave.
     Task<std::optional<Visit>> next_visit();
     void announce_ready() { link_->send(Ready{}); }
+    /// The master answers with Stop.
     void leave() {
-        if (!stopping_) link_->send(Leaving{});
-        stop();
+        if (stopping_) return;
+        if (!link_->send(Leaving{})) return stop(false);
+        stopping_ = true;
+        changed_.notify_all();
     }
     bool stopping() const noexcept { return stopping_; }
     bool connected() const noexcept { return !link_->ended(); }
@@ -85,7 +88,10 @@ public:
     asio::io_context& context() noexcept { return context_; }
 
     /// Holds the process up until what was sent is the kernel's, for at most the grace period.
-    void flush_now() noexcept { messages_.flush_now(grace_); }
+    void flush_now() noexcept {
+        link_->flush_now(grace_);
+        messages_.flush_now(grace_);
+    }
     [[noreturn]] void exit(int code) {
         flush_now();
         leave_process(code);
@@ -101,7 +107,7 @@ private:
 
     Task<> control();
     Task<UniqueFd> reach(WorkerId other);
-    void handle(Stop&, Packet<FromMaster>&) { stop(); }
+    void handle(Stop& message, Packet<FromMaster>&) { stop(message.hand_over); }
     void handle(Listening& message, Packet<FromMaster>& packet);
     void handle(Connections& message, Packet<FromMaster>& packet);
     void handle(Forgotten& message, Packet<FromMaster>& packet);
@@ -116,7 +122,7 @@ private:
         for (const auto& own : own_intakes_)
             if (const auto intake = own.lock()) action(*intake);
     }
-    void stop();
+    void stop(bool hand_over);
     void look_again();
     void master_gone();
     Listener make_listener(const Listening& listening, UniqueFd descriptor);
@@ -140,6 +146,7 @@ private:
     std::deque<Visit> visits_;
     std::uint32_t last_request_ = 0;
     bool stopping_ = false;
+    bool hands_over_ = false; // what is open when it leaves
 
     static constexpr std::size_t most_visits = 256; // for a body that does not ask for them
 };
@@ -175,7 +182,7 @@ inline Listener WorkerCore::make_listener(const Listening& listening, UniqueFd d
     auto& intake = intakes_[id];
     intake = make_intake_(
         {context_.get_executor(), link_, id, page_[id], occupancy_, listening.endpoint, std::move(descriptor)});
-    if (stopping_) intake->stop();
+    if (stopping_) intake->stop(hands_over_);
     // Told at the next turn of the loop, so never by a body that returns: the port then waits for the successor.
     return {intake, [executor = context_.get_executor(), link = link_, id] {
                 asio::post(executor, [link, id] { link->send(Unlisten{id}); });
@@ -216,7 +223,12 @@ inline void WorkerCore::handle(Listening& message, Packet<FromMaster>& packet) {
 
 inline void WorkerCore::handle(Connections& message, Packet<FromMaster>& packet) {
     const auto found = intakes_.find(message.listener);
-    if (found != intakes_.end()) found->second->deliver(message.first, message.count, std::move(packet.descriptors));
+    if (found == intakes_.end()) return;
+    std::vector<Passage> connections;
+    for (auto& descriptor : packet.descriptors) connections.emplace_back(std::move(descriptor));
+    for (std::size_t i = 0; i < std::min(connections.size(), message.states.size()); ++i)
+        connections[i].state = std::move(message.states[i]);
+    found->second->deliver(message.first, message.count, std::move(connections));
 }
 
 inline void WorkerCore::handle(Forgotten& message, Packet<FromMaster>&) {
@@ -274,15 +286,16 @@ inline void WorkerCore::look_again() {
     asio::post(context_, [this] { for_each_intake([](Intake& intake) { intake.look_again(); }); });
 }
 
-inline void WorkerCore::stop() {
+inline void WorkerCore::stop(bool hand_over) {
     stopping_ = true;
-    for_each_intake([](Intake& intake) { intake.stop(); });
+    hands_over_ = hand_over;
+    for_each_intake([hand_over](Intake& intake) { intake.stop(hand_over); });
     changed_.notify_all();
 }
 
 /// Nobody is left to enforce the grace period, so the worker does.
 inline void WorkerCore::master_gone() {
-    stop();
+    stop(false);
     last_minutes_.expires_after(grace_);
     last_minutes_.async_wait([](std::error_code error) {
         if (!error) leave_process(1);

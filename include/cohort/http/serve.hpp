@@ -29,7 +29,9 @@ namespace cohort::http {
 /// std::bad_alloc: 503; anything else: 500) and logged, and the server goes on.
 ///
 /// Returns when the acceptor yields nothing more and all connections have ended: idle ones are closed, after what they
-/// have received is answered, and busy ones end with their response. When accepting fails it does the same and then
+/// have received is answered, and busy ones end with their response. When the acceptor is a Listener whose worker
+/// leaves while others go on, they get the idle ones at once and the busy ones after their response, and no client
+/// notices. When accepting fails it does the same and then
 /// throws. When it is cancelled, the connections and the handlers are cancelled too, and it waits for their end:
 /// nothing refers to `context` any more when it returns.
 ///
@@ -127,6 +129,7 @@ template <class A, class Context, class H>
 Task<> serve_all(A& acceptor, Service<Context, H> service, ServerOptions options) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     const auto server = std::make_shared<Server>(executor, std::move(options));
+    if constexpr (HandsOver<A>) server->hand_over_by(acceptor);
     std::exception_ptr failure;
     try {
         co_await accept_all(acceptor, server, service);

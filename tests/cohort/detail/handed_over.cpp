@@ -20,11 +20,11 @@ constexpr ListenerId listener = 3;
 
 /// The worker's side, and what it tells the master.
 struct Worker {
-    std::vector<UniqueFd> connections(std::size_t count) {
-        std::vector<UniqueFd> servers;
+    std::vector<Passage> connections(std::size_t count) {
+        std::vector<Passage> servers;
         for (std::size_t i = 0; i < count; ++i) {
             Connection connection;
-            servers.push_back(std::move(connection.server));
+            servers.emplace_back(std::move(connection.server));
             clients.push_back(std::move(connection.client));
         }
         return servers;
@@ -149,7 +149,7 @@ TEST_CASE("a closed queue gives back also what stood behind a lost one") {
 TEST_CASE("after a stop what is here is still given, then it is finished") {
     Worker worker;
     worker.deliver(0, 1);
-    worker.queue.stop();
+    worker.queue.stop(false);
     CHECK(worker.queue.is_stopped());
     CHECK_FALSE(worker.queue.is_finished());
     CHECK(worker.takes(0));
@@ -158,8 +158,8 @@ TEST_CASE("after a stop what is here is still given, then it is finished") {
 
 TEST_CASE("a connection that the loop cannot watch is an error once, and holds nothing up") {
     Worker worker;
-    std::vector<UniqueFd> broken;
-    broken.emplace_back(100'000); // no such descriptor
+    std::vector<Passage> broken;
+    broken.emplace_back(UniqueFd(100'000)); // no such descriptor
     worker.queue.deliver(0, 1, std::move(broken));
     worker.deliver(1, 1);
     CHECK_THROWS_AS(worker.queue.take(), std::system_error);

@@ -76,11 +76,11 @@ TEST_CASE("stopped, an intake still gives what was handed over, then ends") {
     auto& a = cluster.add(0);
     cluster.listen(a, "127.0.0.1:0");
     test::settle(cluster.io);
-    std::vector<UniqueFd> connections;
+    std::vector<Passage> connections;
     test::Connection connection;
-    connections.push_back(std::move(connection.server));
+    connections.emplace_back(std::move(connection.server));
     a.intake->deliver(0, 1, std::move(connections));
-    a.intake->stop();
+    a.intake->stop(false);
     cluster.run_until([&] { return a.ended; });
     CHECK(a.sockets.size() == 1);
 }

@@ -9,6 +9,7 @@
 #include <asio/post.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -30,6 +31,8 @@ public:
     Connection(std::shared_ptr<Server> server, Socket socket)
         : wire_(std::move(server), std::move(socket)), parser_(wire_.server().options().limits) {
         parser_.request().set_body_source(this);
+        served_ = served_before(wire_.state());
+        if (served_ != 0) return;
         head_deadline_ = wire_.server().after(wire_.server().ticks_for().head);
     }
 
@@ -74,6 +77,8 @@ private:
     /// Up to here a body is copied behind its head; a larger one is sent from where it lies.
     static constexpr std::size_t large_body = 16 * 1024;
 
+    static std::size_t served_before(const std::string& state) noexcept;
+    bool hand_over();
     Waiting what_to_wait_for() const noexcept;
     std::uint64_t deadline_for(Waiting what) const noexcept;
     Task<> park(std::error_code& error);
@@ -111,6 +116,7 @@ inline bool Connection::take_request() {
 inline Task<bool> Connection::wait_for_request() {
     while (!refused_) {
         if (!wire_.send_at_once()) co_await wire_.send();
+        if (hand_over()) co_return false;
         const Waiting what = what_to_wait_for();
         std::error_code error;
         std::size_t count = 0;
@@ -125,6 +131,7 @@ inline Task<bool> Connection::wait_for_request() {
             if (!error) continue;
         }
         if (wire_.server().cancelled()) co_return false;
+        if (count == 0 && error == asio::error::operation_aborted && hand_over()) co_return false;
         // Nobody waits for an idle connection any more; but what the client has sent already is answered.
         if (error == asio::error::operation_aborted && what <= Waiting::idle) count = wire_.read_now();
         if (error == asio::error::timed_out && what == Waiting::head) refuse(408);
@@ -133,6 +140,20 @@ inline Task<bool> Connection::wait_for_request() {
         if (head_deadline_ == 0) head_deadline_ = wire_.server().after(wire_.server().ticks_for().head);
     }
     co_return false;
+}
+
+/// What servers say to each other of a connection is how many requests it has had.
+inline std::size_t Connection::served_before(const std::string& state) noexcept {
+    std::size_t count = 0;
+    std::from_chars(state.data(), state.data() + state.size(), count);
+    return count;
+}
+
+/// While the server drains, and another goes on: between two requests it is that one's.
+inline bool Connection::hand_over() {
+    const bool between_requests = !parser_.inside_head() && wire_.received().empty() && !wire_.unsent();
+    if (!between_requests || !wire_.server().hands_over()) return false;
+    return wire_.hand_over(served_ == 0 ? std::string() : std::to_string(served_));
 }
 
 inline Waiting Connection::what_to_wait_for() const noexcept {
@@ -196,7 +217,8 @@ inline bool Connection::closes_after(const Response& response) const {
     const Server& server = wire_.server();
     if (!parser_.request().keep_alive() || body_error_ != 0) return true;
     if (served_ == server.options().max_requests) return true;
-    if ((server.draining() || server.crowded()) && wire_.received().empty()) return true;
+    const bool makes_room = server.crowded() || (server.draining() && !server.hands_over());
+    if (makes_room && wire_.received().empty()) return true;
     if (!response.fields().empty() && response.fields().has_token("connection", "close")) return true;
     return !parser_.complete() && leaves_too_much();
 }

@@ -2,6 +2,7 @@
 // What the connections of one server share (layer 3).
 #pragma once
 
+#include <cohort/acceptor.hpp>
 #include <cohort/http/detail/response_head.hpp>
 #include <cohort/http/detail/watch.hpp>
 #include <cohort/http/options.hpp>
@@ -15,6 +16,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,6 +48,17 @@ public:
     }
 
     bool draining() const noexcept { return draining_; }
+
+    /// Connections that are left go to another server, between two requests.
+    template <HandsOver A>
+    void hand_over_by(A& acceptor) {
+        hands_over_ = [&acceptor] { return acceptor.hands_over(); };
+        hand_over_ = [&acceptor](Socket& socket, std::string state) {
+            return acceptor.hand_over(socket, std::move(state));
+        };
+    }
+    bool hands_over() const { return draining_ && !cancelled_ && hands_over_ && hands_over_(); }
+    bool hand_over(Socket& socket, std::string state) const { return hand_over_(socket, std::move(state)); }
     bool cancelled() const noexcept { return cancelled_; }
 
     /// Whether connections should end with the response at hand so that others can be accepted.
@@ -75,13 +88,14 @@ public:
         crowded_ = false;
     }
 
-    /// From now on connections end as soon as what they have received is answered.
+    /// From now on connections end, or go to another server, as soon as what they have received is answered.
     void drain() {
         draining_ = true;
-        for_each([this](Watched& connection) {
-            if (connection.waiting() == Waiting::idle) connection.interrupt(false);
-            if (connection.waiting() == Waiting::fresh)
-                connection.wait_until(std::min(connection.deadline(), after(ticks_.fresh)));
+        const bool goes_on = hands_over();
+        for_each([this, goes_on](Watched& connection) {
+            const bool is_fresh = connection.waiting() == Waiting::fresh;
+            if (connection.waiting() == Waiting::idle || (is_fresh && goes_on)) connection.interrupt(false);
+            if (is_fresh && !goes_on) connection.wait_until(std::min(connection.deadline(), after(ticks_.fresh)));
         });
     }
 
@@ -125,6 +139,8 @@ private:
         if (oldest != nullptr) oldest->interrupt(false);
     }
 
+    std::function<bool()> hands_over_;
+    std::function<bool(Socket&, std::string)> hand_over_;
     ServerOptions options_;
     Ticks ticks_;
     DateLine date_;

@@ -84,6 +84,11 @@ public:
     /// the connection and destroy the answer on its way.
     Task<> linger();
 
+    /// What the server says that had the connection before; empty: nobody had it.
+    const std::string& state() const noexcept { return socket_.state(); }
+    /// Gives the connection to another server. False: it stays here.
+    bool hand_over(std::string state) { return server_->hand_over(socket_, std::move(state)); }
+
     /// Ends the connection for everybody who holds a copy of the descriptor.
     void end() noexcept {
         std::error_code ignored;
