@@ -5,43 +5,18 @@
 // Expect: requests by the hundred thousand; no failure but of requests in flight on the killed worker, no descriptor
 //         and no zombie left in the master; exit code 1 otherwise.
 
-#include <algorithm>
+#include "http_server_process.hpp"
+
 #include <atomic>
-#include <cerrno>
-#include <chrono>
-#include <csignal>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <optional>
 #include <random>
-#include <set>
-#include <stdexcept>
-#include <string>
-#include <string_view>
-#include <thread>
-#include <utility>
-#include <vector>
-
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
 
 namespace {
 
 constexpr unsigned worker_count = 4;
 constexpr unsigned client_count = 16;
-constexpr timeval patience{2, 0};
 
 /// A request belongs to a kill when it had begun before it, but for the time a signal takes, and failed soon after it.
 constexpr auto delivery = 2ms;
@@ -56,50 +31,11 @@ struct Arguments {
 
 // Clients
 
-enum class Outcome { answered, refused, reset, timed_out, wrong_answer };
-
 struct Failure {
     Outcome kind;
     Clock::time_point begin;
     Clock::time_point end;
 };
-
-struct Socket {
-    int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    Socket() {
-        ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-        ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    }
-    Socket(const Socket&) = delete;
-    Socket& operator=(const Socket&) = delete;
-    ~Socket() { ::close(fd); }
-};
-
-bool is_timeout() { return errno == EAGAIN || errno == EINPROGRESS; }
-
-/// One connection, one request. The server ends the connection, so that it is the one to keep TIME_WAIT.
-Outcome ask(std::uint16_t port, std::string& answer) {
-    static constexpr std::string_view request = "GET /worker HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    answer.clear();
-    Socket socket;
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(socket.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-        return is_timeout() ? Outcome::timed_out : errno == ECONNRESET ? Outcome::reset : Outcome::refused;
-    if (::send(socket.fd, request.data(), request.size(), MSG_NOSIGNAL) < 0) return Outcome::reset;
-    char buffer[4096];
-    ssize_t count = 0;
-    while ((count = ::recv(socket.fd, buffer, sizeof buffer, 0)) > 0)
-        answer.append(buffer, static_cast<std::size_t>(count));
-    if (answer.ends_with("}\n") && answer.starts_with("HTTP/1.1 200 OK\r\n")) {
-        return count == 0 || !is_timeout() ? Outcome::answered : Outcome::timed_out;
-    }
-    if (count < 0 && is_timeout()) return Outcome::timed_out;
-    return answer.empty() || count < 0 ? Outcome::reset : Outcome::wrong_answer;
-}
 
 struct Client {
     std::uint64_t answered = 0;
@@ -116,99 +52,6 @@ struct Client {
                 failures.push_back({outcome, begin, Clock::now()});
         }
     }
-};
-
-// The server
-
-std::vector<pid_t> children_of(pid_t pid) {
-    const std::string id = std::to_string(pid);
-    std::ifstream list("/proc/" + id + "/task/" + id + "/children");
-    std::vector<pid_t> children;
-    for (pid_t child = 0; list >> child;) children.push_back(child);
-    return children;
-}
-
-bool is_zombie(pid_t pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string number, name, state;
-    file >> number >> name >> state;
-    return state == "Z";
-}
-
-long resident_kib(pid_t pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
-    long size = 0;
-    long resident = 0;
-    file >> size >> resident;
-    return resident * (::sysconf(_SC_PAGESIZE) / 1024);
-}
-
-class Server {
-public:
-    Server(const std::string& program, const std::string& mode) {
-        int ends[2];
-        if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
-        pid_ = ::fork();
-        if (pid_ == 0) {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-            ::dup2(ends[1], STDOUT_FILENO);
-            ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO); // it tells of each death
-            ::execl(program.c_str(), program.c_str(), "--port", "0", "--workers", std::to_string(worker_count).c_str(),
-                    "--mode", mode.c_str(), nullptr);
-            ::_exit(127);
-        }
-        ::close(ends[1]);
-        std::string line;
-        for (char letter = 0; ::read(ends[0], &letter, 1) == 1 && letter != '\n';) line += letter;
-        ::close(ends[0]);
-        const std::string address = line.substr(0, line.find(','));
-        if (address.empty()) throw std::runtime_error(program + " did not start");
-        port_ = static_cast<std::uint16_t>(std::stoul(address.substr(address.rfind(':') + 1)));
-    }
-    Server(const Server&) = delete;
-    Server& operator=(const Server&) = delete;
-    ~Server() {
-        if (pid_ <= 0) return;
-        ::kill(pid_, SIGKILL);
-        ::waitpid(pid_, nullptr, 0);
-    }
-
-    pid_t pid() const { return pid_; }
-    std::uint16_t port() const { return port_; }
-    std::size_t descriptors() const {
-        const std::filesystem::directory_iterator all("/proc/" + std::to_string(pid_) + "/fd");
-        return static_cast<std::size_t>(std::ranges::distance(all));
-    }
-
-    /// The least within some time: the master keeps copies of connections for a while.
-    std::size_t settled_descriptors() const {
-        std::size_t least = descriptors();
-        for (const auto deadline = Clock::now() + 500ms; Clock::now() < deadline;) {
-            std::this_thread::sleep_for(10ms);
-            least = std::min(least, descriptors());
-        }
-        return least;
-    }
-
-    /// Until every slot has answered.
-    bool all_serve() const {
-        std::set<std::string> slots;
-        std::string answer;
-        const auto deadline = Clock::now() + 10s;
-        while (slots.size() < worker_count && Clock::now() < deadline)
-            if (ask(port_, answer) == Outcome::answered) slots.insert(answer.substr(answer.find("\"slot\":")));
-        return slots.size() == worker_count;
-    }
-    int end() {
-        ::kill(pid_, SIGTERM);
-        int status = 0;
-        ::waitpid(std::exchange(pid_, 0), &status, 0);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    }
-
-private:
-    pid_t pid_ = 0;
-    std::uint16_t port_ = 0;
 };
 
 std::vector<Clock::time_point> kill_workers(const Server& server, std::chrono::seconds time,
@@ -280,7 +123,7 @@ void print(const std::string& mode, const Tally& tally, std::size_t kills) {
 }
 
 bool run(const Arguments& arguments, const std::string& mode) {
-    Server server(arguments.server, mode);
+    Server server(arguments.server, mode, worker_count);
     if (!server.all_serve()) throw std::runtime_error("not all workers serve");
     const std::size_t descriptors = server.settled_descriptors();
     const long memory = resident_kib(server.pid());

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # All benchmarks: installs what is missing (Debian), builds Release, runs each beside its rival, and draws the result.
-# Takes about 6 minutes after the build; other work on the machine makes the figures worse.
+# Takes about 8 minutes after the build; other work on the machine makes the figures worse.
 #   --quick   shorter rounds: for a look, not for a claim
 # Exit code 1 when a figure falls short of what cohort promises.
 set -euo pipefail
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$source_dir/tests/setup.sh"
 
-http_rounds=5 http_seconds=3 kill_seconds=30
+http_rounds=5 http_seconds=3 kill_seconds=30 reload_seconds=45
 case ${1-} in
   '') ;;
-  --quick) http_rounds=3 http_seconds=1 kill_seconds=5 ;;
+  --quick) http_rounds=3 http_seconds=1 kill_seconds=5 reload_seconds=22 ;;
   *) sed -n '3,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
 
@@ -58,5 +58,7 @@ run 'HTTP requests' 180 bash "$source_dir/benchmarks/http.sh" "$build" "$http_ro
 run 'Distribution of connections' 240 "$build/benchmarks/distribution"
 run "Workers killed for $kill_seconds s" $((3 * kill_seconds + 60)) \
   "$build/benchmarks/kill_workers" --seconds "$kill_seconds"
+run "100 reloads in $reload_seconds s" $((2 * reload_seconds + 90)) \
+  "$build/benchmarks/reload" --seconds "$reload_seconds"
 draw
 exit "$short"

@@ -1,6 +1,7 @@
 // The demo, and the target of tests and measurements: a web server with a choice of mode.
 // Run:    http_server [--port N] [--workers N] [--mode round-robin|least-connections|shared-socket]
-// Expect: one line with the address; GET / /hello/:name? /worker /bytes/:n /sleep/:ms /count /exit/:code /crash.
+// Expect: one line with the address; GET / /hello/:name? /worker /bytes/:n /sleep/:ms /count /opened /exit/:code
+// /crash.
 
 #include <cohort.hpp>
 
@@ -26,7 +27,13 @@ struct Collect {};
 struct Total {
     std::uint64_t served = 0;
 };
-using Messages = Duplex<std::variant<Collect, Total>, std::variant<Ask, Tally>>;
+
+// How many connections clients have opened, whoever has them now: the master knows.
+struct AskOpened {};
+struct Opened {
+    std::uint64_t connections = 0;
+};
+using Messages = Duplex<std::variant<Collect, Total, Opened>, std::variant<Ask, Tally, AskOpened>>;
 
 template <class M>
 using App = Master<Messages, M>;
@@ -109,6 +116,12 @@ Task<http::Response> count(Server<M>& server, const http::Request&) {
 }
 
 template <class M>
+Task<http::Response> opened(Server<M>& server, const http::Request&) {
+    const auto answer = co_await server.worker.call(AskOpened{}, std::chrono::seconds(5));
+    co_return http::text(std::to_string(std::get<Opened>(answer).connections) + "\n");
+}
+
+template <class M>
 Task<> answer_master(Server<M>& server) {
     while (const auto message = co_await server.worker.receive()) {
         if (const auto* total = std::get_if<Total>(&*message)) {
@@ -136,6 +149,7 @@ Task<> serve(typename App<M>::Worker& self) {
     Counted<M> routes;
     routes.router.get("/", hello_world).any("/", echo).get("/hello/:name?", hello).get("/worker", who<M>);
     routes.router.get("/bytes/:n", bytes).get("/sleep/:ms", sleep_a_while).get("/count", count<M>);
+    routes.router.get("/opened", opened<M>);
     routes.router.get("/exit/:code", end_worker<M>).get("/crash", crash);
 
     Server<M> server{self};
@@ -174,10 +188,14 @@ Task<> answer_who_can_be(App<M>& master, Counting& counting) {
 
 template <class M>
 Task<> collect(App<M>& master, Counting& counting) {
-    while (const auto mail = co_await master.receive()) {
+    while (auto mail = co_await master.receive()) {
         if (const auto* tally = std::get_if<Tally>(&mail->message)) {
             counting.served[mail->from] = tally->served;
             for (auto& [asker, missing] : counting.missing) missing.erase(mail->from);
+        } else if (std::get_if<AskOpened>(&mail->message)) {
+            const SlotStats total = master.stats().total();
+            const Opened answer{total.accepted - total.passed_on};
+            co_await mail->reply(answer);
         } else {
             for (const auto& worker : master.workers())
                 if (worker.state != WorkerState::draining) counting.missing[mail->from].insert(worker.id);
