@@ -26,13 +26,13 @@ const std::vector<std::vector<std::string>> rows = {
     // layer 1: the cluster as data
     {"endpoint", "detail/shared_address", "exit_status", "options", "event", "stats", "reload", "detail/rollout",
      "detail/supervision"},
-    {"serialize", "endpoint", "detail/control_message"},
+    {"serialize", "endpoint", "detail/control_message", "detail/succession_message"},
     // layer 1: HTTP as data
     {"http/detail/text", "http/limits", "http/options", "http/method", "http/status", "http/fields", "http/body",
      "http/request", "http/response", "http/message", "http/detail/chunked", "http/detail/request_line",
      "http/detail/response_head", "http/detail/route_table", "http/parser", "http/router"},
     // layer 2: system calls
-    {"detail/unique_fd", "detail/passage", "detail/posix", "handle", "detail/memfd", "blob"},
+    {"detail/unique_fd", "detail/passage", "detail/passed_listeners", "detail/posix", "handle", "detail/memfd", "blob"},
     {"detail/unique_fd", "detail/posix", "detail/signals", "detail/fork", "detail/fd_passing", "detail/socket_address",
      "detail/socket_file", "detail/activation", "detail/inherited_socket", "detail/listen_socket",
      "detail/listen_queue", "detail/shared_page"},
@@ -52,7 +52,7 @@ const std::vector<std::vector<std::string>> rows = {
     // layer 4
     {"detail/identity", "detail/worker_core", "detail/worker_life", "worker", "detail/launch", "detail/worker_record",
      "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/crew", "detail/reloader",
-     "detail/slots", "detail/supervisor", "master"},
+     "detail/slots", "detail/predecessor", "detail/heir", "detail/succession", "detail/supervisor", "master"},
     // layer 5
     {"run", "../cohort"},
 };

@@ -6,6 +6,7 @@
 #include <cohort/detail/control_link.hpp>
 #include <cohort/detail/occupancy.hpp>
 #include <cohort/detail/passage.hpp>
+#include <cohort/detail/passed_listeners.hpp>
 #include <cohort/detail/shared_page.hpp>
 #include <cohort/event.hpp>
 #include <cohort/options.hpp>
@@ -44,6 +45,16 @@ struct DispatchContext {
     detail::SharedPage& page;
     detail::Ledger& ledger;
     const Options& options;
+    /// Of the master before this one.
+    detail::PassedListeners* passed = nullptr;
+};
+
+/// A listening descriptor that the dispatcher has.
+struct OpenListener {
+    Endpoint requested;
+    Endpoint bound; ///< with the real address and port
+    unsigned slot = 0;
+    int descriptor = -1;
 };
 
 /// A dispatcher's answer to a worker that wants to listen.
@@ -93,14 +104,15 @@ template <class D>
 concept DispatcherOf =
     std::constructible_from<D, DispatchContext> &&
     requires(D& dispatcher, Member& member, const Endpoint& endpoint, unsigned slot, detail::ListenerId listener,
-             detail::Passage connection, bool was_served, std::uint64_t first, std::uint32_t count, bool successor) {
+             detail::Passage connection, std::uint64_t first, std::uint32_t count, bool successor, bool goes_on) {
         /// Before the first worker: opens Options::listen; throws what the system says.
         dispatcher.prepare();
         /// The descriptors that the worker of this slot is to be started with.
         { dispatcher.inherited(slot) } -> std::same_as<std::vector<int>>;
         { dispatcher.open(member, endpoint) } -> std::same_as<Grant>;
         dispatcher.close(member, listener);
-        dispatcher.give_back(member, endpoint, std::move(connection), was_served);
+        /// A connection that nobody has, for whoever listens on this endpoint.
+        dispatcher.give(endpoint, std::move(connection));
         /// So many of these have not found a worker yet: the master hears no more of them for the moment.
         { dispatcher.waiting() } -> std::same_as<std::size_t>;
         dispatcher.lost(member, listener, first, count);
@@ -110,8 +122,10 @@ concept DispatcherOf =
         /// The worker is gone; `successor`: its slot will have another.
         dispatcher.leave(member, successor);
         { dispatcher.queues() } -> std::same_as<std::vector<QueueStats>>;
-        /// The program ends: what the kernel has queued is handed out, then every listener closes.
-        dispatcher.stop();
+        { dispatcher.listeners() } -> std::same_as<std::vector<OpenListener>>;
+        /// The program ends: what the kernel has queued is handed out, then every listener closes. `goes_on`: not so
+        /// when another process has the same listeners; then they are its own.
+        dispatcher.stop(goes_on);
     };
 
 /// How the workers of a cluster come to share their ports: RoundRobin, SharedSocket, or a type of the user's with the

@@ -61,7 +61,8 @@ struct WorkerOptions {
     /// Taken on for good before the body runs, supplementary groups dropped. Not permitted: Errc::setup_failed.
     std::optional<uid_t> uid{};
     std::optional<gid_t> gid{};
-    /// Spawn::exec: the program to run; empty: the one that runs now (/proc/self/exe).
+    /// Spawn::exec: the program to run; empty: the one that has the file name of this one then, so a reload picks up a
+    /// new one.
     std::string program{};
 };
 

@@ -32,7 +32,12 @@ inline Task<> reload_and_tell(Supervisor& supervisor) {
     if (!report) std::cerr << "cohort: reload: " << report.error.message() << std::endl;
 }
 
-/// SIGHUP: reload. The first of the others asks everybody to leave, the next one does not ask.
+inline Task<> upgrade_and_tell(Supervisor& supervisor) {
+    const ReloadReport report = co_await supervisor.upgrade();
+    if (!report) std::cerr << "cohort: upgrade: " << report.error.message() << std::endl;
+}
+
+/// SIGHUP: reload. SIGUSR2: a new master. The first of the others asks everybody to leave, the next one does not ask.
 inline Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals) {
     for (;;) {
         std::error_code error;
@@ -42,6 +47,8 @@ inline Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals) {
         while (::read(signals.get(), &signal, 1) == 1) {
             if (signal == SIGHUP)
                 asio::co_spawn(supervisor.context(), reload_and_tell(supervisor), asio::detached);
+            else if (signal == SIGUSR2)
+                asio::co_spawn(supervisor.context(), upgrade_and_tell(supervisor), asio::detached);
             else if (supervisor.stopping())
                 supervisor.kill_all();
             else
@@ -72,7 +79,7 @@ inline Task<> close_down(Supervisor& supervisor, AsyncFd& signals) {
 /// From the first worker to the last one's end.
 inline int run_to_the_end(Supervisor& supervisor, const std::function<void()>& spawn, Task<> watch) {
     asio::io_context& context = supervisor.context();
-    SignalPipe pipe({SIGTERM, SIGINT, SIGQUIT, SIGHUP});
+    SignalPipe pipe({SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2});
     ::signal(SIGPIPE, SIG_IGN);
     AsyncFd signals(context.get_executor(), duplicate(pipe.descriptor()));
     for (unsigned i = 0; i < supervisor.options().workers; ++i) spawn();
@@ -88,8 +95,9 @@ inline int run_to_the_end(Supervisor& supervisor, const std::function<void()>& s
 
 /// Runs a cluster until its last worker has gone and none will come: `work` in each of Options::workers processes,
 /// `watch` in this one. SIGTERM, SIGINT and SIGQUIT stop it gracefully (Options::grace), a second one at once; SIGHUP
-/// reloads (Master::reload). When `watch` returns the workers go on; when it throws they are stopped. Returns the exit
-/// code for main: 1 when something could not be started, when `watch` threw, or when a slot was given up.
+/// reloads (Master::reload), SIGUSR2 replaces the master (Master::upgrade). When `watch` returns the workers go on;
+/// when it throws they are stopped. Returns the exit code for main: 1 when something could not be started, when `watch`
+/// threw, or when a slot was given up.
 ///
 ///     int main() { return run<Master<Hit>>({.workers = 4}, watch, work); }
 template <class App, class Watch, class Work>

@@ -33,14 +33,15 @@ struct PrivatePort {
             return grant;
         }
         void close(cohort::Member&, cohort::detail::ListenerId) {}
-        void give_back(cohort::Member&, const cohort::Endpoint&, cohort::detail::Passage, bool) {}
+        void give(const cohort::Endpoint&, cohort::detail::Passage) {}
         std::size_t waiting() const { return 0; }
         void lost(cohort::Member&, cohort::detail::ListenerId, std::uint64_t, std::uint32_t) {}
         void took(cohort::Member&, cohort::detail::ListenerId) {}
         void drain(cohort::Member&) {}
         void leave(cohort::Member&, bool) {}
         std::vector<cohort::QueueStats> queues() const { return {}; }
-        void stop() { listeners_.clear(); }
+        std::vector<cohort::OpenListener> listeners() const { return {}; }
+        void stop(bool) { listeners_.clear(); }
 
     private:
         cohort::DispatchContext context_;

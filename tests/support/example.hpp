@@ -19,6 +19,9 @@ enum class Output { out, error, both };
 
 class Example : public Helper {
 public:
+    /// Where it is; a whole path stays one.
+    static std::string path_of(const std::string& name) { return std::filesystem::path(COHORT_EXAMPLE_DIR) / name; }
+
     explicit Example(const std::string& name, std::vector<std::string> args = {}, Output output = Output::both)
         : Helper([&name, &args, output] { return start(name, args, output); }) {}
 
@@ -37,7 +40,7 @@ private:
         const int dropped = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
         ::dup2(output == Output::out ? dropped : STDOUT_FILENO, STDERR_FILENO);
         if (output == Output::error) ::dup2(dropped, STDOUT_FILENO);
-        std::string path = std::string(COHORT_EXAMPLE_DIR "/") + name;
+        std::string path = path_of(name);
         std::vector<char*> argv{path.data()};
         for (std::string& arg : args) argv.push_back(arg.data());
         argv.push_back(nullptr);

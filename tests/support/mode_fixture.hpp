@@ -91,8 +91,7 @@ struct ModeFixture {
                 while (auto packet = worker.member.link->try_receive())
                     if (const auto* some = std::get_if<cohort::detail::GivenBack>(&packet->message))
                         for (auto& connection : packet->descriptors)
-                            dispatcher.give_back(worker.member, some->endpoint, std::move(connection),
-                                                 some->was_served);
+                            dispatcher.give(some->endpoint, std::move(connection));
             return done();
         });
     }

@@ -20,7 +20,7 @@ class AcceptingDispatcher : public PortTable<AcceptedPort> {
 public:
     AcceptingDispatcher(DispatchContext context, MakeScheduler make_scheduler)
         : PortTable(context), make_scheduler_(make_scheduler) {}
-    ~AcceptingDispatcher() { stop(); }
+    ~AcceptingDispatcher() { stop(false); }
 
     void prepare();
     std::vector<int> inherited(unsigned) const { return {}; }
@@ -29,7 +29,8 @@ public:
     void drain(Member& member);
     void leave(Member& member, bool successor);
     std::vector<QueueStats> queues() const;
-    void stop();
+    std::vector<OpenListener> listeners() const;
+    void stop(bool goes_on);
 
 private:
     AcceptedPort* make(const Endpoint& endpoint, std::error_code& error);
@@ -39,7 +40,7 @@ private:
 };
 
 inline AcceptedPort* AcceptingDispatcher::make(const Endpoint& endpoint, std::error_code& error) {
-    auto listener = open_listener(endpoint, false, context_.options.backlog, error);
+    auto listener = PortTable::open(endpoint, endpoint, 0, false, error);
     if (error) return nullptr;
     auto port = std::make_unique<AcceptedPort>();
     port->requested = endpoint;
@@ -95,9 +96,17 @@ inline std::vector<QueueStats> AcceptingDispatcher::queues() const {
     return result;
 }
 
-inline void AcceptingDispatcher::stop() {
-    close_all([](AcceptedPort& port) {
-        port.accepting->drain();
+inline std::vector<OpenListener> AcceptingDispatcher::listeners() const {
+    std::vector<OpenListener> result;
+    for (const auto& port : ports_)
+        if (!port->handover->is_closed())
+            result.push_back({port->requested, port->bound, 0, port->accepting->descriptor()});
+    return result;
+}
+
+inline void AcceptingDispatcher::stop(bool goes_on) {
+    close_all(goes_on, [goes_on](AcceptedPort& port) {
+        if (!goes_on) port.accepting->drain();
         port.accepting->close();
     });
 }

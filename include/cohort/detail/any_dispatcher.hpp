@@ -17,14 +17,15 @@ public:
     virtual std::vector<int> inherited(unsigned slot) = 0;
     virtual Grant open(Member& member, const Endpoint& endpoint) = 0;
     virtual void close(Member& member, ListenerId listener) = 0;
-    virtual void give_back(Member& member, const Endpoint& endpoint, Passage connection, bool was_served) = 0;
+    virtual void give(const Endpoint& endpoint, Passage connection) = 0;
     virtual std::size_t waiting() = 0;
     virtual void lost(Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) = 0;
     virtual void took(Member& member, ListenerId listener) = 0;
     virtual void drain(Member& member) = 0;
     virtual void leave(Member& member, bool successor) = 0;
     virtual std::vector<QueueStats> queues() = 0;
-    virtual void stop() = 0;
+    virtual std::vector<OpenListener> listeners() = 0;
+    virtual void stop(bool goes_on) = 0;
 };
 
 /// The one behind which D works.
@@ -37,8 +38,8 @@ public:
     std::vector<int> inherited(unsigned slot) override { return dispatcher_.inherited(slot); }
     Grant open(Member& member, const Endpoint& endpoint) override { return dispatcher_.open(member, endpoint); }
     void close(Member& member, ListenerId listener) override { dispatcher_.close(member, listener); }
-    void give_back(Member& member, const Endpoint& endpoint, Passage connection, bool was_served) override {
-        dispatcher_.give_back(member, endpoint, std::move(connection), was_served);
+    void give(const Endpoint& endpoint, Passage connection) override {
+        dispatcher_.give(endpoint, std::move(connection));
     }
     std::size_t waiting() override { return dispatcher_.waiting(); }
     void lost(Member& member, ListenerId listener, std::uint64_t first, std::uint32_t count) override {
@@ -48,7 +49,8 @@ public:
     void drain(Member& member) override { dispatcher_.drain(member); }
     void leave(Member& member, bool successor) override { dispatcher_.leave(member, successor); }
     std::vector<QueueStats> queues() override { return dispatcher_.queues(); }
-    void stop() override { dispatcher_.stop(); }
+    std::vector<OpenListener> listeners() override { return dispatcher_.listeners(); }
+    void stop(bool goes_on) override { dispatcher_.stop(goes_on); }
 
 private:
     D dispatcher_;

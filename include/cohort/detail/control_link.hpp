@@ -43,6 +43,8 @@ public:
     /// Holds this process up until what is kept has gone out, for so long at most.
     void flush_now(std::chrono::milliseconds timeout) noexcept;
     bool all_sent() const noexcept { return queue_.empty(); }
+    /// How many messages wait for the other side to read.
+    std::size_t kept() const noexcept { return queue_.size(); }
 
     /// The next packet; nothing when the other side is gone. Throws on bytes that no peer sends.
     Task<std::optional<Packet<In>>> receive();
@@ -123,7 +125,7 @@ bool ControlLink<Out, In>::keep(Pending pending) {
 template <class Out, class In>
 void ControlLink<Out, In>::flush_now(std::chrono::milliseconds timeout) noexcept {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
-    while (!queue_.empty() && std::chrono::steady_clock::now() < deadline) {
+    while (!ended_ && !queue_.empty() && std::chrono::steady_clock::now() < deadline) {
         pollfd room{socket_.get(), POLLOUT, 0};
         if (!send_kept()) return queue_.clear();
         if (!queue_.empty()) ::poll(&room, 1, 5); // the kernel's limits give no event

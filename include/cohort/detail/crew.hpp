@@ -29,6 +29,9 @@ class Crew {
 public:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
+    /// More connections without a worker than these, and workers that leave are asked for no more.
+    static constexpr std::size_t most_waiting = 256;
+
     struct Owner {
         std::function<void(WorkerRecord&, Packet<FromWorker>&)> handle;   ///< what a worker asks for
         std::function<void(const RecordPtr&, const ExitStatus&)> on_exit; ///< its last messages are in
@@ -71,8 +74,6 @@ public:
     bool has_begun() const noexcept { return last_id_ != 0; }
 
 private:
-    static constexpr std::size_t most_waiting = 256;
-
     Task<> control(RecordPtr record);
     bool must_slow_down(const WorkerRecord& record) const;
     Task<> slow_down(const WorkerRecord& record);

@@ -25,6 +25,9 @@ struct Binding {
 /// nobody is to have is closed, so that the kernel does not choose it.
 class DatagramPorts {
 public:
+    /// `passed`: the sockets of the master before this one, if there was one.
+    explicit DatagramPorts(PassedListeners* passed = nullptr) : passed_(passed) {}
+
     Binding bind(const Member& member, const Endpoint& endpoint);
     void unbind(const Member& member, BindingId id);
     /// The worker is gone; `successor`: its slot will have another.
@@ -32,6 +35,7 @@ public:
     /// Nobody will come any more: what waits for a successor is closed.
     void stop();
     bool empty() const noexcept { return ports_.empty(); }
+    std::vector<OpenListener> sockets() const;
 
 private:
     struct User {
@@ -50,10 +54,12 @@ private:
 
     Port* find(const Member& member, const Endpoint& endpoint);
     Port* make(const Endpoint& endpoint, unsigned slot, std::error_code& error);
+    Port* make_of_passed(const Endpoint& endpoint);
     static SlotSocket* slot_socket(Port& port, unsigned slot, std::error_code& error);
     template <class Unwanted>
     void close(Unwanted is_unwanted);
 
+    PassedListeners* passed_;
     std::vector<Port> ports_;
     BindingId last_id_ = 0;
 };
@@ -77,6 +83,7 @@ inline DatagramPorts::Port* DatagramPorts::find(const Member& member, const Endp
 inline DatagramPorts::Port* DatagramPorts::make(const Endpoint& endpoint, unsigned slot, std::error_code& error) {
     if (endpoint.is_unix()) error = Errc::bad_endpoint;
     if (error) return nullptr;
+    if (Port* const passed = make_of_passed(endpoint)) return passed;
     UniqueFd socket = endpoint.is_tcp() ? open_bound(endpoint, false, error, SOCK_DGRAM)
                                         : copy_inherited(endpoint, SOCK_DGRAM, error);
     if (error) return nullptr;
@@ -86,6 +93,25 @@ inline DatagramPorts::Port* DatagramPorts::make(const Endpoint& endpoint, unsign
     port.bound = local_endpoint(socket.get());
     port.slots[port.key(slot)].socket = std::move(socket);
     return &ports_.emplace_back(std::move(port));
+}
+
+/// What has come for the master before this one is for its workers.
+inline DatagramPorts::Port* DatagramPorts::make_of_passed(const Endpoint& endpoint) {
+    Port port;
+    port.requested = endpoint;
+    if (passed_ == nullptr) return nullptr;
+    for (const unsigned slot : passed_->slots(endpoint)) port.slots[slot].socket = passed_->take(endpoint, slot);
+    if (port.slots.empty()) return nullptr;
+    port.bound = local_endpoint(port.slots.begin()->second.socket.get());
+    return &ports_.emplace_back(std::move(port));
+}
+
+inline std::vector<OpenListener> DatagramPorts::sockets() const {
+    std::vector<OpenListener> result;
+    for (const Port& port : ports_)
+        for (const auto& [slot, its] : port.slots)
+            result.push_back({port.requested, port.bound, slot, its.socket.get()});
+    return result;
 }
 
 inline DatagramPorts::SlotSocket* DatagramPorts::slot_socket(Port& port, unsigned slot, std::error_code& error) {

@@ -152,18 +152,33 @@ inline std::vector<std::string> own_arguments() {
     return arguments;
 }
 
-/// Replaces this process by `program`, or by the same program with the same arguments when that is empty, with `args`
-/// behind; the descriptors in `keep` stay open. Returns why it could not.
-inline SetupError exec_program(const std::string& program, std::span<const std::string> args,
-                               std::span<const int> keep) {
-    std::vector<std::string> words = program.empty() ? own_arguments() : std::vector{program};
-    words.insert(words.end(), args.begin(), args.end());
+/// The file that this process was started from: another one may have its name by now. Read before main().
+inline const std::string& own_program() {
+    static const std::string path = std::filesystem::read_symlink("/proc/self/exe").native();
+    return path;
+}
+inline const std::string& own_program_at_start = own_program();
+
+/// Replaces this process by `program`, which gets these words; the descriptors in `keep` stay open. Returns why it
+/// could not.
+inline SetupError exec(const std::string& program, std::vector<std::string> words, std::span<const int> keep) {
     std::vector<char*> argv;
     for (auto& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     for (const int fd : keep) ::fcntl(fd, F_SETFD, 0);
-    ::execv(program.empty() ? "/proc/self/exe" : program.c_str(), argv.data());
+    ::execv(program.c_str(), argv.data());
     return {errno, "exec"};
+}
+
+/// By `program` with these arguments, or when that is empty by the program that has the name of this one now, with the
+/// arguments of this one before them; by this one itself when its file is gone.
+inline SetupError exec_program(const std::string& program, std::span<const std::string> args,
+                               std::span<const int> keep) {
+    std::vector<std::string> words = program.empty() ? own_arguments() : std::vector{program};
+    words.insert(words.end(), args.begin(), args.end());
+    if (!program.empty()) return exec(program, std::move(words), keep);
+    const SetupError error = exec(own_program(), words, keep);
+    return error.system_error == ENOENT ? exec("/proc/self/exe", std::move(words), keep) : error;
 }
 
 namespace parent_death {

@@ -7,6 +7,7 @@
 #include <cohort/detail/datagram_ports.hpp>
 #include <cohort/detail/worker_record.hpp>
 
+#include <functional>
 #include <iostream>
 #include <optional>
 #include <span>
@@ -15,8 +16,10 @@ namespace cohort::detail {
 
 class FrontDesk {
 public:
-    FrontDesk(AnyDispatcher& dispatcher, Bus& bus, const WorkerRecords& records)
-        : dispatcher_(dispatcher), bus_(bus), records_(records) {}
+    /// `passed`: the UDP sockets of the master before this one.
+    FrontDesk(AnyDispatcher& dispatcher, Bus& bus, const WorkerRecords& records, Ledger& ledger,
+              PassedListeners& passed)
+        : dispatcher_(dispatcher), bus_(bus), datagrams_(&passed), records_(records), ledger_(ledger) {}
 
     /// Does what the worker wants. Gives the step in its life that follows from it: online, listening with the
     /// endpoint, or draining when it wants to leave. `stopping`: nothing new is begun.
@@ -26,6 +29,9 @@ public:
     void leave(const WorkerRecord& record, bool successor) { datagrams_.leave(record, successor); }
     /// No worker will come any more.
     void stop() { datagrams_.stop(); }
+    std::vector<OpenListener> datagram_sockets() const { return datagrams_.sockets(); }
+    /// From now on connections that come back are somebody else's.
+    void pass_on_to(std::function<void(const Endpoint&, Passage)> heir) { heir_ = std::move(heir); }
 
 private:
     std::optional<Event> answer(WorkerRecord& record, const Listen& request, bool stopping);
@@ -35,12 +41,15 @@ private:
     static Event listens(WorkerRecord& record, const Endpoint& endpoint);
     void introduce(WorkerRecord& record, const Introduce& request, bool stopping);
     UniqueFd end_for(const WorkerRecord& record, WorkerId other, bool stopping);
+    void take_back(const WorkerRecord& record, const GivenBack& given, UniqueFd connection);
     static void note(WorkerRecord& record, const SetupFailed& failure);
 
     AnyDispatcher& dispatcher_;
     Bus& bus_;
     DatagramPorts datagrams_;
     const WorkerRecords& records_;
+    Ledger& ledger_;
+    std::function<void(const Endpoint&, Passage)> heir_;
 };
 
 inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromWorker>& packet, bool stopping) {
@@ -64,8 +73,7 @@ inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromW
     if (const auto* lost = std::get_if<Lost>(&packet.message))
         dispatcher_.lost(record, lost->listener, lost->first, lost->count);
     if (const auto* given = std::get_if<GivenBack>(&packet.message))
-        for (auto& connection : packet.descriptors)
-            dispatcher_.give_back(record, given->endpoint, {std::move(connection), given->state}, given->was_served);
+        for (auto& connection : packet.descriptors) take_back(record, *given, std::move(connection));
     if (std::get_if<Ready>(&packet.message)) record.announced = true;
     if (const auto* wish = std::get_if<Introduce>(&packet.message)) introduce(record, *wish, stopping);
     if (const auto* failure = std::get_if<SetupFailed>(&packet.message)) note(record, *failure);
@@ -148,6 +156,16 @@ inline UniqueFd FrontDesk::end_for(const WorkerRecord& record, WorkerId other, b
     const int number = others.get();
     found->second->link->send(Visitor{record.id}, std::span(&number, 1));
     return std::move(mine);
+}
+
+inline void FrontDesk::take_back(const WorkerRecord& record, const GivenBack& given, UniqueFd connection) {
+    SlotStats& stats = ledger_[record.slot];
+    ++(given.was_served ? stats.passed_on : stats.refused);
+    Passage passage(std::move(connection), given.state);
+    if (heir_)
+        heir_(given.endpoint, std::move(passage));
+    else
+        dispatcher_.give(given.endpoint, std::move(passage));
 }
 
 inline void FrontDesk::note(WorkerRecord& record, const SetupFailed& failure) {

@@ -24,9 +24,7 @@ struct Port : SharedAddress {
 template <std::derived_from<Port> P>
 class PortTable {
 public:
-    void give_back(Member& member, const Endpoint& bound, Passage connection, bool was_served) {
-        SlotStats& stats = context_.ledger[member.slot];
-        ++(was_served ? stats.passed_on : stats.refused);
+    void give(const Endpoint& bound, Passage connection) {
         for (const auto& port : ports_)
             if (port->bound == bound && !port->handover->is_closed())
                 return port->handover->give_again(std::move(connection));
@@ -83,9 +81,21 @@ protected:
         std::erase_if(ports_,
                       [](const auto& port) { return port->handover->is_closed() && port->handover->is_empty(); });
     }
+    /// `goes_on`: another process listens there.
     template <class Close>
-    void close_all(Close close) {
-        for (const auto& port : ports_) close_once(*port, close);
+    void close_all(bool goes_on, Close close) {
+        for (const auto& port : ports_) {
+            if (goes_on) port->file.release();
+            close_once(*port, close);
+        }
+    }
+    /// A listener of the master before this one, or a new one.
+    UniqueFd open(const Endpoint& requested, const Endpoint& bound, unsigned slot, bool reuse_port,
+                  std::error_code& error) {
+        error.clear();
+        if (context_.passed != nullptr)
+            if (UniqueFd passed = context_.passed->take(requested, slot)) return passed;
+        return open_listener(bound, reuse_port, context_.options.backlog, error);
     }
 
     DispatchContext context_;

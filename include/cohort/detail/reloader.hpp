@@ -30,6 +30,7 @@ public:
 
     Task<ReloadReport> run(std::vector<unsigned> slots, unsigned at_once, Rollout::Clock::duration boot_timeout);
 
+    bool is_under_way() const noexcept { return rollout_.has_value(); }
     void on_ready(WorkerId worker) {
         if (!rollout_ || !rollout_->on_ready(worker)) return;
         actions_.take_over(worker);

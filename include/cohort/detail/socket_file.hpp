@@ -36,6 +36,9 @@ public:
         path_.clear();
     }
 
+    /// Another process listens on it now.
+    void release() noexcept { path_.clear(); }
+
 private:
     std::string path_;
     struct stat file_ {};

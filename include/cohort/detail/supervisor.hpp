@@ -8,6 +8,7 @@
 #include <cohort/detail/front_desk.hpp>
 #include <cohort/detail/reloader.hpp>
 #include <cohort/detail/slots.hpp>
+#include <cohort/detail/succession.hpp>
 
 #include <asio/io_context.hpp>
 
@@ -36,6 +37,7 @@ public:
     void disconnect(WorkerId worker) { ask_to_leave(record(worker)); }
     void kill(WorkerId worker, int signal);
     Task<ReloadReport> reload();
+    Task<ReloadReport> upgrade();
     Task<> stop();
     void kill_all();
     Task<> until_finished();
@@ -71,12 +73,16 @@ private:
     bool has_others(const WorkerRecord& record) const noexcept;
     bool finished() const noexcept { return records().empty() && coming_ == 0 && (stopping_ || crew_.has_begun()); }
     void notify_if_finished();
+    void leave_to_successor();
+    void end_all(bool goes_on);
+    bool all_ready() const;
     Task<> until_gone();
 
     asio::io_context& context_;
     Options options_;
     SharedPage page_;
     Ledger ledger_;
+    Succession succession_;
     std::unique_ptr<AnyDispatcher> dispatcher_;
     Slots slots_;
     Crew crew_;
@@ -94,19 +100,25 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
                               MakeDispatcher make_dispatcher)
     : context_(context),
       options_(std::move(options)),
-      dispatcher_(make_dispatcher(DispatchContext{context.get_executor(), page_, ledger_, options_})),
+      succession_(context, options_),
+      dispatcher_(
+          make_dispatcher(DispatchContext{context.get_executor(), page_, ledger_, options_, &succession_.listeners()})),
       crew_(context, options_, schemas, page_,
             {[this](WorkerRecord& record, Packet<FromWorker>& packet) { handle(record, packet); },
              [this](const RecordPtr& record, const ExitStatus& status) { on_exit(record, status); },
-             [this] { return finished(); }, [this] { return dispatcher_->waiting(); }}),
+             [this] { return finished(); }, [this] { return dispatcher_->waiting() + succession_.waiting(); }}),
       pool_(context.get_executor(), crew_.records(), options_.calls_per_worker, options_.queued_calls),
       bus_(context.get_executor(), {.max_length = options_.max_message}),
-      desk_(*dispatcher_, bus_, crew_.records()),
+      desk_(*dispatcher_, bus_, crew_.records(), ledger_, succession_.datagrams()),
       reloader_(context.get_executor(), {[this](unsigned slot) { return start_successor(slot); },
                                          [this](WorkerId successor) { take_over(successor); },
                                          [this](WorkerId successor) { end_successor(successor); }}),
       worker_gone_(context.get_executor()) {
-    if (!pending_identity) dispatcher_->prepare();
+    if (pending_identity) return;
+    dispatcher_->prepare();
+    succession_.receive_connections(
+        [this](const Endpoint& endpoint, Passage connection) { dispatcher_->give(endpoint, std::move(connection)); },
+        [this] { return dispatcher_->waiting() <= Crew::most_waiting; });
 }
 
 inline Supervisor::~Supervisor() {
@@ -120,6 +132,7 @@ inline WorkerId Supervisor::spawn(Assignment assignment) {
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
     live_if_started_as_worker(options_, assignment.make);
     const unsigned slot = slots_.add(std::move(assignment), RestartPolicy(options_.restart, options_.backoff));
+    slots_[slot].wanted_endpoints = succession_.wanted_endpoints();
     return slots_[slot].current = start(slot);
 }
 
@@ -156,6 +169,7 @@ inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet)
     if (step && step->kind == WorkerState::draining) return ask_to_leave(record);
     if (step) crew_.enter(record, step->kind, *step);
     if (step && step->kind == WorkerState::online) pool_.grant();
+    if (succession_.is_awaited() && all_ready()) succession_.tell_ready();
     if (!record.reaped && slots_.is_ready(record, options_.readiness)) reloader_.on_ready(record.id);
 }
 
@@ -178,6 +192,7 @@ inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& statu
 
 inline void Supervisor::notify_if_finished() {
     if (!finished()) return;
+    succession_.finish();
     pool_.refuse_all(Errc::no_such_worker);
     bus_.finish(0);
     worker_gone_.notify_all();
@@ -232,7 +247,8 @@ inline Stats Supervisor::stats() {
 inline Task<ReloadReport> Supervisor::reload() {
     ReloadReport report;
     report.error = Errc::stopping;
-    if (stopping_) co_return report;
+    if (succession_.is_under_way()) report.error = Errc::reloading;
+    if (stopping_ || succession_.is_under_way()) co_return report;
     std::vector<unsigned> slots;
     for (const auto& [id, record] : records())
         if (slots_.is_current(*record) && record->state != WorkerState::draining) slots.push_back(record->slot);
@@ -258,6 +274,37 @@ inline void Supervisor::end_successor(WorkerId successor) {
     send_signal(unwanted.pidfd.get(), SIGKILL);
 }
 
+/// Also of a worker that has just been started.
+inline bool Supervisor::all_ready() const {
+    return std::ranges::all_of(records(),
+                               [this](const auto& each) { return slots_.is_ready(*each.second, options_.readiness); });
+}
+
+inline Task<ReloadReport> Supervisor::upgrade() {
+    ReloadReport report;
+    if (stopping_)
+        report.error = Errc::stopping;
+    else if (succession_.is_under_way() || reloader_.is_under_way())
+        report.error = Errc::reloading;
+    else if (::getpid() == 1) // its end is the end of all
+        report.error = std::make_error_code(std::errc::operation_not_supported);
+    if (report.error) co_return report;
+    unsigned endpoints = 0;
+    for (const auto& [id, record] : records()) endpoints = std::max(endpoints, record->endpoints);
+    report = co_await succession_.pass_on(dispatcher_->listeners(), desk_.datagram_sockets(), endpoints);
+    if (!report) co_return report;
+    report.replaced = static_cast<unsigned>(records().size());
+    leave_to_successor();
+    co_return report;
+}
+
+/// What is open here goes on there.
+inline void Supervisor::leave_to_successor() {
+    desk_.pass_on_to(
+        [this](const Endpoint& endpoint, Passage connection) { succession_.pass_on(endpoint, std::move(connection)); });
+    end_all(true);
+}
+
 // Ending
 
 /// Somebody could go on with what this worker has.
@@ -272,7 +319,7 @@ inline void Supervisor::ask_to_leave(WorkerRecord& record) {
     record.voluntary = true;
     crew_.enter(record, WorkerState::draining);
     dispatcher_->drain(record);
-    record.link->send(Stop{.hand_over = !stopping_ && has_others(record)});
+    record.link->send(Stop{.hand_over = succession_.has_succeeded() || (!stopping_ && has_others(record))});
     record.messages->end_messages();
     bus_.finish(record.id);
     crew_.limit(record);
@@ -286,15 +333,19 @@ inline void Supervisor::kill(WorkerId worker, int signal) {
 }
 
 inline Task<> Supervisor::stop() {
-    if (!std::exchange(stopping_, true)) {
-        reloader_.fail(Errc::stopping);
-        dispatcher_->stop();
-        desk_.stop();
-        for (const auto& [id, record] : std::map(records())) ask_to_leave(*record);
-        pool_.refuse_all(Errc::stopping);
-        notify_if_finished();
-    }
+    end_all(false);
     return until_gone();
+}
+
+inline void Supervisor::end_all(bool goes_on) {
+    if (std::exchange(stopping_, true)) return;
+    reloader_.fail(Errc::stopping);
+    succession_.fail(Errc::stopping);
+    dispatcher_->stop(goes_on);
+    desk_.stop();
+    for (const auto& [id, record] : std::map(records())) ask_to_leave(*record);
+    pool_.refuse_all(Errc::stopping);
+    notify_if_finished();
 }
 
 inline Task<> Supervisor::until_gone() {

@@ -54,7 +54,7 @@ public:
     /// `one_listener`: for all slots, as SharedListener has it.
     explicit Dispatcher(DispatchContext context, bool one_listener = false)
         : PortTable(context), watch_(context.executor), one_listener_(one_listener) {}
-    ~Dispatcher() { stop(); }
+    ~Dispatcher() { stop(false); }
 
     void prepare();
     std::vector<int> inherited(unsigned slot);
@@ -63,7 +63,8 @@ public:
     void drain(Member& member);
     void leave(Member& member, bool successor);
     std::vector<QueueStats> queues() const;
-    void stop();
+    std::vector<OpenListener> listeners() const;
+    void stop(bool goes_on);
 
 private:
     detail::SlottedPort* make(const Endpoint& endpoint, unsigned slot, std::error_code& error);
@@ -100,11 +101,15 @@ inline detail::SlottedPort* SharedSocket::Dispatcher::make(const Endpoint& endpo
     auto port = std::make_unique<detail::SlottedPort>();
     port->requested = port->bound = endpoint;
     port->one_listener = one_listener_;
-    if (!port->is_shared()) {
+    const auto passed = context_.passed == nullptr ? std::vector<unsigned>() : context_.passed->slots(endpoint);
+    if (!port->is_shared() && passed.empty()) {
         const auto probe = detail::open_bound(endpoint, false, error);
         if (error) return nullptr;
     }
     port->handover = std::make_shared<detail::Handover>(context_, endpoint, detail::make_scheduler<InTurn>());
+    // Those of slots that this master does not fill have queues, too: they are looked after.
+    for (const unsigned each : passed)
+        if (slot_listener(*port, each, error) == nullptr) return nullptr;
     if (slot_listener(*port, slot, error) == nullptr) return nullptr;
     return &add(std::move(port));
 }
@@ -113,7 +118,7 @@ inline detail::SlotListener* SharedSocket::Dispatcher::slot_listener(detail::Slo
                                                                      std::error_code& error) {
     const unsigned key = port.key(slot);
     if (const auto found = port.slots.find(key); found != port.slots.end()) return &found->second;
-    auto listener = detail::open_listener(port.bound, !port.is_shared(), context_.options.backlog, error);
+    auto listener = PortTable::open(port.requested, port.bound, key, !port.is_shared(), error);
     if (error) return nullptr;
     port.bound = detail::bound_endpoint(listener.get(), port.requested);
     auto& made = port.slots[key];
@@ -199,10 +204,20 @@ inline void SharedSocket::Dispatcher::leave(Member& member, bool successor) {
     if (!successor) close_unused(&stop_listening);
 }
 
-inline void SharedSocket::Dispatcher::stop() {
+inline std::vector<OpenListener> SharedSocket::Dispatcher::listeners() const {
+    std::vector<OpenListener> result;
+    for (const auto& port : ports_) {
+        if (port->handover->is_closed()) continue;
+        for (const auto& [slot, listener] : port->slots)
+            result.push_back({port->requested, port->bound, slot, listener.accepting->descriptor()});
+    }
+    return result;
+}
+
+inline void SharedSocket::Dispatcher::stop(bool goes_on) {
     watch_.cancel();
-    close_all([](detail::SlottedPort& port) {
-        give_out(port);
+    close_all(goes_on, [goes_on](detail::SlottedPort& port) {
+        if (!goes_on) give_out(port);
         stop_listening(port);
     });
 }

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+// Predecessor: the master that this one replaces, which goes on until this one is ready (layer 4).
+#pragma once
+
+#include <cohort/detail/control_link.hpp>
+#include <cohort/detail/passed_listeners.hpp>
+#include <cohort/detail/succession_message.hpp>
+
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <poll.h>
+
+namespace cohort::detail {
+
+inline constexpr const char* succession_variable = "COHORT_SUCCESSION";
+
+/// The descriptor of the link, from the environment, which is cleared at once.
+inline std::optional<int> take_succession_from_environment() {
+    const char* const text = std::getenv(succession_variable);
+    if (text == nullptr) return std::nullopt;
+    const std::string_view number(text);
+    int descriptor = -1;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), descriptor);
+    const bool is_number = error == std::errc{} && end == number.data() + number.size();
+    ::unsetenv(succession_variable);
+    if (!is_number || ::fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) return std::nullopt;
+    return descriptor;
+}
+
+/// Of a program that was started to replace a master: until its own Master takes it up. Read before main().
+inline std::optional<int> pending_succession = take_succession_from_environment();
+
+class Predecessor {
+public:
+    /// The one of this process, if there is one that nobody has taken up yet.
+    static std::unique_ptr<Predecessor> take(const asio::any_io_executor& executor) {
+        const auto descriptor = std::exchange(pending_succession, std::nullopt);
+        return descriptor ? std::make_unique<Predecessor>(executor, UniqueFd(*descriptor)) : nullptr;
+    }
+
+    Predecessor(const asio::any_io_executor& executor, UniqueFd link)
+        : link_(std::make_shared<Link>(executor, std::move(link))) {}
+    Predecessor(const Predecessor&) = delete;
+    Predecessor& operator=(const Predecessor&) = delete;
+    ~Predecessor() { close(); }
+    void close() noexcept { link_->close(); }
+
+    /// Waits for all that it has, which is on its way. Throws what the link does; ETIMEDOUT.
+    void receive(PassedListeners& listeners, PassedListeners& datagrams);
+    /// How many endpoints each of its workers shares.
+    unsigned endpoints() const noexcept { return endpoints_; }
+    /// Its workers may leave, this one's are ready. Once.
+    void tell_ready() {
+        if (!std::exchange(told_, true)) link_->send(Succeeded{});
+    }
+    /// The connections that its workers give back, until the last one has gone; no more than there is room for.
+    static Task<> receive_connections(std::weak_ptr<bool> alive, Predecessor& self,
+                                      std::function<void(PassedOn&, UniqueFd)> take, std::function<bool()> has_room);
+
+private:
+    using Link = ControlLink<FromSuccessor, FromPredecessor>;
+
+    static constexpr std::chrono::seconds patience{10};
+
+    std::shared_ptr<Link> link_;
+    unsigned endpoints_ = 0;
+    bool told_ = false;
+};
+
+inline void Predecessor::receive(PassedListeners& listeners, PassedListeners& datagrams) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (std::chrono::steady_clock::now() < deadline) {
+        auto packet = link_->try_receive();
+        if (!packet && link_->ended()) throw std::system_error(make_error_code(Errc::closed), "the master before");
+        if (!packet) {
+            pollfd arrival{link_->native_handle(), POLLIN, 0};
+            ::poll(&arrival, 1, 100);
+            continue;
+        }
+        if (const auto* const all = std::get_if<Bequeathed>(&packet->message)) {
+            endpoints_ = all->endpoints;
+            return;
+        }
+        auto* const bequest = std::get_if<Bequest>(&packet->message);
+        if (bequest == nullptr || packet->descriptors.empty()) continue;
+        (bequest->datagrams ? datagrams : listeners)
+            .add(std::move(bequest->requested), bequest->slot, std::move(packet->descriptors.front()));
+    }
+    throw std::system_error(ETIMEDOUT, std::system_category(), "the master before");
+}
+
+inline Task<> Predecessor::receive_connections(std::weak_ptr<bool> alive, Predecessor& self,
+                                               std::function<void(PassedOn&, UniqueFd)> take,
+                                               std::function<bool()> has_room) {
+    const auto link = self.link_;
+    asio::steady_timer pause(co_await asio::this_coro::executor);
+    try {
+        while (auto packet = co_await link->receive()) {
+            if (alive.expired()) co_return;
+            auto* const passed = std::get_if<PassedOn>(&packet->message);
+            if (passed != nullptr && !packet->descriptors.empty())
+                take(*passed, std::move(packet->descriptors.front()));
+            while (!alive.expired() && !has_room()) {
+                pause.expires_after(std::chrono::milliseconds(1));
+                co_await pause.async_wait(asio::use_awaitable);
+            }
+        }
+    } catch (const std::system_error&) {
+        // It has gone, or says what no master says.
+    }
+}
+
+} // namespace cohort::detail

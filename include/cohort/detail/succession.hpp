@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// Succession: one master after the other, with the same sockets and without a gap (layer 4).
+#pragma once
+
+#include <cohort/detail/heir.hpp>
+#include <cohort/detail/predecessor.hpp>
+#include <cohort/mode.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace cohort::detail {
+
+/// Both ends: this master may have replaced one, and may be replaced.
+class Succession {
+public:
+    /// Takes the sockets over when this process was started to replace a master. Throws what Predecessor::receive()
+    /// does.
+    Succession(asio::io_context& context, const Options& options)
+        : context_(context), options_(options), predecessor_(Predecessor::take(context.get_executor())) {
+        if (predecessor_) predecessor_->receive(listeners_, datagrams_);
+    }
+    Succession(const Succession&) = delete;
+    Succession& operator=(const Succession&) = delete;
+    ~Succession() {
+        finish();
+        if (heir_ && !succeeded_) heir_->kill();
+    }
+    /// Nobody is left here: nothing more goes either way.
+    void finish() noexcept {
+        if (heir_ && succeeded_) heir_->leave_alone(options_.grace);
+        if (predecessor_) predecessor_->close();
+    }
+
+    // After the master before this one
+
+    PassedListeners& listeners() noexcept { return listeners_; }
+    PassedListeners& datagrams() noexcept { return datagrams_; }
+    /// How many endpoints a worker is to share before it counts as ready.
+    unsigned wanted_endpoints() const noexcept { return predecessor_ ? predecessor_->endpoints() : 0; }
+    /// Connections that the workers of the master before give back.
+    void receive_connections(std::function<void(const Endpoint&, Passage)> take, std::function<bool()> has_room);
+    bool is_awaited() const noexcept { return predecessor_ && !told_; }
+    void tell_ready() {
+        told_ = true;
+        predecessor_->tell_ready();
+    }
+
+    // Before the one after it
+
+    /// Starts the program anew, gives it the sockets, and waits until its workers are ready.
+    Task<ReloadReport> pass_on(std::vector<OpenListener> listeners, std::vector<OpenListener> datagrams,
+                               unsigned endpoints);
+    bool is_under_way() const noexcept { return heir_ != nullptr && !succeeded_; }
+    /// The next master has taken over.
+    bool has_succeeded() const noexcept { return succeeded_; }
+    void fail(std::error_code error) {
+        if (is_under_way()) heir_->fail(error);
+    }
+    void pass_on(const Endpoint& endpoint, Passage connection) {
+        heir_->pass_on(endpoint, std::move(connection.state), std::move(connection.connection));
+    }
+    /// Connections that the next master has not read yet.
+    std::size_t waiting() const noexcept { return heir_ ? heir_->waiting() : 0; }
+
+private:
+    asio::io_context& context_;
+    const Options& options_;
+    std::unique_ptr<Predecessor> predecessor_;
+    PassedListeners listeners_;
+    PassedListeners datagrams_;
+    std::shared_ptr<Heir> heir_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    bool told_ = false;
+    bool succeeded_ = false;
+};
+
+inline void Succession::receive_connections(std::function<void(const Endpoint&, Passage)> take,
+                                            std::function<bool()> has_room) {
+    if (!predecessor_) return;
+    auto take_passed = [take = std::move(take)](PassedOn& passed, UniqueFd connection) {
+        take(passed.endpoint, Passage(std::move(connection), std::move(passed.state)));
+    };
+    asio::co_spawn(context_,
+                   Predecessor::receive_connections(alive_, *predecessor_, std::move(take_passed), std::move(has_room)),
+                   asio::detached);
+}
+
+inline Task<ReloadReport> Succession::pass_on(std::vector<OpenListener> listeners, std::vector<OpenListener> datagrams,
+                                              unsigned endpoints) {
+    ReloadReport report;
+    try {
+        heir_ = Heir::launch(context_.get_executor());
+    } catch (const std::system_error& error) {
+        report.error = error.code();
+        co_return report;
+    }
+    const auto heir = heir_;
+    const std::weak_ptr<bool> alive = alive_;
+    for (const auto& each : listeners) heir->give(Bequest{each.requested, each.slot, false}, each.descriptor);
+    for (const auto& each : datagrams) heir->give(Bequest{each.requested, each.slot, true}, each.descriptor);
+    heir->give(Bequeathed{endpoints});
+    co_await Heir::until_ready(heir, options_.boot_timeout, report);
+    if (alive.expired()) co_return report;
+    succeeded_ = report.error == std::error_code{};
+    if (succeeded_) co_return report;
+    co_await Heir::end(heir, options_.grace);
+    if (!alive.expired()) heir_ = nullptr;
+    co_return report;
+}
+
+} // namespace cohort::detail

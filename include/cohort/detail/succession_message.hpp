@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// What a master and the one that replaces it say to each other (layer 1).
+#pragma once
+
+#include <cohort/endpoint.hpp>
+#include <cohort/serialize.hpp>
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace cohort::detail {
+
+/// A socket that is bound, attached: a listener, or one for datagrams.
+struct Bequest {
+    Endpoint requested;
+    std::uint32_t slot = 0;
+    bool datagrams = false;
+};
+/// There are no more. `endpoints`: how many a worker shares.
+struct Bequeathed {
+    std::uint32_t endpoints = 0;
+};
+/// An open connection, attached, that a worker has given back.
+struct PassedOn {
+    Endpoint endpoint;
+    std::string state;
+};
+/// The new master's workers are ready: the old one's may leave.
+struct Succeeded {};
+
+using FromPredecessor = std::variant<Bequest, Bequeathed, PassedOn>;
+using FromSuccessor = std::variant<Succeeded>;
+
+} // namespace cohort::detail

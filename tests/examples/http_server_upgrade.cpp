@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+// The demo server's master replaced by SIGUSR2, by the same program or by one that is none.
+#include "support/example.hpp"
+#include "support/folder.hpp"
+#include "support/http_client.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+using namespace std::chrono_literals;
+using test::Example;
+using test::HttpClient;
+
+namespace {
+
+constexpr auto patience = 20s;
+
+std::string each_upgraded_mode() {
+    std::string mode;
+    SUBCASE("round-robin") { mode = "round-robin"; }
+    SUBCASE("shared-socket") { mode = "shared-socket"; }
+    return mode;
+}
+
+pid_t parent_of_process(pid_t pid) {
+    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+    std::string name, state;
+    pid_t parent = 0;
+    stat >> pid >> name >> state >> parent;
+    return parent;
+}
+
+/// The master of whoever answers on this connection.
+pid_t master_of(HttpClient& client) {
+    const std::string body = client.get("/worker").body;
+    return parent_of_process(std::stoi(body.substr(body.find("\"pid\":") + 6)));
+}
+
+/// A copy of the demo, so that its file can be replaced while it runs.
+class Copy {
+public:
+    explicit Copy(const std::string& mode)
+        : program_(folder_ / "server"), server_((copy(), program_), {"--port", "0", "--workers", "2", "--mode", mode}) {
+        port_ = server_.port_after("http_server: listening on ");
+    }
+    void copy() { std::filesystem::copy_file(Example::path_of("http_server"), program_); }
+    /// Another file with the name of the one that runs, as an installer does it.
+    void replace_by(const std::string& text, std::filesystem::perms permissions) {
+        const std::string aside = folder_ / "new";
+        std::ofstream(aside) << text;
+        std::filesystem::permissions(aside, permissions);
+        std::filesystem::rename(aside, program_);
+    }
+    void remove() { std::filesystem::remove(program_); }
+
+    Example& server() { return server_; }
+    HttpClient client() const { return HttpClient(port_); }
+    std::uint16_t port() const { return port_; }
+
+private:
+    test::Folder folder_;
+    std::string program_;
+    Example server_;
+    std::uint16_t port_ = 0;
+};
+
+TEST_CASE("http_server: SIGUSR2 replaces the master, and a connection that was open goes on") {
+    Copy copy(each_upgraded_mode());
+    HttpClient client = copy.client();
+    HttpClient silent = copy.client();
+    const pid_t old_master = copy.server().pid();
+    CHECK(master_of(client) == old_master);
+    HttpClient busy = copy.client();
+    busy.send("GET", "/sleep/500");
+    copy.server().signal(SIGUSR2);
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    pid_t master = old_master;
+    while (master == old_master && std::chrono::steady_clock::now() < deadline) {
+        HttpClient visitor = copy.client();
+        CHECK(visitor.get("/").body == "Hello World\n");
+        master = master_of(client);
+    }
+    REQUIRE(master != old_master);
+    test::Watched new_master(master);
+    CHECK(busy.answer().body == "slept 500 ms\n");
+    CHECK(copy.server().wait() == cohort::ExitStatus::exited(0));
+    CHECK(master_of(client) == master);
+    CHECK(master_of(silent) == master);
+    CHECK(master_of(busy) == master);
+    ::kill(master, SIGTERM);
+    CHECK(new_master.ends_within(patience));
+    CHECK(client.ends());
+    CHECK(HttpClient::is_refused(copy.port()));
+}
+
+TEST_CASE("http_server: a new program that does not get ready changes nothing, and the reason is told") {
+    using std::filesystem::perms;
+    Copy copy(each_upgraded_mode());
+    HttpClient client = copy.client();
+    const auto fails = [&](const char* fault) {
+        CAPTURE(std::string(fault));
+        for (int i = 0; i < 5; ++i) {
+            copy.server().signal(SIGUSR2);
+            CHECK(copy.server().after("cohort: upgrade: ") == "the new worker did not become ready");
+            CHECK(master_of(client) == copy.server().pid());
+        }
+    };
+    copy.replace_by("#!/bin/sh\nexit 3\n", perms::owner_all);
+    fails("it ends at once");
+    copy.replace_by("nonsense\n", perms::owner_all);
+    fails("it is no program");
+    copy.replace_by("#!/bin/sh\n", perms::owner_read);
+    fails("it may not be run");
+    copy.remove();
+    fails("it is gone");
+    copy.server().signal(SIGTERM);
+    CHECK(copy.server().wait() == cohort::ExitStatus::exited(0));
+}
+
+TEST_CASE("http_server: a stop wins over a new program that takes its time") {
+    Copy copy(each_upgraded_mode());
+    copy.replace_by("#!/bin/sh\necho new\nexec sleep 60\n", std::filesystem::perms::owner_all);
+    copy.server().signal(SIGUSR2);
+    CHECK(copy.server().after("new").empty());
+    copy.server().signal(SIGTERM);
+    CHECK(copy.server().wait() == cohort::ExitStatus::exited(0));
+    CHECK(copy.server().rest().find("the cluster is stopping") != std::string::npos);
+}
+
+} // namespace
