@@ -33,9 +33,9 @@ const std::vector<std::vector<std::string>> rows = {
      "http/detail/response_head", "http/detail/route_table", "http/parser", "http/router"},
     // layer 2: system calls
     {"detail/unique_fd", "detail/passage", "detail/passed_listeners", "detail/posix", "handle", "detail/memfd", "blob"},
-    {"detail/unique_fd", "detail/posix", "detail/signals", "detail/fork", "detail/fd_passing", "detail/socket_address",
-     "detail/socket_file", "detail/activation", "detail/inherited_socket", "detail/listen_socket",
-     "detail/listen_queue", "detail/shared_page"},
+    {"detail/unique_fd", "detail/posix", "detail/signals", "detail/surroundings", "detail/fork", "detail/fd_passing",
+     "detail/socket_address", "detail/socket_file", "detail/activation", "detail/inherited_socket",
+     "detail/listen_socket", "detail/listen_queue", "detail/shared_page"},
     // layer 3: messages, connections, HTTP on the wire
     {"detail/async_fd", "detail/notifier", "detail/transport", "detail/shared_memory_transport", "detail/frame_queue",
      "detail/frame_writer", "detail/frame_stream", "transport", "detail/encoded_message", "detail/call",

@@ -50,7 +50,21 @@ enum class Readiness {
     announced, ///< it says so: Worker::ready()
 };
 
-/// One worker's own surroundings.
+/// On which of its CPUs a worker runs.
+enum class Pinning {
+    none,    ///< on all
+    by_slot, ///< on one: number `slot` of them, around and around
+};
+
+/// A limit of getrlimit(2), in its unit.
+struct ResourceLimit {
+    static constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
+
+    std::uint64_t soft = unlimited;
+    std::uint64_t hard = unlimited;
+};
+
+/// One worker's own surroundings. What the system does not permit ends the new process, and Event::error says why.
 struct WorkerOptions {
     /// Added to the environment, replacing what has the same name.
     std::map<std::string, std::string> env{};
@@ -58,7 +72,17 @@ struct WorkerOptions {
     std::vector<std::string> args{};
     /// The working directory; empty: the master's.
     std::string cwd{};
-    /// Taken on for good before the body runs, supplementary groups dropped. Not permitted: Errc::setup_failed.
+    /// CPUs that it may use (sched_setaffinity(2)); empty: the master's.
+    std::vector<unsigned> cpus{};
+    Pinning pinning = Pinning::none;
+    /// -20, first, to 19, last (setpriority(2)); empty: the master's.
+    std::optional<int> nice{};
+    /// By resource: {{RLIMIT_NOFILE, {1024, 4096}}} (setrlimit(2)).
+    std::map<int, ResourceLimit> limits{};
+    std::optional<mode_t> umask{};
+    /// Nothing that it executes gets more rights than it has (prctl(2), PR_SET_NO_NEW_PRIVS).
+    bool no_new_privileges = false;
+    /// Taken on for good before the body runs, supplementary groups dropped.
     std::optional<uid_t> uid{};
     std::optional<gid_t> gid{};
     /// Spawn::exec: the program to run; empty: the one that has the file name of this one then, so a reload picks up a

@@ -14,18 +14,9 @@
 #include <functional>
 #include <iostream>
 
-#include <sched.h>
-
 namespace cohort {
 
 namespace detail {
-
-/// CPUs this process may use: sched_getaffinity(2).
-inline unsigned usable_cpus() noexcept {
-    cpu_set_t set;
-    if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
-}
 
 inline Task<> reload_and_tell(Supervisor& supervisor) {
     const ReloadReport report = co_await supervisor.reload();
@@ -107,7 +98,7 @@ int run(Options options, Watch watch, Work work) {
             { watch(app) } -> std::same_as<Task<>>;
         }, "cohort: the master's function given to run must be callable as Task<>(App&)");
     try {
-        if (options.workers == 0) options.workers = detail::usable_cpus();
+        if (options.workers == 0) options.workers = std::max(1U, static_cast<unsigned>(detail::usable_cpus().size()));
         const auto args = options.worker.args;
         detail::live_if_started_as_worker(options, detail::make_life<typename App::Worker>(work, options, args));
         asio::io_context context(1);

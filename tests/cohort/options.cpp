@@ -22,7 +22,15 @@ TEST_CASE("any choice of options can be named, in their order, and the others ke
         .backlog = 16,
         .credit = 1,
         .max_message = 1024,
-        .worker = {.env = {{"A", "1"}}, .args = {"x"}, .cwd = "/", .uid = 1000, .gid = 1000, .program = "/bin/true"},
+        .worker = {.env = {{"A", "1"}},
+                   .args = {"x"},
+                   .cwd = "/",
+                   .cpus = {0},
+                   .nice = 5,
+                   .limits = {{0, {.soft = 1}}},
+                   .uid = 1000,
+                   .gid = 1000,
+                   .program = "/bin/true"},
     };
     CHECK(all.listen[2].is_unix());
     CHECK(all.grace == 5000ms);

@@ -4,9 +4,9 @@
 
 #include <cohort/detail/posix.hpp>
 #include <cohort/detail/signals.hpp>
+#include <cohort/detail/surroundings.hpp>
 #include <cohort/error.hpp>
 #include <cohort/exit_status.hpp>
-#include <cohort/options.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -19,7 +19,6 @@
 #include <string>
 #include <vector>
 
-#include <grp.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -118,30 +117,6 @@ inline void close_inherited(std::span<const int> keep) {
         OwnedDescriptors::remove(fd);
         ::close(fd);
     }
-}
-
-/// A step of prepare_process() that the system refused.
-struct SetupError {
-    int system_error = 0;
-    const char* step = "";
-};
-
-inline std::optional<SetupError> take_identity(const WorkerOptions& options) noexcept {
-    if ((options.uid || options.gid) && ::setgroups(0, nullptr) != 0) return SetupError{errno, "setgroups"};
-    if (options.gid && ::setresgid(*options.gid, *options.gid, *options.gid) != 0) return SetupError{errno, "setgid"};
-    if (options.uid && ::setresuid(*options.uid, *options.uid, *options.uid) != 0) return SetupError{errno, "setuid"};
-    // A process that could become root again has given nothing up.
-    if (options.uid && *options.uid != 0 && ::setuid(0) == 0) return SetupError{EPERM, "setuid"};
-    return std::nullopt;
-}
-
-/// In the child: a process group of its own (Ctrl-C then reaches the master alone), directory, environment and user.
-inline std::optional<SetupError> prepare_process(const WorkerOptions& options) {
-    ::setpgid(0, 0);
-    if (!options.cwd.empty() && ::chdir(options.cwd.c_str()) != 0) return SetupError{errno, "chdir"};
-    for (const auto& [name, value] : options.env)
-        if (::setenv(name.c_str(), value.c_str(), 1) != 0) return SetupError{errno, "setenv"};
-    return take_identity(options);
 }
 
 /// The command line of this process: proc(5), /proc/self/cmdline.

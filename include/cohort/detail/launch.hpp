@@ -34,7 +34,7 @@ struct Launched {
         if (options.spawn == Spawn::exec) identity.page = page.descriptor();
         close_inherited(identity.descriptors());
         for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name); // the master's own
-        if (const auto error = prepare_process(assignment.options)) report_failure(identity, *error);
+        if (const auto error = prepare_process(assignment.options, identity.slot)) report_failure(identity, *error);
         if (options.spawn == Spawn::fork) live_as_worker(page, identity, options, assignment.make);
         ::setenv(identity_variable, to_string(identity).c_str(), 1);
         const auto& program = assignment.options;

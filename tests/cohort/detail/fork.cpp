@@ -218,54 +218,6 @@ TEST_CASE("a child closes cohort's descriptors and the parent's event loop, and 
     for (const int fd : {file, users_event, users_epoll}) ::close(fd);
 }
 
-TEST_CASE("a child gets directory, environment and a process group of its own") {
-    const auto process = fork_with([] {
-        cohort::WorkerOptions options;
-        options.cwd = "/";
-        options.env = {{"COHORT_TEST_A", "1"}, {"PATH", "replaced"}};
-        if (prepare_process(options)) return 1;
-        if (std::filesystem::current_path() != "/") return 2;
-        if (std::string(std::getenv("COHORT_TEST_A")) != "1" || std::string(std::getenv("PATH")) != "replaced")
-            return 3;
-        return ::getpgrp() == ::getpid() ? 0 : 4;
-    });
-    CHECK(reap(process.pidfd.get(), true) == ExitStatus::exited(0));
-    CHECK(std::getenv("COHORT_TEST_A") == nullptr);
-}
-
-TEST_CASE("a set-up that is not permitted or not possible says which step it was") {
-    const auto process = fork_with([] {
-        cohort::WorkerOptions options;
-        options.cwd = "/no/such/folder";
-        const auto directory = prepare_process(options);
-        if (!directory || directory->system_error != ENOENT || std::string(directory->step) != "chdir") return 1;
-
-        if (::geteuid() == 0 && ::setresuid(12345, 12345, 12345) != 0) return 2;
-        options = {};
-        options.uid = 0;
-        const auto user = prepare_process(options);
-        return user && user->system_error == EPERM ? 0 : 3;
-    });
-    CHECK(reap(process.pidfd.get(), true) == ExitStatus::exited(0));
-}
-
-TEST_CASE("user and group are taken on for good, without supplementary groups") {
-    if (::geteuid() != 0) {
-        MESSAGE("skipped: only root may become somebody else");
-        return;
-    }
-    const auto process = fork_with([] {
-        cohort::WorkerOptions options;
-        options.uid = 12345;
-        options.gid = 12346;
-        if (prepare_process(options)) return 1;
-        if (::getuid() != 12345 || ::geteuid() != 12345 || ::getgid() != 12346 || ::getegid() != 12346) return 2;
-        if (::getgroups(0, nullptr) != 0) return 3;
-        return ::setuid(0) != 0 && ::setgid(0) != 0 ? 0 : 4;
-    });
-    CHECK(reap(process.pidfd.get(), true) == ExitStatus::exited(0));
-}
-
 TEST_CASE("a program is started with its arguments and the descriptors that are to stay") {
     Pipe pipe;
     const Pipe other;
