@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Stats: how many connections went where, as Master::stats() tells it (layer 1).
+// Stats: how many connections and requests went where, as Master::stats() tells it (layer 1).
 #pragma once
 
 #include <cohort/endpoint.hpp>
@@ -21,6 +21,7 @@ struct SlotStats {
     std::uint64_t refused = 0;   ///< of these, given back: it was at its limit, or closed its listener
     std::uint64_t passed_on = 0; ///< open connections that a worker has handed to others when it left
     std::uint32_t open = 0;      ///< connections that it has now
+    std::uint64_t requests = 0;  ///< that its workers have begun (http::serve, Worker::begin_request)
 };
 
 /// The kernel's queue of one listener: connections that nobody has accepted yet.
@@ -45,6 +46,7 @@ struct Stats {
             sum.refused += each.refused;
             sum.passed_on += each.passed_on;
             sum.open += each.open;
+            sum.requests += each.requests;
         }
         return sum;
     }

@@ -63,6 +63,10 @@ public:
     /// How many it has: Socket objects from its listeners that are not destroyed yet.
     std::uint32_t open_connections() noexcept { return core_.occupancy().open(); }
 
+    /// For protocols of your own: what is returned counts as one request (SlotStats::requests) that
+    /// is under way until it is destroyed. http::serve counts by itself.
+    [[nodiscard]] detail::OngoingRequest begin_request() noexcept { return core_.occupancy().begin_request(); }
+
     /// Shares the UDP port of `endpoint` with the other workers that bind it. Errors: as of listen().
     [[nodiscard]] Task<DatagramSocket> bind(Endpoint endpoint) { return core_.bind(std::move(endpoint)); }
 

@@ -20,14 +20,17 @@ Task<std::map<WorkerId, std::vector<Client>>> greeted(A& app, std::uint16_t port
 
 TEST_CASE("a sum of all slots") {
     Stats stats;
-    stats.slots.push_back({.slot = 0, .accepted = 1, .handed_over = 2, .rescued = 3, .refused = 4, .open = 5});
-    stats.slots.push_back({.slot = 1, .accepted = 10, .handed_over = 20, .rescued = 30, .refused = 40, .open = 50});
+    stats.slots.push_back(
+        {.slot = 0, .accepted = 1, .handed_over = 2, .rescued = 3, .refused = 4, .open = 5, .requests = 6});
+    stats.slots.push_back(
+        {.slot = 1, .accepted = 10, .handed_over = 20, .rescued = 30, .refused = 40, .open = 50, .requests = 60});
     const SlotStats total = stats.total();
     CHECK(total.accepted == 11);
     CHECK(total.handed_over == 22);
     CHECK(total.rescued == 33);
     CHECK(total.refused == 44);
     CHECK(total.open == 55);
+    CHECK(total.requests == 66);
 }
 
 TEST_CASE("the master sees what each slot has had, and what it has now") {
@@ -68,6 +71,27 @@ TEST_CASE_TEMPLATE("what a slot has had is never less than before, whoever dies"
             CHECK(app.stats().slots.at(0).open == 0);
             CHECK_FALSE(app.stats().slots.at(0).worker);
             co_await served_port(app);
+        }
+    });
+}
+
+Task<> count_requests(App::Worker& self) {
+    for (int i = 0; i < 3; ++i) const auto counted = self.begin_request();
+    co_await say(self, "counted");
+    co_await self.until_stopping();
+}
+
+TEST_CASE("requests count for a slot, and stay counted") {
+    Options options = plain_options();
+    options.restart = Restart::permanent;
+    in_master<App>(options, [](App& app) -> Task<> {
+        app.spawn(count_requests);
+        for (WorkerId worker = 1; worker <= 3; ++worker) {
+            co_await mail(app);
+            CHECK(app.stats().slots.at(0).requests == 3 * worker);
+            ::kill(app.workers().at(0).pid, SIGKILL);
+            co_await end_of(app, worker);
+            CHECK(app.stats().slots.at(0).requests == 3 * worker);
         }
     });
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Occupancy: how many connections a worker has open, where its master can see it (layer 3).
+// Occupancy: how many connections and requests a worker has, where its master can see it (layer 3).
 #pragma once
 
 #include <cohort/detail/shared_page.hpp>
@@ -13,6 +13,28 @@ namespace cohort::detail {
 
 class Occupancy;
 
+/// Counts as one request under way for as long as it lives. Outside a cluster it counts nothing.
+class OngoingRequest {
+public:
+    OngoingRequest() = default;
+    explicit OngoingRequest(WorkerCell& cell) noexcept : cell_(&cell) {
+        cell.begun.fetch_add(1, std::memory_order_relaxed);
+    }
+    OngoingRequest(OngoingRequest&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
+    OngoingRequest& operator=(OngoingRequest&& other) noexcept {
+        OngoingRequest(std::move(other)).swap(*this);
+        return *this;
+    }
+    ~OngoingRequest() {
+        if (cell_ != nullptr) cell_->ended.fetch_add(1, std::memory_order_relaxed);
+    }
+
+private:
+    void swap(OngoingRequest& other) noexcept { std::swap(cell_, other.cell_); }
+
+    WorkerCell* cell_ = nullptr;
+};
+
 /// Counts as one connection for as long as it lives. Outside a cluster it counts nothing.
 class Occupant {
 public:
@@ -24,6 +46,9 @@ public:
         return *this;
     }
     ~Occupant();
+
+    /// A request that came over this connection; it may outlive it.
+    [[nodiscard]] OngoingRequest begin_request() noexcept;
 
 private:
     void swap(Occupant& other) noexcept { std::swap(occupancy_, other.occupancy_); }
@@ -54,6 +79,7 @@ public:
     }
     /// It was taken.
     void count() noexcept { cell_.accepted.fetch_add(1, std::memory_order_relaxed); }
+    [[nodiscard]] OngoingRequest begin_request() noexcept { return OngoingRequest(cell_); }
 
 private:
     friend Occupant;
@@ -69,6 +95,10 @@ inline Occupant::Occupant(Occupancy& occupancy) noexcept : occupancy_(&occupancy
 
 inline Occupant::~Occupant() {
     if (occupancy_ != nullptr) occupancy_->leave();
+}
+
+inline OngoingRequest Occupant::begin_request() noexcept {
+    return occupancy_ == nullptr ? OngoingRequest{} : occupancy_->begin_request();
 }
 
 } // namespace cohort::detail

@@ -37,6 +37,9 @@ struct alignas(64) WorkerCell {
     /// Connections it has now, and the most it wants to have.
     std::atomic<std::uint32_t> open;
     std::atomic<std::uint32_t> limit;
+    /// Requests of any protocol.
+    std::atomic<std::uint64_t> begun;
+    std::atomic<std::uint64_t> ended;
 };
 static_assert(sizeof(Cell) == 64 && sizeof(WorkerCell) == 64 && std::atomic<std::uint64_t>::is_always_lock_free);
 
@@ -89,6 +92,8 @@ public:
         cell.refused.store(0, std::memory_order_relaxed);
         cell.open.store(0, std::memory_order_relaxed);
         cell.limit.store(WorkerCell::no_limit, std::memory_order_relaxed);
+        cell.begun.store(0, std::memory_order_relaxed);
+        cell.ended.store(0, std::memory_order_relaxed);
         return index;
     }
     void release_worker(std::uint32_t index) { free_workers_.push_back(index); }

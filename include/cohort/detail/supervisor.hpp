@@ -72,6 +72,7 @@ private:
     void ask_to_leave(WorkerRecord& record);
     bool has_others(const WorkerRecord& record) const noexcept;
     bool finished() const noexcept { return records().empty() && coming_ == 0 && (stopping_ || crew_.has_begun()); }
+    void add_counts(const WorkerRecord& record, SlotStats& stats);
     void notify_if_finished();
     void leave_to_successor();
     void end_all(bool goes_on);
@@ -178,7 +179,7 @@ inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& statu
     const bool successor = slots_[record->slot].occupied;
     dispatcher_->leave(*record, successor);
     desk_.leave(*record, successor);
-    ledger_[record->slot].accepted += page_.worker(record->cell).accepted.load(std::memory_order_relaxed);
+    add_counts(*record, ledger_[record->slot]);
     crew_.forget(*record);
     crew_.enter(*record, WorkerState::exited,
                 {.status = status, .voluntary = record->voluntary, .error = record->error});
@@ -224,6 +225,13 @@ inline std::vector<WorkerInfo> Supervisor::workers() const {
     return result;
 }
 
+/// Adds what the worker has counted.
+inline void Supervisor::add_counts(const WorkerRecord& record, SlotStats& stats) {
+    const WorkerCell& cell = page_.worker(record.cell);
+    stats.accepted += cell.accepted.load(std::memory_order_relaxed);
+    stats.requests += cell.begun.load(std::memory_order_relaxed);
+}
+
 inline Stats Supervisor::stats() {
     for (const auto& [id, record] : records()) ledger_[record->slot];
     Stats result;
@@ -232,10 +240,9 @@ inline Stats Supervisor::stats() {
         stats.slot = slot;
         for (const auto& [id, record] : records()) {
             if (record->slot != slot) continue;
-            const WorkerCell& cell = page_.worker(record->cell);
             stats.worker = id;
-            stats.accepted += cell.accepted.load(std::memory_order_relaxed);
-            stats.open += cell.open.load(std::memory_order_relaxed);
+            stats.open += page_.worker(record->cell).open.load(std::memory_order_relaxed);
+            add_counts(*record, stats);
         }
     }
     result.queues = dispatcher_->queues();

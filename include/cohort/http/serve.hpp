@@ -68,6 +68,7 @@ Task<> converse(Connection& connection, S& service) {
         bool ready = connection.take_request();
         if (!ready) ready = co_await connection.wait_for_request();
         if (!ready) break;
+        const auto counted = connection.wire().begin_request();
         connection.flush_soon();
         Response response;
         try {

@@ -60,3 +60,18 @@ TEST_CASE("nobody can cut the page under the others' feet") {
     CHECK(::ftruncate(page.descriptor(), SharedPage::bytes * 2) != 0);
     CHECK((::fcntl(page.descriptor(), F_GETFD) & FD_CLOEXEC) != 0);
 }
+
+TEST_CASE("the cell of a worker is as new when it is given out again") {
+    SharedPage page;
+    const auto index = page.acquire_worker();
+    WorkerCell& cell = page.worker(index);
+    for (auto* counter : {&cell.accepted, &cell.refused, &cell.begun, &cell.ended}) counter->store(3);
+    cell.open.store(3);
+    cell.limit.store(3);
+    page.release_worker(index);
+    REQUIRE(page.acquire_worker() == index);
+    for (auto* counter : {&cell.accepted, &cell.refused, &cell.begun, &cell.ended})
+        CHECK(counter->load() == 0);
+    CHECK(cell.open.load() == 0);
+    CHECK(cell.limit.load() == WorkerCell::no_limit);
+}

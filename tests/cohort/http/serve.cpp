@@ -38,16 +38,18 @@ public:
         tcp::socket socket = co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
         if (failure) throw std::runtime_error("accept failed");
         if (error) co_return std::nullopt;
-        co_return Socket(std::move(socket));
+        co_return Socket(std::move(socket), occupancy_.enter());
     }
 
     void close() { acceptor_.close(); }
     unsigned short port() const { return acceptor_.local_endpoint().port(); }
 
     bool failure = false;
+    detail::WorkerCell counters{};
 
 private:
     tcp::acceptor acceptor_;
+    detail::Occupancy occupancy_{counters, [] {}};
 };
 
 /// What handlers share with the test.
@@ -110,6 +112,13 @@ public:
         for (int i = 0; i != 5000 && app.waiting != n; ++i) std::this_thread::sleep_for(1ms);
         return app.waiting == n;
     }
+
+    /// Whether so many requests have ended, or do so within the deadline.
+    bool ends(std::uint64_t n) {
+        for (int i = 0; i != 5000 && acceptor_.counters.ended != n; ++i) std::this_thread::sleep_for(1ms);
+        return acceptor_.counters.ended == n;
+    }
+    std::uint64_t begun() const { return acceptor_.counters.begun; }
 
     std::string log() {
         const std::lock_guard lock(mutex_);
@@ -348,6 +357,31 @@ TEST_CASE("an answer is not held back by a later handler that waits") {
     REQUIRE(server.waits(1));
     server.open_gate();
     CHECK(body_of(client.response()) == "waited");
+}
+
+TEST_CASE("requests are counted from their head to the end of their answer, however they end") {
+    TestServer server;
+    Client client(server);
+    client.send(get("/a") + get("/b"));
+    CHECK(server.ends(2));
+    CHECK(server.begun() == 2);
+    client.send("GET /half");
+    client.send(" HTTP/1.1\r\nHost: h\r\n\r\n" + get("/throw") + get("/wait"));
+    REQUIRE(server.waits(1));
+    CHECK(server.begun() == 5);
+    CHECK(server.ends(4));
+    server.open_gate();
+    CHECK(server.ends(5));
+    client.send("rubbish\r\n\r\n"); // is none
+    client.send_end();
+    client.rest();
+    CHECK(server.begun() == 5);
+    Client impatient(server);
+    impatient.send(get("/wait"));
+    REQUIRE(server.waits(1));
+    server.cancel();
+    CHECK(server.ends(6));
+    CHECK(server.begun() == 6);
 }
 
 TEST_CASE("connections do not wait for each other") {

@@ -43,6 +43,7 @@ public:
 
     std::string_view received() const noexcept { return {reinterpret_cast<const char*>(in_.data()), in_.size()}; }
     void consume(std::size_t count) noexcept { in_.consume(count); }
+    [[nodiscard]] cohort::detail::OngoingRequest begin_request() noexcept { return socket_.begin_request(); }
 
     std::string& out() noexcept { return out_; }
     const std::string& out() const noexcept { return out_; }
