@@ -16,9 +16,12 @@
 
 namespace cohort::detail {
 
-/// One reload at a time. It is told what becomes of workers, and tells what is to be done with them.
+/// One rollout at a time. It is told what becomes of workers, and tells what is to be done with them.
 class Reloader {
 public:
+    using Duration = Rollout::Clock::duration;
+    using ListSlots = std::function<std::vector<unsigned>()>;
+
     struct Actions {
         std::function<WorkerId(unsigned slot)> start;      ///< beside the worker that the slot has
         std::function<void(WorkerId successor)> take_over; ///< its predecessor may leave
@@ -28,7 +31,11 @@ public:
     Reloader(const asio::any_io_executor& executor, Actions actions)
         : actions_(std::move(actions)), progress_(executor), deadline_(executor) {}
 
-    Task<ReloadReport> run(std::vector<unsigned> slots, unsigned at_once, Rollout::Clock::duration boot_timeout);
+    /// Replaces the workers of all these slots, which are asked for when it begins: a replacement under way ends first.
+    /// Errc::reloading: another reload is under way.
+    Task<ReloadReport> reload(ListSlots slots, unsigned at_once, Duration boot_timeout);
+    /// The worker of one slot. Errc::reloading: anything else is under way.
+    Task<ReloadReport> replace(unsigned slot, Duration boot_timeout);
 
     bool is_under_way() const noexcept { return rollout_.has_value(); }
     void on_ready(WorkerId worker) {
@@ -41,13 +48,27 @@ public:
         rollout_->on_exit(worker, status);
         progress_.notify_all();
     }
+    /// Ends what is under way, and all that is to come.
     void fail(std::error_code error) {
-        if (!rollout_) return;
-        rollout_->fail(error);
+        closed_ = error;
+        if (rollout_) rollout_->fail(error);
         progress_.notify_all();
     }
 
 private:
+    /// Held by the one reload.
+    class Turn {
+    public:
+        explicit Turn(std::shared_ptr<bool> taken) : taken_(std::move(taken)) { *taken_ = true; }
+        Turn(const Turn&) = delete;
+        Turn& operator=(const Turn&) = delete;
+        ~Turn() { *taken_ = false; }
+
+    private:
+        std::shared_ptr<bool> taken_; // whoever holds it may outlive the Reloader
+    };
+
+    Task<ReloadReport> carry_out(Rollout rollout);
     void start_successors();
     Task<> wait();
     ReloadReport finish();
@@ -56,17 +77,36 @@ private:
     Notifier progress_;
     asio::steady_timer deadline_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    std::shared_ptr<bool> reloading_ = std::make_shared<bool>(false);
     std::optional<Rollout> rollout_;
+    std::error_code closed_;
 };
 
-inline Task<ReloadReport> Reloader::run(std::vector<unsigned> slots, unsigned at_once,
-                                        Rollout::Clock::duration boot_timeout) {
-    if (rollout_) {
-        ReloadReport refused;
-        refused.error = Errc::reloading;
-        co_return refused;
-    }
-    rollout_.emplace(std::move(slots), at_once, boot_timeout);
+inline Task<ReloadReport> Reloader::reload(ListSlots slots, unsigned at_once, Duration boot_timeout) {
+    ReloadReport report;
+    report.error = Errc::reloading;
+    if (*reloading_) co_return report;
+    const Turn turn(reloading_);
+    while (rollout_ && !closed_) co_await progress_.wait();
+    report.error = closed_;
+    if (closed_) co_return report;
+    Rollout rollout(slots(), at_once, boot_timeout);
+    report = co_await carry_out(std::move(rollout));
+    co_return report;
+}
+
+inline Task<ReloadReport> Reloader::replace(unsigned slot, Duration boot_timeout) {
+    ReloadReport report;
+    report.error = closed_ ? closed_ : Errc::reloading;
+    if (closed_ || rollout_ || *reloading_) co_return report;
+    const std::vector<unsigned> slots(1, slot);
+    Rollout rollout(slots, 1, boot_timeout);
+    report = co_await carry_out(std::move(rollout));
+    co_return report;
+}
+
+inline Task<ReloadReport> Reloader::carry_out(Rollout rollout) {
+    rollout_.emplace(std::move(rollout));
     try {
         for (start_successors(); !rollout_->is_over(); start_successors()) co_await wait();
     } catch (...) {
@@ -102,6 +142,7 @@ inline ReloadReport Reloader::finish() {
     const ReloadReport report = rollout_->report();
     for (const WorkerId successor : rollout_->unwanted()) actions_.end(successor);
     rollout_.reset();
+    progress_.notify_all();
     return report;
 }
 

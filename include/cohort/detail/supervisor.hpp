@@ -62,6 +62,7 @@ private:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
     WorkerId start(unsigned slot);
+    std::vector<unsigned> replaceable() const;
     WorkerId start_successor(unsigned slot);
     void take_over(WorkerId successor);
     void end_successor(WorkerId successor);
@@ -256,11 +257,16 @@ inline Task<ReloadReport> Supervisor::reload() {
     report.error = Errc::stopping;
     if (succession_.is_under_way()) report.error = Errc::reloading;
     if (stopping_ || succession_.is_under_way()) co_return report;
+    const Reloader::ListSlots slots = [this] { return replaceable(); };
+    report = co_await reloader_.reload(slots, options_.reload_at_once, options_.boot_timeout);
+    co_return report;
+}
+
+inline std::vector<unsigned> Supervisor::replaceable() const {
     std::vector<unsigned> slots;
     for (const auto& [id, record] : records())
         if (slots_.is_current(*record) && record->state != WorkerState::draining) slots.push_back(record->slot);
-    report = co_await reloader_.run(std::move(slots), options_.reload_at_once, options_.boot_timeout);
-    co_return report;
+    return slots;
 }
 
 inline WorkerId Supervisor::start_successor(unsigned slot) {
@@ -365,6 +371,7 @@ inline Task<> Supervisor::until_finished() {
 
 inline void Supervisor::kill_all() {
     stopping_ = true;
+    reloader_.fail(Errc::stopping);
     for (const auto& [id, record] : records()) {
         record->voluntary = true;
         send_signal(record->pidfd.get(), SIGKILL);
