@@ -24,8 +24,8 @@ const std::vector<std::vector<std::string>> rows = {
     {"detail/buffer", "detail/type_name", "detail/reflect", "detail/shape", "detail/fault", "detail/archive",
      "detail/frame", "detail/codec", "detail/container_codec", "detail/schema", "serialize"},
     // layer 1: the cluster as data
-    {"endpoint", "detail/shared_address", "exit_status", "options", "event", "stats", "reload", "detail/rollout",
-     "detail/supervision"},
+    {"endpoint", "detail/shared_address", "exit_status", "event", "options", "stats", "reload", "detail/rollout",
+     "detail/supervision", "detail/attended_time", "detail/pulse", "detail/recycling", "detail/probing"},
     {"serialize", "endpoint", "detail/control_message", "detail/succession_message"},
     // layer 1: HTTP as data
     {"http/detail/text", "http/limits", "http/options", "http/method", "http/status", "http/fields", "http/body",
@@ -33,17 +33,19 @@ const std::vector<std::vector<std::string>> rows = {
      "http/detail/response_head", "http/detail/route_table", "http/parser", "http/router"},
     // layer 2: system calls
     {"detail/unique_fd", "detail/passage", "detail/passed_listeners", "detail/posix", "handle", "detail/memfd", "blob"},
-    {"detail/unique_fd", "detail/posix", "detail/signals", "detail/surroundings", "detail/fork", "detail/fd_passing",
-     "detail/socket_address", "detail/socket_file", "detail/activation", "detail/inherited_socket",
-     "detail/listen_socket", "detail/listen_queue", "detail/shared_page"},
+    {"detail/unique_fd", "detail/posix", "detail/signals", "detail/resident_memory", "detail/surroundings",
+     "detail/fork", "detail/fd_passing", "detail/socket_address", "detail/socket_file", "detail/activation",
+     "detail/inherited_socket", "detail/listen_socket", "detail/listen_queue", "detail/shared_page",
+     "detail/abort_report"},
     // layer 3: messages, connections, HTTP on the wire
     {"detail/async_fd", "detail/notifier", "detail/transport", "detail/shared_memory_transport", "detail/frame_queue",
      "detail/frame_writer", "detail/frame_stream", "transport", "detail/encoded_message", "detail/call",
      "detail/message_stream", "mail", "detail/connect", "detail/serve_calls", "channel", "channel_acceptor",
      "detail/bus", "subscription"},
-    {"detail/occupancy", "acceptor", "detail/async_fd", "detail/notifier", "detail/control_link", "mode", "scheduler",
-     "datagram_socket", "detail/datagram_ports", "detail/datagram_binder", "detail/taker", "detail/handover",
-     "detail/handed_over", "detail/accepting", "detail/accepting_intake", "detail/exclusive_intake", "listener"},
+    {"detail/occupancy", "acceptor", "detail/heartbeat", "detail/async_fd", "detail/notifier", "detail/control_link",
+     "mode", "scheduler", "datagram_socket", "detail/datagram_ports", "detail/datagram_binder", "detail/taker",
+     "detail/handover", "detail/handed_over", "detail/accepting", "detail/accepting_intake", "detail/exclusive_intake",
+     "listener"},
     {"mode", "scheduler", "detail/taker", "detail/handover", "detail/handed_over", "detail/accepting",
      "detail/accepting_intake", "detail/port_table", "detail/accepting_dispatcher", "detail/any_dispatcher",
      "mode/scheduled", "mode/round_robin", "mode/least_connections", "mode/sticky", "mode/shared_socket",
@@ -51,8 +53,10 @@ const std::vector<std::vector<std::string>> rows = {
     {"acceptor", "http/detail/watch", "http/detail/server", "http/detail/wire", "http/detail/connection", "http/serve"},
     // layer 4
     {"detail/identity", "detail/worker_core", "detail/worker_life", "worker", "detail/launch", "detail/worker_record",
-     "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/crew", "detail/reloader",
-     "detail/slots", "detail/predecessor", "detail/heir", "detail/succession", "detail/supervisor", "master"},
+     "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/crew", "master"},
+    {"worker", "detail/worker_record", "detail/front_desk", "detail/call_pool", "detail/crew", "detail/reloader",
+     "detail/slots", "detail/caretaker", "detail/predecessor", "detail/heir", "detail/succession", "detail/supervisor",
+     "master"},
     // layer 5
     {"run", "../cohort"},
 };

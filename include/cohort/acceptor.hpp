@@ -34,7 +34,7 @@ public:
         return connection;
     }
 
-    /// For servers: what is returned counts as one request (SlotStats::requests) that is under way
+    /// For servers: what is returned counts as one request (SlotStats::requests, Recycle::requests) that is under way
     /// until it is destroyed. It may outlive the socket.
     [[nodiscard]] detail::OngoingRequest begin_request() noexcept { return occupant_.begin_request(); }
 

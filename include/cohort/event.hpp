@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Event: what the master tells of the life of its workers (layer 1).
+// Event and WorkerInfo: what the master tells of the life of its workers (layer 1).
 #pragma once
 
 #include <cohort/endpoint.hpp>
@@ -51,8 +51,19 @@ struct Event {
     std::optional<ExitStatus> status{};
     /// exited: it had been asked, or had announced, to leave, so this is no crash.
     bool voluntary = false;
-    /// exited: why the master gave up on it, if it did (a malformed message, a set-up that failed).
+    /// exited: why the master gave up on it, if it did (a malformed message, a set-up that failed; Errc::not_ready, it
+    /// took longer than Options::boot_timeout; Errc::unresponsive, Options::liveness).
     std::error_code error{};
+};
+
+/// A living worker, seen from the master.
+struct WorkerInfo {
+    WorkerId id = 0;
+    unsigned slot = 0;
+    pid_t pid = 0;
+    WorkerState state = WorkerState::forked;
+    /// Its event loop has not turned for Liveness::slow_after.
+    bool slow = false;
 };
 
 } // namespace cohort

@@ -158,9 +158,10 @@ public:
     /// Errc::no_such_worker.
     void kill(WorkerId worker, int signal = SIGTERM) { supervisor_.kill(worker, signal); }
     /// Gives every slot a new worker, Options::reload_at_once at a time: the successor is started, and when it is ready
-    /// (Options::readiness) its predecessor is asked to leave. A successor that does not become ready ends the reload,
-    /// and the old workers stay. Waits until all have been replaced, not until the old ones have gone. Giving up the
-    /// wait ends it in the same way. With Spawn::exec the new workers run the program as it is then.
+    /// (Options::readiness) its predecessor is asked to leave. A replacement under way (Options::recycle) ends first. A
+    /// successor that does not become ready ends the reload, and the old workers stay. Waits until all have been
+    /// replaced, not until the old ones have gone. Giving up the wait ends it in the same way. With Spawn::exec the new
+    /// workers run the program as it is then.
     [[nodiscard]] Task<ReloadReport> reload() { return supervisor_.reload(); }
     /// Replaces this whole master: the program is started anew, from the file that has its name then and with the same
     /// arguments; it gets the listening sockets, and when all its workers are ready (Options::readiness; as many

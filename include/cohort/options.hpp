@@ -3,10 +3,13 @@
 #pragma once
 
 #include <cohort/endpoint.hpp>
+#include <cohort/event.hpp>
+#include <cohort/task.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -48,6 +51,36 @@ struct Backoff {
 enum class Readiness {
     automatic, ///< it shares as many endpoints as its predecessor does; none: its body runs
     announced, ///< it says so: Worker::ready()
+};
+
+/// How a worker whose event loop stands still is found and ended. The loop says every `interval` that it turns. Time in
+/// which the master itself does not run does not count; time in which a debugger holds the worker does.
+struct Liveness {
+    using milliseconds = std::chrono::milliseconds;
+
+    milliseconds interval{1'000};   ///< 0: it says nothing, and none of this happens
+    milliseconds slow_after{5'000}; ///< silent for so long: WorkerInfo::slow, and a line on standard error
+    milliseconds timeout{30'000};   ///< it is stuck: it gets SIGABRT, and writes what it was doing to standard error
+    milliseconds kill_after{1'000}; ///< if it is still there then, SIGKILL
+};
+
+/// When a worker is replaced although nothing is wrong with it. Its successor is started first; when that is ready, the
+/// worker is asked to leave. One at a time.
+struct Recycle {
+    std::uint64_t requests = 0; ///< it has begun so many (http::serve counts, Worker::begin_request); 0: any number
+    std::chrono::milliseconds age{0}; ///< it is ready for so long; 0: any time
+    std::uint64_t memory = 0;         ///< it has so many bytes in memory (proc(5), statm: resident); 0: any number
+    double jitter = 0.1; ///< up to this share is taken off `requests` and `age` at random, so that workers take turns
+    std::chrono::milliseconds interval{1'000}; ///< so often it is looked at
+};
+
+/// Asks after the health of each ready worker, from the master. A worker that fails it is replaced as in Recycle.
+struct Probe {
+    /// What it gives, or throws, says whether the worker is healthy. It is cancelled when its time is over.
+    std::function<Task<bool>(WorkerInfo)> check{};
+    std::chrono::milliseconds interval{10'000}; ///< from one to the next
+    std::chrono::milliseconds timeout{5'000};   ///< longer than this is a failure
+    unsigned failures = 3;                      ///< so many in a row
 };
 
 /// On which of its CPUs a worker runs.
@@ -100,8 +133,12 @@ struct Options {
     Restart restart = Restart::permanent;
     Backoff backoff{};
     Readiness readiness = Readiness::automatic;
-    /// How long a new worker may take to become ready during a reload; then the reload has failed.
+    /// How long a new worker may take to become ready; then it is killed, as a failed start (Backoff::failed_starts),
+    /// and a reload that waits for it has failed.
     std::chrono::milliseconds boot_timeout{60'000};
+    Liveness liveness{};
+    Recycle recycle{};
+    Probe probe{};
     /// How many slots a reload replaces at a time.
     unsigned reload_at_once = 1;
     /// How long a worker may take to finish when it is asked to leave; then it is killed.

@@ -12,6 +12,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -63,9 +64,12 @@ public:
     /// How many it has: Socket objects from its listeners that are not destroyed yet.
     std::uint32_t open_connections() noexcept { return core_.occupancy().open(); }
 
-    /// For protocols of your own: what is returned counts as one request (SlotStats::requests) that
+    /// For protocols of your own: what is returned counts as one request (SlotStats::requests, Recycle::requests) that
     /// is under way until it is destroyed. http::serve counts by itself.
     [[nodiscard]] detail::OngoingRequest begin_request() noexcept { return core_.occupancy().begin_request(); }
+    /// What this worker is doing, from now until the next call: part of what it writes to standard error when it is
+    /// aborted, as one that is stuck is (Options::liveness). Up to 127 bytes. Costs no system call.
+    void doing(std::string_view what) noexcept { detail::AbortReport::set_note(what); }
 
     /// Shares the UDP port of `endpoint` with the other workers that bind it. Errors: as of listen().
     [[nodiscard]] Task<DatagramSocket> bind(Endpoint endpoint) { return core_.bind(std::move(endpoint)); }

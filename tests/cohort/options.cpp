@@ -18,6 +18,9 @@ TEST_CASE("any choice of options can be named, in their order, and the others ke
         .listen = {8080, "127.0.0.1:0", "unix:/run/app.sock"},
         .spawn = cohort::Spawn::exec,
         .restart = cohort::Restart::transient,
+        .liveness = {.timeout = 10s},
+        .recycle = {.requests = 1'000, .memory = 1U << 30},
+        .probe = {.interval = 1s},
         .grace = 5s,
         .backlog = 16,
         .credit = 1,
@@ -50,6 +53,11 @@ TEST_CASE("the defaults suit a server") {
     CHECK(options.grace == 30s);
     CHECK(options.credit > 0);
     CHECK(options.max_message == 16U * 1024 * 1024);
+    CHECK(options.liveness.timeout == 30s); // longer than any handler should block
+    CHECK(options.liveness.slow_after < options.liveness.timeout);
+    CHECK(options.recycle.requests + options.recycle.memory == 0);
+    CHECK(options.recycle.age == 0s);
+    CHECK_FALSE(options.probe.check);
     CHECK_FALSE(options.worker.uid);
     CHECK_FALSE(options.worker.gid);
 }

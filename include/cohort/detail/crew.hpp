@@ -2,8 +2,10 @@
 // Crew: the processes of a master, from their start to their last word (layer 4).
 #pragma once
 
+#include <cohort/detail/abort_report.hpp>
 #include <cohort/detail/event_log.hpp>
 #include <cohort/detail/mailbox.hpp>
+#include <cohort/detail/pulse.hpp>
 #include <cohort/detail/worker_record.hpp>
 
 #include <asio/co_spawn.hpp>
@@ -103,7 +105,9 @@ inline Crew::Crew(asio::io_context& context, const Options& options, Schemas sch
                                         [this](WorkerRecord& record, std::error_code error) {
                                             if (!record.is_over()) break_off(record, error);
                                         }}),
-      events_(context.get_executor()) {}
+      events_(context.get_executor()) {
+    AbortReport::prepare();
+}
 
 inline Crew::~Crew() {
     *alive_ = false;
@@ -126,7 +130,9 @@ inline WorkerId Crew::start(unsigned slot, const Assignment& assignment, std::ve
     identity.master = ::getpid();
     identity.inherited = std::move(inherited);
     identity.cell = page_.acquire_worker();
-    page_.worker(identity.cell).limit.store(options_.connections_per_worker, std::memory_order_relaxed);
+    WorkerCell& chosen = page_.worker(identity.cell);
+    chosen.limit.store(options_.connections_per_worker, std::memory_order_relaxed);
+    chosen.beat_interval.store(beat_interval(options_.liveness), std::memory_order_relaxed);
     const auto release = [this](const std::uint32_t* cell) { page_.release_worker(*cell); };
     std::unique_ptr<const std::uint32_t, decltype(release)> cell(&identity.cell, release);
     auto launched = launch(identity, assignment, options_, page_);

@@ -30,6 +30,8 @@ struct alignas(64) Cell {
 /// One cache line, for what one worker process says of itself.
 struct alignas(64) WorkerCell {
     static constexpr std::uint32_t no_limit = std::numeric_limits<std::uint32_t>::max();
+    /// A heartbeat that is the last: the process ends, and sees by itself that this does not take too long.
+    static constexpr std::uint64_t last_beat = std::numeric_limits<std::uint64_t>::max();
 
     /// Connections it has accepted and given back, ever.
     std::atomic<std::uint64_t> accepted;
@@ -37,6 +39,9 @@ struct alignas(64) WorkerCell {
     /// Connections it has now, and the most it wants to have.
     std::atomic<std::uint32_t> open;
     std::atomic<std::uint32_t> limit;
+    /// Its event loop has turned; it is to say so every so many milliseconds. 0: not at all.
+    std::atomic<std::uint64_t> heartbeat;
+    std::atomic<std::uint32_t> beat_interval;
     /// Requests of any protocol.
     std::atomic<std::uint64_t> begun;
     std::atomic<std::uint64_t> ended;
@@ -92,6 +97,8 @@ public:
         cell.refused.store(0, std::memory_order_relaxed);
         cell.open.store(0, std::memory_order_relaxed);
         cell.limit.store(WorkerCell::no_limit, std::memory_order_relaxed);
+        cell.heartbeat.store(0, std::memory_order_relaxed);
+        cell.beat_interval.store(0, std::memory_order_relaxed);
         cell.begun.store(0, std::memory_order_relaxed);
         cell.ended.store(0, std::memory_order_relaxed);
         return index;

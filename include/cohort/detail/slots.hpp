@@ -81,7 +81,8 @@ inline std::optional<std::chrono::milliseconds> Slots::on_exit(const WorkerRecor
                              .listened = record.listened,
                              .lived = std::chrono::duration_cast<std::chrono::milliseconds>(now - record.born),
                              .when = now,
-                             .chance = chance_(random_)});
+                             .chance = chance_(random_),
+                             .not_ready = record.error == Errc::not_ready});
     given_up_ = given_up_ || (slot.policy.has_given_up() && !record.voluntary);
     slot.occupied = restart.has_value();
     return restart;

@@ -28,13 +28,16 @@ public:
         milliseconds lived{};
         Clock::time_point when{};
         double chance = 0; ///< a random number from 0 to 1
+        bool not_ready =
+            false; ///< it was killed because it took too long to become ready: a failed start, however long
     };
 
     /// Empty: the slot stays empty.
     std::optional<milliseconds> on_exit(const End& end) {
-        const bool short_life = end.lived < backoff_.stable;
+        const bool short_life = end.lived < backoff_.stable || end.not_ready;
+        const bool failed_start = short_life && !end.listened && !end.status.success();
         short_lives_ = short_life ? short_lives_ + 1 : 0;
-        failed_starts_ = short_life && !end.listened && !end.status.success() ? failed_starts_ + 1 : 0;
+        failed_starts_ = failed_start || end.not_ready ? failed_starts_ + 1 : 0;
         if (end.voluntary || restart_ == Restart::temporary) return std::nullopt;
         if (restart_ == Restart::transient && end.status.success()) return std::nullopt;
         given_up_ = given_up_ || failed_starts_ >= backoff_.failed_starts || is_too_often(end.when);

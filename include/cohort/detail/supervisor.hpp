@@ -4,6 +4,7 @@
 
 #include <cohort/detail/any_dispatcher.hpp>
 #include <cohort/detail/call_pool.hpp>
+#include <cohort/detail/caretaker.hpp>
 #include <cohort/detail/crew.hpp>
 #include <cohort/detail/front_desk.hpp>
 #include <cohort/detail/reloader.hpp>
@@ -92,6 +93,7 @@ private:
     Bus bus_;
     FrontDesk desk_;
     Reloader reloader_;
+    Caretaker caretaker_;
     Notifier worker_gone_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     unsigned coming_ = 0; // successors that wait for their time
@@ -115,6 +117,8 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       reloader_(context.get_executor(), {[this](unsigned slot) { return start_successor(slot); },
                                          [this](WorkerId successor) { take_over(successor); },
                                          [this](WorkerId successor) { end_successor(successor); }}),
+      caretaker_(context, options_, page_, crew_.records(), slots_,
+                 [this](unsigned slot) { return reloader_.replace(slot, options_.boot_timeout); }),
       worker_gone_(context.get_executor()) {
     if (pending_identity) return;
     dispatcher_->prepare();
@@ -141,6 +145,7 @@ inline WorkerId Supervisor::spawn(Assignment assignment) {
 inline WorkerId Supervisor::start(unsigned slot) {
     const WorkerId worker = crew_.start(slot, slots_[slot].assignment, dispatcher_->inherited(slot));
     slots_[slot].occupied = true;
+    caretaker_.watch();
     return worker;
 }
 
@@ -153,6 +158,7 @@ inline void Supervisor::restart_later(unsigned slot, std::chrono::milliseconds d
         Slot& place = slots_[slot];
         const bool vacant = place.is_vacant();
         if (vacant) place.occupied = false;
+        if (vacant) place.wanted_endpoints = 0; // there is nobody to be like
         try {
             if (vacant && !stopping_) place.current = start(slot);
         } catch (const std::system_error& error) {
@@ -172,7 +178,9 @@ inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet)
     if (step) crew_.enter(record, step->kind, *step);
     if (step && step->kind == WorkerState::online) pool_.grant();
     if (succession_.is_awaited() && all_ready()) succession_.tell_ready();
-    if (!record.reaped && slots_.is_ready(record, options_.readiness)) reloader_.on_ready(record.id);
+    if (record.reaped || !slots_.is_ready(record, options_.readiness)) return;
+    record.ready = true;
+    reloader_.on_ready(record.id);
 }
 
 inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& status) {
@@ -182,6 +190,7 @@ inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& statu
     desk_.leave(*record, successor);
     add_counts(*record, ledger_[record->slot]);
     crew_.forget(*record);
+    caretaker_.on_exit(record->id);
     crew_.enter(*record, WorkerState::exited,
                 {.status = status, .voluntary = record->voluntary, .error = record->error});
     record->drained.notify_all();

@@ -5,6 +5,7 @@
 #include <cohort/detail/datagram_binder.hpp>
 #include <cohort/detail/exclusive_intake.hpp>
 #include <cohort/detail/fork.hpp>
+#include <cohort/detail/heartbeat.hpp>
 #include <cohort/detail/identity.hpp>
 #include <cohort/detail/message_stream.hpp>
 #include <cohort/detail/notifier.hpp>
@@ -40,6 +41,7 @@ public:
         : context_(context),
           page_(page),
           occupancy_(page.worker(identity.cell), [this] { look_again(); }),
+          heartbeat_(context, page.worker(identity.cell)),
           identity_(identity),
           grace_(options.grace),
           backlog_(options.backlog),
@@ -93,6 +95,7 @@ public:
         messages_.flush_now(grace_);
     }
     [[noreturn]] void exit(int code) {
+        heartbeat_.end();
         flush_now();
         leave_process(code);
     }
@@ -130,6 +133,7 @@ private:
     asio::io_context& context_;
     SharedPage& page_;
     Occupancy occupancy_;
+    Heartbeat heartbeat_;
     Identity identity_;
     std::chrono::milliseconds grace_;
     int backlog_;

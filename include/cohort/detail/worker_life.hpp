@@ -2,6 +2,7 @@
 // The life of a worker process, from its own event loop to its end (layer 4).
 #pragma once
 
+#include <cohort/detail/abort_report.hpp>
 #include <cohort/detail/worker_core.hpp>
 
 #include <asio/io_context.hpp>
@@ -53,6 +54,7 @@ inline Task<> live(WorkerCore& core, Task<int> body) {
     static WorkerCore* current = nullptr;
     try {
         die_with_parent(identity.master, options.grace);
+        AbortReport::install(identity.id, identity.slot, page.worker(identity.cell));
         ::signal(SIGPIPE, SIG_IGN); // a broken connection is an error of that connection alone
         auto* const context = new asio::io_context(1);
         Life life = make(*context, page, identity);

@@ -15,17 +15,7 @@
 #include <map>
 #include <memory>
 
-namespace cohort {
-
-/// A living worker, seen from the master.
-struct WorkerInfo {
-    WorkerId id = 0;
-    unsigned slot = 0;
-    pid_t pid = 0;
-    WorkerState state = WorkerState::forked;
-};
-
-namespace detail {
+namespace cohort::detail {
 
 /// Shared with the coroutines that wait for the worker; they check `abandoned` after every wait.
 struct WorkerRecord : Member {
@@ -39,7 +29,7 @@ struct WorkerRecord : Member {
           drained(executor),
           grace(executor) {}
 
-    WorkerInfo info() const noexcept { return {id, slot, pid, state}; }
+    WorkerInfo info() const noexcept { return {id, slot, pid, state, slow}; }
     /// The process has gone, or the master.
     bool is_over() const noexcept { return abandoned || state == WorkerState::exited; }
 
@@ -55,6 +45,8 @@ struct WorkerRecord : Member {
     bool listened = false;
     bool announced = false; // Worker::ready()
     bool reaped = false;    // the process is gone; its last words may not have been heard
+    bool ready = false;     // it was, at some time
+    bool slow = false;      // its event loop does not turn
     bool abandoned = false;
     std::error_code error;
     std::chrono::steady_clock::time_point born = std::chrono::steady_clock::now();
@@ -63,6 +55,4 @@ struct WorkerRecord : Member {
 /// The living workers, oldest first.
 using WorkerRecords = std::map<WorkerId, std::shared_ptr<WorkerRecord>>;
 
-} // namespace detail
-
-} // namespace cohort
+} // namespace cohort::detail

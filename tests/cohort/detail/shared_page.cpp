@@ -65,13 +65,15 @@ TEST_CASE("the cell of a worker is as new when it is given out again") {
     SharedPage page;
     const auto index = page.acquire_worker();
     WorkerCell& cell = page.worker(index);
-    for (auto* counter : {&cell.accepted, &cell.refused, &cell.begun, &cell.ended}) counter->store(3);
+    for (auto* counter : {&cell.accepted, &cell.refused, &cell.heartbeat, &cell.begun, &cell.ended}) counter->store(3);
     cell.open.store(3);
     cell.limit.store(3);
+    cell.beat_interval.store(3);
     page.release_worker(index);
     REQUIRE(page.acquire_worker() == index);
-    for (auto* counter : {&cell.accepted, &cell.refused, &cell.begun, &cell.ended})
+    for (auto* counter : {&cell.accepted, &cell.refused, &cell.heartbeat, &cell.begun, &cell.ended})
         CHECK(counter->load() == 0);
     CHECK(cell.open.load() == 0);
     CHECK(cell.limit.load() == WorkerCell::no_limit);
+    CHECK(cell.beat_interval.load() == 0);
 }

@@ -22,6 +22,13 @@ const auto short_life = defaults.stable - 1ms;
 const RestartPolicy::End failed_start{crash, false, false, short_life};
 const RestartPolicy::End served_once{crash, false, true, short_life};
 
+/// Before the successor of a worker that was the `life`-th in a row to fail.
+std::chrono::milliseconds policy_wait(unsigned life) {
+    auto wait = defaults.first;
+    for (unsigned i = defaults.at_once + 1; i < life; ++i) wait = std::min(2 * wait, defaults.longest);
+    return wait;
+}
+
 } // namespace
 
 TEST_CASE("who gets a successor") {
@@ -90,6 +97,16 @@ TEST_CASE("a worker that fails before it listens, again and again, is given up")
         CHECK_FALSE(policy.has_given_up());
     }
     CHECK_FALSE(policy.on_exit(failed_start));
+    CHECK(policy.has_given_up());
+}
+
+TEST_CASE("a worker that was never ready has failed to start, however long it tried and whatever it did") {
+    RestartPolicy policy{Restart::permanent};
+    RestartPolicy::End end{ExitStatus::signaled(SIGKILL), false, true, 60s};
+    end.not_ready = true;
+    for (unsigned life = 1; life < defaults.failed_starts; ++life)
+        CHECK(policy.on_exit(end).value() == (life <= defaults.at_once ? 0ms : policy_wait(life)));
+    CHECK_FALSE(policy.on_exit(end));
     CHECK(policy.has_given_up());
 }
 
