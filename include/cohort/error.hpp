@@ -30,6 +30,7 @@ enum class Errc {
     setup_failed,      ///< a worker could not be prepared: user, directory or program
     not_ready,         ///< a new worker did not come as far as it should
     reloading,         ///< another reload is under way
+    canary_failed,     ///< a new worker ended, or was found unhealthy, while it was on trial
     unresponsive,      ///< a worker's event loop stood still
     not_activated,     ///< the process was not started with this socket (LISTEN_FDS)
 };
@@ -60,6 +61,7 @@ struct ErrorCategory final : std::error_category {
             case Errc::setup_failed: return "the worker could not be prepared";
             case Errc::not_ready: return "the new worker did not become ready";
             case Errc::reloading: return "another reload is under way";
+            case Errc::canary_failed: return "a new worker failed while it was on trial";
             case Errc::unresponsive: return "the worker's event loop stood still";
             case Errc::not_activated: return "the process was not started with this socket (LISTEN_FDS)";
         }

@@ -97,6 +97,18 @@ struct ResourceLimit {
     std::uint64_t hard = unlimited;
 };
 
+/// A reload begins with some slots, whose successors prove themselves before the others get theirs.
+struct Canary {
+    /// So many slots; 0: none. Until they have proved themselves, the old workers of these slots serve beside them.
+    unsigned workers = 0;
+    /// For so long. When one of them ends meanwhile, or is found unhealthy, they leave again, and all is as before
+    /// (Errc::canary_failed).
+    std::chrono::milliseconds soak{10'000};
+    /// Asked every `interval`, and at the end; what it gives, or throws, says whether the new workers do well.
+    std::function<bool()> healthy{};
+    std::chrono::milliseconds interval{1'000};
+};
+
 /// One worker's own surroundings. What the system does not permit ends the new process, and Event::error says why.
 struct WorkerOptions {
     /// Added to the environment, replacing what has the same name.
@@ -141,6 +153,10 @@ struct Options {
     Probe probe{};
     /// How many slots a reload replaces at a time.
     unsigned reload_at_once = 1;
+    Canary canary{};
+    /// How many workers of one slot may be leaving at a time, after one reload upon the other with long requests; the
+    /// oldest ones are then killed before their grace is over.
+    unsigned draining_per_slot = 8;
     /// How long a worker may take to finish when it is asked to leave; then it is killed.
     std::chrono::milliseconds grace{30'000};
     /// Length of the kernel's queue of each listener; the kernel cuts it to net.core.somaxconn.

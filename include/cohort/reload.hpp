@@ -15,9 +15,10 @@ namespace cohort {
 struct ReloadReport {
     unsigned replaced = 0; ///< slots that have a new worker
     /// Why the others have not: Errc::not_ready, the successor ended or took longer than Options::boot_timeout;
+    /// Errc::canary_failed;
     /// Errc::stopping; Errc::reloading, another reload is under way; what fork(2) or the like said.
     std::error_code error{};
-    /// not_ready: the successor, and how it ended, if it did by itself.
+    /// not_ready, canary_failed: the successor, and how it ended, if it did by itself.
     std::optional<WorkerId> failed{};
     std::optional<ExitStatus> status{};
 

@@ -71,6 +71,19 @@ std::set<WorkerId> ids(A& app) {
     return result;
 }
 
+/// Until this worker has answered; then it does not count as healthy any more.
+template <class A>
+Task<> turn_when_answered(A& app, Visitor& visitor, WorkerId worker, bool& healthy) {
+    while (visitor.answered[worker] == 0) co_await pause(app.context(), 1ms);
+    healthy = false;
+}
+
+template <class A>
+Task<> kill_when_listening(A& app, WorkerId worker) {
+    while (const auto event = co_await app.next_event())
+        if (event->kind == WorkerState::listening && event->worker >= worker) app.kill(event->worker, SIGKILL);
+}
+
 TEST_CASE_TEMPLATE("a reload replaces every worker, and no client notices", A, App, SharedApp) {
     fault() = 0;
     in_master<A>(permanent_options(), [](A& app) -> Task<> {
@@ -234,6 +247,110 @@ TEST_CASE("workers that do not listen are ready when they run") {
         const auto report = co_await app.reload();
         CHECK_FALSE(report.error);
         CHECK(report.replaced == 2);
+    });
+}
+
+// Canaries
+
+Options canary_options(std::chrono::milliseconds soak) {
+    Options options = permanent_options();
+    options.canary.workers = 1;
+    options.canary.soak = soak;
+    options.canary.interval = 5ms;
+    return options;
+}
+
+TEST_CASE("a canary serves beside its predecessor, and when it does well all are replaced") {
+    int asked = 0;
+    Options options = canary_options(200ms);
+    options.canary.healthy = [&asked] { return ++asked > 0; };
+    fault() = 0;
+    in_master<App>(options, [&asked](App& app) -> Task<> {
+        for (int i = 0; i < 2; ++i) app.spawn(fallible_server<App::Worker>);
+        co_await served_port(app, 2);
+        const auto begin = std::chrono::steady_clock::now();
+        const auto report = co_await app.reload();
+        CHECK(report);
+        CHECK(report.replaced == 2);
+        CHECK(std::chrono::steady_clock::now() - begin >= 200ms);
+        CHECK(asked > 1);
+        CHECK(ids(app) == std::set<WorkerId>{3, 4});
+        co_await app.stop();
+    });
+}
+
+bool complain() { throw std::runtime_error("no figures"); }
+
+TEST_CASE("a canary that does not do well leaves again, and no client notices") {
+    bool throws = false;
+    SUBCASE("it is said so") {}
+    SUBCASE("the question throws") { throws = true; }
+    bool healthy = true;
+    Options options = canary_options(10s);
+    options.canary.healthy = [&] { return healthy || (throws && complain()); };
+    fault() = 0;
+    in_master<App>(options, [&healthy](App& app) -> Task<> {
+        for (int i = 0; i < 2; ++i) app.spawn(fallible_server<App::Worker>);
+        const std::uint16_t port = co_await served_port(app, 2);
+        Visitor visitor;
+        asio::co_spawn(app.context(), visit(app, port, visitor), asio::detached);
+        asio::co_spawn(app.context(), turn_when_answered(app, visitor, 3, healthy), asio::detached);
+        const auto report = co_await app.reload();
+        CHECK(report.error == Errc::canary_failed);
+        CHECK(report.replaced == 0);
+        CHECK(ids(app) == std::set<WorkerId>{1, 2});
+        co_await end_of(app, 3);
+        co_await end_visit(app, visitor);
+        CHECK(visitor.answered[0] == 0);
+        CHECK(visitor.answered[3] > 0);
+        co_await app.stop();
+    });
+}
+
+TEST_CASE("a canary that crashes ends the reload, and the old worker has its slot") {
+    fault() = 0;
+    in_master<App>(canary_options(10s), [](App& app) -> Task<> {
+        for (int i = 0; i < 2; ++i) app.spawn(fallible_server<App::Worker>);
+        co_await served_port(app, 2);
+        asio::co_spawn(app.context(), kill_when_listening(app, 3), asio::detached);
+        const auto report = co_await app.reload();
+        CHECK(report.error == Errc::canary_failed);
+        CHECK(report.failed == 3);
+        CHECK(report.status == ExitStatus::signaled(SIGKILL));
+        CHECK(ids(app) == std::set<WorkerId>{1, 2});
+        const auto again = co_await app.reload();
+        CHECK(again.error == Errc::canary_failed);
+        co_await app.stop();
+    });
+}
+
+// Generations
+
+/// Does not leave by itself.
+template <class W>
+Task<> stubborn_server(W& self) {
+    auto listener = co_await self.listen(any_port());
+    co_await serve(self, listener);
+    for (;;) co_await pause(self.context(), 1s);
+}
+
+TEST_CASE("of too many generations that are leaving, the oldest is ended") {
+    Options options = permanent_options();
+    options.draining_per_slot = 2;
+    in_master<App>(options, [](App& app) -> Task<> {
+        app.spawn(stubborn_server<App::Worker>);
+        co_await served_port(app);
+        for (WorkerId worker = 1; worker <= 4; ++worker) {
+            const auto report = co_await app.reload();
+            CHECK(report);
+            if (worker < 3) continue;
+            const Event end = co_await end_of(app, worker - 2);
+            CHECK(end.status == ExitStatus::signaled(SIGKILL));
+            CHECK(end.voluntary);
+        }
+        CHECK(app.workers().size() == 3);
+        app.kill_all();
+        co_await app.until_finished();
     });
 }
 

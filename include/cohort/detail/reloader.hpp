@@ -4,11 +4,14 @@
 
 #include <cohort/detail/notifier.hpp>
 #include <cohort/detail/rollout.hpp>
+#include <cohort/options.hpp>
 #include <cohort/task.hpp>
 
 #include <asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -26,6 +29,7 @@ public:
         std::function<WorkerId(unsigned slot)> start;      ///< beside the worker that the slot has
         std::function<void(WorkerId successor)> take_over; ///< its predecessor may leave
         std::function<void(WorkerId successor)> end;       ///< it will not be used
+        std::function<void(WorkerId successor)> reject;    ///< it has begun to serve, and is not to
     };
 
     Reloader(const asio::any_io_executor& executor, Actions actions)
@@ -33,14 +37,15 @@ public:
 
     /// Replaces the workers of all these slots, which are asked for when it begins: a replacement under way ends first.
     /// Errc::reloading: another reload is under way.
-    Task<ReloadReport> reload(ListSlots slots, unsigned at_once, Duration boot_timeout);
+    Task<ReloadReport> reload(ListSlots slots, const Options& options);
     /// The worker of one slot. Errc::reloading: anything else is under way.
     Task<ReloadReport> replace(unsigned slot, Duration boot_timeout);
 
     bool is_under_way() const noexcept { return rollout_.has_value(); }
     void on_ready(WorkerId worker) {
-        if (!rollout_ || !rollout_->on_ready(worker)) return;
-        actions_.take_over(worker);
+        if (!rollout_) return;
+        rollout_->on_ready(worker, Rollout::Clock::now());
+        hand_over();
         progress_.notify_all();
     }
     void on_exit(WorkerId worker, const ExitStatus& status) {
@@ -69,7 +74,11 @@ private:
     };
 
     Task<ReloadReport> carry_out(Rollout rollout);
+    void hand_over() {
+        for (const WorkerId successor : rollout_->take_accepted()) actions_.take_over(successor);
+    }
     void start_successors();
+    void judge();
     Task<> wait();
     ReloadReport finish();
 
@@ -80,9 +89,10 @@ private:
     std::shared_ptr<bool> reloading_ = std::make_shared<bool>(false);
     std::optional<Rollout> rollout_;
     std::error_code closed_;
+    Canary canary_;
 };
 
-inline Task<ReloadReport> Reloader::reload(ListSlots slots, unsigned at_once, Duration boot_timeout) {
+inline Task<ReloadReport> Reloader::reload(ListSlots slots, const Options& options) {
     ReloadReport report;
     report.error = Errc::reloading;
     if (*reloading_) co_return report;
@@ -90,7 +100,9 @@ inline Task<ReloadReport> Reloader::reload(ListSlots slots, unsigned at_once, Du
     while (rollout_ && !closed_) co_await progress_.wait();
     report.error = closed_;
     if (closed_) co_return report;
-    Rollout rollout(slots(), at_once, boot_timeout);
+    canary_ = options.canary;
+    Rollout rollout(slots(),
+                    {options.reload_at_once, options.boot_timeout, options.canary.workers, options.canary.soak});
     report = co_await carry_out(std::move(rollout));
     co_return report;
 }
@@ -100,7 +112,7 @@ inline Task<ReloadReport> Reloader::replace(unsigned slot, Duration boot_timeout
     report.error = closed_ ? closed_ : Errc::reloading;
     if (closed_ || rollout_ || *reloading_) co_return report;
     const std::vector<unsigned> slots(1, slot);
-    Rollout rollout(slots, 1, boot_timeout);
+    Rollout rollout(slots, {.boot_timeout = boot_timeout});
     report = co_await carry_out(std::move(rollout));
     co_return report;
 }
@@ -128,19 +140,36 @@ inline void Reloader::start_successors() {
     }
 }
 
+/// While the canaries are on trial.
+inline void Reloader::judge() {
+    if (!rollout_->is_on_trial() || !canary_.healthy) return;
+    bool healthy = false;
+    try {
+        healthy = canary_.healthy();
+    } catch (const std::exception& error) {
+        std::cerr << "cohort: canary: " << error.what() << std::endl;
+    }
+    if (!healthy) rollout_->fail(Errc::canary_failed);
+}
+
 inline Task<> Reloader::wait() {
-    deadline_.expires_at(rollout_->deadline());
+    const bool asks = rollout_->is_on_trial() && canary_.healthy;
+    const auto next_question = asks ? Rollout::Clock::now() + canary_.interval : Rollout::Clock::time_point::max();
+    deadline_.expires_at(std::min(rollout_->deadline(), next_question));
     deadline_.async_wait([this, alive = std::weak_ptr(alive_)](std::error_code error) {
         if (!error && !alive.expired()) progress_.notify_all();
     });
     co_await progress_.wait();
+    judge();
     rollout_->on_time(Rollout::Clock::now());
+    hand_over();
 }
 
 inline ReloadReport Reloader::finish() {
     deadline_.cancel();
     const ReloadReport report = rollout_->report();
     for (const WorkerId successor : rollout_->unwanted()) actions_.end(successor);
+    for (const WorkerId successor : rollout_->rejected()) actions_.reject(successor);
     rollout_.reset();
     progress_.notify_all();
     return report;

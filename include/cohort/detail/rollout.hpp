@@ -4,43 +4,61 @@
 
 #include <cohort/reload.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace cohort::detail {
 
-/// Slot by slot: a successor is started, and when it is ready its predecessor may leave. The first successor that does
-/// not become ready ends it.
-class Rollout {
-public:
+/// How a rollout goes on from slot to slot.
+struct RolloutPlan {
     using Clock = std::chrono::steady_clock;
 
-    /// `at_once`: how many slots are without a ready successor at a time.
-    Rollout(std::vector<unsigned> slots, unsigned at_once, Clock::duration boot_timeout)
-        : waiting_(slots.begin(), slots.end()), at_once_(at_once), boot_timeout_(boot_timeout) {}
+    unsigned at_once = 1; ///< so many slots are without a ready successor at a time
+    Clock::duration boot_timeout = Clock::duration::max();
+    unsigned canaries = 0; ///< so many slots first
+    Clock::duration soak{};
+};
+
+/// Slot by slot: a successor is started, and when it is ready its predecessor may leave. The first successor that does
+/// not become ready ends it. With canaries the first ones are on trial together, beside their predecessors, before any
+/// of them takes over.
+class Rollout {
+public:
+    using Clock = RolloutPlan::Clock;
+
+    Rollout(std::vector<unsigned> slots, RolloutPlan plan) : waiting_(slots.begin(), slots.end()), plan_(plan) {
+        plan_.canaries = std::min(plan_.canaries, static_cast<unsigned>(slots.size()));
+    }
 
     /// The slot to start a successor in, now; call again until there is none.
     std::optional<unsigned> next_slot() const noexcept {
-        const bool may_start = !report_.error && starting_.size() < at_once_ && !waiting_.empty();
+        const bool on_trial = starting_.size() + trial_.size() >= plan_.canaries && !is_past_trial();
+        const bool may_start = !report_.error && !on_trial && starting_.size() < plan_.at_once && !waiting_.empty();
         return may_start ? std::optional(waiting_.front()) : std::nullopt;
     }
     void on_started(WorkerId successor, Clock::time_point now) {
         waiting_.pop_front();
-        starting_[successor] =
-            now < Clock::time_point::max() - boot_timeout_ ? now + boot_timeout_ : Clock::time_point::max();
+        starting_[successor] = after(now, plan_.boot_timeout);
     }
-    /// True: it was awaited, so its predecessor is to leave.
-    bool on_ready(WorkerId successor) {
-        const bool awaited = !report_.error && starting_.erase(successor) != 0;
-        if (awaited) ++report_.replaced;
-        return awaited;
+    void on_ready(WorkerId successor, Clock::time_point now) {
+        if (report_.error || starting_.erase(successor) == 0) return;
+        (is_past_trial() ? accepted_ : trial_).push_back(successor);
+        if (trial_.size() == plan_.canaries && !is_past_trial()) soaked_ = after(now, plan_.soak);
+    }
+    /// Those that take over now, each once: their predecessors are to leave.
+    std::vector<WorkerId> take_accepted() {
+        report_.replaced += static_cast<unsigned>(accepted_.size());
+        return std::exchange(accepted_, {});
     }
     void on_exit(WorkerId successor, const ExitStatus& status) {
-        if (starting_.erase(successor) == 0 || report_.error) return;
-        fail(Errc::not_ready);
+        const bool was_on_trial = std::erase(trial_, successor) != 0;
+        if ((starting_.erase(successor) == 0 && !was_on_trial) || report_.error) return;
+        fail(was_on_trial ? Errc::canary_failed : Errc::not_ready);
         report_.failed = successor;
         report_.status = status;
     }
@@ -50,14 +68,19 @@ public:
             fail(Errc::not_ready);
             report_.failed = successor;
         }
+        if (report_.error || !is_on_trial() || now < soaked_) return;
+        accepted_ = std::exchange(trial_, {});
+        plan_.canaries = 0;
     }
     void fail(std::error_code error) {
         if (!report_.error) report_.error = error;
     }
 
+    /// All canaries are ready, and are looked at.
+    bool is_on_trial() const noexcept { return plan_.canaries != 0 && trial_.size() == plan_.canaries; }
     /// When on_time() is to be called at the latest.
     Clock::time_point deadline() const noexcept {
-        auto earliest = Clock::time_point::max();
+        auto earliest = is_on_trial() ? soaked_ : Clock::time_point::max();
         for (const auto& [successor, deadline] : starting_) earliest = std::min(earliest, deadline);
         return earliest;
     }
@@ -68,14 +91,25 @@ public:
             for (const auto& [successor, deadline] : starting_) all.push_back(successor);
         return all;
     }
-    bool is_over() const noexcept { return report_.error || (waiting_.empty() && starting_.empty()); }
+    /// Of these, those that have begun to serve.
+    std::vector<WorkerId> rejected() const { return report_.error ? trial_ : std::vector<WorkerId>(); }
+    bool is_over() const noexcept {
+        return report_.error || (waiting_.empty() && starting_.empty() && trial_.empty() && accepted_.empty());
+    }
     const ReloadReport& report() const noexcept { return report_; }
 
 private:
+    static Clock::time_point after(Clock::time_point now, Clock::duration time) noexcept {
+        return now < Clock::time_point::max() - time ? now + time : Clock::time_point::max();
+    }
+    bool is_past_trial() const noexcept { return plan_.canaries == 0; }
+
     std::deque<unsigned> waiting_;
     std::map<WorkerId, Clock::time_point> starting_; // until when
-    unsigned at_once_;
-    Clock::duration boot_timeout_;
+    std::vector<WorkerId> trial_;                    // ready, beside their predecessors
+    std::vector<WorkerId> accepted_;
+    RolloutPlan plan_;
+    Clock::time_point soaked_{};
     ReloadReport report_;
 };
 

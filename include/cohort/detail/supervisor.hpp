@@ -67,6 +67,8 @@ private:
     WorkerId start_successor(unsigned slot);
     void take_over(WorkerId successor);
     void end_successor(WorkerId successor);
+    void reject(WorkerId successor);
+    void limit_leaving(unsigned slot);
     void restart_later(unsigned slot, std::chrono::milliseconds delay);
 
     void handle(WorkerRecord& record, Packet<FromWorker>& packet);
@@ -116,7 +118,8 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       desk_(*dispatcher_, bus_, crew_.records(), ledger_, succession_.datagrams()),
       reloader_(context.get_executor(), {[this](unsigned slot) { return start_successor(slot); },
                                          [this](WorkerId successor) { take_over(successor); },
-                                         [this](WorkerId successor) { end_successor(successor); }}),
+                                         [this](WorkerId successor) { end_successor(successor); },
+                                         [this](WorkerId successor) { reject(successor); }}),
       caretaker_(context, options_, page_, crew_.records(), slots_,
                  [this](unsigned slot) { return reloader_.replace(slot, options_.boot_timeout); }),
       worker_gone_(context.get_executor()) {
@@ -267,7 +270,7 @@ inline Task<ReloadReport> Supervisor::reload() {
     if (succession_.is_under_way()) report.error = Errc::reloading;
     if (stopping_ || succession_.is_under_way()) co_return report;
     const Reloader::ListSlots slots = [this] { return replaceable(); };
-    report = co_await reloader_.reload(slots, options_.reload_at_once, options_.boot_timeout);
+    report = co_await reloader_.reload(slots, options_);
     co_return report;
 }
 
@@ -287,13 +290,33 @@ inline WorkerId Supervisor::start_successor(unsigned slot) {
 
 inline void Supervisor::take_over(WorkerId successor) {
     const auto predecessor = crew_.find(slots_.take_over(record(successor)));
-    if (predecessor != nullptr) ask_to_leave(*predecessor);
+    if (predecessor == nullptr) return;
+    ask_to_leave(*predecessor);
+    limit_leaving(predecessor->slot);
+}
+
+/// The oldest ones have had the most time.
+inline void Supervisor::limit_leaving(unsigned slot) {
+    std::vector<WorkerRecord*> leaving;
+    for (const auto& [id, record] : records())
+        if (record->slot == slot && record->state == WorkerState::draining) leaving.push_back(record.get());
+    for (std::size_t i = 0; i + options_.draining_per_slot < leaving.size(); ++i)
+        send_signal(leaving[i]->pidfd.get(), SIGKILL);
 }
 
 inline void Supervisor::end_successor(WorkerId successor) {
     WorkerRecord& unwanted = record(successor);
     unwanted.voluntary = slots_[unwanted.slot].current != 0; // else it was needed: the policy decides
     send_signal(unwanted.pidfd.get(), SIGKILL);
+}
+
+/// The old worker goes on alone; when there is none any more, the new one is better than nobody.
+inline void Supervisor::reject(WorkerId successor) {
+    WorkerRecord& unwanted = record(successor);
+    if (slots_[unwanted.slot].current != 0)
+        ask_to_leave(unwanted);
+    else
+        take_over(successor);
 }
 
 /// Also of a worker that has just been started.
