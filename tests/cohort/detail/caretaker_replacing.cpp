@@ -79,14 +79,15 @@ TEST_CASE_TEMPLATE("workers are replaced after so many requests, and no request 
         CHECK(app.stats().total().requests == app.stats().total().accepted);
         CHECK(app.stats().total().requests > 80);
         co_await app.stop();
-        unsigned ended = 0;
-        for (const Event& event : co_await all_events(app)) {
+        const auto events = co_await all_events(app);
+        std::set<WorkerId> served; // the stop may have found a successor that did not yet
+        for (const Event& event : events) {
+            if (event.kind == WorkerState::listening) served.insert(event.worker);
             if (event.kind != WorkerState::exited) continue;
-            ++ended;
             CHECK(event.voluntary);
-            CHECK(event.status->success());
+            if (served.contains(event.worker) || event.worker <= 2) CHECK(event.status->success());
         }
-        CHECK(ended >= 6);
+        CHECK(served.size() >= 4); // beside the first two
     });
 }
 
@@ -266,7 +267,7 @@ TEST_CASE("a probe that takes too long is cancelled, and failed like one that th
     in_master<App>(options, [](App& app) -> Task<> {
         app.spawn(server<App::Worker>);
         co_await end_of(app, 1);
-        CHECK(questions.cancelled == 2);
+        CHECK(questions.cancelled >= 2); // one more may begin until the successor is ready
         co_await end_of(app, 2);
         CHECK(questions.asked >= 4);
         while (questions.asked < 8) co_await pause(app.context(), 1ms);
