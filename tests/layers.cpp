@@ -25,7 +25,8 @@ const std::vector<std::vector<std::string>> rows = {
      "detail/frame", "detail/codec", "detail/container_codec", "detail/schema", "serialize"},
     // layer 1: the cluster as data
     {"endpoint", "detail/shared_address", "exit_status", "event", "options", "stats", "reload", "detail/rollout",
-     "detail/supervision", "detail/attended_time", "detail/pulse", "detail/recycling", "detail/probing"},
+     "detail/supervision", "detail/attended_time", "detail/pulse", "detail/recycling", "detail/probing",
+     "detail/elections", "detail/autoscaler", "detail/joint_restart"},
     {"serialize", "endpoint", "detail/control_message", "detail/succession_message"},
     // layer 1: HTTP as data
     {"http/detail/text", "http/limits", "http/options", "http/method", "http/status", "http/fields", "http/body",

@@ -47,10 +47,44 @@ struct Backoff {
     milliseconds period{5'000};
 };
 
+/// Which workers a crash concerns (supervisor(3)).
+enum class Strategy {
+    one_for_one, ///< the one that crashed
+    one_for_all, ///< all: those that are left are asked to leave, and when they have gone every slot starts again, in
+                 ///< order. That is one restart, of the slot that crashed; when that is given up, all are
+};
+
 /// When a worker can take its predecessor's place.
 enum class Readiness {
     automatic, ///< it shares as many endpoints as its predecessor does; none: its body runs
     announced, ///< it says so: Worker::ready()
+};
+
+/// The number of workers follows the load.
+struct Autoscale {
+    unsigned least = 1;
+    unsigned most = 1;
+    /// What one worker is for. More than that for each of them: one is added.
+    double load_per_worker = 100;
+    /// This share of it must be left to each of those that stay when one is taken away.
+    double headroom = 0.2;
+    /// How often to look.
+    std::chrono::milliseconds interval{1'000};
+    unsigned up_after = 2;    ///< so many looks in a row say so, and there is one more
+    unsigned down_after = 30; ///< or one less
+    /// The load of all workers together; empty: their open connections and those in the kernel's queues.
+    std::function<double()> load{};
+};
+
+/// Called at steps in the life of a worker. Worker::at_exit is the one at its end in its own process.
+struct Hooks {
+    /// In the master, before a process is made for this slot. What it throws, the start throws: Errc::setup_failed with
+    /// its text, if it is no std::system_error.
+    std::function<void(unsigned slot)> before_fork{};
+    /// In the new process, before its body. When it throws, the process ends with code 1 and a line on standard error.
+    std::function<void(WorkerId worker, unsigned slot)> in_worker{};
+    /// In the master, with the exited event. What it throws is written to standard error.
+    std::function<void(const Event&)> on_exit{};
 };
 
 /// How a worker whose event loop stands still is found and ended. The loop says every `interval` that it turns. Time in
@@ -133,6 +167,8 @@ struct WorkerOptions {
     /// Spawn::exec: the program to run; empty: the one that has the file name of this one then, so a reload picks up a
     /// new one.
     std::string program{};
+    /// A worker that has lived for so long is asked to leave, without a successor.
+    std::optional<std::chrono::milliseconds> lifetime{};
 };
 
 /// The cluster. Every member has a default that suits a server.
@@ -144,6 +180,7 @@ struct Options {
     Spawn spawn = Spawn::fork;
     Restart restart = Restart::permanent;
     Backoff backoff{};
+    Strategy strategy = Strategy::one_for_one;
     Readiness readiness = Readiness::automatic;
     /// How long a new worker may take to become ready; then it is killed, as a failed start (Backoff::failed_starts),
     /// and a reload that waits for it has failed.
@@ -174,6 +211,12 @@ struct Options {
     unsigned calls_per_worker = 64;
     /// How many may wait; one more gets Errc::queue_full.
     std::size_t queued_calls = 10'000;
+    /// Empty: as many workers as were started, or as Master::scale says.
+    std::optional<Autoscale> autoscale{};
+    /// Whether run() reaps the ended children of this process that are no workers, as process 1 has to. A master that
+    /// waits for children of its own must not. Empty: when it is process 1, or a subreaper (prctl(2)).
+    std::optional<bool> reap_strangers{};
+    Hooks hooks{};
     /// Surroundings of the workers that run() makes, and the default of Master::spawn.
     WorkerOptions worker{};
 };
