@@ -12,6 +12,7 @@
 #include <cohort/endpoint.hpp>
 #include <cohort/event.hpp>
 #include <cohort/exit_status.hpp>
+#include <cohort/leadership.hpp>
 #include <cohort/options.hpp>
 #include <cohort/reload.hpp>
 #include <cohort/stats.hpp>

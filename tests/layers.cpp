@@ -26,7 +26,7 @@ const std::vector<std::vector<std::string>> rows = {
     // layer 1: the cluster as data
     {"endpoint", "detail/shared_address", "exit_status", "event", "options", "stats", "reload", "detail/rollout",
      "detail/supervision", "detail/attended_time", "detail/pulse", "detail/recycling", "detail/probing",
-     "detail/elections", "detail/autoscaler", "detail/joint_restart"},
+     "leadership", "detail/elections", "detail/autoscaler", "detail/joint_restart"},
     {"serialize", "endpoint", "detail/control_message", "detail/succession_message"},
     // layer 1: HTTP as data
     {"http/detail/text", "http/limits", "http/options", "http/method", "http/status", "http/fields", "http/body",
@@ -44,7 +44,7 @@ const std::vector<std::vector<std::string>> rows = {
      "detail/message_stream", "mail", "detail/connect", "detail/serve_calls", "channel", "channel_acceptor",
      "detail/bus", "subscription"},
     {"detail/occupancy", "acceptor", "detail/heartbeat", "detail/async_fd", "detail/notifier", "detail/control_link",
-     "mode", "scheduler", "datagram_socket", "detail/datagram_ports", "detail/datagram_binder", "detail/taker",
+     "mode", "scheduler", "datagram_socket", "detail/datagram_ports", "detail/datagram_binder", "detail/campaigns", "detail/taker",
      "detail/handover", "detail/handed_over", "detail/accepting", "detail/accepting_intake", "detail/exclusive_intake",
      "listener"},
     {"mode", "scheduler", "detail/taker", "detail/handover", "detail/handed_over", "detail/accepting",

@@ -5,6 +5,7 @@
 #include <cohort/channel.hpp>
 #include <cohort/detail/worker_life.hpp>
 #include <cohort/duplex.hpp>
+#include <cohort/leadership.hpp>
 #include <cohort/mode.hpp>
 #include <cohort/subscription.hpp>
 
@@ -154,6 +155,12 @@ public:
     Task<> publish(std::string, T&&) {
         return detail::refuse_temporary<T>();
     }
+    /// Waits until this worker is the only one in the cluster that has this role: granted in the order of asking, also
+    /// to successors of workers that have gone. Giving up the wait withdraws. Errors: Errc::stopping: this worker is to
+    /// leave; Errc::closed without a master; Errc::queue_full: it has asked for more than 256.
+    ///
+    ///     const auto leadership = co_await self.leader("cron");
+    [[nodiscard]] Task<Leadership> leader(std::string role) { return core_.leader(std::move(role)); }
     /// The master is there.
     bool connected() const noexcept { return core_.connected(); }
 
@@ -169,6 +176,10 @@ public:
         core_.exit(code); // blocking is right here: nothing else is to happen any more
         co_return;
     }
+
+    /// Has `action` called when the process ends: by its body, exit() or std::exit, the last one given first. Not when
+    /// it is killed. What it throws is written to standard error.
+    void at_exit(std::function<void()> action) { core_.at_exit(std::move(action)); }
 
     /// What the master's side builds on.
     detail::WorkerCore& core() noexcept { return core_; }

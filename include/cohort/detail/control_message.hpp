@@ -69,6 +69,15 @@ struct Unbind {
 };
 /// The worker can do its work from here on.
 struct Ready {};
+/// "Let me have this role." Answered by Elected with the same request number, when it is this worker's.
+struct Campaign {
+    std::uint32_t request = 0;
+    std::string role;
+};
+/// The role that was asked for with this number is not wanted any more.
+struct Resign {
+    std::uint32_t request = 0;
+};
 /// The worker has decided to leave.
 struct Leaving {};
 /// The process could not be prepared; it exits.
@@ -78,7 +87,7 @@ struct SetupFailed {
 };
 
 using FromWorker = std::variant<Online, Listen, Unlisten, GivenBack, Lost, Took, Leaving, SetupFailed, Introduce,
-                                Announced, Bind, Unbind, Ready>;
+                                Announced, Bind, Unbind, Ready, Campaign, Resign>;
 
 // From the master.
 
@@ -129,9 +138,16 @@ struct Visitor {
     std::uint32_t from = 0;
 };
 
-using FromMaster = std::variant<Stop, Listening, Connections, Forgotten, Introduced, Visitor, Bound>;
+/// The answer to Campaign.
+struct Elected {
+    std::uint32_t request = 0;
+    std::int32_t error = 0;
+    bool error_is_cohorts = false;
+};
 
-/// What an answer (Listening, Bound) says of a failure: of the system, or one of Errc.
+using FromMaster = std::variant<Stop, Listening, Connections, Forgotten, Introduced, Visitor, Bound, Elected>;
+
+/// What an answer (Listening, Bound, Elected) says of a failure: of the system, or one of Errc.
 template <class Answer>
 std::error_code error_of(const Answer& answer) noexcept {
     return {answer.error, answer.error_is_cohorts ? error_category() : std::system_category()};

@@ -5,6 +5,7 @@
 #include <cohort/detail/any_dispatcher.hpp>
 #include <cohort/detail/bus.hpp>
 #include <cohort/detail/datagram_ports.hpp>
+#include <cohort/detail/elections.hpp>
 #include <cohort/detail/worker_record.hpp>
 
 #include <functional>
@@ -25,8 +26,13 @@ public:
     /// endpoint, or draining when it wants to leave. `stopping`: nothing new is begun.
     std::optional<Event> handle(WorkerRecord& record, Packet<FromWorker>& packet, bool stopping);
 
+    /// The worker is asked to leave: nothing new for it.
+    void drain(const Member& member) { elections_.withdraw(member.id); }
     /// The worker is gone; `successor`: its slot will have another.
-    void leave(const WorkerRecord& record, bool successor) { datagrams_.leave(record, successor); }
+    void leave(const Member& member, bool successor) {
+        datagrams_.leave(member, successor);
+        tell(elections_.leave(member.id));
+    }
     /// No worker will come any more.
     void stop() { datagrams_.stop(); }
     std::vector<OpenListener> datagram_sockets() const { return datagrams_.sockets(); }
@@ -38,6 +44,8 @@ private:
     std::optional<Event> answer(WorkerRecord& record, const Bind& request, bool stopping);
     template <class Result, class Action>
     static Result attempt(const WorkerRecord& record, bool stopping, Action action);
+    void campaign(WorkerRecord& record, const Campaign& wish, bool stopping);
+    void tell(const Elections::Elected& elected) const;
     static Event listens(WorkerRecord& record, const Endpoint& endpoint);
     void introduce(WorkerRecord& record, const Introduce& request, bool stopping);
     UniqueFd end_for(const WorkerRecord& record, WorkerId other, bool stopping);
@@ -47,6 +55,7 @@ private:
     AnyDispatcher& dispatcher_;
     Bus& bus_;
     DatagramPorts datagrams_;
+    Elections elections_;
     const WorkerRecords& records_;
     Ledger& ledger_;
     std::function<void(const Endpoint&, Passage)> heir_;
@@ -74,6 +83,9 @@ inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromW
         dispatcher_.lost(record, lost->listener, lost->first, lost->count);
     if (const auto* given = std::get_if<GivenBack>(&packet.message))
         for (auto& connection : packet.descriptors) take_back(record, *given, std::move(connection));
+    if (const auto* wish = std::get_if<Campaign>(&packet.message)) campaign(record, *wish, stopping);
+    if (const auto* resigned = std::get_if<Resign>(&packet.message))
+        tell(elections_.resign({record.id, resigned->request}));
     if (std::get_if<Ready>(&packet.message)) record.announced = true;
     if (const auto* wish = std::get_if<Introduce>(&packet.message)) introduce(record, *wish, stopping);
     if (const auto* failure = std::get_if<SetupFailed>(&packet.message)) note(record, *failure);
@@ -130,6 +142,24 @@ inline std::optional<Event> FrontDesk::answer(WorkerRecord& record, const Bind& 
     record.link->send(reply, std::span<const int>(&binding.descriptor, binding.error ? 0 : 1));
     if (binding.error) return std::nullopt;
     return listens(record, binding.endpoint);
+}
+
+inline void FrontDesk::campaign(WorkerRecord& record, const Campaign& wish, bool stopping) {
+    Elections::Elected elected;
+    std::error_code refused = Errc::stopping;
+    if (!stopping && record.state != WorkerState::draining)
+        refused = elections_.campaign(wish.role, {record.id, wish.request}, elected);
+    tell(elected);
+    if (!refused) return;
+    Elected reply{wish.request};
+    set_error(reply, refused);
+    record.link->send(reply);
+}
+
+inline void FrontDesk::tell(const Elections::Elected& elected) const {
+    for (const Candidacy& one : elected)
+        if (const auto found = records_.find(one.worker); found != records_.end())
+            found->second->link->send(Elected{one.request});
 }
 
 inline void FrontDesk::introduce(WorkerRecord& record, const Introduce& request, bool stopping) {

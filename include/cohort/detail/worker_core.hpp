@@ -2,6 +2,7 @@
 // WorkerCore: a worker's side of the control link, listeners and leaving, whatever its messages are (layer 4).
 #pragma once
 
+#include <cohort/detail/campaigns.hpp>
 #include <cohort/detail/datagram_binder.hpp>
 #include <cohort/detail/exclusive_intake.hpp>
 #include <cohort/detail/fork.hpp>
@@ -50,6 +51,7 @@ public:
           link_(std::make_shared<WorkerLink>(context.get_executor(), UniqueFd(identity.control))),
           changed_(context.get_executor()),
           datagrams_(link_, changed_),
+          campaigns_(link_, changed_),
           last_minutes_(context) {}
 
     void start() {
@@ -63,6 +65,7 @@ public:
         if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
         return datagrams_.bind(context_.get_executor(), std::move(endpoint));
     }
+    Task<Leadership> leader(std::string role) { return campaigns_.lead(std::move(role)); }
     /// A socket to another worker. Throws Errc::no_such_worker, descriptors_lost.
     Task<UniqueFd> introduce(WorkerId other) {
         if (other == no_worker) throw std::system_error(make_error_code(Errc::no_such_worker));
@@ -89,14 +92,13 @@ public:
     Occupancy& occupancy() noexcept { return occupancy_; }
     asio::io_context& context() noexcept { return context_; }
 
-    /// Holds the process up until what was sent is the kernel's, for at most the grace period.
-    void flush_now() noexcept {
-        link_->flush_now(grace_);
-        messages_.flush_now(grace_);
-    }
+    void at_exit(std::function<void()> action) { farewells_.push_back(std::move(action)); }
+    /// Does what is to be done at the end, the last first. Holds the process up until what was sent is the kernel's,
+    /// for at most the grace period.
+    void finish() noexcept;
     [[noreturn]] void exit(int code) {
         heartbeat_.end();
-        flush_now();
+        finish();
         leave_process(code);
     }
 
@@ -119,6 +121,7 @@ private:
     void handle(Bound& message, Packet<FromMaster>& packet) {
         datagrams_.answer(context_.get_executor(), message, packet);
     }
+    void handle(Elected& message, Packet<FromMaster>&) { campaigns_.answer(message); }
     template <class Do>
     void for_each_intake(Do action) {
         for (const auto& [id, intake] : intakes_) action(*intake);
@@ -142,12 +145,14 @@ private:
     std::shared_ptr<WorkerLink> link_;
     Notifier changed_;
     DatagramBinder datagrams_;
+    Campaigns campaigns_;
     asio::steady_timer last_minutes_;
     std::map<std::uint32_t, Answer> requests_;
     std::map<ListenerId, std::shared_ptr<Intake>> intakes_;
     std::vector<std::weak_ptr<Intake>> own_intakes_;                           // of listen_alone()
     std::map<std::uint32_t, std::optional<Packet<FromMaster>>> introductions_; // asked for, and their answers
     std::deque<Visit> visits_;
+    std::vector<std::function<void()>> farewells_;
     std::uint32_t last_request_ = 0;
     bool stopping_ = false;
     bool hands_over_ = false; // what is open when it leaves
@@ -294,7 +299,22 @@ inline void WorkerCore::stop(bool hand_over) {
     stopping_ = true;
     hands_over_ = hand_over;
     for_each_intake([hand_over](Intake& intake) { intake.stop(hand_over); });
+    campaigns_.stop();
     changed_.notify_all();
+}
+
+inline void WorkerCore::finish() noexcept {
+    while (!farewells_.empty()) {
+        const auto action = std::move(farewells_.back());
+        farewells_.pop_back();
+        try {
+            action();
+        } catch (const std::exception& error) {
+            std::cerr << "cohort: worker " << identity_.id << ": at exit: " << error.what() << std::endl;
+        }
+    }
+    link_->flush_now(grace_);
+    messages_.flush_now(grace_);
 }
 
 /// Nobody is left to enforce the grace period, so the worker does.

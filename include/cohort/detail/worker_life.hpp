@@ -56,10 +56,11 @@ inline Task<> live(WorkerCore& core, Task<int> body) {
         die_with_parent(identity.master, options.grace);
         AbortReport::install(identity.id, identity.slot, page.worker(identity.cell));
         ::signal(SIGPIPE, SIG_IGN); // a broken connection is an error of that connection alone
+        if (options.hooks.in_worker) options.hooks.in_worker(identity.id, identity.slot);
         auto* const context = new asio::io_context(1);
         Life life = make(*context, page, identity);
         current = life.core;
-        std::atexit([] { current->flush_now(); });
+        std::atexit([] { current->finish(); });
         asio::co_spawn(*context, live(*current, std::move(life.body)), asio::detached);
         context->run();
     } catch (const std::exception& error) {
