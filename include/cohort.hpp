@@ -40,6 +40,7 @@
 #include <cohort/mode/sticky.hpp>
 #include <cohort/run.hpp>
 #include <cohort/scheduler.hpp>
+#include <cohort/scope.hpp>
 #include <cohort/worker.hpp>
 
 // HTTP

@@ -25,8 +25,8 @@ const std::vector<std::vector<std::string>> rows = {
      "detail/frame", "detail/codec", "detail/container_codec", "detail/schema", "serialize"},
     // layer 1: the cluster as data
     {"endpoint", "detail/shared_address", "exit_status", "event", "options", "stats", "reload", "detail/rollout",
-     "detail/supervision", "detail/attended_time", "detail/pulse", "detail/recycling", "detail/probing",
-     "leadership", "detail/elections", "detail/autoscaler", "detail/joint_restart"},
+     "detail/supervision", "detail/attended_time", "detail/pulse", "detail/recycling", "detail/probing", "leadership",
+     "detail/hook_calls", "detail/elections", "detail/autoscaler", "detail/joint_restart"},
     {"serialize", "endpoint", "detail/control_message", "detail/succession_message"},
     // layer 1: HTTP as data
     {"http/detail/text", "http/limits", "http/options", "http/method", "http/status", "http/fields", "http/body",
@@ -34,19 +34,19 @@ const std::vector<std::vector<std::string>> rows = {
      "http/detail/response_head", "http/detail/route_table", "http/parser", "http/router"},
     // layer 2: system calls
     {"detail/unique_fd", "detail/passage", "detail/passed_listeners", "detail/posix", "handle", "detail/memfd", "blob"},
-    {"detail/unique_fd", "detail/posix", "detail/signals", "detail/resident_memory", "detail/surroundings",
-     "detail/fork", "detail/fd_passing", "detail/socket_address", "detail/socket_file", "detail/activation",
-     "detail/inherited_socket", "detail/listen_socket", "detail/listen_queue", "detail/shared_page",
-     "detail/abort_report"},
+    {"detail/unique_fd", "detail/posix", "detail/signals", "detail/orphans", "detail/resident_memory",
+     "detail/surroundings", "detail/fork", "detail/fd_passing", "detail/socket_address", "detail/socket_file",
+     "detail/activation", "detail/inherited_socket", "detail/listen_socket", "detail/listen_queue",
+     "detail/shared_page", "detail/abort_report"},
     // layer 3: messages, connections, HTTP on the wire
     {"detail/async_fd", "detail/notifier", "detail/transport", "detail/shared_memory_transport", "detail/frame_queue",
      "detail/frame_writer", "detail/frame_stream", "transport", "detail/encoded_message", "detail/call",
      "detail/message_stream", "mail", "detail/connect", "detail/serve_calls", "channel", "channel_acceptor",
      "detail/bus", "subscription"},
     {"detail/occupancy", "acceptor", "detail/heartbeat", "detail/async_fd", "detail/notifier", "detail/control_link",
-     "mode", "scheduler", "datagram_socket", "detail/datagram_ports", "detail/datagram_binder", "detail/campaigns", "detail/taker",
-     "detail/handover", "detail/handed_over", "detail/accepting", "detail/accepting_intake", "detail/exclusive_intake",
-     "listener"},
+     "mode", "scheduler", "datagram_socket", "detail/datagram_ports", "detail/datagram_binder", "detail/campaigns",
+     "detail/taker", "detail/handover", "detail/handed_over", "detail/accepting", "detail/accepting_intake",
+     "detail/exclusive_intake", "listener"},
     {"mode", "scheduler", "detail/taker", "detail/handover", "detail/handed_over", "detail/accepting",
      "detail/accepting_intake", "detail/port_table", "detail/accepting_dispatcher", "detail/any_dispatcher",
      "mode/scheduled", "mode/round_robin", "mode/least_connections", "mode/sticky", "mode/shared_socket",
@@ -56,10 +56,10 @@ const std::vector<std::vector<std::string>> rows = {
     {"detail/identity", "detail/worker_core", "detail/worker_life", "worker", "detail/launch", "detail/worker_record",
      "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/crew", "master"},
     {"worker", "detail/worker_record", "detail/front_desk", "detail/call_pool", "detail/crew", "detail/reloader",
-     "detail/slots", "detail/caretaker", "detail/predecessor", "detail/heir", "detail/succession", "detail/supervisor",
-     "master"},
+     "detail/slots", "detail/respawner", "detail/staff", "detail/caretaker", "detail/load_watch", "detail/predecessor",
+     "detail/heir", "detail/succession", "detail/supervisor", "master"},
     // layer 5
-    {"run", "../cohort"},
+    {"scope", "run", "../cohort"},
 };
 
 /// The name under which a header of a row is included.

@@ -50,8 +50,7 @@ public:
     /// no_free_slot, and what fork(2) says.
     template <class Body>
     WorkerId spawn(Body body, WorkerOptions options) {
-        auto make = detail::make_life<Worker>(std::move(body), supervisor_.options(), options.args);
-        return supervisor_.spawn({std::move(make), std::move(options)});
+        return spawn_in(0, std::move(body), std::move(options));
     }
     template <class Body>
     WorkerId spawn(Body body) {
@@ -154,6 +153,11 @@ public:
     /// Asks the worker to leave: it accepts and receives nothing more, finishes, and ends; Options::grace later it is
     /// killed. No successor comes. Errc::no_such_worker.
     void disconnect(WorkerId worker) { supervisor_.disconnect(worker); }
+    /// So many workers from now on, without those of with_workers(). More: further ones as the last one that was
+    /// spawned, in the lowest free slots. Fewer: those of the highest slots are asked to leave as by disconnect(), so
+    /// nothing that is queued or in flight is lost. Errors: Errc::stopping; no_such_worker: nothing was spawned yet;
+    /// those of spawn(): the ones that could be started stay.
+    void scale(unsigned workers) { supervisor_.staff().scale(workers); }
     /// Sends a signal. SIGTERM, SIGINT, SIGQUIT and SIGKILL say that the worker is to end: no successor comes.
     /// Errc::no_such_worker.
     void kill(WorkerId worker, int signal = SIGTERM) { supervisor_.kill(worker, signal); }
@@ -189,8 +193,14 @@ public:
     const Options& options() const noexcept { return supervisor_.options(); }
     asio::io_context& context() noexcept { return supervisor_.context(); }
 
-    /// What run() builds on.
+    /// What run() and with_workers() build on.
     detail::Supervisor& supervisor() noexcept { return supervisor_; }
+    /// A spawn() for a group of workers that end together.
+    template <class Body>
+    WorkerId spawn_in(unsigned group, Body body, WorkerOptions options) {
+        auto make = detail::make_life<Worker>(std::move(body), supervisor_.options(), options.args);
+        return supervisor_.spawn({std::move(make), std::move(options), group});
+    }
 
 private:
     static std::unique_ptr<detail::AnyDispatcher> make_dispatcher(DispatchContext context) {

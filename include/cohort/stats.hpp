@@ -36,6 +36,13 @@ struct Stats {
     std::vector<SlotStats> slots;
     std::vector<QueueStats> queues;
 
+    /// Connections that are open, and those that wait to be accepted.
+    std::uint64_t load() const noexcept {
+        std::uint64_t sum = 0;
+        for (const auto& slot : slots) sum += slot.open;
+        for (const auto& queue : queues) sum += queue.length;
+        return sum;
+    }
     /// Of all slots together; `slot` and `worker` mean nothing.
     SlotStats total() const noexcept {
         SlotStats sum;

@@ -56,8 +56,11 @@ public:
     /// The process is gone and so is all that was kept for it.
     void forget(WorkerRecord& record);
 
-    /// Adds the step to the events, once.
-    void enter(WorkerRecord& record, WorkerState state, Event details = {});
+    /// Calls back in so much time, unless the worker has gone by then or is limited.
+    void after(WorkerId worker, std::chrono::milliseconds time, std::function<void(WorkerRecord&)> action);
+
+    /// Adds the step to the events, once. Gives it with all that it says.
+    Event enter(WorkerRecord& record, WorkerState state, Event details = {});
     Task<std::optional<Event>> next_event();
     /// Whoever waits for events or messages looks again whether any will come.
     void notify() {
@@ -142,6 +145,7 @@ inline WorkerId Crew::start(unsigned slot, const Assignment& assignment, std::ve
     const auto record = std::make_shared<WorkerRecord>(context_.get_executor(), std::move(identity),
                                                        std::move(launched), std::move(messages));
     [[maybe_unused]] const auto* const kept = cell.release();
+    record->group = assignment.group;
     last_id_ = record->id;
     records_[record->id] = record;
     enter(*record, WorkerState::forked);
@@ -224,20 +228,29 @@ inline void Crew::limit(WorkerRecord& record) {
     });
 }
 
+inline void Crew::after(WorkerId worker, std::chrono::milliseconds time, std::function<void(WorkerRecord&)> action) {
+    const auto& record = records_.at(worker);
+    record->grace.expires_after(time);
+    record->grace.async_wait([record, action = std::move(action)](std::error_code error) {
+        if (!error && !record->is_over()) action(*record);
+    });
+}
+
 inline void Crew::break_off(WorkerRecord& record, std::error_code error) {
     record.error = error;
     send_signal(record.pidfd.get(), SIGKILL);
 }
 
-inline void Crew::enter(WorkerRecord& record, WorkerState state, Event details) {
+inline Event Crew::enter(WorkerRecord& record, WorkerState state, Event details) {
     const bool again = state == WorkerState::listening && record.state == WorkerState::listening;
-    if (state <= record.state && !again && state != WorkerState::forked) return;
+    if (state <= record.state && !again && state != WorkerState::forked) return details;
     record.state = state;
     details.kind = state;
     details.worker = record.id;
     details.slot = record.slot;
     details.pid = record.pid;
-    events_.add(std::move(details));
+    events_.add(details);
+    return details;
 }
 
 inline Task<std::optional<Event>> Crew::next_event() {

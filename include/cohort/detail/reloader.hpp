@@ -26,7 +26,7 @@ public:
     using ListSlots = std::function<std::vector<unsigned>()>;
 
     struct Actions {
-        std::function<WorkerId(unsigned slot)> start;      ///< beside the worker that the slot has
+        std::function<WorkerId(unsigned slot)> start;      ///< beside the worker that the slot has; 0: not any more
         std::function<void(WorkerId successor)> take_over; ///< its predecessor may leave
         std::function<void(WorkerId successor)> end;       ///< it will not be used
         std::function<void(WorkerId successor)> reject;    ///< it has begun to serve, and is not to
@@ -51,6 +51,12 @@ public:
     void on_exit(WorkerId worker, const ExitStatus& status) {
         if (!rollout_) return;
         rollout_->on_exit(worker, status);
+        progress_.notify_all();
+    }
+    /// Its slot is not wanted any more.
+    void forget(WorkerId successor) {
+        if (!rollout_) return;
+        rollout_->forget(successor);
         progress_.notify_all();
     }
     /// Ends what is under way, and all that is to come.
@@ -133,7 +139,10 @@ inline void Reloader::start_successors() {
     while (const auto slot = rollout_->next_slot()) {
         try {
             const WorkerId successor = actions_.start(*slot);
-            rollout_->on_started(successor, Rollout::Clock::now());
+            if (successor != 0)
+                rollout_->on_started(successor, Rollout::Clock::now());
+            else
+                rollout_->skip();
         } catch (const std::system_error& error) {
             rollout_->fail(error.code());
         }

@@ -32,7 +32,7 @@ public:
     using Clock = RolloutPlan::Clock;
 
     Rollout(std::vector<unsigned> slots, RolloutPlan plan) : waiting_(slots.begin(), slots.end()), plan_(plan) {
-        plan_.canaries = std::min(plan_.canaries, static_cast<unsigned>(slots.size()));
+        limit_canaries();
     }
 
     /// The slot to start a successor in, now; call again until there is none.
@@ -44,6 +44,17 @@ public:
     void on_started(WorkerId successor, Clock::time_point now) {
         waiting_.pop_front();
         starting_[successor] = after(now, plan_.boot_timeout);
+    }
+    /// The slot has no worker any more that could have a successor.
+    void skip() {
+        waiting_.pop_front();
+        limit_canaries();
+    }
+    /// Nor has that of this successor.
+    void forget(WorkerId successor) {
+        starting_.erase(successor);
+        std::erase(trial_, successor);
+        limit_canaries();
     }
     void on_ready(WorkerId successor, Clock::time_point now) {
         if (report_.error || starting_.erase(successor) == 0) return;
@@ -101,6 +112,11 @@ public:
 private:
     static Clock::time_point after(Clock::time_point now, Clock::duration time) noexcept {
         return now < Clock::time_point::max() - time ? now + time : Clock::time_point::max();
+    }
+    /// No more than there are slots for.
+    void limit_canaries() noexcept {
+        plan_.canaries =
+            std::min(plan_.canaries, static_cast<unsigned>(waiting_.size() + starting_.size() + trial_.size()));
     }
     bool is_past_trial() const noexcept { return plan_.canaries == 0; }
 

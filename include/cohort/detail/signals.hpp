@@ -7,6 +7,7 @@
 #include <atomic>
 #include <csignal>
 #include <initializer_list>
+#include <span>
 #include <vector>
 
 #include <fcntl.h>
@@ -17,7 +18,7 @@ namespace cohort::detail {
 /// normal in every program that is started from here. One at a time in a process.
 class SignalPipe {
 public:
-    explicit SignalPipe(std::initializer_list<int> signals) {
+    explicit SignalPipe(std::span<const int> signals) {
         int ends[2];
         if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) throw_last_error("pipe2");
         read_ = UniqueFd(ends[0]);
@@ -33,6 +34,7 @@ public:
             previous_.emplace_back(signal, previous);
         }
     }
+    explicit SignalPipe(std::initializer_list<int> signals) : SignalPipe(std::span(signals.begin(), signals.size())) {}
     SignalPipe(const SignalPipe&) = delete;
     SignalPipe& operator=(const SignalPipe&) = delete;
     ~SignalPipe() {

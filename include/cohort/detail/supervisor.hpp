@@ -7,8 +7,10 @@
 #include <cohort/detail/caretaker.hpp>
 #include <cohort/detail/crew.hpp>
 #include <cohort/detail/front_desk.hpp>
+#include <cohort/detail/hook_calls.hpp>
+#include <cohort/detail/load_watch.hpp>
 #include <cohort/detail/reloader.hpp>
-#include <cohort/detail/slots.hpp>
+#include <cohort/detail/staff.hpp>
 #include <cohort/detail/succession.hpp>
 
 #include <asio/io_context.hpp>
@@ -35,16 +37,23 @@ public:
 
     WorkerId spawn(Assignment assignment);
     Task<std::optional<Event>> next_event() { return crew_.next_event(); }
-    void disconnect(WorkerId worker) { ask_to_leave(record(worker)); }
+    void disconnect(WorkerId worker) { let_go(record(worker)); }
     void kill(WorkerId worker, int signal);
     Task<ReloadReport> reload();
     Task<ReloadReport> upgrade();
     Task<> stop();
     void kill_all();
     Task<> until_finished();
+
+    Staff& staff() noexcept { return staff_; }
+    const Staff& staff() const noexcept { return staff_; }
+    /// The last worker of this group has gone.
+    Task<> until_gone(unsigned group);
+    std::weak_ptr<bool> alive() const noexcept { return alive_; }
+
     std::vector<WorkerInfo> workers() const;
     Stats stats();
-    bool has_given_up() const noexcept { return slots_.has_given_up(); }
+    bool has_given_up() const noexcept { return staff_.slots().has_given_up(); }
     bool stopping() const noexcept { return stopping_; }
     const Options& options() const noexcept { return options_; }
     asio::io_context& context() noexcept { return context_; }
@@ -69,13 +78,14 @@ private:
     void end_successor(WorkerId successor);
     void reject(WorkerId successor);
     void limit_leaving(unsigned slot);
-    void restart_later(unsigned slot, std::chrono::milliseconds delay);
+    void release(unsigned slot);
 
     void handle(WorkerRecord& record, Packet<FromWorker>& packet);
     void on_exit(const RecordPtr& record, const ExitStatus& status);
     void ask_to_leave(WorkerRecord& record);
     bool has_others(const WorkerRecord& record) const noexcept;
-    bool finished() const noexcept { return records().empty() && coming_ == 0 && (stopping_ || crew_.has_begun()); }
+    void let_go(WorkerRecord& record);
+    bool finished() const noexcept { return records().empty() && staff_.is_idle() && (stopping_ || crew_.has_begun()); }
     void add_counts(const WorkerRecord& record, SlotStats& stats);
     void notify_if_finished();
     void leave_to_successor();
@@ -89,16 +99,16 @@ private:
     Ledger ledger_;
     Succession succession_;
     std::unique_ptr<AnyDispatcher> dispatcher_;
-    Slots slots_;
     Crew crew_;
+    Staff staff_;
     CallPool pool_;
     Bus bus_;
     FrontDesk desk_;
     Reloader reloader_;
     Caretaker caretaker_;
+    LoadWatch load_watch_;
     Notifier worker_gone_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-    unsigned coming_ = 0; // successors that wait for their time
     bool stopping_ = false;
 };
 
@@ -113,6 +123,10 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
             {[this](WorkerRecord& record, Packet<FromWorker>& packet) { handle(record, packet); },
              [this](const RecordPtr& record, const ExitStatus& status) { on_exit(record, status); },
              [this] { return finished(); }, [this] { return dispatcher_->waiting() + succession_.waiting(); }}),
+      staff_(context, options_, crew_.records(),
+             {[this](unsigned slot) { return start(slot); }, [this](WorkerRecord& record) { ask_to_leave(record); },
+              [this](WorkerId successor) { reloader_.forget(successor); }, [this](unsigned slot) { release(slot); },
+              [this] { return stopping_; }, [this] { notify_if_finished(); }}),
       pool_(context.get_executor(), crew_.records(), options_.calls_per_worker, options_.queued_calls),
       bus_(context.get_executor(), {.max_length = options_.max_message}),
       desk_(*dispatcher_, bus_, crew_.records(), ledger_, succession_.datagrams()),
@@ -120,8 +134,14 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
                                          [this](WorkerId successor) { take_over(successor); },
                                          [this](WorkerId successor) { end_successor(successor); },
                                          [this](WorkerId successor) { reject(successor); }}),
-      caretaker_(context, options_, page_, crew_.records(), slots_,
+      caretaker_(context, options_, page_, crew_.records(), staff_.slots(),
                  [this](unsigned slot) { return reloader_.replace(slot, options_.boot_timeout); }),
+      load_watch_(context, options_.autoscale,
+                  {[this] { return staff_.count(); }, [this] { return static_cast<double>(stats().load()); },
+                   [this](unsigned workers) {
+                       // A slot that was given up is not tried again in this way.
+                       if (workers < staff_.count() || !has_given_up()) staff_.scale(workers);
+                   }}),
       worker_gone_(context.get_executor()) {
     if (pending_identity) return;
     dispatcher_->prepare();
@@ -140,65 +160,56 @@ inline Supervisor::~Supervisor() {
 inline WorkerId Supervisor::spawn(Assignment assignment) {
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
     live_if_started_as_worker(options_, assignment.make);
-    const unsigned slot = slots_.add(std::move(assignment), RestartPolicy(options_.restart, options_.backoff));
-    slots_[slot].wanted_endpoints = succession_.wanted_endpoints();
-    return slots_[slot].current = start(slot);
-}
-
-inline WorkerId Supervisor::start(unsigned slot) {
-    const WorkerId worker = crew_.start(slot, slots_[slot].assignment, dispatcher_->inherited(slot));
-    slots_[slot].occupied = true;
-    caretaker_.watch();
+    const WorkerId worker = staff_.add(std::move(assignment), succession_.wanted_endpoints());
+    load_watch_.start();
     return worker;
 }
 
-inline void Supervisor::restart_later(unsigned slot, std::chrono::milliseconds delay) {
-    ++coming_;
-    const auto timer = std::make_shared<asio::steady_timer>(context_, delay);
-    timer->async_wait([this, slot, timer, alive = alive_](std::error_code) {
-        if (!*alive) return;
-        --coming_;
-        Slot& place = slots_[slot];
-        const bool vacant = place.is_vacant();
-        if (vacant) place.occupied = false;
-        if (vacant) place.wanted_endpoints = 0; // there is nobody to be like
-        try {
-            if (vacant && !stopping_) place.current = start(slot);
-        } catch (const std::system_error& error) {
-            std::cerr << "cohort: slot " << slot << ": " << error.what() << ", trying again" << std::endl;
-            restart_later(slot, options_.backoff.first);
-        }
-        notify_if_finished();
-    });
-    slots_[slot].occupied = true;
+inline WorkerId Supervisor::start(unsigned slot) {
+    call_before_fork(options_.hooks, slot);
+    const Assignment& assignment = staff_.slots()[slot].assignment;
+    const WorkerId worker = crew_.start(slot, assignment, dispatcher_->inherited(slot));
+    staff_.slots()[slot].occupied = true;
+    caretaker_.watch();
+    if (assignment.options.lifetime)
+        crew_.after(worker, *assignment.options.lifetime, [this](WorkerRecord& record) { let_go(record); });
+    return worker;
+}
+
+/// What is kept there for a next worker goes to others.
+inline void Supervisor::release(unsigned slot) {
+    Member nobody;
+    nobody.slot = slot;
+    dispatcher_->leave(nobody, false);
+    desk_.leave(nobody, false);
 }
 
 // Watching
 
 inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet) {
     const auto step = desk_.handle(record, packet, stopping_);
-    if (step && step->kind == WorkerState::draining) return ask_to_leave(record);
+    if (step && step->kind == WorkerState::draining) return let_go(record);
     if (step) crew_.enter(record, step->kind, *step);
     if (step && step->kind == WorkerState::online) pool_.grant();
     if (succession_.is_awaited() && all_ready()) succession_.tell_ready();
-    if (record.reaped || !slots_.is_ready(record, options_.readiness)) return;
+    if (record.reaped || !staff_.slots().is_ready(record, options_.readiness)) return;
     record.ready = true;
     reloader_.on_ready(record.id);
 }
 
 inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& status) {
-    const auto restart = slots_.on_exit(*record, status, record->voluntary || stopping_);
-    const bool successor = slots_[record->slot].occupied;
+    const bool successor = staff_.on_exit(*record, status);
     dispatcher_->leave(*record, successor);
     desk_.leave(*record, successor);
     add_counts(*record, ledger_[record->slot]);
     crew_.forget(*record);
     caretaker_.on_exit(record->id);
-    crew_.enter(*record, WorkerState::exited,
-                {.status = status, .voluntary = record->voluntary, .error = record->error});
+    const Event event = crew_.enter(*record, WorkerState::exited,
+                                    {.status = status, .voluntary = record->voluntary, .error = record->error});
     record->drained.notify_all();
     reloader_.on_exit(record->id, status);
-    if (restart) restart_later(record->slot, *restart);
+    staff_.follow_up(*record);
+    call_on_exit(options_.hooks, event);
     crew_.mail().notify();
     worker_gone_.notify_all();
     notify_if_finished();
@@ -277,19 +288,20 @@ inline Task<ReloadReport> Supervisor::reload() {
 inline std::vector<unsigned> Supervisor::replaceable() const {
     std::vector<unsigned> slots;
     for (const auto& [id, record] : records())
-        if (slots_.is_current(*record) && record->state != WorkerState::draining) slots.push_back(record->slot);
+        if (staff_.slots().is_current(*record) && record->state != WorkerState::draining) slots.push_back(record->slot);
     return slots;
 }
 
 inline WorkerId Supervisor::start_successor(unsigned slot) {
-    Slot& place = slots_[slot];
+    Slot& place = staff_.slots()[slot];
+    if (!place.occupied || !place.wanted) return 0;
     const auto predecessor = crew_.find(place.current);
     place.wanted_endpoints = predecessor == nullptr ? 0 : predecessor->endpoints;
     return place.successor = start(slot);
 }
 
 inline void Supervisor::take_over(WorkerId successor) {
-    const auto predecessor = crew_.find(slots_.take_over(record(successor)));
+    const auto predecessor = crew_.find(staff_.slots().take_over(record(successor)));
     if (predecessor == nullptr) return;
     ask_to_leave(*predecessor);
     limit_leaving(predecessor->slot);
@@ -306,14 +318,14 @@ inline void Supervisor::limit_leaving(unsigned slot) {
 
 inline void Supervisor::end_successor(WorkerId successor) {
     WorkerRecord& unwanted = record(successor);
-    unwanted.voluntary = slots_[unwanted.slot].current != 0; // else it was needed: the policy decides
+    unwanted.voluntary = staff_.slots()[unwanted.slot].current != 0; // else it was needed: the policy decides
     send_signal(unwanted.pidfd.get(), SIGKILL);
 }
 
 /// The old worker goes on alone; when there is none any more, the new one is better than nobody.
 inline void Supervisor::reject(WorkerId successor) {
     WorkerRecord& unwanted = record(successor);
-    if (slots_[unwanted.slot].current != 0)
+    if (staff_.slots()[unwanted.slot].current != 0)
         ask_to_leave(unwanted);
     else
         take_over(successor);
@@ -321,8 +333,8 @@ inline void Supervisor::reject(WorkerId successor) {
 
 /// Also of a worker that has just been started.
 inline bool Supervisor::all_ready() const {
-    return std::ranges::all_of(records(),
-                               [this](const auto& each) { return slots_.is_ready(*each.second, options_.readiness); });
+    return std::ranges::all_of(
+        records(), [this](const auto& each) { return staff_.slots().is_ready(*each.second, options_.readiness); });
 }
 
 inline Task<ReloadReport> Supervisor::upgrade() {
@@ -352,6 +364,11 @@ inline void Supervisor::leave_to_successor() {
 
 // Ending
 
+inline Task<> Supervisor::until_gone(unsigned group) {
+    const auto is_its = [group](const auto& entry) { return entry.second->group == group; };
+    while (std::ranges::any_of(records(), is_its)) co_await worker_gone_.wait();
+}
+
 /// Somebody could go on with what this worker has.
 inline bool Supervisor::has_others(const WorkerRecord& record) const noexcept {
     return std::ranges::any_of(records(), [&](const auto& other) {
@@ -364,16 +381,23 @@ inline void Supervisor::ask_to_leave(WorkerRecord& record) {
     record.voluntary = true;
     crew_.enter(record, WorkerState::draining);
     dispatcher_->drain(record);
+    desk_.drain(record);
     record.link->send(Stop{.hand_over = succession_.has_succeeded() || (!stopping_ && has_others(record))});
     record.messages->end_messages();
     bus_.finish(record.id);
     crew_.limit(record);
 }
 
+inline void Supervisor::let_go(WorkerRecord& record) {
+    staff_.slots().let_go(record);
+    ask_to_leave(record);
+}
+
 inline void Supervisor::kill(WorkerId worker, int signal) {
     WorkerRecord& target = record(worker);
     const bool ends = signal == SIGTERM || signal == SIGKILL || signal == SIGINT || signal == SIGQUIT;
     target.voluntary = target.voluntary || ends;
+    if (ends) staff_.slots().let_go(target);
     if (const auto error = send_signal(target.pidfd.get(), signal)) throw std::system_error(error, "kill");
 }
 
@@ -386,6 +410,7 @@ inline void Supervisor::end_all(bool goes_on) {
     if (std::exchange(stopping_, true)) return;
     reloader_.fail(Errc::stopping);
     succession_.fail(Errc::stopping);
+    load_watch_.stop();
     dispatcher_->stop(goes_on);
     desk_.stop();
     for (const auto& [id, record] : std::map(records())) ask_to_leave(*record);

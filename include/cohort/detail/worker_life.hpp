@@ -27,6 +27,8 @@ using MakeLife = std::function<Life(asio::io_context&, SharedPage&, const Identi
 struct Assignment {
     MakeLife make;
     WorkerOptions options;
+    /// Workers that are started and ended together; 0: those of the cluster itself.
+    unsigned group = 0;
 };
 
 /// A body that was about to listen when the worker was asked to leave has not failed.

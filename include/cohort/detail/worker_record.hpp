@@ -37,8 +37,9 @@ struct WorkerRecord : Member {
     AsyncFd pidfd;
     std::shared_ptr<MessageStream> messages;
     Notifier drained;         // the last message that had been read was received
-    asio::steady_timer grace; // until it is killed
+    asio::steady_timer grace; // until it is asked to leave (WorkerOptions::lifetime), then until it is killed
     WorkerState state = WorkerState::forked;
+    unsigned group = 0; // Assignment::group
     unsigned calls = 0; // of the pool, under way
     bool voluntary = false;
     unsigned endpoints = 0; // that it shares now

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// Reaping children that nobody here has made: what process 1 owes to its system (layer 2).
+#pragma once
+
+#include <cerrno>
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace cohort::detail {
+
+/// Processes whose parents die become children of this one: it is process 1 of its container, or a subreaper (prctl(2),
+/// PR_SET_CHILD_SUBREAPER).
+inline bool inherits_orphans() noexcept {
+    int is_subreaper = 0;
+    return ::getpid() == 1 || (::prctl(PR_GET_CHILD_SUBREAPER, &is_subreaper) == 0 && is_subreaper != 0);
+}
+
+/// Reaps ended children until it meets one of `is_ours(pid)`, which its own watcher reaps, or there are none. False:
+/// one of ours is in front, so there may be others behind it; look again when that has been reaped.
+template <class IsOurs>
+bool reap_strangers(IsOurs is_ours) noexcept {
+    for (;;) {
+        siginfo_t info{};
+        const int result = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
+        if (result != 0 && errno == EINTR) continue;
+        if (result != 0 || info.si_pid == 0) return true;
+        if (is_ours(info.si_pid)) return false;
+        // By its number: nobody else reaps it, so until here it is still this child's.
+        ::waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG);
+    }
+}
+
+} // namespace cohort::detail

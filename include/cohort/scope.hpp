@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// with_workers(): workers that live as long as one function of the master (layer 5).
+#pragma once
+
+#include <cohort/master.hpp>
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace cohort {
+
+namespace detail {
+
+/// The workers of one group. When it goes without having been ended, they are asked to leave.
+class WorkerGroup {
+public:
+    explicit WorkerGroup(Supervisor& supervisor)
+        : supervisor_(supervisor), alive_(supervisor.alive()), number_(supervisor.staff().open_group()) {}
+    WorkerGroup(const WorkerGroup&) = delete;
+    WorkerGroup& operator=(const WorkerGroup&) = delete;
+    ~WorkerGroup() { close(); }
+
+    unsigned number() const noexcept { return number_; }
+    /// Asks them to leave and waits until they have gone, also when the wait is cancelled. For a coroutine that does
+    /// not throw because it was cancelled before (asio::this_coro::throw_if_cancelled).
+    Task<> end() {
+        for (bool gone = false; !gone;) {
+            close();
+            try {
+                co_await supervisor_.until_gone(number_);
+                gone = true;
+            } catch (const std::system_error&) {
+                // Cancelled while it waited: they have not gone yet.
+            }
+        }
+    }
+
+private:
+    void close() {
+        if (!alive_.expired()) supervisor_.staff().close_group(number_);
+    }
+
+    Supervisor& supervisor_;
+    std::weak_ptr<bool> alive_;
+    unsigned number_;
+};
+
+/// What a Task<T> has given, also for void.
+template <class T>
+struct Outcome {
+    Task<> await(Task<T> task) {
+        T result = co_await std::move(task);
+        value.emplace(std::move(result));
+    }
+    T take() { return std::move(*value); }
+    std::optional<T> value;
+};
+template <>
+struct Outcome<void> {
+    Task<> await(Task<> task) { return task; }
+    void take() {}
+};
+
+template <class T>
+struct ValueOf;
+template <class T>
+struct ValueOf<Task<T>> {
+    using type = T;
+};
+
+} // namespace detail
+
+/// Starts `count` workers for `work`, as Master::spawn does, and runs `body`, a `Task<T>(App&)`. However that ends, by
+/// a result, an exception or cancellation: its workers and their successors are asked to leave, killed after
+/// Options::grace, and have gone when this gives the result or throws. Others are not touched. When not all can be
+/// started it throws what spawn() says, without having run `body`.
+///
+///     const Sum sum = co_await with_workers(app, 4, work, add_up);
+template <class App, class Work, class Body>
+[[nodiscard]] auto with_workers(App& app, unsigned count, Work work, Body body) -> std::invoke_result_t<Body&, App&> {
+    using T = typename detail::ValueOf<std::invoke_result_t<Body&, App&>>::type;
+    detail::WorkerGroup group(app.supervisor());
+    detail::Outcome<T> outcome;
+    std::exception_ptr failure;
+    try {
+        for (unsigned i = 0; i < count; ++i) app.spawn_in(group.number(), work, app.options().worker);
+        co_await outcome.await(body(app));
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    co_await group.end();
+    co_await asio::this_coro::throw_if_cancelled(throws);
+    if (failure) std::rethrow_exception(failure);
+    co_return outcome.take();
+}
+
+} // namespace cohort
