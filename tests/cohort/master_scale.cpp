@@ -82,6 +82,8 @@ TEST_CASE("a slot that waits for its next worker is scaled away, and counted whi
         app.scale(2); // the place is free
         CHECK(slots(app) == Slots{0, 1});
         co_await end_of(app, 3);
+        app.scale(0); // nobody waits for an hour
+        co_await app.until_finished();
     });
 }
 

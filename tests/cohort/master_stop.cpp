@@ -204,6 +204,27 @@ TEST_CASE("a worker that crashes during the stop has no successor") {
     });
 }
 
+TEST_CASE("a slot that waits for its next worker does not hold up the end") {
+    Options options = plain_options();
+    options.restart = Restart::permanent;
+    options.backoff.at_once = 0;
+    options.backoff.first = options.backoff.longest = 1h;
+    for (const bool gracefully : {true, false}) {
+        in_master<App>(options, [gracefully](App& app) -> Task<> {
+            const WorkerId worker = app.spawn(crash_when_told);
+            co_await tell(app, worker, "now");
+            co_await end_of(app, worker);
+            if (gracefully)
+                co_await app.stop();
+            else
+                app.kill_all();
+            co_await app.until_finished();
+            const auto none = co_await app.next_event();
+            CHECK_FALSE(none);
+        });
+    }
+}
+
 TEST_CASE("kill_all() ends also those that are stuck") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         app.spawn(spin<App::Worker>);

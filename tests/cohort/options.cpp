@@ -18,6 +18,7 @@ TEST_CASE("any choice of options can be named, in their order, and the others ke
         .listen = {8080, "127.0.0.1:0", "unix:/run/app.sock"},
         .spawn = cohort::Spawn::exec,
         .restart = cohort::Restart::transient,
+        .strategy = cohort::Strategy::one_for_all,
         .liveness = {.timeout = 10s},
         .recycle = {.requests = 1'000, .memory = 1U << 30},
         .probe = {.interval = 1s},
@@ -25,6 +26,9 @@ TEST_CASE("any choice of options can be named, in their order, and the others ke
         .backlog = 16,
         .credit = 1,
         .max_message = 1024,
+        .autoscale = cohort::Autoscale{.least = 2, .most = 4},
+        .reap_strangers = false,
+        .hooks = {.before_fork = [](unsigned) {}},
         .worker = {.env = {{"A", "1"}},
                    .args = {"x"},
                    .cwd = "/",
@@ -50,6 +54,9 @@ TEST_CASE("the defaults suit a server") {
     CHECK(options.listen.empty());
     CHECK(options.spawn == cohort::Spawn::fork);
     CHECK(options.restart == cohort::Restart::permanent);
+    CHECK(options.strategy == cohort::Strategy::one_for_one);
+    CHECK_FALSE(options.autoscale);
+    CHECK_FALSE(options.hooks.on_exit);
     CHECK(options.grace == 30s);
     CHECK(options.credit > 0);
     CHECK(options.max_message == 16U * 1024 * 1024);

@@ -28,8 +28,11 @@ Task<> square(App::Worker& self) {
 
 Task<std::int64_t> sum_of_squares(App& app) {
     std::int64_t number = 0;
-    for (const auto& worker : app.workers())
-        if (worker.id != 1) co_await tell(app, worker.id, "square", ++number);
+    for (const auto& worker : app.workers()) {
+        if (worker.id == 1) continue;
+        ++number;
+        co_await tell(app, worker.id, "square", number);
+    }
     std::int64_t sum = 0;
     for (std::int64_t i = 0; i < number; ++i) {
         const auto result = co_await mail(app);

@@ -7,16 +7,17 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <iostream>
+#include <list>
 #include <memory>
 #include <system_error>
 #include <vector>
 
 namespace cohort::detail {
 
-/// A slot that nobody wants any more by then, or that has a worker again, is passed over.
 class Respawner {
 public:
     using milliseconds = std::chrono::milliseconds;
@@ -33,51 +34,62 @@ public:
 
     /// In this order, one right after the other.
     void later(std::vector<unsigned> slots, milliseconds delay);
-    bool is_idle() const noexcept { return waits_ == 0; }
+    /// It waits no longer.
+    void forget(unsigned slot) {
+        for (const auto& wait : waits_)
+            if (std::erase(wait->slots, slot) != 0 && wait->slots.empty()) wait->timer.cancel();
+    }
+    /// None does.
+    void stop() {
+        for (const auto& wait : waits_) {
+            wait->slots.clear();
+            wait->timer.cancel();
+        }
+    }
+    bool is_idle() const noexcept {
+        return std::ranges::all_of(waits_, [](const auto& wait) { return wait->slots.empty(); });
+    }
 
 private:
-    struct Waiting {
-        unsigned slot = 0;
-        std::weak_ptr<Slot> place; // the number may be another's by then
+    struct Wait {
+        asio::steady_timer timer;
+        std::vector<unsigned> slots;
     };
 
-    void start(const Waiting& waiting);
+    void start(unsigned slot);
 
     asio::io_context& context_;
     Slots& slots_;
     milliseconds again_;
     Owner owner_;
-    unsigned waits_ = 0;
+    std::list<std::shared_ptr<Wait>> waits_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 inline void Respawner::later(std::vector<unsigned> slots, milliseconds delay) {
-    std::vector<Waiting> all;
-    for (const unsigned slot : slots) {
-        slots_[slot].occupied = true;
-        all.push_back({slot, slots_.share(slot)});
-    }
-    ++waits_;
-    const auto timer = std::make_shared<asio::steady_timer>(context_, delay);
-    timer->async_wait([this, all = std::move(all), timer, alive = alive_](std::error_code) {
+    for (const unsigned slot : slots) slots_[slot].occupied = true;
+    const auto wait = std::make_shared<Wait>(Wait{asio::steady_timer(context_, delay), std::move(slots)});
+    waits_.push_back(wait);
+    wait->timer.async_wait([this, wait, alive = alive_](std::error_code) {
         if (!*alive) return;
-        --waits_;
-        for (const Waiting& waiting : all) start(waiting);
+        waits_.remove(wait);
+        for (const unsigned slot : wait->slots) start(slot);
         owner_.looked();
     });
 }
 
-inline void Respawner::start(const Waiting& waiting) {
-    const auto place = waiting.place.lock();
-    if (!place || !place->is_vacant()) return;
-    place->occupied = false;
-    place->wanted_endpoints = 0; // there is nobody to be like
-    if (!place->wanted) return;
+/// One that has a worker again, or is not wanted any more, is passed over.
+inline void Respawner::start(unsigned slot) {
+    Slot& place = slots_[slot];
+    if (!place.is_vacant()) return;
+    place.occupied = false;
+    place.wanted_endpoints = 0; // there is nobody to be like
+    if (!place.wanted) return;
     try {
-        owner_.start(waiting.slot);
+        owner_.start(slot);
     } catch (const std::system_error& error) {
-        std::cerr << "cohort: slot " << waiting.slot << ": " << error.what() << ", trying again" << std::endl;
-        later({waiting.slot}, again_);
+        std::cerr << "cohort: slot " << slot << ": " << error.what() << ", trying again" << std::endl;
+        later({slot}, again_);
     }
 }
 

@@ -32,7 +32,6 @@ public:
     /// The lowest place that nobody has.
     unsigned add(Assignment assignment, RestartPolicy policy);
     Slot& operator[](unsigned slot) noexcept { return *slots_[slot]; }
-    std::shared_ptr<Slot> share(unsigned slot) const { return slots_[slot]; }
     /// Those of a group that have, or will have, a worker that is to stay.
     std::vector<unsigned> wanted(unsigned group) const;
     /// This worker is to leave, without a successor, unless there is one already.
@@ -55,7 +54,7 @@ public:
     bool has_given_up() const noexcept { return given_up_; }
 
 private:
-    std::vector<std::shared_ptr<Slot>> slots_;
+    std::vector<std::unique_ptr<Slot>> slots_;
     std::minstd_rand random_{std::random_device{}()};
     std::uniform_real_distribution<> chance_;
     bool given_up_ = false;
@@ -65,7 +64,7 @@ inline unsigned Slots::add(Assignment assignment, RestartPolicy policy) {
     const auto found = std::ranges::find_if(slots_, [](const auto& slot) { return !slot->occupied; });
     const auto number = static_cast<unsigned>(found - slots_.begin());
     if (found == slots_.end()) slots_.emplace_back();
-    slots_[number] = std::make_shared<Slot>(Slot{std::move(assignment), std::move(policy)});
+    slots_[number] = std::make_unique<Slot>(Slot{std::move(assignment), std::move(policy)});
     return number;
 }
 

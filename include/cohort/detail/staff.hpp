@@ -51,6 +51,8 @@ public:
     void follow_up(const WorkerRecord& record) {
         if (const auto due = joint_restart_.on_gone(record.group, record.id)) respawner_.later(due->slots, due->delay);
     }
+    /// The cluster ends: no slot waits any longer.
+    void stop() { respawner_.stop(); }
     /// No slot waits for its next worker.
     bool is_idle() const noexcept { return respawner_.is_idle(); }
 
@@ -93,12 +95,14 @@ inline void Staff::dismiss(unsigned slot) {
     Slot& place = slots_[slot];
     place.wanted = false;
     joint_restart_.forget(place.assignment.group, slot);
+    respawner_.forget(slot);
     owner_.forget(place.successor);
     for (const WorkerId worker : {place.current, place.successor})
         if (const auto found = records_.find(worker); found != records_.end()) owner_.ask_to_leave(*found->second);
     if (!place.is_vacant()) return;
     place.occupied = false;
     owner_.release(slot);
+    owner_.looked();
 }
 
 inline bool Staff::on_exit(const WorkerRecord& record, const ExitStatus& status) {

@@ -411,6 +411,7 @@ inline void Supervisor::end_all(bool goes_on) {
     reloader_.fail(Errc::stopping);
     succession_.fail(Errc::stopping);
     load_watch_.stop();
+    staff_.stop();
     dispatcher_->stop(goes_on);
     desk_.stop();
     for (const auto& [id, record] : std::map(records())) ask_to_leave(*record);
@@ -429,10 +430,12 @@ inline Task<> Supervisor::until_finished() {
 inline void Supervisor::kill_all() {
     stopping_ = true;
     reloader_.fail(Errc::stopping);
+    staff_.stop();
     for (const auto& [id, record] : records()) {
         record->voluntary = true;
         send_signal(record->pidfd.get(), SIGKILL);
     }
+    notify_if_finished();
 }
 
 } // namespace cohort::detail
