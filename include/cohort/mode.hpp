@@ -119,7 +119,7 @@ concept DispatcherOf =
         dispatcher.took(member, listener);
         /// The worker is asked to leave: nothing new for it.
         dispatcher.drain(member);
-        /// The worker is gone; `successor`: its slot will have another.
+        /// The worker is gone; `successor`: its slot, or another one that is empty now, will have another.
         dispatcher.leave(member, successor);
         { dispatcher.queues() } -> std::same_as<std::vector<QueueStats>>;
         { dispatcher.listeners() } -> std::same_as<std::vector<OpenListener>>;

@@ -87,6 +87,25 @@ TEST_CASE("a slot that waits for its next worker is scaled away, and counted whi
     });
 }
 
+TEST_CASE_TEMPLATE("a port stays open as long as some slot waits for its next worker", A, App, SharedApp) {
+    Options options = plain_options();
+    options.restart = Restart::permanent;
+    options.backoff.at_once = 0;
+    options.backoff.first = options.backoff.longest = 100ms;
+    in_master<A>(options, [](A& app) -> Task<> {
+        for (int i = 0; i < 3; ++i) app.spawn(server<typename A::Worker>);
+        const std::uint16_t port = co_await served_port(app, 3);
+        for (const auto& worker : app.workers())
+            if (worker.id != 2) ::kill(worker.pid, SIGKILL);
+        for (int i = 0; i < 2; ++i) co_await next(app, WorkerState::exited);
+        app.disconnect(2);
+        co_await end_of(app, 2);
+        app.scale(1); // of the two that wait, one
+        const std::string reply = co_await ask(app, port);
+        CHECK(who(reply) == 4);
+    });
+}
+
 template <class A>
 Task<> keep_the_port(A& app, std::uint16_t port, int clients, int& wrong) {
     for (int i = 0; i < clients; ++i) {

@@ -34,6 +34,10 @@ public:
     Slot& operator[](unsigned slot) noexcept { return *slots_[slot]; }
     /// Those of a group that have, or will have, a worker that is to stay.
     std::vector<unsigned> wanted(unsigned group) const;
+    /// Some slot has no worker, and will have one.
+    bool is_one_coming() const noexcept {
+        return std::ranges::any_of(slots_, [](const auto& slot) { return slot->occupied && slot->is_vacant(); });
+    }
     /// This worker is to leave, without a successor, unless there is one already.
     void let_go(const WorkerRecord& record) noexcept {
         Slot& slot = *slots_[record.slot];
