@@ -156,8 +156,9 @@ public:
         return detail::refuse_temporary<T>();
     }
     /// Waits until this worker is the only one in the cluster that has this role: granted in the order of asking, also
-    /// to successors of workers that have gone. Giving up the wait withdraws. Errors: Errc::stopping: this worker is to
-    /// leave; Errc::closed without a master; Errc::queue_full: it has asked for more than 256.
+    /// to successors of workers that have gone, and within one worker. Giving up the wait withdraws. Errors:
+    /// Errc::stopping: this worker is to leave; Errc::closed without a master; Errc::queue_full: it has asked for more
+    /// than 256.
     ///
     ///     const auto leadership = co_await self.leader("cron");
     [[nodiscard]] Task<Leadership> leader(std::string role) { return core_.leader(std::move(role)); }

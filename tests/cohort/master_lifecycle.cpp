@@ -105,6 +105,26 @@ TEST_CASE("one for all: those that do not leave are killed after the grace perio
     });
 }
 
+TEST_CASE("one for all: a reload does not go on meanwhile") {
+    Options options = joint_options();
+    options.readiness = Readiness::announced; // nobody is ever ready
+    in_master<App>(options, [](App& app) -> Task<> {
+        for (int i = 0; i < 3; ++i) app.spawn(abort_when_told);
+        co_await until_online(app, 3);
+        std::optional<ReloadReport> report;
+        asio::co_spawn(app.context(), app.reload(), [&](std::exception_ptr, ReloadReport its) { report = its; });
+        co_await until_online(app, 1); // a successor beside worker 1
+        co_await tell(app, 2, "abort");
+        for (int i = 0; i < 4; ++i) co_await next(app, exited);
+        REQUIRE(report);
+        CHECK(report->error == Errc::not_ready);
+        co_await until_online(app, 3);
+        std::vector<unsigned> slots;
+        for (const auto& worker : app.workers()) slots.push_back(worker.slot);
+        CHECK(slots == std::vector<unsigned>{0, 1, 2});
+    });
+}
+
 Task<> abort_in_slot_1(App::Worker& self) {
     if (self.slot() == 1) std::abort();
     co_await self.until_stopping();

@@ -20,6 +20,7 @@ public:
         std::function<WorkerId(unsigned slot)> start;
         std::function<void(WorkerRecord&)> ask_to_leave;
         std::function<void(WorkerId successor)> forget; ///< it is not needed any more
+        std::function<void()> all_restart;              ///< no reload goes on meanwhile
         std::function<void(unsigned slot)> release;     ///< nothing is to be kept for its next worker
         std::function<bool()> stopping;
         std::function<void()> looked; ///< some slots do not wait for a worker any more
@@ -129,6 +130,7 @@ inline void Staff::restart_all(const WorkerRecord& crashed, std::optional<std::c
         others.push_back(record);
         ids.insert(id);
     }
+    owner_.all_restart();
     joint_restart_.begin(crashed.group, {slots.begin(), slots.end()}, std::move(ids), delay);
     for (const auto& other : others) owner_.ask_to_leave(*other);
     if (delay) return;
