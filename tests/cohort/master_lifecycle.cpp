@@ -184,7 +184,7 @@ TEST_CASE("hooks are called before a process is made, in it, and after its end")
         CHECK(said.message.text == "2/1");
         CHECK(::getenv("COHORT_TEST") == nullptr);
         co_await end_of(app, 1);
-        co_await next(app, online);
+        co_await next(app, forked); // its successor
         co_await app.stop();
         CHECK(called.before_fork == std::vector<unsigned>{0, 1, 0});
         std::ranges::sort(called.on_exit);
