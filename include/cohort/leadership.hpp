@@ -9,8 +9,8 @@
 namespace cohort {
 
 /// What Worker::leader gives. The role is this worker's until this object is destroyed, resigns, or the process ends;
-/// then the next one that asked gets it. The master passes the role on, so no longer than the master lives: a cluster
-/// that is started anew while workers of a killed one still finish does not know of their roles.
+/// then the next one that asked gets it. A master knows of its own workers only: while those of one that was killed, or
+/// replaced (Master::upgrade), still finish, they may have roles that its successor gives out again.
 class Leadership {
 public:
     Leadership(std::string role, std::function<void()> give_up)

@@ -38,12 +38,9 @@ inline void scale_and_tell(Supervisor& supervisor, unsigned workers) {
     }
 }
 
-/// Ended children that are no workers. One of a worker's may stand before them until the event loop has reaped it.
+/// Ended children that nobody watches. One that is watched may stand before them until the event loop has reaped it.
 inline void reap_orphans(Supervisor& supervisor, asio::steady_timer& again) {
-    const auto is_worker = [&](pid_t pid) {
-        return std::ranges::any_of(supervisor.records(), [pid](const auto& entry) { return entry.second->pid == pid; });
-    };
-    if (reap_strangers(is_worker)) return;
+    if (reap_strangers([&](pid_t pid) { return supervisor.is_watched(pid); })) return;
     again.expires_after(std::chrono::milliseconds(20));
     again.async_wait([&](std::error_code error) {
         if (!error) reap_orphans(supervisor, again);

@@ -34,13 +34,15 @@ public:
     }
 
     Heir(const asio::any_io_executor& executor, Process process, UniqueFd link)
-        : pidfd_(executor, std::move(process.pidfd)),
+        : pid_(process.pid),
+          pidfd_(executor, std::move(process.pidfd)),
           link_(std::make_shared<Link>(executor, std::move(link))),
           changed_(executor),
           timer_(executor) {}
     Heir(const Heir&) = delete;
     Heir& operator=(const Heir&) = delete;
 
+    pid_t pid() const noexcept { return pid_; }
     bool give(const FromPredecessor& message, int descriptor = -1) {
         return link_->send(message, std::span<const int>(&descriptor, descriptor < 0 ? 0 : 1));
     }
@@ -80,6 +82,7 @@ private:
     static Task<> await_exit(std::shared_ptr<Heir> self);
     Task<> wait(std::chrono::milliseconds time);
 
+    pid_t pid_;
     AsyncFd pidfd_;
     std::shared_ptr<Link> link_;
     Notifier changed_;

@@ -58,6 +58,7 @@ public:
     Task<ReloadReport> pass_on(std::vector<OpenListener> listeners, std::vector<OpenListener> datagrams,
                                unsigned endpoints);
     bool is_under_way() const noexcept { return heir_ != nullptr && !succeeded_; }
+    bool is_heir(pid_t pid) const noexcept { return heir_ && heir_->pid() == pid; }
     /// The next master has taken over.
     bool has_succeeded() const noexcept { return succeeded_; }
     void fail(std::error_code error) {

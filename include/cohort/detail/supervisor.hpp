@@ -58,6 +58,11 @@ public:
     const Options& options() const noexcept { return options_; }
     asio::io_context& context() noexcept { return context_; }
 
+    /// A worker, or the next master: a child of this process that is watched.
+    bool is_watched(pid_t pid) const noexcept {
+        const auto is_it = [pid](const auto& entry) { return entry.second->pid == pid; };
+        return succession_.is_heir(pid) || std::ranges::any_of(records(), is_it);
+    }
     /// The worker, or Errc::no_such_worker.
     WorkerRecord& record(WorkerId worker);
     const WorkerRecords& records() const noexcept { return crew_.records(); }
