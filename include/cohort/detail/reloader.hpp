@@ -59,6 +59,11 @@ public:
         rollout_->forget(successor);
         progress_.notify_all();
     }
+    /// Ends what is under way.
+    void interrupt(std::error_code error) {
+        if (rollout_) rollout_->fail(error);
+        progress_.notify_all();
+    }
     /// Ends what is under way, and all that is to come.
     void fail(std::error_code error) {
         closed_ = error;
