@@ -79,6 +79,7 @@ public:
             fail(Errc::not_ready);
             report_.failed = successor;
         }
+        if (is_on_trial()) soaked_ = std::min(soaked_, after(now, plan_.soak)); // it begins now if it had not
         if (report_.error || !is_on_trial() || now < soaked_) return;
         accepted_ = std::exchange(trial_, {});
         plan_.canaries = 0;
@@ -125,7 +126,7 @@ private:
     std::vector<WorkerId> trial_;                    // ready, beside their predecessors
     std::vector<WorkerId> accepted_;
     RolloutPlan plan_;
-    Clock::time_point soaked_{};
+    Clock::time_point soaked_ = Clock::time_point::max();
     ReloadReport report_;
 };
 
