@@ -53,6 +53,7 @@ draw() {
   done <"$results"
 }
 
+run 'Start and footprint' 60 "$build/benchmarks/start"
 run 'Messages between processes' 180 "$build/benchmarks/channel"
 run 'HTTP requests' 180 bash "$source_dir/benchmarks/http.sh" "$build" "$http_rounds" "$http_seconds"
 run 'Distribution of connections' 240 "$build/benchmarks/distribution"
