@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -80,6 +81,12 @@ inline Outcome ask(std::uint16_t port, std::string& answer) {
     }
     if (!ended && is_timeout()) return Outcome::timed_out;
     return answer.empty() || !ended ? Outcome::reset : Outcome::wrong_answer;
+}
+
+/// Who has given this answer.
+inline pid_t pid_in(const std::string& answer) {
+    const std::size_t found = answer.find("\"pid\":");
+    return found == std::string::npos ? 0 : std::atoi(answer.c_str() + found + 6);
 }
 
 // The server

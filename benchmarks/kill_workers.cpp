@@ -22,6 +22,8 @@ constexpr unsigned client_count = 16;
 constexpr auto delivery = 2ms;
 constexpr auto aftermath = 100ms;
 
+constexpr double longest_absence = 500; // ms
+
 struct Arguments {
     std::chrono::seconds time{30};
     std::chrono::milliseconds interval{200};
@@ -54,17 +56,34 @@ struct Client {
     }
 };
 
-std::vector<Clock::time_point> kill_workers(const Server& server, std::chrono::seconds time,
-                                            std::chrono::milliseconds interval) {
+/// Until somebody answers who was not there before.
+std::chrono::nanoseconds await_successor(const Server& server, const std::vector<pid_t>& before, Clock::time_point kill,
+                                         Clock::time_point deadline) {
+    std::string answer;
+    while (Clock::now() < deadline) {
+        if (ask(server.port(), answer) != Outcome::answered) continue;
+        if (std::ranges::find(before, pid_in(answer)) == before.end()) break;
+    }
+    return Clock::now() - kill;
+}
+
+struct Kills {
+    std::vector<Clock::time_point> times;
+    std::chrono::nanoseconds longest_absence{};
+};
+
+Kills kill_workers(const Server& server, std::chrono::seconds time, std::chrono::milliseconds interval) {
     std::mt19937 random(std::random_device{}());
-    std::vector<Clock::time_point> kills;
+    Kills kills;
     const auto begin = Clock::now();
     for (auto next = begin + interval; next < begin + time; next += interval) {
         std::this_thread::sleep_until(next);
         const auto workers = children_of(server.pid());
         if (workers.empty()) continue;
-        kills.push_back(Clock::now());
+        kills.times.push_back(Clock::now());
         ::kill(workers[random() % workers.size()], SIGKILL);
+        const auto absence = await_successor(server, workers, kills.times.back(), next + interval);
+        kills.longest_absence = std::max(kills.longest_absence, absence);
     }
     std::this_thread::sleep_for(interval);
     return kills;
@@ -122,6 +141,15 @@ void print(const std::string& mode, const Tally& tally, std::size_t kills) {
                 Number{tally.most_in_flight});
 }
 
+/// Workers that die faster than that come back later and later, as they should.
+bool print_absence(const std::string& mode, const Kills& kills, std::chrono::milliseconds interval) {
+    const double longest = std::chrono::duration<double, std::milli>(kills.longest_absence).count();
+    if (interval < 1s) return std::printf("  the longest time until a successor answered: %.1f ms\n", longest) > 0;
+    std::printf("%-44s %9.2f %-12s ceiling %.2f  %s\n", ("longest time to a successor, " + mode).c_str(), longest, "ms",
+                longest_absence, longest <= longest_absence ? "ok" : "FALLS SHORT");
+    return longest <= longest_absence;
+}
+
 bool run(const Arguments& arguments, const std::string& mode) {
     Server server(arguments.server, mode, worker_count);
     if (!server.all_serve()) throw std::runtime_error("not all workers serve");
@@ -136,18 +164,19 @@ bool run(const Arguments& arguments, const std::string& mode) {
     stop = true;
     for (std::thread& thread : threads) thread.join();
 
-    const Tally tally = judge(clients, kills);
+    const Tally tally = judge(clients, kills.times);
     const bool serves = server.all_serve();
     const std::size_t left = server.settled_descriptors();
     const auto zombies = std::ranges::count_if(children_of(server.pid()), is_zombie);
-    print(mode, tally, kills.size());
+    print(mode, tally, kills.times.size());
+    const bool soon = print_absence(mode, kills, arguments.interval);
     std::printf("  master: descriptors %zu, then %zu; zombies %td; memory %ld KiB, then %ld KiB\n", descriptors, left,
                 zombies, memory, resident_kib(server.pid()));
     const int code = server.end();
     std::printf("  at the end all workers serve: %s; exit code %d\n", serves ? "yes" : "no", code);
     const bool sound = tally.answered != 0 && serves && left <= descriptors && zombies == 0 && code == 0;
     if (!sound) std::printf("  FALLS SHORT\n");
-    return tally.holds() && sound;
+    return tally.holds() && sound && soon;
 }
 
 std::optional<Arguments> parse(int argc, char** argv) {

@@ -93,17 +93,18 @@ struct Visitor {
 
 // Reloads
 
-/// False: it was not done within 10 s. The old workers may still be there, busy.
-bool reload(const Server& server) {
-    std::vector<pid_t> before = children_of(server.pid());
+/// Until both new workers have answered; old ones may still be there, busy. False: not within 10 s.
+bool reload(const Server& server, std::uint64_t* questions = nullptr) {
+    const std::vector<pid_t> before = children_of(server.pid());
     ::kill(server.pid(), SIGHUP);
-    const auto is_new = [&](pid_t child) { return std::ranges::find(before, child) == before.end(); };
-    for (const auto deadline = Clock::now() + 10s; Clock::now() < deadline; std::this_thread::sleep_for(1ms)) {
-        const auto now = children_of(server.pid());
-        const bool old_ones_end = std::ranges::count_if(now, [&](pid_t child) { return !is_new(child); }) <= 2;
-        if (std::ranges::count_if(now, is_new) == worker_count && old_ones_end) return true;
+    std::set<pid_t> answered;
+    std::string answer;
+    for (const auto deadline = Clock::now() + 10s; Clock::now() < deadline && answered.size() < worker_count;) {
+        const pid_t pid = ask(server.port(), answer) == Outcome::answered ? pid_in(answer) : 0;
+        if (questions != nullptr) ++*questions;
+        if (pid != 0 && std::ranges::find(before, pid) == before.end()) answered.insert(pid);
     }
-    return false;
+    return answered.size() == worker_count;
 }
 
 void check(bool& holds, const std::string& name, std::uint64_t figure, const char* unit, std::uint64_t ceiling) {
@@ -145,12 +146,13 @@ bool under_load(const Arguments& arguments, const std::string& mode) {
         [&] { downloaded = fetch(server.port(), "/bytes/" + std::to_string(download_size), download_size / 10); });
     threads.emplace_back([&] { slept = fetch(server.port(), "/sleep/20000", download_size); });
     unsigned failed_reloads = 0;
+    std::uint64_t questions = 1; // also the one at the end opens a connection
     const auto begin = Clock::now() + 200ms;
     std::chrono::nanoseconds longest{};
     for (unsigned i = 0; i < arguments.reloads; ++i) {
         std::this_thread::sleep_until(begin + i * (arguments.time - 1s) / arguments.reloads);
         const auto start = Clock::now();
-        failed_reloads += reload(server) ? 0 : 1;
+        failed_reloads += reload(server, &questions) ? 0 : 1;
         longest = std::max(longest, std::chrono::nanoseconds(Clock::now() - start));
     }
     const Load load = wrk.result();
@@ -158,7 +160,7 @@ bool under_load(const Arguments& arguments, const std::string& mode) {
     for (auto& thread : threads) thread.join();
     // wrk opens one more to see whether somebody is there; then there are the download and the long request.
     const std::uint64_t wanted = kept_alive + 1 + visitor.answered + visitor.failed + 2;
-    const std::uint64_t opened = server.opened() - opened_before - 1; // the question itself opened one
+    const std::uint64_t opened = server.opened() - opened_before - questions;
 
     bool holds = true;
     check(holds, "requests that failed over reloads, " + mode, load.errors + visitor.failed, "requests", 0);

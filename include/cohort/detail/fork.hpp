@@ -129,7 +129,8 @@ inline std::vector<std::string> own_arguments() {
 
 /// The file that this process was started from: another one may have its name by now. Read before main().
 inline const std::string& own_program() {
-    static const std::string path = std::filesystem::read_symlink("/proc/self/exe").native();
+    static std::error_code unknown;
+    static const std::string path = std::filesystem::read_symlink("/proc/self/exe", unknown).native();
     return path;
 }
 inline const std::string& own_program_at_start = own_program();
