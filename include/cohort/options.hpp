@@ -151,6 +151,10 @@ struct WorkerOptions {
     std::vector<std::string> args{};
     /// The working directory; empty: the master's.
     std::string cwd{};
+    /// Descriptors by their numbers there: {{STDOUT_FILENO, log.get()}, {4, pipe.get()}}; -1: /dev/null. They are the
+    /// master's and must be open there for as long as workers are started. Others that it has opened itself, and the
+    /// streams that are not named, are inherited as by any child.
+    std::map<int, int> descriptors{};
     /// CPUs that it may use (sched_setaffinity(2)); empty: the master's.
     std::vector<unsigned> cpus{};
     Pinning pinning = Pinning::none;

@@ -225,6 +225,15 @@ std::string output_of(const char* command) {
     return text;
 }
 
+std::string read_to_end(int fd) {
+    std::string text;
+    char buffer[4096];
+    for (ssize_t count = 0; (count = ::read(fd, buffer, sizeof buffer)) > 0;)
+        text.append(buffer, static_cast<std::size_t>(count));
+    ::close(fd);
+    return text;
+}
+
 Task<> start_program(App::Worker& self) {
     const auto listener = co_await self.listen(Endpoint("127.0.0.1:0"));
     co_await say(self, output_of("env | grep -c '^COHORT_WORKER='"));
@@ -271,6 +280,51 @@ TEST_CASE("a child that a worker leaves behind delays neither its last message n
         CHECK(::kill(static_cast<pid_t>(said.message.number), SIGKILL) == 0);
         const auto none = co_await app.receive();
         CHECK_FALSE(none);
+    });
+}
+
+/// Says something on every descriptor that is not the test's own.
+Task<> write_on_all(App::Worker& self) {
+    std::cout << "on standard output" << std::endl;
+    std::cerr << "on standard error" << std::endl;
+    for (int fd = 4; fd <= 30; ++fd) {
+        const std::string text = "on " + std::to_string(fd) + "\n";
+        [[maybe_unused]] const auto written = ::write(fd, text.data(), text.size());
+    }
+    co_await say(self, "done");
+}
+
+TEST_CASE("a worker's descriptors have the numbers that were asked for, whatever had them") {
+    int output[2];
+    int more[2];
+    REQUIRE(::pipe2(output, O_CLOEXEC) == 0);
+    REQUIRE(::pipe2(more, O_CLOEXEC) == 0);
+    WorkerOptions options;
+    options.descriptors = {{STDOUT_FILENO, output[1]}, {STDERR_FILENO, -1}};
+    for (int fd = 4; fd <= 30; ++fd) options.descriptors[fd] = fd % 2 == 0 ? more[1] : -1; // its own links were there
+    in_master<App>(plain_options(), [&](App& app) -> Task<> {
+        const WorkerId worker = app.spawn(write_on_all, options);
+        const auto said = co_await mail(app);
+        CHECK(said.message.text == "done");
+        const Event end = co_await end_of(app, worker);
+        CHECK(end.status->success());
+    });
+    ::close(output[1]);
+    ::close(more[1]);
+    CHECK(read_to_end(output[0]) == "on standard output\n");
+    std::string expected;
+    for (int fd = 4; fd <= 30; fd += 2) expected += "on " + std::to_string(fd) + "\n";
+    CHECK(read_to_end(more[0]) == expected);
+}
+
+TEST_CASE("a descriptor that the master does not have is a set-up that failed") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        WorkerOptions options;
+        options.descriptors = {{STDOUT_FILENO, 100'000}};
+        const WorkerId worker = app.spawn(say_surroundings, options);
+        const Event end = co_await end_of(app, worker);
+        CHECK(end.error == std::errc::bad_file_descriptor);
+        CHECK(end.status->code() == 127);
     });
 }
 

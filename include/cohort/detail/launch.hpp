@@ -32,7 +32,12 @@ struct Launched {
                                        SharedPage& page) {
     try {
         if (options.spawn == Spawn::exec) identity.page = page.descriptor();
-        close_inherited(identity.descriptors());
+        std::vector<int*> own{&identity.control, &identity.channel, &identity.page};
+        const auto misplaced = place_descriptors(assignment.options.descriptors, own, identity.inherited);
+        std::vector<int> kept = identity.descriptors();
+        for (const auto& [number, source] : assignment.options.descriptors) kept.push_back(number);
+        close_inherited(kept);
+        if (misplaced) report_failure(identity, *misplaced);
         for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name); // the master's own
         if (const auto error = prepare_process(assignment.options, identity.slot)) report_failure(identity, *error);
         if (options.spawn == Spawn::fork) live_as_worker(page, identity, options, assignment.make);

@@ -6,9 +6,12 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <map>
 #include <optional>
+#include <span>
 #include <vector>
 
+#include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -23,6 +26,30 @@ struct SetupError {
     int system_error = 0;
     const char* step = "";
 };
+
+/// First of all: what is to have a number gets it. `own`: descriptors of the toolkit, which move out of the way;
+/// `fixed`: those that cannot.
+inline std::optional<SetupError> place_descriptors(const std::map<int, int>& wanted, std::span<int* const> own,
+                                                   std::span<const int> fixed) {
+    const int above = wanted.empty() ? 0 : wanted.rbegin()->first + 1;
+    for (const int each : fixed)
+        if (wanted.contains(each)) return SetupError{EBUSY, "descriptors"};
+    for (int* const each : own)
+        if (wanted.contains(*each)) *each = ::fcntl(*each, F_DUPFD_CLOEXEC, above);
+    // Copies first: a number that is wanted may be the source of another.
+    std::map<int, int> copies;
+    for (const auto& [number, source] : wanted) {
+        const int opened = source < 0 ? ::open("/dev/null", O_RDWR | O_CLOEXEC) : source;
+        copies[number] = ::fcntl(opened, F_DUPFD_CLOEXEC, above);
+        if (copies[number] < 0) return SetupError{errno, "descriptors"};
+        if (source < 0) ::close(opened);
+    }
+    for (const auto& [number, copy] : copies) {
+        if (::dup2(copy, number) < 0) return SetupError{errno, "descriptors"};
+        ::close(copy);
+    }
+    return std::nullopt;
+}
 
 /// The CPUs that this thread may use: sched_getaffinity(2).
 inline std::vector<unsigned> usable_cpus() {
