@@ -180,3 +180,24 @@ TEST_CASE("nobody joins a UDP port by SO_REUSEADDR") {
     enable(thief.get(), SOL_SOCKET, SO_REUSEADDR);
     CHECK(::bind(thief.get(), address.get(), address.size) != 0);
 }
+
+TEST_CASE("the sockets of the master before keep what has come for them") {
+    DatagramPorts before;
+    const auto a = before.bind(worker(1, 0), "127.0.0.1:0");
+    const auto b = before.bind(worker(2, 1), "127.0.0.1:0");
+    for (int i = 0; i < 100; ++i) send_to(a.endpoint);
+    cohort::detail::PassedListeners passed;
+    for (const auto& each : before.sockets()) passed.add(each.requested, each.slot, duplicate(each.descriptor));
+    CHECK(passed.slots("127.0.0.1:0") == std::vector<unsigned>{0, 1});
+    DatagramPorts ports(&passed);
+    const auto c = ports.bind(worker(1, 1), "127.0.0.1:0");
+    const auto d = ports.bind(worker(2, 0), "127.0.0.1:0");
+    before.stop();
+    CHECK(c.endpoint == a.endpoint);
+    CHECK(d.endpoint == a.endpoint);
+    const int of_slot_1 = waiting(c.descriptor);
+    const int of_slot_0 = waiting(d.descriptor);
+    CHECK(of_slot_0 > 0);
+    CHECK(of_slot_1 > 0);
+    CHECK(of_slot_0 + of_slot_1 == 100);
+}
