@@ -44,9 +44,10 @@ const std::vector<std::vector<std::string>> rows = {
      "detail/message_stream", "mail", "detail/connect", "detail/serve_calls", "channel", "channel_acceptor",
      "detail/bus", "subscription"},
     {"detail/occupancy", "acceptor", "detail/heartbeat", "detail/async_fd", "detail/notifier", "detail/control_link",
-     "mode", "scheduler", "datagram_socket", "detail/datagram_ports", "detail/datagram_binder", "detail/campaigns",
-     "detail/taker", "detail/handover", "detail/handed_over", "detail/accepting", "detail/accepting_intake",
-     "detail/exclusive_intake", "listener"},
+     "mode", "scheduler", "datagram_socket", "detail/datagram_ports", "detail/taker", "detail/handover",
+     "detail/handed_over", "detail/accepting", "detail/accepting_intake", "detail/exclusive_intake", "listener"},
+    {"detail/notifier", "mode", "datagram_socket", "detail/datagram_binder", "detail/campaigns",
+     "detail/introductions"},
     {"mode", "scheduler", "detail/taker", "detail/handover", "detail/handed_over", "detail/accepting",
      "detail/accepting_intake", "detail/port_table", "detail/accepting_dispatcher", "detail/any_dispatcher",
      "mode/scheduled", "mode/round_robin", "mode/least_connections", "mode/sticky", "mode/shared_socket",
@@ -55,9 +56,10 @@ const std::vector<std::vector<std::string>> rows = {
     // layer 4
     {"detail/identity", "detail/worker_core", "detail/worker_life", "worker", "detail/launch", "detail/worker_record",
      "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/crew", "master"},
-    {"worker", "detail/worker_record", "detail/front_desk", "detail/call_pool", "detail/crew", "detail/reloader",
-     "detail/slots", "detail/respawner", "detail/staff", "detail/caretaker", "detail/load_watch", "detail/predecessor",
-     "detail/heir", "detail/succession", "detail/supervisor", "master"},
+    {"worker", "detail/worker_record", "detail/front_desk", "detail/call_pool", "detail/crew", "detail/tally",
+     "detail/reloader", "detail/slots", "detail/successors", "detail/respawner", "detail/staff", "detail/caretaker",
+     "detail/load_watch", "detail/predecessor", "detail/heir", "detail/succession", "detail/departures",
+     "detail/supervisor", "master"},
     // layer 5
     {"scope", "run", "../cohort"},
 };

@@ -238,7 +238,7 @@ Task<> Master<Message, M>::broadcast(const ToWorker& message, std::span<const Wo
         const bool is_there = found != supervisor_.records().end() && found->second->state < WorkerState::draining;
         if (is_there) sends.push_back(found->second->messages->send(encoded));
     }
-    return detail::Supervisor::all(std::move(sends));
+    return detail::all_sent(std::move(sends));
 }
 
 template <class Message, class M>

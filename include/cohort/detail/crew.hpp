@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace cohort::detail {
 
@@ -73,6 +74,11 @@ public:
     RecordPtr find(WorkerId worker) const {
         const auto found = records_.find(worker);
         return found == records_.end() ? nullptr : found->second;
+    }
+    std::vector<WorkerInfo> workers() const {
+        std::vector<WorkerInfo> result;
+        for (const auto& [id, record] : records_) result.push_back(record->info());
+        return result;
     }
     Mailbox& mail() noexcept { return mailbox_; }
     /// Somebody has been started, at any time.

@@ -2,18 +2,19 @@
 // Succession: one master after the other, with the same sockets and without a gap (layer 4).
 #pragma once
 
+#include <cohort/detail/any_dispatcher.hpp>
+#include <cohort/detail/front_desk.hpp>
 #include <cohort/detail/heir.hpp>
 #include <cohort/detail/predecessor.hpp>
-#include <cohort/mode.hpp>
+#include <cohort/detail/worker_record.hpp>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
-#include <functional>
+#include <algorithm>
 #include <memory>
 #include <utility>
-#include <vector>
 
 namespace cohort::detail {
 
@@ -44,8 +45,9 @@ public:
     PassedListeners& datagrams() noexcept { return datagrams_; }
     /// How many endpoints a worker is to share before it counts as ready.
     unsigned wanted_endpoints() const noexcept { return predecessor_ ? predecessor_->endpoints() : 0; }
-    /// Connections that the workers of the master before give back.
-    void receive_connections(std::function<void(const Endpoint&, Passage)> take, std::function<bool()> has_room);
+    /// Has the dispatcher give away the connections that the workers of the master before give back, while no more than
+    /// so many wait there.
+    void receive_connections(AnyDispatcher& dispatcher, std::size_t most_waiting);
     bool is_awaited() const noexcept { return predecessor_ && !told_; }
     void tell_ready() {
         told_ = true;
@@ -54,18 +56,15 @@ public:
 
     // Before the one after it
 
-    /// Starts the program anew, gives it the sockets, and waits until its workers are ready.
-    Task<ReloadReport> pass_on(std::vector<OpenListener> listeners, std::vector<OpenListener> datagrams,
-                               unsigned endpoints);
+    /// Starts the program anew, gives it the sockets, and waits until its workers are ready. From then on it gets what
+    /// is open in those here when they leave.
+    Task<ReloadReport> pass_on(AnyDispatcher& dispatcher, FrontDesk& desk, const WorkerRecords& workers);
     bool is_under_way() const noexcept { return heir_ != nullptr && !succeeded_; }
     bool is_heir(pid_t pid) const noexcept { return heir_ && heir_->pid() == pid; }
     /// The next master has taken over.
     bool has_succeeded() const noexcept { return succeeded_; }
     void fail(std::error_code error) {
         if (is_under_way()) heir_->fail(error);
-    }
-    void pass_on(const Endpoint& endpoint, Passage connection) {
-        heir_->pass_on(endpoint, std::move(connection.state), std::move(connection.connection));
     }
     /// Connections that the next master has not read yet.
     std::size_t waiting() const noexcept { return heir_ ? heir_->waiting() : 0; }
@@ -82,19 +81,17 @@ private:
     bool succeeded_ = false;
 };
 
-inline void Succession::receive_connections(std::function<void(const Endpoint&, Passage)> take,
-                                            std::function<bool()> has_room) {
+inline void Succession::receive_connections(AnyDispatcher& dispatcher, std::size_t most_waiting) {
     if (!predecessor_) return;
-    auto take_passed = [take = std::move(take)](PassedOn& passed, UniqueFd connection) {
-        take(passed.endpoint, Passage(std::move(connection), std::move(passed.state)));
+    auto take = [&dispatcher](PassedOn& passed, UniqueFd connection) {
+        dispatcher.give(passed.endpoint, Passage(std::move(connection), std::move(passed.state)));
     };
-    asio::co_spawn(context_,
-                   Predecessor::receive_connections(alive_, *predecessor_, std::move(take_passed), std::move(has_room)),
-                   asio::detached);
+    auto has_room = [&dispatcher, most_waiting] { return dispatcher.waiting() <= most_waiting; };
+    asio::co_spawn(context_, Predecessor::receive_connections(alive_, *predecessor_, take, has_room), asio::detached);
 }
 
-inline Task<ReloadReport> Succession::pass_on(std::vector<OpenListener> listeners, std::vector<OpenListener> datagrams,
-                                              unsigned endpoints) {
+inline Task<ReloadReport> Succession::pass_on(AnyDispatcher& dispatcher, FrontDesk& desk,
+                                              const WorkerRecords& workers) {
     ReloadReport report;
     try {
         heir_ = Heir::launch(context_.get_executor());
@@ -104,13 +101,26 @@ inline Task<ReloadReport> Succession::pass_on(std::vector<OpenListener> listener
     }
     const auto heir = heir_;
     const std::weak_ptr<bool> alive = alive_;
-    for (const auto& each : listeners) heir->give(Bequest{each.requested, each.slot, false}, each.descriptor);
-    for (const auto& each : datagrams) heir->give(Bequest{each.requested, each.slot, true}, each.descriptor);
+    for (const auto& each : dispatcher.listeners())
+        heir->give(Bequest{each.requested, each.slot, false}, each.descriptor);
+    for (const auto& each : desk.datagram_sockets())
+        heir->give(Bequest{each.requested, each.slot, true}, each.descriptor);
+    unsigned endpoints = 0;
+    for (const auto& [id, record] : workers) endpoints = std::max(endpoints, record->endpoints);
     heir->give(Bequeathed{endpoints});
     co_await Heir::until_ready(heir, options_.boot_timeout, report);
-    if (alive.expired()) co_return report;
+    if (alive.expired()) {
+        report.error = Errc::stopping;
+        co_return report;
+    }
     succeeded_ = report.error == std::error_code{};
-    if (succeeded_) co_return report;
+    if (succeeded_) {
+        report.replaced = static_cast<unsigned>(workers.size());
+        desk.pass_on_to([heir](const Endpoint& endpoint, Passage connection) {
+            heir->pass_on(endpoint, std::move(connection.state), std::move(connection.connection));
+        });
+        co_return report;
+    }
     co_await Heir::end(heir, options_.grace);
     if (!alive.expired()) heir_ = nullptr;
     co_return report;

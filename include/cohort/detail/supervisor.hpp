@@ -6,18 +6,18 @@
 #include <cohort/detail/call_pool.hpp>
 #include <cohort/detail/caretaker.hpp>
 #include <cohort/detail/crew.hpp>
+#include <cohort/detail/departures.hpp>
 #include <cohort/detail/front_desk.hpp>
 #include <cohort/detail/hook_calls.hpp>
 #include <cohort/detail/load_watch.hpp>
-#include <cohort/detail/reloader.hpp>
 #include <cohort/detail/staff.hpp>
 #include <cohort/detail/succession.hpp>
+#include <cohort/detail/successors.hpp>
+#include <cohort/detail/tally.hpp>
 
 #include <asio/io_context.hpp>
 
 #include <algorithm>
-#include <iostream>
-#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -37,22 +37,27 @@ public:
 
     WorkerId spawn(Assignment assignment);
     Task<std::optional<Event>> next_event() { return crew_.next_event(); }
-    void disconnect(WorkerId worker) { let_go(record(worker)); }
-    void kill(WorkerId worker, int signal);
+    void disconnect(WorkerId worker) { departures_.let_go(record(worker)); }
+    void kill(WorkerId worker, int signal) { departures_.kill(record(worker), signal); }
     Task<ReloadReport> reload();
     Task<ReloadReport> upgrade();
-    Task<> stop();
+    /// Begins when called.
+    Task<> stop() {
+        end_all(false);
+        return until_gone();
+    }
     void kill_all();
-    Task<> until_finished();
+    Task<> until_finished() {
+        while (!finished()) co_await worker_gone_.wait();
+    }
 
     Staff& staff() noexcept { return staff_; }
-    const Staff& staff() const noexcept { return staff_; }
-    /// The last worker of this group has gone.
+    /// Until the last worker of this group has gone.
     Task<> until_gone(unsigned group);
     std::weak_ptr<bool> alive() const noexcept { return alive_; }
 
-    std::vector<WorkerInfo> workers() const;
-    Stats stats();
+    std::vector<WorkerInfo> workers() const { return crew_.workers(); }
+    Stats stats() const { return tally_.stats(); }
     bool has_given_up() const noexcept { return staff_.slots().has_given_up(); }
     bool stopping() const noexcept { return stopping_; }
     const Options& options() const noexcept { return options_; }
@@ -66,8 +71,6 @@ public:
     /// The worker, or Errc::no_such_worker.
     WorkerRecord& record(WorkerId worker);
     const WorkerRecords& records() const noexcept { return crew_.records(); }
-    /// Waits for every one of them; workers that die meanwhile do no harm.
-    static Task<> all(std::vector<Task<>> sends);
 
     Mailbox& mail() noexcept { return crew_.mail(); }
     CallPool& pool() noexcept { return pool_; }
@@ -77,26 +80,17 @@ private:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
     WorkerId start(unsigned slot);
-    std::vector<unsigned> replaceable() const;
-    WorkerId start_successor(unsigned slot);
-    void take_over(WorkerId successor);
-    void end_successor(WorkerId successor);
-    void reject(WorkerId successor);
-    void limit_leaving(unsigned slot);
     void release(unsigned slot);
 
     void handle(WorkerRecord& record, Packet<FromWorker>& packet);
     void on_exit(const RecordPtr& record, const ExitStatus& status);
-    void ask_to_leave(WorkerRecord& record);
-    bool has_others(const WorkerRecord& record) const noexcept;
-    void let_go(WorkerRecord& record);
     bool finished() const noexcept { return records().empty() && staff_.is_idle() && (stopping_ || crew_.has_begun()); }
-    void add_counts(const WorkerRecord& record, SlotStats& stats);
     void notify_if_finished();
-    void leave_to_successor();
     void end_all(bool goes_on);
     bool all_ready() const;
-    Task<> until_gone();
+    Task<> until_gone() {
+        while (!records().empty()) co_await worker_gone_.wait();
+    }
 
     asio::io_context& context_;
     Options options_;
@@ -105,10 +99,13 @@ private:
     Succession succession_;
     std::unique_ptr<AnyDispatcher> dispatcher_;
     Crew crew_;
+    Tally tally_;
     Staff staff_;
     CallPool pool_;
     Bus bus_;
     FrontDesk desk_;
+    Departures departures_;
+    Successors successors_;
     Reloader reloader_;
     Caretaker caretaker_;
     LoadWatch load_watch_;
@@ -128,18 +125,21 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
             {[this](WorkerRecord& record, Packet<FromWorker>& packet) { handle(record, packet); },
              [this](const RecordPtr& record, const ExitStatus& status) { on_exit(record, status); },
              [this] { return finished(); }, [this] { return dispatcher_->waiting() + succession_.waiting(); }}),
+      tally_(page_, crew_.records(), ledger_, *dispatcher_),
       staff_(context, options_, crew_.records(),
-             {[this](unsigned slot) { return start(slot); }, [this](WorkerRecord& record) { ask_to_leave(record); },
+             {[this](unsigned slot) { return start(slot); },
+              [this](WorkerRecord& record) { departures_.ask_to_leave(record); },
               [this](WorkerId successor) { reloader_.forget(successor); },
               [this] { reloader_.interrupt(Errc::not_ready); }, [this](unsigned slot) { release(slot); },
               [this] { return stopping_; }, [this] { notify_if_finished(); }}),
       pool_(context.get_executor(), crew_.records(), options_.calls_per_worker, options_.queued_calls),
       bus_(context.get_executor(), {.max_length = options_.max_message}),
       desk_(*dispatcher_, bus_, crew_.records(), ledger_, succession_.datagrams()),
-      reloader_(context.get_executor(), {[this](unsigned slot) { return start_successor(slot); },
-                                         [this](WorkerId successor) { take_over(successor); },
-                                         [this](WorkerId successor) { end_successor(successor); },
-                                         [this](WorkerId successor) { reject(successor); }}),
+      departures_({crew_, staff_.slots(), *dispatcher_, desk_, bus_, succession_}, [this] { return stopping_; }),
+      successors_(options_, crew_.records(), staff_.slots(),
+                  {[this](unsigned slot) { return start(slot); },
+                   [this](WorkerRecord& record) { departures_.ask_to_leave(record); }}),
+      reloader_(context.get_executor(), successors_.actions()),
       caretaker_(context, options_, page_, crew_.records(), staff_.slots(),
                  [this](unsigned slot) { return reloader_.replace(slot, options_.boot_timeout); }),
       load_watch_(context, options_.autoscale,
@@ -151,9 +151,7 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       worker_gone_(context.get_executor()) {
     if (pending_identity) return;
     dispatcher_->prepare();
-    succession_.receive_connections(
-        [this](const Endpoint& endpoint, Passage connection) { dispatcher_->give(endpoint, std::move(connection)); },
-        [this] { return dispatcher_->waiting() <= Crew::most_waiting; });
+    succession_.receive_connections(*dispatcher_, Crew::most_waiting);
 }
 
 inline Supervisor::~Supervisor() {
@@ -178,7 +176,7 @@ inline WorkerId Supervisor::start(unsigned slot) {
     staff_.slots()[slot].occupied = true;
     caretaker_.watch();
     if (assignment.options.lifetime)
-        crew_.after(worker, *assignment.options.lifetime, [this](WorkerRecord& record) { let_go(record); });
+        crew_.after(worker, *assignment.options.lifetime, [this](WorkerRecord& record) { departures_.let_go(record); });
     return worker;
 }
 
@@ -194,7 +192,7 @@ inline void Supervisor::release(unsigned slot) {
 
 inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet) {
     const auto step = desk_.handle(record, packet, stopping_);
-    if (step && step->kind == WorkerState::draining) return let_go(record);
+    if (step && step->kind == WorkerState::draining) return departures_.let_go(record);
     if (step) crew_.enter(record, step->kind, *step);
     if (step && step->kind == WorkerState::online) pool_.grant();
     if (succession_.is_awaited() && all_ready()) succession_.tell_ready();
@@ -207,7 +205,7 @@ inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& statu
     const bool successor = staff_.on_exit(*record, status);
     dispatcher_->leave(*record, successor || staff_.slots().is_one_coming()); // ports belong to all slots
     desk_.leave(*record, successor);
-    add_counts(*record, ledger_[record->slot]);
+    tally_.keep(*record);
     crew_.forget(*record);
     caretaker_.on_exit(record->id);
     const Event event = crew_.enter(*record, WorkerState::exited,
@@ -239,46 +237,6 @@ inline WorkerRecord& Supervisor::record(WorkerId worker) {
     return *found;
 }
 
-inline Task<> Supervisor::all(std::vector<Task<>> sends) {
-    for (auto& send : sends) {
-        try {
-            co_await std::move(send);
-        } catch (const std::system_error&) {
-            // That worker has just died; its exit is an event of its own.
-        }
-    }
-}
-
-inline std::vector<WorkerInfo> Supervisor::workers() const {
-    std::vector<WorkerInfo> result;
-    for (const auto& [id, record] : records()) result.push_back(record->info());
-    return result;
-}
-
-/// Adds what the worker has counted.
-inline void Supervisor::add_counts(const WorkerRecord& record, SlotStats& stats) {
-    const WorkerCell& cell = page_.worker(record.cell);
-    stats.accepted += cell.accepted.load(std::memory_order_relaxed);
-    stats.requests += cell.begun.load(std::memory_order_relaxed);
-}
-
-inline Stats Supervisor::stats() {
-    for (const auto& [id, record] : records()) ledger_[record->slot];
-    Stats result;
-    for (const auto& [slot, counted] : ledger_) {
-        SlotStats& stats = result.slots.emplace_back(counted);
-        stats.slot = slot;
-        for (const auto& [id, record] : records()) {
-            if (record->slot != slot) continue;
-            stats.worker = id;
-            stats.open += page_.worker(record->cell).open.load(std::memory_order_relaxed);
-            add_counts(*record, stats);
-        }
-    }
-    result.queues = dispatcher_->queues();
-    return result;
-}
-
 // Reloading
 
 inline Task<ReloadReport> Supervisor::reload() {
@@ -286,55 +244,9 @@ inline Task<ReloadReport> Supervisor::reload() {
     report.error = Errc::stopping;
     if (succession_.is_under_way()) report.error = Errc::reloading;
     if (stopping_ || succession_.is_under_way()) co_return report;
-    const Reloader::ListSlots slots = [this] { return replaceable(); };
+    const Reloader::ListSlots slots = [this] { return successors_.replaceable(); };
     report = co_await reloader_.reload(slots, options_);
     co_return report;
-}
-
-inline std::vector<unsigned> Supervisor::replaceable() const {
-    std::vector<unsigned> slots;
-    for (const auto& [id, record] : records())
-        if (staff_.slots().is_current(*record) && record->state != WorkerState::draining) slots.push_back(record->slot);
-    return slots;
-}
-
-inline WorkerId Supervisor::start_successor(unsigned slot) {
-    Slot& place = staff_.slots()[slot];
-    if (!place.occupied || !place.wanted) return 0;
-    const auto predecessor = crew_.find(place.current);
-    place.wanted_endpoints = predecessor == nullptr ? 0 : predecessor->endpoints;
-    return place.successor = start(slot);
-}
-
-inline void Supervisor::take_over(WorkerId successor) {
-    const auto predecessor = crew_.find(staff_.slots().take_over(record(successor)));
-    if (predecessor == nullptr) return;
-    ask_to_leave(*predecessor);
-    limit_leaving(predecessor->slot);
-}
-
-/// The oldest ones have had the most time.
-inline void Supervisor::limit_leaving(unsigned slot) {
-    std::vector<WorkerRecord*> leaving;
-    for (const auto& [id, record] : records())
-        if (record->slot == slot && record->state == WorkerState::draining) leaving.push_back(record.get());
-    for (std::size_t i = 0; i + options_.draining_per_slot < leaving.size(); ++i)
-        send_signal(leaving[i]->pidfd.get(), SIGKILL);
-}
-
-inline void Supervisor::end_successor(WorkerId successor) {
-    WorkerRecord& unwanted = record(successor);
-    unwanted.voluntary = staff_.slots()[unwanted.slot].current != 0; // else it was needed: the policy decides
-    send_signal(unwanted.pidfd.get(), SIGKILL);
-}
-
-/// The old worker goes on alone; when there is none any more, the new one is better than nobody.
-inline void Supervisor::reject(WorkerId successor) {
-    WorkerRecord& unwanted = record(successor);
-    if (staff_.slots()[unwanted.slot].current != 0)
-        ask_to_leave(unwanted);
-    else
-        take_over(successor);
 }
 
 /// Also of a worker that has just been started.
@@ -352,20 +264,9 @@ inline Task<ReloadReport> Supervisor::upgrade() {
     else if (::getpid() == 1) // its end is the end of all
         report.error = std::make_error_code(std::errc::operation_not_supported);
     if (report.error) co_return report;
-    unsigned endpoints = 0;
-    for (const auto& [id, record] : records()) endpoints = std::max(endpoints, record->endpoints);
-    report = co_await succession_.pass_on(dispatcher_->listeners(), desk_.datagram_sockets(), endpoints);
-    if (!report) co_return report;
-    report.replaced = static_cast<unsigned>(records().size());
-    leave_to_successor();
+    report = co_await succession_.pass_on(*dispatcher_, desk_, records());
+    if (report) end_all(true);
     co_return report;
-}
-
-/// What is open here goes on there.
-inline void Supervisor::leave_to_successor() {
-    desk_.pass_on_to(
-        [this](const Endpoint& endpoint, Passage connection) { succession_.pass_on(endpoint, std::move(connection)); });
-    end_all(true);
 }
 
 // Ending
@@ -373,43 +274,6 @@ inline void Supervisor::leave_to_successor() {
 inline Task<> Supervisor::until_gone(unsigned group) {
     const auto is_its = [group](const auto& entry) { return entry.second->group == group; };
     while (std::ranges::any_of(records(), is_its)) co_await worker_gone_.wait();
-}
-
-/// Somebody could go on with what this worker has.
-inline bool Supervisor::has_others(const WorkerRecord& record) const noexcept {
-    return std::ranges::any_of(records(), [&](const auto& other) {
-        return other.first != record.id && other.second->state == WorkerState::listening;
-    });
-}
-
-inline void Supervisor::ask_to_leave(WorkerRecord& record) {
-    if (record.state == WorkerState::draining) return;
-    record.voluntary = true;
-    crew_.enter(record, WorkerState::draining);
-    dispatcher_->drain(record);
-    desk_.drain(record);
-    record.link->send(Stop{.hand_over = succession_.has_succeeded() || (!stopping_ && has_others(record))});
-    record.messages->end_messages();
-    bus_.finish(record.id);
-    crew_.limit(record);
-}
-
-inline void Supervisor::let_go(WorkerRecord& record) {
-    staff_.slots().let_go(record);
-    ask_to_leave(record);
-}
-
-inline void Supervisor::kill(WorkerId worker, int signal) {
-    WorkerRecord& target = record(worker);
-    const bool ends = signal == SIGTERM || signal == SIGKILL || signal == SIGINT || signal == SIGQUIT;
-    target.voluntary = target.voluntary || ends;
-    if (ends) staff_.slots().let_go(target);
-    if (const auto error = send_signal(target.pidfd.get(), signal)) throw std::system_error(error, "kill");
-}
-
-inline Task<> Supervisor::stop() {
-    end_all(false);
-    return until_gone();
 }
 
 inline void Supervisor::end_all(bool goes_on) {
@@ -420,27 +284,16 @@ inline void Supervisor::end_all(bool goes_on) {
     staff_.stop();
     dispatcher_->stop(goes_on);
     desk_.stop();
-    for (const auto& [id, record] : std::map(records())) ask_to_leave(*record);
+    for (const auto& [id, record] : WorkerRecords(records())) departures_.ask_to_leave(*record);
     pool_.refuse_all(Errc::stopping);
     notify_if_finished();
-}
-
-inline Task<> Supervisor::until_gone() {
-    while (!records().empty()) co_await worker_gone_.wait();
-}
-
-inline Task<> Supervisor::until_finished() {
-    while (!finished()) co_await worker_gone_.wait();
 }
 
 inline void Supervisor::kill_all() {
     stopping_ = true;
     reloader_.fail(Errc::stopping);
     staff_.stop();
-    for (const auto& [id, record] : records()) {
-        record->voluntary = true;
-        send_signal(record->pidfd.get(), SIGKILL);
-    }
+    departures_.kill_all();
     notify_if_finished();
 }
 

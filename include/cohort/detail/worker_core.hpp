@@ -8,6 +8,7 @@
 #include <cohort/detail/fork.hpp>
 #include <cohort/detail/heartbeat.hpp>
 #include <cohort/detail/identity.hpp>
+#include <cohort/detail/introductions.hpp>
 #include <cohort/detail/message_stream.hpp>
 #include <cohort/detail/notifier.hpp>
 #include <cohort/listener.hpp>
@@ -19,18 +20,11 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 
 namespace cohort::detail {
-
-/// Another worker's socket to this one.
-struct Visit {
-    WorkerId from = 0;
-    UniqueFd socket;
-};
 
 /// Lives as long as the worker process.
 class WorkerCore {
@@ -52,6 +46,7 @@ public:
           changed_(context.get_executor()),
           datagrams_(link_, changed_),
           campaigns_(link_, changed_),
+          introductions_(link_, changed_),
           last_minutes_(context) {}
 
     void start() {
@@ -66,21 +61,16 @@ public:
         return datagrams_.bind(context_.get_executor(), std::move(endpoint));
     }
     Task<Leadership> leader(std::string role) { return campaigns_.lead(std::move(role)); }
-    /// A socket to another worker. Throws Errc::no_such_worker, descriptors_lost.
-    Task<UniqueFd> introduce(WorkerId other) {
-        if (other == no_worker) throw std::system_error(make_error_code(Errc::no_such_worker));
-        return reach(other);
-    }
-    /// A socket to the bus.
-    Task<UniqueFd> connect_bus() { return reach(no_worker); }
-    /// A worker that wants to talk to this one; nothing once this one is to leave.
-    Task<std::optional<Visit>> next_visit();
+    Task<UniqueFd> introduce(WorkerId other) { return introductions_.introduce(other); }
+    Task<UniqueFd> connect_bus() { return introductions_.connect_bus(); }
+    Task<std::optional<Visit>> next_visit() { return introductions_.next_visit(); }
     void announce_ready() { link_->send(Ready{}); }
     /// The master answers with Stop.
     void leave() {
         if (stopping_) return;
         if (!link_->send(Leaving{})) return stop(false);
         stopping_ = true;
+        introductions_.stop();
         changed_.notify_all();
     }
     bool stopping() const noexcept { return stopping_; }
@@ -108,16 +98,13 @@ private:
         std::optional<Listener> listener; // made when the answer arrives: connections may be right behind it
     };
 
-    static constexpr WorkerId no_worker = 0; // stands for the bus
-
     Task<> control();
-    Task<UniqueFd> reach(WorkerId other);
     void handle(Stop& message, Packet<FromMaster>&) { stop(message.hand_over); }
     void handle(Listening& message, Packet<FromMaster>& packet);
     void handle(Connections& message, Packet<FromMaster>& packet);
     void handle(Forgotten& message, Packet<FromMaster>& packet);
-    void handle(Introduced& message, Packet<FromMaster>& packet);
-    void handle(Visitor& message, Packet<FromMaster>& packet);
+    void handle(Introduced& message, Packet<FromMaster>& packet) { introductions_.answer(message, packet); }
+    void handle(Visitor& message, Packet<FromMaster>& packet) { introductions_.receive(message, packet); }
     void handle(Bound& message, Packet<FromMaster>& packet) {
         datagrams_.answer(context_.get_executor(), message, packet);
     }
@@ -146,18 +133,15 @@ private:
     Notifier changed_;
     DatagramBinder datagrams_;
     Campaigns campaigns_;
+    Introductions introductions_;
     asio::steady_timer last_minutes_;
     std::map<std::uint32_t, Answer> requests_;
     std::map<ListenerId, std::shared_ptr<Intake>> intakes_;
-    std::vector<std::weak_ptr<Intake>> own_intakes_;                           // of listen_alone()
-    std::map<std::uint32_t, std::optional<Packet<FromMaster>>> introductions_; // asked for, and their answers
-    std::deque<Visit> visits_;
+    std::vector<std::weak_ptr<Intake>> own_intakes_; // of listen_alone()
     std::vector<std::function<void()>> farewells_;
     std::uint32_t last_request_ = 0;
     bool stopping_ = false;
     bool hands_over_ = false; // what is open when it leaves
-
-    static constexpr std::size_t most_visits = 256; // for a body that does not ask for them
 };
 
 inline Task<> WorkerCore::control() {
@@ -245,51 +229,6 @@ inline void WorkerCore::handle(Forgotten& message, Packet<FromMaster>&) {
     if (found != intakes_.end()) found->second->forget(message.first, message.count);
 }
 
-inline Task<UniqueFd> WorkerCore::reach(WorkerId other) {
-    const std::uint32_t request = ++last_request_;
-    auto& answer = introductions_[request];
-    const auto withdraw = [this](const std::uint32_t* number) { introductions_.erase(*number); };
-    const std::unique_ptr<const std::uint32_t, decltype(withdraw)> guard(&request, withdraw);
-    link_->send(Introduce{request, other});
-    while (!answer && connected()) co_await changed_.wait();
-    if (!answer) throw std::system_error(make_error_code(Errc::closed));
-    if (const int error = std::get<Introduced>(answer->message).error; error != 0)
-        throw std::system_error(error, std::system_category(), "worker " + std::to_string(other));
-    if (answer->descriptors_lost) throw std::system_error(make_error_code(Errc::descriptors_lost));
-    if (answer->descriptors.empty())
-        throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(other));
-    co_return std::move(answer->descriptors.front());
-}
-
-inline void WorkerCore::handle(Introduced& message, Packet<FromMaster>& packet) {
-    const auto found = introductions_.find(message.request);
-    if (found == introductions_.end()) return; // the caller was cancelled: the other side sees the end
-    found->second.emplace(std::move(packet));
-    changed_.notify_all();
-}
-
-inline void WorkerCore::handle(Visitor& message, Packet<FromMaster>& packet) {
-    if (packet.descriptors.empty() || stopping_ || visits_.size() == most_visits) return;
-    visits_.push_back({message.from, std::move(packet.descriptors.front())});
-    changed_.notify_all();
-}
-
-inline Task<std::optional<Visit>> WorkerCore::next_visit() {
-    const bool steady = co_await switched();
-    if (!steady) co_await asio::post(asio::use_awaitable);
-    for (;;) {
-        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
-        throw_if_cancelled(cancellation);
-        if (!visits_.empty()) {
-            std::optional<Visit> visit(std::move(visits_.front()));
-            visits_.pop_front();
-            co_return visit;
-        }
-        if (stopping_) co_return std::nullopt;
-        co_await changed_.wait();
-    }
-}
-
 /// A connection may end on any thread.
 inline void WorkerCore::look_again() {
     asio::post(context_, [this] { for_each_intake([](Intake& intake) { intake.look_again(); }); });
@@ -300,6 +239,7 @@ inline void WorkerCore::stop(bool hand_over) {
     hands_over_ = hand_over;
     for_each_intake([hand_over](Intake& intake) { intake.stop(hand_over); });
     campaigns_.stop();
+    introductions_.stop();
     changed_.notify_all();
 }
 

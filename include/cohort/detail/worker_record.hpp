@@ -14,6 +14,8 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <system_error>
+#include <vector>
 
 namespace cohort::detail {
 
@@ -55,5 +57,16 @@ struct WorkerRecord : Member {
 
 /// The living workers, oldest first.
 using WorkerRecords = std::map<WorkerId, std::shared_ptr<WorkerRecord>>;
+
+/// Waits for each of these sends to workers; those that die meanwhile do no harm.
+inline Task<> all_sent(std::vector<Task<>> sends) {
+    for (auto& send : sends) {
+        try {
+            co_await std::move(send);
+        } catch (const std::system_error&) {
+            // That worker has just died; its exit is an event of its own.
+        }
+    }
+}
 
 } // namespace cohort::detail

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+// Introductions: a worker's side of getting sockets to other workers and to the bus through its master (layer 3).
+#pragma once
+
+#include <cohort/detail/notifier.hpp>
+#include <cohort/mode.hpp>
+
+#include <asio/post.hpp>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace cohort::detail {
+
+/// Another worker's socket to this one.
+struct Visit {
+    WorkerId from = 0;
+    UniqueFd socket;
+};
+
+class Introductions {
+public:
+    /// `changed` is notified when the link has ended.
+    Introductions(std::shared_ptr<WorkerLink> link, Notifier& changed) : link_(std::move(link)), changed_(changed) {}
+
+    /// A socket to another worker. Throws Errc::no_such_worker, descriptors_lost, closed.
+    Task<UniqueFd> introduce(WorkerId other) {
+        if (other == no_worker) throw std::system_error(make_error_code(Errc::no_such_worker));
+        return reach(other);
+    }
+    /// A socket to the bus.
+    Task<UniqueFd> connect_bus() { return reach(no_worker); }
+    /// A worker that wants to talk to this one; nothing once this one is to leave.
+    Task<std::optional<Visit>> next_visit();
+
+    void answer(const Introduced& message, Packet<FromMaster>& packet);
+    void receive(const Visitor& message, Packet<FromMaster>& packet);
+    /// This worker is to leave.
+    void stop() {
+        stopping_ = true;
+        changed_.notify_all();
+    }
+
+private:
+    static constexpr WorkerId no_worker = 0;        // stands for the bus
+    static constexpr std::size_t most_visits = 256; // for a body that does not ask for them
+
+    Task<UniqueFd> reach(WorkerId other);
+
+    std::shared_ptr<WorkerLink> link_;
+    Notifier& changed_;
+    std::map<std::uint32_t, std::optional<Packet<FromMaster>>> requests_; // and their answers
+    std::deque<Visit> visits_;
+    std::uint32_t last_request_ = 0;
+    bool stopping_ = false;
+};
+
+inline Task<UniqueFd> Introductions::reach(WorkerId other) {
+    const std::uint32_t request = ++last_request_;
+    auto& answer = requests_[request];
+    const auto withdraw = [this](const std::uint32_t* number) { requests_.erase(*number); };
+    const std::unique_ptr<const std::uint32_t, decltype(withdraw)> guard(&request, withdraw);
+    link_->send(Introduce{request, other});
+    while (!answer && !link_->ended()) co_await changed_.wait();
+    if (!answer) throw std::system_error(make_error_code(Errc::closed));
+    if (const int error = std::get<Introduced>(answer->message).error; error != 0)
+        throw std::system_error(error, std::system_category(), "worker " + std::to_string(other));
+    if (answer->descriptors_lost) throw std::system_error(make_error_code(Errc::descriptors_lost));
+    if (answer->descriptors.empty())
+        throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(other));
+    co_return std::move(answer->descriptors.front());
+}
+
+inline void Introductions::answer(const Introduced& message, Packet<FromMaster>& packet) {
+    const auto found = requests_.find(message.request);
+    if (found == requests_.end()) return; // the caller was cancelled: the other side sees the end
+    found->second.emplace(std::move(packet));
+    changed_.notify_all();
+}
+
+inline void Introductions::receive(const Visitor& message, Packet<FromMaster>& packet) {
+    if (packet.descriptors.empty() || stopping_ || visits_.size() == most_visits) return;
+    visits_.push_back({message.from, std::move(packet.descriptors.front())});
+    changed_.notify_all();
+}
+
+inline Task<std::optional<Visit>> Introductions::next_visit() {
+    const bool steady = co_await switched();
+    if (!steady) co_await asio::post(asio::use_awaitable);
+    for (;;) {
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+        if (!visits_.empty()) {
+            std::optional<Visit> visit(std::move(visits_.front()));
+            visits_.pop_front();
+            co_return visit;
+        }
+        if (stopping_) co_return std::nullopt;
+        co_await changed_.wait();
+    }
+}
+
+} // namespace cohort::detail
