@@ -9,6 +9,7 @@
 #include <cohort/exit_status.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -22,6 +23,7 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 namespace cohort::detail {
@@ -163,13 +165,23 @@ inline pid_t& master() noexcept {
     static pid_t pid = 0;
     return pid;
 }
-inline unsigned& grace_seconds() noexcept {
-    static unsigned seconds = 0;
-    return seconds;
+inline itimerval& last_minutes() noexcept {
+    static itimerval time{};
+    return time;
+}
+/// A moment later than that: the worker's own end comes first.
+inline itimerval once_after(std::chrono::milliseconds time) noexcept {
+    time = std::max(time, std::chrono::milliseconds(0));
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+    const auto tenths = (time - seconds).count() / 100 + 5;
+    itimerval once{};
+    once.it_value.tv_sec = seconds.count() + tenths / 10;
+    once.it_value.tv_usec = tenths % 10 * 100'000;
+    return once;
 }
 /// SIGCONT comes also from those who had stopped this process.
 inline void begin_last_minutes(int) noexcept {
-    if (::getppid() != master()) ::alarm(grace_seconds());
+    if (::getppid() != master()) ::setitimer(ITIMER_REAL, &last_minutes(), nullptr);
 }
 
 } // namespace parent_death
@@ -180,7 +192,7 @@ inline void begin_last_minutes(int) noexcept {
 /// parent.
 inline void die_with_parent(pid_t master, std::chrono::milliseconds grace) {
     parent_death::master() = master;
-    parent_death::grace_seconds() = 1 + static_cast<unsigned>(std::chrono::ceil<std::chrono::seconds>(grace).count());
+    parent_death::last_minutes() = parent_death::once_after(grace);
     struct sigaction action {};
     action.sa_handler = &parent_death::begin_last_minutes;
     action.sa_flags = SA_RESTART;
