@@ -14,6 +14,7 @@
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <poll.h>
 
@@ -54,8 +55,8 @@ public:
 
     /// Waits for all that it has, which is on its way. Throws what the link does; ETIMEDOUT.
     void receive(PassedListeners& listeners, PassedListeners& datagrams);
-    /// How many endpoints each of its workers shares.
-    unsigned endpoints() const noexcept { return endpoints_; }
+    /// How many endpoints its worker of this slot shares.
+    unsigned endpoints(unsigned slot) const noexcept { return slot < endpoints_.size() ? endpoints_[slot] : 0; }
     /// Its workers may leave, this one's are ready. Once.
     void tell_ready() {
         if (!std::exchange(told_, true)) link_->send(Succeeded{});
@@ -70,7 +71,7 @@ private:
     static constexpr std::chrono::seconds patience{10};
 
     std::shared_ptr<Link> link_;
-    unsigned endpoints_ = 0;
+    std::vector<std::uint32_t> endpoints_;
     bool told_ = false;
 };
 
@@ -84,8 +85,8 @@ inline void Predecessor::receive(PassedListeners& listeners, PassedListeners& da
             ::poll(&arrival, 1, 100);
             continue;
         }
-        if (const auto* const all = std::get_if<Bequeathed>(&packet->message)) {
-            endpoints_ = all->endpoints;
+        if (auto* const all = std::get_if<Bequeathed>(&packet->message)) {
+            endpoints_ = std::move(all->endpoints);
             return;
         }
         auto* const bequest = std::get_if<Bequest>(&packet->message);

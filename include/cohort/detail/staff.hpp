@@ -18,6 +18,7 @@ class Staff {
 public:
     struct Owner {
         std::function<WorkerId(unsigned slot)> start;
+        std::function<unsigned(unsigned slot)> endpoints; ///< that its first worker is to share, to count as ready
         std::function<void(WorkerRecord&)> ask_to_leave;
         std::function<void(WorkerId successor)> forget; ///< it is not needed any more
         std::function<void()> all_restart;              ///< no reload goes on meanwhile
@@ -35,8 +36,7 @@ public:
 
     Slots& slots() noexcept { return slots_; }
     const Slots& slots() const noexcept { return slots_; }
-    /// `endpoints`: how many it is to share before it counts as ready.
-    WorkerId add(Assignment assignment, unsigned endpoints = 0);
+    WorkerId add(Assignment assignment);
     /// So many of the cluster's own.
     void scale(unsigned workers);
     unsigned count() const { return static_cast<unsigned>(slots_.wanted(0).size()); }
@@ -75,9 +75,9 @@ private:
     unsigned last_group_ = 0;
 };
 
-inline WorkerId Staff::add(Assignment assignment, unsigned endpoints) {
+inline WorkerId Staff::add(Assignment assignment) {
     const unsigned slot = slots_.add(std::move(assignment), RestartPolicy(options_.restart, options_.backoff));
-    slots_[slot].wanted_endpoints = endpoints;
+    slots_[slot].wanted_endpoints = owner_.endpoints(slot);
     slots_[slot].current = owner_.start(slot);
     if (slots_[slot].assignment.group == 0) last_ = slots_[slot].assignment;
     return slots_[slot].current;

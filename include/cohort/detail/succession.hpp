@@ -43,8 +43,8 @@ public:
 
     PassedListeners& listeners() noexcept { return listeners_; }
     PassedListeners& datagrams() noexcept { return datagrams_; }
-    /// How many endpoints a worker is to share before it counts as ready.
-    unsigned wanted_endpoints() const noexcept { return predecessor_ ? predecessor_->endpoints() : 0; }
+    /// How many endpoints the first worker of a slot is to share before it counts as ready: as many as there.
+    unsigned wanted_endpoints(unsigned slot) const noexcept { return is_awaited() ? predecessor_->endpoints(slot) : 0; }
     /// Has the dispatcher give away the connections that the workers of the master before give back, while no more than
     /// so many wait there.
     void receive_connections(AnyDispatcher& dispatcher, std::size_t most_waiting);
@@ -70,6 +70,8 @@ public:
     std::size_t waiting() const noexcept { return heir_ ? heir_->waiting() : 0; }
 
 private:
+    static constexpr unsigned most_slots = 1024; // that are told; the others' workers are ready when they run
+
     asio::io_context& context_;
     const Options& options_;
     std::unique_ptr<Predecessor> predecessor_;
@@ -105,9 +107,13 @@ inline Task<ReloadReport> Succession::pass_on(AnyDispatcher& dispatcher, FrontDe
         heir->give(Bequest{each.requested, each.slot, false}, each.descriptor);
     for (const auto& each : desk.datagram_sockets())
         heir->give(Bequest{each.requested, each.slot, true}, each.descriptor);
-    unsigned endpoints = 0;
-    for (const auto& [id, record] : workers) endpoints = std::max(endpoints, record->endpoints);
-    heir->give(Bequeathed{endpoints});
+    Bequeathed bequeathed;
+    for (const auto& [id, record] : workers) {
+        if (record->slot >= most_slots) continue;
+        if (record->slot >= bequeathed.endpoints.size()) bequeathed.endpoints.resize(record->slot + 1);
+        bequeathed.endpoints[record->slot] = record->endpoints;
+    }
+    heir->give(bequeathed);
     co_await Heir::until_ready(heir, options_.boot_timeout, report);
     if (alive.expired()) {
         report.error = Errc::stopping;

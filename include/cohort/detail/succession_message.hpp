@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace cohort::detail {
 
@@ -17,9 +18,9 @@ struct Bequest {
     std::uint32_t slot = 0;
     bool datagrams = false;
 };
-/// There are no more. `endpoints`: how many a worker shares.
+/// There are no more. `endpoints`: how many the worker of each slot shares.
 struct Bequeathed {
-    std::uint32_t endpoints = 0;
+    std::vector<std::uint32_t> endpoints;
 };
 /// An open connection, attached, that a worker has given back.
 struct PassedOn {

@@ -128,6 +128,7 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       tally_(page_, crew_.records(), ledger_, *dispatcher_),
       staff_(context, options_, crew_.records(),
              {[this](unsigned slot) { return start(slot); },
+              [this](unsigned slot) { return succession_.wanted_endpoints(slot); },
               [this](WorkerRecord& record) { departures_.ask_to_leave(record); },
               [this](WorkerId successor) { reloader_.forget(successor); },
               [this] { reloader_.interrupt(Errc::not_ready); }, [this](unsigned slot) { release(slot); },
@@ -164,7 +165,7 @@ inline Supervisor::~Supervisor() {
 inline WorkerId Supervisor::spawn(Assignment assignment) {
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
     live_if_started_as_worker(options_, assignment.make);
-    const WorkerId worker = staff_.add(std::move(assignment), succession_.wanted_endpoints());
+    const WorkerId worker = staff_.add(std::move(assignment));
     load_watch_.start();
     return worker;
 }
@@ -251,8 +252,9 @@ inline Task<ReloadReport> Supervisor::reload() {
 
 /// Also of a worker that has just been started.
 inline bool Supervisor::all_ready() const {
-    return std::ranges::all_of(
-        records(), [this](const auto& each) { return staff_.slots().is_ready(*each.second, options_.readiness); });
+    return staff_.is_idle() && std::ranges::all_of(records(), [this](const auto& each) {
+               return staff_.slots().is_ready(*each.second, options_.readiness);
+           });
 }
 
 inline Task<ReloadReport> Supervisor::upgrade() {
