@@ -38,7 +38,8 @@ build=$source_dir/build-test
 [ -z "$sanitize" ] || build+=-sanitize
 
 configure "$build" -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="$flags" -DCMAKE_C_FLAGS_RELWITHDEBINFO="$flags" -DCOHORT_SANITIZE="$sanitize"
+  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="$flags" -DCMAKE_C_FLAGS_RELWITHDEBINFO="$flags" -DCOHORT_SANITIZE="$sanitize" \
+  -DCOHORT_BENCHMARKS=OFF
 cmake --build "$build" --parallel "${JOBS:-2}"
 
 repeating=()
