@@ -63,7 +63,7 @@ enum class Readiness {
 /// The number of workers follows the load.
 struct Autoscale {
     unsigned least = 1;
-    unsigned most = 1;
+    unsigned most = 0; ///< 0: as many as this process may use CPUs (sched_getaffinity(2))
     /// What one worker is for. More than that for each of them: one is added.
     double load_per_worker = 100;
     /// This share of it must be left to each of those that stay when one is taken away.
@@ -165,6 +165,8 @@ struct WorkerOptions {
     std::optional<mode_t> umask{};
     /// Nothing that it executes gets more rights than it has (prctl(2), PR_SET_NO_NEW_PRIVS).
     bool no_new_privileges = false;
+    /// False: it leaves no core file, and only root sees its memory and environment (prctl(2), PR_SET_DUMPABLE).
+    bool dumpable = true;
     /// Taken on for good before the body runs, supplementary groups dropped.
     std::optional<uid_t> uid{};
     std::optional<gid_t> gid{};

@@ -215,6 +215,25 @@ TEST_CASE_TEMPLATE("the number of workers follows the load, up to the most and d
     });
 }
 
+TEST_CASE("the most is the number of usable CPUs unless another is given") {
+    static int looks = 0;
+    looks = 0;
+    Options options = autoscaling();
+    options.autoscale->most = 0;
+    options.autoscale->load = [] {
+        ++looks;
+        return 1e9;
+    };
+    in_master<App>(options, [](App& app) -> Task<> {
+        app.spawn(idle<App::Worker>);
+        const std::size_t cpus = detail::usable_cpus().size();
+        co_await until_slots(app, cpus);
+        for (const int begin = looks; looks < begin + 10;) co_await pause(app.context(), 1ms);
+        CHECK(slots(app).size() == cpus);
+        co_await app.stop();
+    });
+}
+
 TEST_CASE("the load may be a number of the program's own") {
     static double load = 0;
     Options options = autoscaling();

@@ -10,6 +10,7 @@
 #include <set>
 
 #include <grp.h>
+#include <sys/prctl.h>
 
 using namespace test;
 
@@ -48,6 +49,21 @@ TEST_CASE("a worker has its own environment, arguments and directory, the master
     });
     CHECK(variable("COHORT_TEST_A") == "old");
     ::unsetenv("COHORT_TEST_A");
+}
+
+Task<int> say_dumpable(App::Worker&) { co_return ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0); }
+
+TEST_CASE("nobody looks into a worker that is not to be dumpable") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        WorkerOptions options;
+        options.dumpable = false;
+        const WorkerId hidden = app.spawn(say_dumpable, options);
+        Event event = co_await end_of(app, hidden);
+        CHECK(event.status == ExitStatus::exited(0));
+        const WorkerId plain = app.spawn(say_dumpable);
+        event = co_await end_of(app, plain);
+        CHECK(event.status == ExitStatus::exited(1));
+    });
 }
 
 TEST_CASE("a successor is made with the same surroundings") {

@@ -138,6 +138,7 @@ inline WorkerId Crew::start(unsigned slot, const Assignment& assignment, std::ve
     identity.slot = slot;
     identity.master = ::getpid();
     identity.inherited = std::move(inherited);
+    identity.dumpable = assignment.options.dumpable;
     identity.cell = page_.acquire_worker();
     WorkerCell& chosen = page_.worker(identity.cell);
     chosen.limit.store(options_.connections_per_worker, std::memory_order_relaxed);

@@ -27,6 +27,7 @@ struct Identity {
     int control = -1;
     int channel = -1;
     int page = -1; // only for a program started anew
+    bool dumpable = true;
     std::vector<int> inherited;
 
     std::vector<int> descriptors() const {
@@ -50,6 +51,7 @@ inline std::string to_string(const Identity& identity) {
     add(identity.control);
     add(identity.channel);
     add(identity.page);
+    add(static_cast<int>(identity.dumpable));
     for (const int fd : identity.inherited) add(fd);
     return text;
 }
@@ -69,14 +71,19 @@ inline std::optional<std::vector<long>> parse_numbers(std::string_view text) {
 
 inline std::optional<Identity> parse_identity(std::string_view text) {
     const auto numbers = parse_numbers(text);
-    if (!numbers || numbers->size() < 7) return std::nullopt;
+    if (!numbers || numbers->size() < 8) return std::nullopt;
     const auto& n = *numbers;
-    Identity identity{static_cast<WorkerId>(n[0]),      static_cast<unsigned>(n[1]),
-                      static_cast<std::uint32_t>(n[2]), static_cast<pid_t>(n[3]),
-                      static_cast<int>(n[4]),           static_cast<int>(n[5]),
-                      static_cast<int>(n[6]),           {}};
+    Identity identity{static_cast<WorkerId>(n[0]),
+                      static_cast<unsigned>(n[1]),
+                      static_cast<std::uint32_t>(n[2]),
+                      static_cast<pid_t>(n[3]),
+                      static_cast<int>(n[4]),
+                      static_cast<int>(n[5]),
+                      static_cast<int>(n[6]),
+                      n[7] != 0,
+                      {}};
     if (identity.cell >= SharedPage::worker_cells) return std::nullopt;
-    for (std::size_t i = 7; i < n.size(); ++i) identity.inherited.push_back(static_cast<int>(n[i]));
+    for (std::size_t i = 8; i < n.size(); ++i) identity.inherited.push_back(static_cast<int>(n[i]));
     return identity;
 }
 

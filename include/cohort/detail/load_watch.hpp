@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/autoscaler.hpp>
+#include <cohort/detail/surroundings.hpp>
 
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
@@ -26,7 +27,7 @@ public:
 
     LoadWatch(asio::io_context& context, const std::optional<Autoscale>& limits, Owner owner)
         : timer_(context), limits_(limits), owner_(std::move(owner)) {
-        if (limits_) scaler_.emplace(*limits_);
+        if (limits_) scaler_.emplace(completed(*limits_));
         if (limits_ && limits_->load) owner_.load = limits_->load;
     }
 
@@ -41,6 +42,10 @@ public:
     }
 
 private:
+    static Autoscale completed(Autoscale limits) {
+        if (limits.most == 0) limits.most = static_cast<unsigned>(usable_cpus().size());
+        return limits;
+    }
     void wait() {
         timer_.expires_after(limits_->interval);
         timer_.async_wait([this, alive = std::weak_ptr(alive_)](std::error_code error) {

@@ -12,6 +12,8 @@
 #include <iostream>
 #include <system_error>
 
+#include <sys/prctl.h>
+
 namespace cohort::detail {
 
 /// A worker that is there, and what it is to do.
@@ -55,6 +57,7 @@ inline Task<> live(WorkerCore& core, Task<int> body) {
     in_worker = true;
     static WorkerCore* current = nullptr;
     try {
+        if (!identity.dumpable) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); // here, since execve(2) would undo it
         die_with_parent(identity.master, options.grace);
         AbortReport::install(identity.id, identity.slot, page.worker(identity.cell));
         ::signal(SIGPIPE, SIG_IGN); // a broken connection is an error of that connection alone

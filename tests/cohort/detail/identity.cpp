@@ -19,6 +19,7 @@ Identity example() {
     identity.control = 3;
     identity.channel = 4;
     identity.page = 5;
+    identity.dumpable = false;
     identity.inherited = {8, 9};
     return identity;
 }
@@ -30,12 +31,13 @@ TEST_CASE("an identity survives the way through the environment") {
     CHECK(identity->slot == 2);
     CHECK(identity->cell == 11);
     CHECK(identity->master == 4711);
+    CHECK_FALSE(identity->dumpable);
     CHECK(identity->descriptors() == std::vector<int>{8, 9, 3, 4, 5});
 }
 
 TEST_CASE("what no master writes is no identity") {
-    for (const char* text : {"", " ", "7", "1 2 3 4 5 6", "1 2 3 4 5 6 x", "1 2 3 4 5 6 -7", "1,2,3,4,5,6,7",
-                             "1 2 3 4 5 6 7 y", "1 2 99999 4 5 6 7"}) {
+    for (const char* text : {"", " ", "7", "1 2 3 4 5 6", "1 2 3 4 5 6 7", "1 2 3 4 5 6 7 x", "1 2 3 4 5 6 -7 1",
+                             "1,2,3,4,5,6,7,1", "1 2 3 4 5 6 7 1 y", "1 2 99999 4 5 6 7 1"}) {
         CAPTURE(text);
         CHECK_FALSE(parse_identity(text));
     }
