@@ -100,6 +100,16 @@ public:
         return answer();
     }
 
+    /// For other protocols: everything before the next end of a line.
+    std::string line() {
+        std::size_t end = 0;
+        while ((end = received_.find('\n')) == std::string::npos)
+            if (!receive()) throw std::runtime_error("the connection ended inside a line");
+        std::string line = take(end + 1);
+        line.resize(end);
+        return line;
+    }
+
     /// The server says nothing more and ends the connection; then this side does so too.
     bool ends() {
         const bool ended = received_.empty() && !receive();
