@@ -169,6 +169,37 @@ TEST_CASE("slots that are scaled away during a reload are no failure of the relo
     });
 }
 
+/// The first three listen, the others when they are told to.
+template <class W>
+Task<> late_server(W& self) {
+    if (self.id() > 3) {
+        co_await say(self, "up");
+        co_await self.receive();
+    }
+    co_await server(self);
+}
+
+TEST_CASE_TEMPLATE("a port stays open until those that follow listen again", A, App, SharedApp) {
+    Options options = plain_options();
+    options.restart = Restart::permanent;
+    in_master<A>(options, [](A& app) -> Task<> {
+        for (int i = 0; i < 3; ++i) app.spawn(late_server<typename A::Worker>);
+        const std::uint16_t port = co_await served_port(app, 3);
+        for (const auto& worker : app.workers())
+            if (worker.id != 2) ::kill(worker.pid, SIGKILL);
+        for (int i = 0; i < 2; ++i) co_await mail(app);
+        app.disconnect(2);
+        co_await end_of(app, 2);
+        app.scale(1);
+        co_await next(app, WorkerState::exited);
+        Client client(app.context(), port);
+        co_await tell(app, app.workers().front().id, "listen");
+        const std::string reply = co_await client.ask("x");
+        CHECK(who(reply) == app.workers().front().id);
+        co_await app.stop();
+    });
+}
+
 Options autoscaling() {
     Options options = plain_options();
     options.restart = Restart::permanent;

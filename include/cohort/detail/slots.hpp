@@ -19,6 +19,7 @@ struct Slot {
     RestartPolicy policy;
     bool occupied = false; // by a worker, or by one that is about to come
     bool wanted = true;    // its worker is not to leave, or there is to be another
+    bool listened = false; // one of those before did
     WorkerId current = 0;
     WorkerId successor = 0;        // takes over when it is ready
     unsigned wanted_endpoints = 0; // before it is ready
@@ -34,10 +35,8 @@ public:
     Slot& operator[](unsigned slot) noexcept { return *slots_[slot]; }
     /// Those of a group that have, or will have, a worker that is to stay.
     std::vector<unsigned> wanted(unsigned group) const;
-    /// Some slot has no worker, and will have one.
-    bool is_one_coming() const noexcept {
-        return std::ranges::any_of(slots_, [](const auto& slot) { return slot->occupied && slot->is_vacant(); });
-    }
+    /// Some slot will have a worker, or has one that does not listen yet as those before it did.
+    bool is_one_coming(const WorkerRecords& records) const;
     /// This worker is to leave, without a successor, unless there is one already.
     void let_go(const WorkerRecord& record) noexcept {
         Slot& slot = *slots_[record.slot];
@@ -92,9 +91,21 @@ inline std::vector<unsigned> Slots::wanted(unsigned group) const {
     return result;
 }
 
+inline bool Slots::is_one_coming(const WorkerRecords& records) const {
+    const auto listens = [&records](WorkerId worker) {
+        const auto found = records.find(worker);
+        return found != records.end() && found->second->listened;
+    };
+    return std::ranges::any_of(slots_, [&listens](const auto& slot) {
+        const bool is_silent = slot->listened && !listens(slot->current) && !listens(slot->successor);
+        return slot->occupied && (slot->is_vacant() || (slot->wanted && is_silent));
+    });
+}
+
 inline bool Slots::vacate(const WorkerRecord& record) noexcept {
     Slot& slot = *slots_[record.slot];
     const bool was_its = slot.current == record.id || slot.successor == record.id;
+    slot.listened = slot.listened || (was_its && record.listened);
     if (slot.current == record.id) slot.current = 0;
     if (slot.successor == record.id) slot.successor = 0;
     if (was_its && slot.is_vacant()) slot.occupied = slot.wanted;

@@ -185,7 +185,7 @@ inline WorkerId Supervisor::start(unsigned slot) {
 inline void Supervisor::release(unsigned slot) {
     Member nobody;
     nobody.slot = slot;
-    dispatcher_->leave(nobody, staff_.slots().is_one_coming());
+    dispatcher_->leave(nobody, staff_.slots().is_one_coming(records()));
     desk_.leave(nobody, false);
 }
 
@@ -204,7 +204,7 @@ inline void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet)
 
 inline void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& status) {
     const bool successor = staff_.on_exit(*record, status);
-    dispatcher_->leave(*record, successor || staff_.slots().is_one_coming()); // ports belong to all slots
+    dispatcher_->leave(*record, successor || staff_.slots().is_one_coming(records())); // ports belong to all slots
     desk_.leave(*record, successor);
     tally_.keep(*record);
     crew_.forget(*record);
