@@ -112,8 +112,8 @@ TEST_CASE_TEMPLATE("a reload replaces every worker, and no client notices", A, A
 
 TEST_CASE_TEMPLATE("a new version that does not start leaves the old workers where they are", A, App, SharedApp) {
     Options options = permanent_options();
-    options.boot_timeout = 100ms;
     for (const int kind : {1, 2, 3}) {
+        options.boot_timeout = kind == 2 ? 1s : 20s; // those that end do it in time, also on a busy machine
         fault() = 0;
         in_master<A>(options, [kind](A& app) -> Task<> {
             for (int i = 0; i < 2; ++i) app.spawn(fallible_server<typename A::Worker>);
