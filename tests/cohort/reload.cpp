@@ -205,7 +205,7 @@ Task<> slow_starter(W& self) {
 TEST_CASE("a worker may say itself when it is ready") {
     Options options = permanent_options();
     options.readiness = Readiness::announced;
-    options.boot_timeout = 300ms;
+    options.boot_timeout = 1s;
     in_master<App>(options, [](App& app) -> Task<> {
         app.spawn(slow_starter<App::Worker>);
         co_await served_port(app);

@@ -263,10 +263,10 @@ Task<> ready_in_time(App::Worker& self) {
 TEST_CASE("a worker that became ready in time may live on") {
     Options options = watchful_options();
     options.readiness = Readiness::announced;
-    options.boot_timeout = 200ms;
+    options.boot_timeout = 600ms;
     in_master<App>(options, [](App& app) -> Task<> {
         app.spawn(ready_in_time);
-        co_await pause(app.context(), 500ms);
+        co_await pause(app.context(), 900ms);
         CHECK(app.workers().at(0).id == 1);
     });
 }
