@@ -19,8 +19,12 @@ using BindingId = std::uint32_t;
 
 // From the worker.
 
-/// The body is about to run.
-struct Online {};
+/// The body is about to run. With the hashes of the messages that it sends and expects: the greeting of the channel has
+/// them too, but a worker may be ready before that is read.
+struct Online {
+    std::uint64_t sends = 0;
+    std::uint64_t expects = 0;
+};
 /// "Let me listen on this." Answered by Listening with the same request number.
 struct Listen {
     std::uint32_t request = 0;

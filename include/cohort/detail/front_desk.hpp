@@ -46,6 +46,7 @@ private:
     static Result attempt(const WorkerRecord& record, bool stopping, Action action);
     void campaign(WorkerRecord& record, const Campaign& wish, bool stopping);
     void tell(const Elections::Elected& elected) const;
+    static Event welcome(const WorkerRecord& record, const Online& online);
     static Event listens(WorkerRecord& record, const Endpoint& endpoint);
     void introduce(WorkerRecord& record, const Introduce& request, bool stopping);
     UniqueFd end_for(const WorkerRecord& record, WorkerId other, bool stopping);
@@ -62,7 +63,7 @@ private:
 };
 
 inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromWorker>& packet, bool stopping) {
-    if (std::get_if<Online>(&packet.message)) return Event{.kind = WorkerState::online};
+    if (const auto* online = std::get_if<Online>(&packet.message)) return welcome(record, *online);
     if (std::get_if<Leaving>(&packet.message)) return Event{.kind = WorkerState::draining};
     if (const auto* listen = std::get_if<Listen>(&packet.message)) return answer(record, *listen, stopping);
     if (const auto* announced = std::get_if<Announced>(&packet.message)) {
@@ -90,6 +91,14 @@ inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromW
     if (const auto* wish = std::get_if<Introduce>(&packet.message)) introduce(record, *wish, stopping);
     if (const auto* failure = std::get_if<SetupFailed>(&packet.message)) note(record, *failure);
     return std::nullopt;
+}
+
+/// A program that has other messages is none of this cluster's workers.
+inline Event FrontDesk::welcome(const WorkerRecord& record, const Online& online) {
+    const bool is_ours =
+        online.sends == record.messages->incoming().hash && online.expects == record.messages->outgoing().hash;
+    if (!is_ours) throw std::system_error(make_error_code(Errc::schema_mismatch));
+    return {.kind = WorkerState::online};
 }
 
 /// A worker that leaves gets nothing new, and what is thrown is the worker's error.

@@ -37,8 +37,11 @@ struct Greeting {
 class MessageStream : public FrameStream {
 public:
     MessageStream(const asio::any_io_executor& executor, std::unique_ptr<Transport> transport, StreamLimits limits,
-                  Schema incoming)
-        : FrameStream(executor, std::move(transport), limits), incoming_(incoming), ahead_(limits.max_length) {}
+                  Schema incoming, Schema outgoing = {})
+        : FrameStream(executor, std::move(transport), limits),
+          incoming_(incoming),
+          outgoing_(outgoing),
+          ahead_(limits.max_length) {}
 
     /// Made, and its greeting is on the way.
     static std::shared_ptr<MessageStream> open(const asio::any_io_executor& executor,
@@ -89,6 +92,8 @@ public:
     /// Waits until there is one. False: the other side has ended. Between the end of the wait and the next suspension
     /// of the caller nothing can take the message away, nor can the caller be cancelled.
     Task<bool> arrival();
+    const Schema& incoming() const noexcept { return incoming_; }
+    const Schema& outgoing() const noexcept { return outgoing_; }
     /// The other side will send no more messages.
     bool is_over() const noexcept { return ended() || last_received_; }
 
@@ -127,6 +132,7 @@ private:
     }
 
     Schema incoming_;
+    Schema outgoing_;
     CallTable calls_;
     std::error_code end_; // why nothing more will come
     bool greeted_ = false;
@@ -145,7 +151,7 @@ private:
 inline std::shared_ptr<MessageStream> MessageStream::open(const asio::any_io_executor& executor,
                                                           std::unique_ptr<Transport> transport, StreamLimits limits,
                                                           Schema outgoing, Schema incoming) {
-    auto stream = std::make_shared<MessageStream>(executor, std::move(transport), limits, incoming);
+    auto stream = std::make_shared<MessageStream>(executor, std::move(transport), limits, incoming, outgoing);
     stream->push(FrameKind::hello, 0, [&](Buffer& out, std::vector<int>&) {
         encode(Greeting{outgoing.hash, std::string(outgoing.name)}, out);
     });

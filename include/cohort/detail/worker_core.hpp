@@ -51,7 +51,7 @@ public:
 
     void start() {
         asio::co_spawn(context_, control(), asio::detached);
-        link_->send(Online{});
+        link_->send(Online{messages_.outgoing().hash, messages_.incoming().hash});
     }
 
     Task<Listener> listen(Endpoint endpoint);

@@ -24,7 +24,8 @@ Message round_trip(const Message& message) {
 } // namespace
 
 TEST_CASE("every message of a worker arrives as it was") {
-    CHECK(std::holds_alternative<Online>(round_trip(FromWorker{Online{}})));
+    CHECK(std::get<Online>(round_trip(FromWorker{Online{7, 8}})).sends == 7);
+    CHECK(std::get<Online>(round_trip(FromWorker{Online{7, 8}})).expects == 8);
     CHECK(std::holds_alternative<Leaving>(round_trip(FromWorker{Leaving{}})));
     CHECK(std::get<Unlisten>(round_trip(FromWorker{Unlisten{7}})).listener == 7);
     CHECK(std::get<GivenBack>(round_trip(FromWorker{GivenBack{7}})).listener == 7);
