@@ -17,6 +17,7 @@
 #include <span>
 
 #include <poll.h>
+#include <sys/ioctl.h>
 
 namespace cohort::detail {
 
@@ -48,6 +49,13 @@ public:
 
     /// The next packet; nothing when the other side is gone. Throws on bytes that no peer sends.
     Task<std::optional<Packet<In>>> receive();
+    /// Until there may be one. False: nobody reads here any more.
+    Task<bool> arrival();
+    /// One is here already.
+    bool has_arrived() const noexcept {
+        int size = 0;
+        return !ended_ && ::ioctl(socket_.get(), FIONREAD, &size) == 0 && size > 0;
+    }
     /// A packet that is here already. Sets ended().
     std::optional<Packet<In>> try_receive();
     bool ended() const noexcept { return ended_; }
@@ -177,14 +185,21 @@ std::optional<Packet<In>> ControlLink<Out, In>::try_receive() {
 }
 
 template <class Out, class In>
+Task<bool> ControlLink<Out, In>::arrival() {
+    const auto self = this->shared_from_this();
+    if (ended_) co_return false;
+    std::error_code error;
+    co_await socket_.readable(error);
+    co_return !error;
+}
+
+template <class Out, class In>
 Task<std::optional<Packet<In>>> ControlLink<Out, In>::receive() {
     const auto self = this->shared_from_this();
     for (;;) {
         if (auto packet = try_receive()) co_return packet;
-        if (ended_) co_return std::nullopt;
-        std::error_code error;
-        co_await socket_.readable(error);
-        if (error) co_return std::nullopt;
+        const bool more = co_await arrival();
+        if (!more) co_return std::nullopt;
     }
 }
 

@@ -32,8 +32,12 @@ class Crew {
 public:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
-    /// More connections without a worker than these, and workers that leave are asked for no more.
-    static constexpr std::size_t most_waiting = 256;
+    /// One more connection can be taken back although so many wait for a worker. One that arrives when no descriptor is
+    /// free is lost (unix(7), MSG_CTRUNC).
+    static bool has_room(std::size_t waiting) noexcept {
+        constexpr rlim_t reserve = 16; // for what this process does meanwhile
+        return waiting <= 256 && can_open(waiting > 0 ? reserve : 1);
+    }
 
     struct Owner {
         std::function<void(WorkerRecord&, Packet<FromWorker>&)> handle;   ///< what a worker asks for
@@ -87,10 +91,11 @@ public:
 private:
     Task<> control(RecordPtr record);
     bool must_slow_down(const WorkerRecord& record) const;
-    Task<> slow_down(const WorkerRecord& record);
+    Task<> slow_down();
+    bool hear(WorkerRecord& record);
     Task<> read_mail(RecordPtr record);
     Task<> await_exit(RecordPtr record);
-    void hear_last(const RecordPtr& record);
+    Task<> hear_last(RecordPtr record);
 
     asio::io_context& context_;
     const Options& options_;
@@ -168,26 +173,33 @@ inline WorkerId Crew::start(unsigned slot, const Assignment& assignment, std::ve
 
 inline Task<> Crew::control(RecordPtr record) {
     try {
-        while (auto packet = co_await record->link->receive()) {
-            if (record->abandoned) co_return;
-            owner_.handle(*record, *packet);
-            if (must_slow_down(*record)) co_await slow_down(*record);
+        for (bool more = true; more && !record->abandoned;) {
+            if (must_slow_down(*record))
+                co_await slow_down();
+            else if (!hear(*record))
+                more = co_await record->link->arrival();
         }
     } catch (const std::system_error& error) {
         if (!record->abandoned) break_off(*record, error.code());
     }
 }
 
-/// A worker that leaves may have more connections to hand over than this process may have descriptors.
-inline bool Crew::must_slow_down(const WorkerRecord& record) const {
-    return !record.is_over() && record.state == WorkerState::draining && owner_.waiting() > most_waiting;
+/// Deals with one packet, if one is here.
+inline bool Crew::hear(WorkerRecord& record) {
+    auto packet = record.link->try_receive();
+    if (packet) owner_.handle(record, *packet);
+    return packet.has_value();
 }
 
-inline Task<> Crew::slow_down(const WorkerRecord& record) {
-    while (must_slow_down(record)) {
-        asio::steady_timer pause(context_, std::chrono::milliseconds(1));
-        co_await pause.async_wait(asio::use_awaitable);
-    }
+/// A worker that leaves may have more connections to hand over than this process may have descriptors.
+inline bool Crew::must_slow_down(const WorkerRecord& record) const {
+    if (record.is_over() || record.state != WorkerState::draining) return false;
+    return record.link->has_arrived() && !has_room(owner_.waiting());
+}
+
+inline Task<> Crew::slow_down() {
+    asio::steady_timer pause(context_, std::chrono::milliseconds(1));
+    co_await pause.async_wait(asio::use_awaitable);
 }
 
 inline Task<> Crew::read_mail(RecordPtr record) {
@@ -207,15 +219,23 @@ inline Task<> Crew::await_exit(RecordPtr record) {
     }
     if (!status) co_return;
     record->reaped = true;
-    hear_last(record);
-    owner_.on_exit(record, *status);
+    co_await hear_last(record);
+    if (!record->abandoned) owner_.on_exit(record, *status);
 }
 
-/// First what it said last, then that it is gone.
-inline void Crew::hear_last(const RecordPtr& record) {
+/// First what it said last, then that it is gone. The end of a cluster does not wait for ever for descriptors.
+inline Task<> Crew::hear_last(RecordPtr record) {
     try {
-        while (auto packet = record->link->try_receive()) owner_.handle(*record, *packet);
-        mailbox_.collect_last(record);
+        std::chrono::milliseconds waited{0};
+        for (bool more = true; more && !record->abandoned;) {
+            if (waited < options_.grace && must_slow_down(*record)) {
+                co_await slow_down();
+                ++waited;
+            } else {
+                more = hear(*record);
+            }
+        }
+        if (!record->abandoned) mailbox_.collect_last(record);
     } catch (const std::system_error& error) {
         record->error = error.code();
     }

@@ -8,6 +8,8 @@
 #include <system_error>
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -68,6 +70,15 @@ inline UniqueFd duplicate(int fd) {
     UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
     if (!copy) throw_last_error("dup");
     return copy;
+}
+
+/// About so many descriptors more can be opened, going by the number that the next one gets.
+inline bool can_open(rlim_t count) noexcept {
+    const int next = ::eventfd(0, EFD_CLOEXEC);
+    if (next < 0) return false;
+    ::close(next);
+    rlimit limit{};
+    return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && static_cast<rlim_t>(next) + count <= limit.rlim_cur;
 }
 
 /// The kernel has reached a limit on what is in flight between sockets, for now; it gives no event (unix(7)).

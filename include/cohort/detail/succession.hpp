@@ -47,7 +47,7 @@ public:
     unsigned wanted_endpoints(unsigned slot) const noexcept { return is_awaited() ? predecessor_->endpoints(slot) : 0; }
     /// Has the dispatcher give away the connections that the workers of the master before give back, while no more than
     /// so many wait there.
-    void receive_connections(AnyDispatcher& dispatcher, std::size_t most_waiting);
+    void receive_connections(AnyDispatcher& dispatcher, bool (*may_take)(std::size_t waiting));
     bool is_awaited() const noexcept { return predecessor_ && !told_; }
     void tell_ready() {
         told_ = true;
@@ -83,12 +83,12 @@ private:
     bool succeeded_ = false;
 };
 
-inline void Succession::receive_connections(AnyDispatcher& dispatcher, std::size_t most_waiting) {
+inline void Succession::receive_connections(AnyDispatcher& dispatcher, bool (*may_take)(std::size_t waiting)) {
     if (!predecessor_) return;
     auto take = [&dispatcher](PassedOn& passed, UniqueFd connection) {
         dispatcher.give(passed.endpoint, Passage(std::move(connection), std::move(passed.state)));
     };
-    auto has_room = [&dispatcher, most_waiting] { return dispatcher.waiting() <= most_waiting; };
+    auto has_room = [&dispatcher, may_take] { return may_take(dispatcher.waiting()); };
     asio::co_spawn(context_, Predecessor::receive_connections(alive_, *predecessor_, take, has_room), asio::detached);
 }
 

@@ -152,7 +152,7 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       worker_gone_(context.get_executor()) {
     if (pending_identity) return;
     dispatcher_->prepare();
-    succession_.receive_connections(*dispatcher_, Crew::most_waiting);
+    succession_.receive_connections(*dispatcher_, &Crew::has_room);
 }
 
 inline Supervisor::~Supervisor() {
