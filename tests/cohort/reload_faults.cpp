@@ -147,15 +147,15 @@ struct Death {
     WorkerState when; ///< the successor has come so far
 };
 
-/// Somebody of the slot of the first successor is killed by a stranger.
+/// Somebody of the slot of the first successor is killed by a stranger; until that is known here.
 template <class A>
 Task<> strike(A& app, WorkerId after, Death death) {
-    for (;;) {
-        const Event event = co_await next(app, death.when);
-        if (event.worker <= after) continue;
-        for (const auto& worker : app.workers())
-            if (worker.slot == event.slot && (worker.id == event.worker) == death.of_successor)
-                ::kill(worker.pid, SIGKILL);
+    Event event;
+    while (event.worker <= after) event = co_await next(app, death.when);
+    for (const auto& worker : app.workers()) {
+        if (worker.slot != event.slot || (worker.id == event.worker) != death.of_successor) continue;
+        ::kill(worker.pid, SIGKILL);
+        co_await end_of(app, worker.id);
         break;
     }
 }

@@ -45,8 +45,8 @@ public:
     PassedListeners& datagrams() noexcept { return datagrams_; }
     /// How many endpoints the first worker of a slot is to share before it counts as ready: as many as there.
     unsigned wanted_endpoints(unsigned slot) const noexcept { return is_awaited() ? predecessor_->endpoints(slot) : 0; }
-    /// Has the dispatcher give away the connections that the workers of the master before give back, while no more than
-    /// so many wait there.
+    /// Has the dispatcher give away the connections that the workers of the master before give back, each when there is
+    /// room for it beside those that wait there.
     void receive_connections(AnyDispatcher& dispatcher, bool (*may_take)(std::size_t waiting));
     bool is_awaited() const noexcept { return predecessor_ && !told_; }
     void tell_ready() {

@@ -124,6 +124,18 @@ TEST_CASE("a kernel that is out of something for now is asked again") {
     }
 }
 
+TEST_CASE("what has arrived can be asked without taking it") {
+    Pair pair;
+    CHECK_FALSE(pair.right->has_arrived());
+    REQUIRE(pair.send(1));
+    CHECK(pair.right->has_arrived());
+    CHECK(pair.right->try_receive());
+    CHECK_FALSE(pair.right->has_arrived());
+    pair.left->close();
+    CHECK_FALSE(pair.right->has_arrived()); // the end is nothing that takes room
+    CHECK_FALSE(pair.right->try_receive());
+}
+
 TEST_CASE("sending to an other side that is gone says so") {
     Pair pair;
     pair.right->close();

@@ -65,3 +65,22 @@ TEST_CASE("a failed call becomes an exception that names it") {
     errno = EACCES;
     CHECK_THROWS_WITH_AS(throw_last_error("bind"), doctest::Contains("bind"), std::system_error);
 }
+
+TEST_CASE("how many descriptors more can be opened is seen by the limit and the next one's number") {
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const UniqueFd next = duplicate(0);
+    const auto number = static_cast<rlim_t>(next.get());
+    rlimit limit = before;
+    limit.rlim_cur = number + 11;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    const bool ten = can_open(10);
+    const bool eleven = can_open(11);
+    limit.rlim_cur = number + 1;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    const bool one = can_open(1);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(ten);
+    CHECK_FALSE(eleven);
+    CHECK_FALSE(one);
+}
