@@ -210,6 +210,16 @@ Task<> patient_host(W& self) {
     co_await until_alone(self);
 }
 
+/// One that this worker serves. Its predecessor may accept another one until it has heard that it is to leave.
+template <class A>
+Task<Client> client_of(A& app, std::uint16_t port, WorkerId worker) {
+    for (;;) {
+        Client client(app.context(), port);
+        const std::string greeting = co_await client.read_line();
+        if (who(greeting) == worker) co_return client;
+    }
+}
+
 TEST_CASE_TEMPLATE("thirty reloads with long requests: the last generations finish, the older ones are ended", A, App,
                    SharedApp) {
     Options options = permanent_options();
@@ -219,9 +229,8 @@ TEST_CASE_TEMPLATE("thirty reloads with long requests: the last generations fini
         const std::uint16_t port = co_await served_port(app);
         std::vector<Client> clients;
         for (int i = 1; i <= 30; ++i) {
-            clients.emplace_back(app.context(), port);
-            const std::string greeting = co_await clients.back().read_line();
-            CHECK(greeting == std::to_string(i));
+            Client client = co_await client_of(app, port, static_cast<WorkerId>(i));
+            clients.push_back(std::move(client));
             const auto report = co_await app.reload();
             CHECK(report);
             while (app.workers().size() > 4) co_await pause(app.context(), 1ms); // one that was killed has to go
