@@ -175,6 +175,11 @@ struct WorkerOptions {
     std::string program{};
     /// A worker that has lived for so long is asked to leave, without a successor.
     std::optional<std::chrono::milliseconds> lifetime{};
+    /// What it gets when it is asked to leave, beside the message that it does so: for a body, or a program, that waits
+    /// for a signal.
+    std::optional<int> stop_signal{};
+    /// What it has started is killed when it ends: all that is in its process group then.
+    bool kill_group = false;
 };
 
 /// The cluster. Every member has a default that suits a server.

@@ -344,4 +344,55 @@ TEST_CASE("a descriptor that the master does not have is a set-up that failed") 
     });
 }
 
+/// Starts another process and waits; that one says its number by its parent.
+Task<> start_and_stay(App::Worker& self) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(60);
+        ::pause();
+        ::_exit(0);
+    }
+    co_await say(self, "child", child);
+    co_await self.until_stopping();
+}
+
+TEST_CASE("what a worker has started ends with it, however it ends, if that is wanted") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        WorkerOptions options;
+        options.kill_group = true;
+        for (const bool killed : {false, true}) {
+            const WorkerId worker = app.spawn(start_and_stay, options);
+            const auto said = co_await mail(app);
+            const Watched child(static_cast<pid_t>(said.message.number));
+            killed ? app.kill(worker, SIGKILL) : app.disconnect(worker);
+            co_await end_of(app, worker);
+            CHECK(child.ends_within(10s));
+        }
+    });
+}
+
+volatile std::sig_atomic_t got_signal = 0;
+
+/// Knows nothing of being asked: a signal is what it waits for.
+Task<int> wait_for_signal(App::Worker& self) {
+    ::signal(SIGUSR1, [](int number) { got_signal = number; });
+    co_await say(self, "waiting");
+    while (got_signal == 0) co_await pause(self.context(), 1ms);
+    co_return 7;
+}
+
+TEST_CASE("a worker may be asked to leave by a signal of its own") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        WorkerOptions options;
+        options.stop_signal = SIGUSR1;
+        const WorkerId worker = app.spawn(wait_for_signal, options);
+        const auto said = co_await mail(app);
+        CHECK(said.message.text == "waiting");
+        app.disconnect(worker);
+        const Event end = co_await end_of(app, worker);
+        CHECK(end.status->code() == 7);
+        CHECK(end.voluntary);
+    });
+}
+
 } // namespace

@@ -128,6 +128,7 @@ inline Crew::~Crew() {
     for (const auto& [id, record] : records_) {
         record->abandoned = true;
         send_signal(record->pidfd.get(), SIGKILL);
+        if (record->kill_group) ::kill(-record->pid, SIGKILL);
         reap(record->pidfd.get(), true);
         record->pidfd.cancel();
         record->grace.cancel();
@@ -158,6 +159,8 @@ inline WorkerId Crew::start(unsigned slot, const Assignment& assignment, std::ve
                                                        std::move(launched), std::move(messages));
     [[maybe_unused]] const auto* const kept = cell.release();
     record->group = assignment.group;
+    record->stop_signal = assignment.options.stop_signal;
+    record->kill_group = assignment.options.kill_group;
     last_id_ = record->id;
     records_[record->id] = record;
     enter(*record, WorkerState::forked);
@@ -215,7 +218,10 @@ inline Task<> Crew::await_exit(RecordPtr record) {
     while (!record->abandoned && !status) {
         std::error_code error;
         co_await record->pidfd.readable(error);
-        if (!record->abandoned) status = reap(record->pidfd.get());
+        if (record->abandoned) co_return;
+        // Not reaped yet, so the number is still its own.
+        if (record->kill_group && has_ended(record->pidfd.get())) ::kill(-record->pid, SIGKILL);
+        status = reap(record->pidfd.get());
     }
     if (!status) co_return;
     record->reaped = true;

@@ -69,6 +69,7 @@ inline void Departures::ask_to_leave(WorkerRecord& record) {
     concerned_.dispatcher.drain(record);
     concerned_.desk.drain(record);
     record.link->send(Stop{.hand_over = has_heirs(record)});
+    if (record.stop_signal) send_signal(record.pidfd.get(), *record.stop_signal);
     record.messages->end_messages();
     concerned_.bus.finish(record.id);
     concerned_.crew.limit(record);

@@ -77,6 +77,11 @@ inline Process fork_process() {
     throw std::system_error(error, std::system_category(), "pidfd_open");
 }
 
+inline bool has_ended(int pidfd) noexcept {
+    pollfd end{pidfd, POLLIN, 0};
+    return ::poll(&end, 1, 0) == 1;
+}
+
 /// Reaps the process if it has ended. Not one moment later is its number free for others.
 inline std::optional<ExitStatus> reap(int pidfd, bool wait = false) noexcept {
     siginfo_t info{};

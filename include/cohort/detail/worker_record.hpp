@@ -42,7 +42,9 @@ struct WorkerRecord : Member {
     asio::steady_timer grace; // until it is asked to leave (WorkerOptions::lifetime), then until it is killed
     WorkerState state = WorkerState::forked;
     unsigned group = 0; // Assignment::group
-    unsigned calls = 0; // of the pool, under way
+    std::optional<int> stop_signal;
+    bool kill_group = false; // with it
+    unsigned calls = 0;      // of the pool, under way
     bool voluntary = false;
     unsigned endpoints = 0; // that it shares now
     bool listened = false;
