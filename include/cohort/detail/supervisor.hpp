@@ -232,10 +232,8 @@ inline void Supervisor::notify_if_finished() {
 // Talking
 
 inline WorkerRecord& Supervisor::record(WorkerId worker) {
-    const auto found = crew_.find(worker);
-    if (found == nullptr)
-        throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(worker));
-    return *found;
+    if (const auto found = crew_.find(worker)) return *found;
+    throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(worker));
 }
 
 // Reloading
@@ -252,9 +250,8 @@ inline Task<ReloadReport> Supervisor::reload() {
 
 /// Also of a worker that has just been started.
 inline bool Supervisor::all_ready() const {
-    return staff_.is_idle() && std::ranges::all_of(records(), [this](const auto& each) {
-               return staff_.slots().is_ready(*each.second, options_.readiness);
-           });
+    const auto is_ready = [this](const auto& any) { return staff_.slots().is_ready(*any.second, options_.readiness); };
+    return staff_.is_idle() && std::ranges::all_of(records(), is_ready);
 }
 
 inline Task<ReloadReport> Supervisor::upgrade() {
