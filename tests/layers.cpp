@@ -46,7 +46,7 @@ const std::vector<std::vector<std::string>> rows = {
     {"detail/occupancy", "acceptor", "detail/heartbeat", "detail/async_fd", "detail/notifier", "detail/control_link",
      "mode", "scheduler", "datagram_socket", "detail/datagram_ports", "detail/taker", "detail/handover",
      "detail/handed_over", "detail/accepting", "detail/accepting_intake", "detail/exclusive_intake", "listener"},
-    {"detail/notifier", "mode", "datagram_socket", "detail/datagram_binder", "detail/campaigns",
+    {"detail/notifier", "mode", "datagram_socket", "detail/requests", "detail/datagram_binder", "detail/campaigns",
      "detail/introductions"},
     {"mode", "scheduler", "detail/taker", "detail/handover", "detail/handed_over", "detail/accepting",
      "detail/accepting_intake", "detail/port_table", "detail/accepting_dispatcher", "detail/any_dispatcher",

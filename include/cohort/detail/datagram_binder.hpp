@@ -3,12 +3,10 @@
 #pragma once
 
 #include <cohort/datagram_socket.hpp>
-#include <cohort/detail/notifier.hpp>
-#include <cohort/mode.hpp>
+#include <cohort/detail/requests.hpp>
 
 #include <asio/post.hpp>
 
-#include <map>
 #include <memory>
 #include <optional>
 
@@ -17,35 +15,31 @@ namespace cohort::detail {
 class DatagramBinder {
 public:
     /// `changed` is notified when the link has ended.
-    DatagramBinder(std::shared_ptr<WorkerLink> link, Notifier& changed) : link_(std::move(link)), changed_(changed) {}
+    DatagramBinder(std::shared_ptr<WorkerLink> link, Notifier& changed)
+        : link_(std::move(link)), requests_(link_, changed) {}
 
     Task<DatagramSocket> bind(asio::any_io_executor executor, Endpoint endpoint);
     void answer(const asio::any_io_executor& executor, Bound message, Packet<FromMaster>& packet);
 
 private:
     struct Answer {
-        std::optional<Bound> bound;
+        Bound bound;
         std::optional<DatagramSocket> socket;
     };
 
     DatagramSocket make_socket(const asio::any_io_executor& executor, const Bound& bound, UniqueFd descriptor) const;
 
     std::shared_ptr<WorkerLink> link_;
-    Notifier& changed_;
-    std::map<std::uint32_t, Answer> requests_;
-    std::uint32_t last_request_ = 0;
+    Requests<Answer> requests_;
 };
 
 inline Task<DatagramSocket> DatagramBinder::bind(asio::any_io_executor executor, Endpoint endpoint) {
     co_await asio::post(executor, asio::use_awaitable); // behind the farewell of a socket closed before
-    const std::uint32_t request = ++last_request_;
-    Answer& answer = requests_[request];
-    const auto withdraw = [this](const std::uint32_t* number) { requests_.erase(*number); };
-    const std::unique_ptr<const std::uint32_t, decltype(withdraw)> guard(&request, withdraw);
-    link_->send(Bind{request, endpoint});
-    while (!answer.bound && !link_->ended()) co_await changed_.wait();
-    if (!answer.bound) throw std::system_error(make_error_code(Errc::closed));
-    if (const auto error = error_of(*answer.bound)) throw std::system_error(error, "bind to " + endpoint.to_string());
+    Requests<Answer>::Request request(requests_);
+    link_->send(Bind{request.number(), endpoint});
+    co_await request.wait();
+    Answer& answer = request.answer();
+    if (const auto error = error_of(answer.bound)) throw std::system_error(error, "bind to " + endpoint.to_string());
     co_return std::move(*answer.socket);
 }
 
@@ -68,11 +62,8 @@ inline void DatagramBinder::answer(const asio::any_io_executor& executor, Bound 
         message.error = EMFILE;
     }
     if (message.error == 0) socket.emplace(make_socket(executor, message, std::move(packet.descriptors.front())));
-    const auto found = requests_.find(message.request);
-    if (found == requests_.end()) return; // the caller was cancelled: the socket closes
-    found->second.bound = std::move(message);
-    found->second.socket = std::move(socket);
-    changed_.notify_all();
+    const std::uint32_t request = message.request;
+    requests_.answer(request, {std::move(message), std::move(socket)}); // dropped, the socket closes
 }
 
 } // namespace cohort::detail

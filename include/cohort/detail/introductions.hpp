@@ -2,13 +2,11 @@
 // Introductions: a worker's side of getting sockets to other workers and to the bus through its master (layer 3).
 #pragma once
 
-#include <cohort/detail/notifier.hpp>
-#include <cohort/mode.hpp>
+#include <cohort/detail/requests.hpp>
 
 #include <asio/post.hpp>
 
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,7 +22,8 @@ struct Visit {
 class Introductions {
 public:
     /// `changed` is notified when the link has ended.
-    Introductions(std::shared_ptr<WorkerLink> link, Notifier& changed) : link_(std::move(link)), changed_(changed) {}
+    Introductions(std::shared_ptr<WorkerLink> link, Notifier& changed)
+        : link_(std::move(link)), changed_(changed), requests_(link_, changed) {}
 
     /// A socket to another worker. Throws Errc::no_such_worker, descriptors_lost, closed.
     Task<UniqueFd> introduce(WorkerId other) {
@@ -36,7 +35,10 @@ public:
     /// A worker that wants to talk to this one; nothing once this one is to leave.
     Task<std::optional<Visit>> next_visit();
 
-    void answer(const Introduced& message, Packet<FromMaster>& packet);
+    /// When nobody waits for it any more, the other side sees the end of the socket.
+    void answer(const Introduced& message, Packet<FromMaster>& packet) {
+        requests_.answer(message.request, std::move(packet));
+    }
     void receive(const Visitor& message, Packet<FromMaster>& packet);
     /// This worker is to leave.
     void stop() {
@@ -52,33 +54,22 @@ private:
 
     std::shared_ptr<WorkerLink> link_;
     Notifier& changed_;
-    std::map<std::uint32_t, std::optional<Packet<FromMaster>>> requests_; // and their answers
+    Requests<Packet<FromMaster>> requests_;
     std::deque<Visit> visits_;
-    std::uint32_t last_request_ = 0;
     bool stopping_ = false;
 };
 
 inline Task<UniqueFd> Introductions::reach(WorkerId other) {
-    const std::uint32_t request = ++last_request_;
-    auto& answer = requests_[request];
-    const auto withdraw = [this](const std::uint32_t* number) { requests_.erase(*number); };
-    const std::unique_ptr<const std::uint32_t, decltype(withdraw)> guard(&request, withdraw);
-    link_->send(Introduce{request, other});
-    while (!answer && !link_->ended()) co_await changed_.wait();
-    if (!answer) throw std::system_error(make_error_code(Errc::closed));
-    if (const int error = std::get<Introduced>(answer->message).error; error != 0)
+    Requests<Packet<FromMaster>>::Request request(requests_);
+    link_->send(Introduce{request.number(), other});
+    co_await request.wait();
+    auto& answer = request.answer();
+    if (const int error = std::get<Introduced>(answer.message).error; error != 0)
         throw std::system_error(error, std::system_category(), "worker " + std::to_string(other));
-    if (answer->descriptors_lost) throw std::system_error(make_error_code(Errc::descriptors_lost));
-    if (answer->descriptors.empty())
+    if (answer.descriptors_lost) throw std::system_error(make_error_code(Errc::descriptors_lost));
+    if (answer.descriptors.empty())
         throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(other));
-    co_return std::move(answer->descriptors.front());
-}
-
-inline void Introductions::answer(const Introduced& message, Packet<FromMaster>& packet) {
-    const auto found = requests_.find(message.request);
-    if (found == requests_.end()) return; // the caller was cancelled: the other side sees the end
-    found->second.emplace(std::move(packet));
-    changed_.notify_all();
+    co_return std::move(answer.descriptors.front());
 }
 
 inline void Introductions::receive(const Visitor& message, Packet<FromMaster>& packet) {

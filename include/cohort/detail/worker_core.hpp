@@ -11,6 +11,7 @@
 #include <cohort/detail/introductions.hpp>
 #include <cohort/detail/message_stream.hpp>
 #include <cohort/detail/notifier.hpp>
+#include <cohort/detail/requests.hpp>
 #include <cohort/listener.hpp>
 #include <cohort/mode.hpp>
 
@@ -44,6 +45,7 @@ public:
           messages_(messages),
           link_(std::make_shared<WorkerLink>(context.get_executor(), UniqueFd(identity.control))),
           changed_(context.get_executor()),
+          listening_(link_, changed_),
           datagrams_(link_, changed_),
           campaigns_(link_, changed_),
           introductions_(link_, changed_),
@@ -94,7 +96,7 @@ public:
 
 private:
     struct Answer {
-        std::optional<Listening> listening;
+        Listening listening;
         std::optional<Listener> listener; // made when the answer arrives: connections may be right behind it
     };
 
@@ -131,15 +133,14 @@ private:
     MessageStream& messages_;
     std::shared_ptr<WorkerLink> link_;
     Notifier changed_;
+    Requests<Answer> listening_;
     DatagramBinder datagrams_;
     Campaigns campaigns_;
     Introductions introductions_;
     asio::steady_timer last_minutes_;
-    std::map<std::uint32_t, Answer> requests_;
     std::map<ListenerId, std::shared_ptr<Intake>> intakes_;
     std::vector<std::weak_ptr<Intake>> own_intakes_; // of listen_alone()
     std::vector<std::function<void()>> farewells_;
-    std::uint32_t last_request_ = 0;
     bool stopping_ = false;
     bool hands_over_ = false; // what is open when it leaves
 };
@@ -158,15 +159,12 @@ inline Task<> WorkerCore::control() {
 inline Task<Listener> WorkerCore::listen(Endpoint endpoint) {
     co_await asio::post(asio::use_awaitable); // behind the farewell of a listener closed before
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
-    const std::uint32_t request = ++last_request_;
-    Answer& answer = requests_[request];
-    const auto withdraw = [this](const std::uint32_t* number) { requests_.erase(*number); };
-    const std::unique_ptr<const std::uint32_t, decltype(withdraw)> guard(&request, withdraw);
-    link_->send(Listen{request, endpoint});
-    while (!answer.listening && connected()) co_await changed_.wait();
-    if (!answer.listening) throw std::system_error(make_error_code(Errc::closed));
-    const Listening& listening = *answer.listening;
-    if (const auto error = error_of(listening)) throw std::system_error(error, "listen on " + endpoint.to_string());
+    Requests<Answer>::Request request(listening_);
+    link_->send(Listen{request.number(), endpoint});
+    co_await request.wait();
+    Answer& answer = request.answer();
+    if (const auto error = error_of(answer.listening))
+        throw std::system_error(error, "listen on " + endpoint.to_string());
     co_return std::move(*answer.listener);
 }
 
@@ -206,12 +204,7 @@ inline void WorkerCore::handle(Listening& message, Packet<FromMaster>& packet) {
     }
     std::optional<Listener> listener;
     if (message.error == 0) listener.emplace(make_listener(message, std::move(descriptor)));
-    // Without a request the caller was cancelled: the listener closes.
-    if (const auto found = requests_.find(message.request); found != requests_.end()) {
-        found->second.listening = message;
-        found->second.listener = std::move(listener);
-        changed_.notify_all();
-    }
+    listening_.answer(message.request, {message, std::move(listener)}); // dropped, the listener closes
 }
 
 inline void WorkerCore::handle(Connections& message, Packet<FromMaster>& packet) {
