@@ -7,6 +7,7 @@
 #include "support/exec_worker.hpp"
 
 #include <cohort/detail/identity.hpp>
+#include <cohort/detail/predecessor.hpp>
 
 #include <doctest/doctest.h>
 
@@ -118,6 +119,7 @@ REGISTER_LISTENER("watch", 1, Watch);
 
 int main(int argc, char** argv) {
     if (cohort::is_worker()) return test::run_exec_worker(argc, argv);
+    if (cohort::detail::pending_succession) return ::pause(); // a next master that is never ready
     handle(SIGPIPE, SIG_IGN);
     handle(SIGALRM, on_deadline);
 #if !defined(COHORT_SANITIZED)

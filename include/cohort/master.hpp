@@ -169,10 +169,11 @@ public:
     [[nodiscard]] Task<ReloadReport> reload() { return supervisor_.reload(); }
     /// Replaces this whole master: the program is started anew, from the file that has its name then and with the same
     /// arguments; it gets the listening sockets, and when all its workers are ready (Options::readiness; as many
-    /// endpoints as workers share here) those of this one are asked to leave, as by stop(), and what they have open
-    /// goes to the new ones. From then on stopping() is true. A new master that ends, or takes longer than
-    /// Options::boot_timeout, is ended, and this one goes on: the report says why. Not for process 1: its end is that
-    /// of its container. Counters and worker ids begin anew there.
+    /// endpoints as the worker of the same slot shares here) those of this one are asked to leave, as by stop(), and
+    /// what they have open goes to the new ones. From then on stopping() is true. A new master that ends, or takes
+    /// longer than Options::boot_timeout, is ended, and this one goes on: the report says why. Giving up the
+    /// wait ends it, too. Not for process 1: its
+    /// end is that of its container. Counters and worker ids begin anew there.
     [[nodiscard]] Task<ReloadReport> upgrade() { return supervisor_.upgrade(); }
     /// Asks every worker to leave, after the connections that the kernel has queued were handed out, and waits for the
     /// last one's end. Begins when called.

@@ -369,4 +369,42 @@ TEST_CASE_TEMPLATE("a crashed worker's successor is tried again and again, witho
     });
 }
 
+// Masters that are replaced
+
+std::size_t children() {
+    std::ifstream list("/proc/self/task/" + std::to_string(::getpid()) + "/children");
+    return static_cast<std::size_t>(std::distance(std::istream_iterator<pid_t>(list), {}));
+}
+
+Task<> until_children(App& app, std::size_t count) {
+    while (children() < count) co_await pause(app.context(), 1ms);
+}
+
+TEST_CASE("an upgrade that comes to nothing leaves nothing, and is in the way of nothing") {
+    Options options = permanent_options();
+    SUBCASE("the caller gives up") {}
+    SUBCASE("the new master is never ready") { options.boot_timeout = 300ms; }
+    const bool gives_up = options.boot_timeout > 1s;
+    in_master<App>(options, [gives_up](App& app) -> Task<> {
+        app.spawn(server<App::Worker>);
+        const std::uint16_t port = co_await served_port(app);
+        for (int i = 0; i < 2; ++i) {
+            if (gives_up) {
+                const auto first = co_await (app.upgrade() || until_children(app, 2));
+                CHECK(first.index() == 1);
+            } else {
+                const ReloadReport report = co_await app.upgrade();
+                CHECK(report.error == Errc::not_ready);
+                CHECK_FALSE(report.status);
+            }
+            CHECK(children() == 1);
+        }
+        const std::string reply = co_await ask(app, port);
+        CHECK(who(reply) == 1);
+        const ReloadReport report = co_await app.reload();
+        CHECK(report);
+        co_await app.stop();
+    });
+}
+
 } // namespace

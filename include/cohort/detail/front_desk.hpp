@@ -93,7 +93,8 @@ inline std::optional<Event> FrontDesk::handle(WorkerRecord& record, Packet<FromW
     return std::nullopt;
 }
 
-/// A program that has other messages is none of this cluster's workers.
+/// A program that has other messages is none of this cluster's workers. The channel's greeting says it too, but may be
+/// read after the worker has counted as ready.
 inline Event FrontDesk::welcome(const WorkerRecord& record, const Online& online) {
     const bool is_ours =
         online.sends == record.messages->incoming().hash && online.expects == record.messages->outgoing().hash;

@@ -80,7 +80,7 @@ private:
     [[noreturn]] static void become_master(int link);
     static Task<> hear(std::shared_ptr<Heir> self);
     static Task<> await_exit(std::shared_ptr<Heir> self);
-    Task<> wait(std::chrono::milliseconds time);
+    void expire_after(std::chrono::milliseconds time);
 
     pid_t pid_;
     AsyncFd pidfd_;
@@ -123,7 +123,8 @@ inline Task<> Heir::await_exit(std::shared_ptr<Heir> self) {
     self->changed_.notify_all();
 }
 
-inline Task<> Heir::wait(std::chrono::milliseconds time) {
+/// late_ is set then, unless the timer is cancelled.
+inline void Heir::expire_after(std::chrono::milliseconds time) {
     late_ = false;
     timer_.expires_after(time);
     timer_.async_wait([weak = weak_from_this()](std::error_code error) {
@@ -132,14 +133,13 @@ inline Task<> Heir::wait(std::chrono::milliseconds time) {
         self->late_ = true;
         self->changed_.notify_all();
     });
-    co_return;
 }
 
 inline Task<> Heir::until_ready(std::shared_ptr<Heir> self, std::chrono::milliseconds timeout, ReloadReport& report) {
     const auto executor = co_await asio::this_coro::executor;
     asio::co_spawn(executor, hear(self), asio::detached);
     asio::co_spawn(executor, await_exit(self), asio::detached);
-    co_await self->wait(timeout);
+    self->expire_after(timeout);
     while (!self->ready_ && !self->status_ && !self->late_ && !self->error_) co_await self->changed_.wait();
     self->timer_.cancel();
     report.error = self->error_;
@@ -150,7 +150,7 @@ inline Task<> Heir::until_ready(std::shared_ptr<Heir> self, std::chrono::millise
 
 inline Task<> Heir::end(std::shared_ptr<Heir> self, std::chrono::milliseconds grace) {
     send_signal(self->pidfd_.get(), SIGTERM);
-    co_await self->wait(grace);
+    self->expire_after(grace);
     while (!self->status_ && !self->late_) co_await self->changed_.wait();
     self->timer_.cancel();
     if (!self->status_) send_signal(self->pidfd_.get(), SIGKILL);

@@ -70,6 +70,8 @@ public:
     std::size_t waiting() const noexcept { return heir_ ? heir_->waiting() : 0; }
 
 private:
+    static void bequeath(Heir& heir, AnyDispatcher& dispatcher, const FrontDesk& desk, const WorkerRecords& workers);
+
     static constexpr unsigned most_slots = 1024; // that are told; the others' workers are ready when they run
 
     asio::io_context& context_;
@@ -92,6 +94,21 @@ inline void Succession::receive_connections(AnyDispatcher& dispatcher, bool (*ma
     asio::co_spawn(context_, Predecessor::receive_connections(alive_, *predecessor_, take, has_room), asio::detached);
 }
 
+inline void Succession::bequeath(Heir& heir, AnyDispatcher& dispatcher, const FrontDesk& desk,
+                                 const WorkerRecords& workers) {
+    for (const auto& each : dispatcher.listeners())
+        heir.give(Bequest{each.requested, each.slot, false}, each.descriptor);
+    for (const auto& each : desk.datagram_sockets())
+        heir.give(Bequest{each.requested, each.slot, true}, each.descriptor);
+    Bequeathed bequeathed;
+    for (const auto& [id, record] : workers) {
+        if (record->slot >= most_slots) continue;
+        if (record->slot >= bequeathed.endpoints.size()) bequeathed.endpoints.resize(record->slot + 1);
+        bequeathed.endpoints[record->slot] = record->endpoints;
+    }
+    heir.give(bequeathed);
+}
+
 inline Task<ReloadReport> Succession::pass_on(AnyDispatcher& dispatcher, FrontDesk& desk,
                                               const WorkerRecords& workers) {
     ReloadReport report;
@@ -103,23 +120,18 @@ inline Task<ReloadReport> Succession::pass_on(AnyDispatcher& dispatcher, FrontDe
     }
     const auto heir = heir_;
     const std::weak_ptr<bool> alive = alive_;
-    for (const auto& each : dispatcher.listeners())
-        heir->give(Bequest{each.requested, each.slot, false}, each.descriptor);
-    for (const auto& each : desk.datagram_sockets())
-        heir->give(Bequest{each.requested, each.slot, true}, each.descriptor);
-    Bequeathed bequeathed;
-    for (const auto& [id, record] : workers) {
-        if (record->slot >= most_slots) continue;
-        if (record->slot >= bequeathed.endpoints.size()) bequeathed.endpoints.resize(record->slot + 1);
-        bequeathed.endpoints[record->slot] = record->endpoints;
+    bequeath(*heir, dispatcher, desk, workers);
+    std::exception_ptr given_up; // by the caller
+    try {
+        co_await Heir::until_ready(heir, options_.boot_timeout, report);
+    } catch (...) {
+        given_up = std::current_exception();
     }
-    heir->give(bequeathed);
-    co_await Heir::until_ready(heir, options_.boot_timeout, report);
     if (alive.expired()) {
         report.error = Errc::stopping;
         co_return report;
     }
-    succeeded_ = report.error == std::error_code{};
+    succeeded_ = !given_up && !report.error;
     if (succeeded_) {
         report.replaced = static_cast<unsigned>(workers.size());
         desk.pass_on_to([heir](const Endpoint& endpoint, Passage connection) {
@@ -127,8 +139,10 @@ inline Task<ReloadReport> Succession::pass_on(AnyDispatcher& dispatcher, FrontDe
         });
         co_return report;
     }
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     co_await Heir::end(heir, options_.grace);
     if (!alive.expired()) heir_ = nullptr;
+    if (given_up) std::rethrow_exception(given_up);
     co_return report;
 }
 

@@ -28,8 +28,8 @@ public:
         milliseconds lived{};
         Clock::time_point when{};
         double chance = 0; ///< a random number from 0 to 1
-        bool not_ready =
-            false; ///< it was killed because it took too long to become ready: a failed start, however long
+        /// It was killed because it took too long to become ready: a failed start, however long it lived.
+        bool not_ready = false;
     };
 
     /// Empty: the slot stays empty.
