@@ -22,7 +22,7 @@ const std::vector<std::vector<std::string>> rows = {
     {"detail/config", "error", "task"},
     // layer 1: messages as bytes
     {"detail/buffer", "detail/type_name", "detail/reflect", "detail/shape", "detail/fault", "detail/archive",
-     "detail/frame", "detail/codec", "detail/container_codec", "detail/schema", "serialize"},
+     "detail/frame", "detail/codec", "detail/container_codec", "detail/schema", "serialize", "detail/greeting"},
     // layer 1: the cluster as data
     {"endpoint", "detail/shared_address", "exit_status", "event", "options", "stats", "reload", "detail/rollout",
      "detail/supervision", "detail/attended_time", "detail/pulse", "detail/recycling", "detail/probing", "leadership",
@@ -55,7 +55,8 @@ const std::vector<std::vector<std::string>> rows = {
     {"acceptor", "http/detail/watch", "http/detail/server", "http/detail/wire", "http/detail/connection", "http/serve"},
     // layer 4
     {"detail/identity", "detail/worker_core", "detail/worker_life", "worker", "detail/launch", "detail/worker_record",
-     "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/crew", "master"},
+     "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/hearing", "detail/crew",
+     "master"},
     {"worker", "detail/worker_record", "detail/front_desk", "detail/call_pool", "detail/crew", "detail/tally",
      "detail/reloader", "detail/slots", "detail/successors", "detail/respawner", "detail/staff", "detail/caretaker",
      "detail/load_watch", "detail/predecessor", "detail/heir", "detail/succession", "detail/departures",

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/abort_report.hpp>
 #include <cohort/detail/event_log.hpp>
+#include <cohort/detail/hearing.hpp>
 #include <cohort/detail/mailbox.hpp>
 #include <cohort/detail/pulse.hpp>
 #include <cohort/detail/worker_record.hpp>
@@ -32,18 +33,10 @@ class Crew {
 public:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
-    /// One more connection can be taken back although so many wait for a worker. One that arrives when no descriptor is
-    /// free is lost (unix(7), MSG_CTRUNC).
-    static bool has_room(std::size_t waiting) noexcept {
-        constexpr rlim_t reserve = 16; // for what this process does meanwhile
-        return waiting <= 256 && can_open(waiting > 0 ? reserve : 1);
-    }
-
     struct Owner {
-        std::function<void(WorkerRecord&, Packet<FromWorker>&)> handle;   ///< what a worker asks for
+        Hearing::Owner hearing;
         std::function<void(const RecordPtr&, const ExitStatus&)> on_exit; ///< its last messages are in
         std::function<bool()> finished;                                   ///< nobody will come any more
-        std::function<std::size_t()> waiting; ///< connections that were given back and wait for somebody
     };
 
     Crew(asio::io_context& context, const Options& options, Schemas schemas, SharedPage& page, Owner owner);
@@ -89,13 +82,9 @@ public:
     bool has_begun() const noexcept { return last_id_ != 0; }
 
 private:
-    Task<> control(RecordPtr record);
-    bool must_slow_down(const WorkerRecord& record) const;
-    Task<> slow_down();
-    bool hear(WorkerRecord& record);
+    Task<> hear(RecordPtr record);
     Task<> read_mail(RecordPtr record);
     Task<> await_exit(RecordPtr record);
-    Task<> hear_last(RecordPtr record);
 
     asio::io_context& context_;
     const Options& options_;
@@ -103,6 +92,7 @@ private:
     SharedPage& page_;
     Owner owner_;
     WorkerRecords records_;
+    Hearing hearing_;
     Mailbox mailbox_;
     EventLog events_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
@@ -115,6 +105,7 @@ inline Crew::Crew(asio::io_context& context, const Options& options, Schemas sch
       schemas_(schemas),
       page_(page),
       owner_(std::move(owner)),
+      hearing_(context, options.grace, owner_.hearing),
       mailbox_(context.get_executor(), {owner_.finished,
                                         [this](WorkerRecord& record, std::error_code error) {
                                             if (!record.is_over()) break_off(record, error);
@@ -167,42 +158,19 @@ inline WorkerId Crew::start(unsigned slot, const Assignment& assignment, std::ve
     // Later: the process may already have said something, or ended, and who has started it does not know its id yet.
     asio::post(context_, [this, record, alive = alive_] {
         if (!*alive) return;
-        asio::co_spawn(context_, control(record), asio::detached);
+        asio::co_spawn(context_, hear(record), asio::detached);
         asio::co_spawn(context_, read_mail(record), asio::detached);
         asio::co_spawn(context_, await_exit(record), asio::detached);
     });
     return record->id;
 }
 
-inline Task<> Crew::control(RecordPtr record) {
+inline Task<> Crew::hear(RecordPtr record) {
     try {
-        for (bool more = true; more && !record->abandoned;) {
-            if (must_slow_down(*record))
-                co_await slow_down();
-            else if (!hear(*record))
-                more = co_await record->link->arrival();
-        }
+        co_await hearing_.listen(record);
     } catch (const std::system_error& error) {
         if (!record->abandoned) break_off(*record, error.code());
     }
-}
-
-/// Deals with one packet, if one is here.
-inline bool Crew::hear(WorkerRecord& record) {
-    auto packet = record.link->try_receive();
-    if (packet) owner_.handle(record, *packet);
-    return packet.has_value();
-}
-
-/// A worker that leaves may have more connections to hand over than this process may have descriptors.
-inline bool Crew::must_slow_down(const WorkerRecord& record) const {
-    if (record.is_over() || record.state != WorkerState::draining) return false;
-    return record.link->has_arrived() && !has_room(owner_.waiting());
-}
-
-inline Task<> Crew::slow_down() {
-    asio::steady_timer pause(context_, std::chrono::milliseconds(1));
-    co_await pause.async_wait(asio::use_awaitable);
 }
 
 inline Task<> Crew::read_mail(RecordPtr record) {
@@ -225,26 +193,14 @@ inline Task<> Crew::await_exit(RecordPtr record) {
     }
     if (!status) co_return;
     record->reaped = true;
-    co_await hear_last(record);
-    if (!record->abandoned) owner_.on_exit(record, *status);
-}
-
-/// First what it said last, then that it is gone. The end of a cluster does not wait for ever for descriptors.
-inline Task<> Crew::hear_last(RecordPtr record) {
+    // First what it said last, then that it is gone.
     try {
-        std::chrono::milliseconds waited{0};
-        for (bool more = true; more && !record->abandoned;) {
-            if (waited < options_.grace && must_slow_down(*record)) {
-                co_await slow_down();
-                ++waited;
-            } else {
-                more = hear(*record);
-            }
-        }
+        co_await hearing_.finish(record);
         if (!record->abandoned) mailbox_.collect_last(record);
     } catch (const std::system_error& error) {
         record->error = error.code();
     }
+    if (!record->abandoned) owner_.on_exit(record, *status);
 }
 
 inline void Crew::forget(WorkerRecord& record) {

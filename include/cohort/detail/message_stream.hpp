@@ -4,34 +4,15 @@
 
 #include <cohort/detail/call.hpp>
 #include <cohort/detail/frame_stream.hpp>
-#include <cohort/detail/type_name.hpp>
+#include <cohort/detail/greeting.hpp>
 #include <cohort/serialize.hpp>
 
 #include <asio/this_coro.hpp>
 
 #include <deque>
 #include <memory>
-#include <string>
-#include <string_view>
 
 namespace cohort::detail {
-
-/// What is known of a message type without having it.
-struct Schema {
-    std::uint64_t hash = 0;
-    std::string_view name; ///< for people
-
-    template <class T>
-    static constexpr Schema of() {
-        return {schema_hash<T>(), type_name<T>().substr(0, max_hello / 2)};
-    }
-};
-
-/// Payload of the hello frame.
-struct Greeting {
-    std::uint64_t hash = 0;
-    std::string name;
-};
 
 /// All of a channel that does not depend on its message types: the greeting, the wait for a message, and calls.
 class MessageStream : public FrameStream {
@@ -104,7 +85,6 @@ private:
 
     template <class Fill>
     void begin(PendingAnswer& answer, FrameKind kind, Fill&& fill);
-    void check_greeting(const Frame& frame);
     bool is_dealt_with(const Frame& frame, bool in_turn);
     void look_for_answers();
     void drop_seen();
@@ -152,23 +132,11 @@ inline std::shared_ptr<MessageStream> MessageStream::open(const asio::any_io_exe
                                                           std::unique_ptr<Transport> transport, StreamLimits limits,
                                                           Schema outgoing, Schema incoming) {
     auto stream = std::make_shared<MessageStream>(executor, std::move(transport), limits, incoming, outgoing);
-    stream->push(FrameKind::hello, 0, [&](Buffer& out, std::vector<int>&) {
-        encode(Greeting{outgoing.hash, std::string(outgoing.name)}, out);
-    });
+    stream->push(FrameKind::hello, 0, [&](Buffer& out, std::vector<int>&) { encode(greeting_of(outgoing), out); });
     return stream;
 }
 
 // Messages
-
-inline void MessageStream::check_greeting(const Frame& frame) {
-    Greeting greeting;
-    if (frame.header.kind != FrameKind::hello) throw std::system_error(make_error_code(Errc::bad_frame));
-    if (const auto error = decode(frame.payload, greeting)) throw std::system_error(error);
-    if (greeting.hash != incoming_.hash)
-        throw std::system_error(make_error_code(Errc::schema_mismatch),
-                                "expected " + std::string(incoming_.name) + ", the other side sends " + greeting.name);
-    greeted_ = true;
-}
 
 inline bool MessageStream::has_message() {
     while (!in_front_) {
@@ -187,8 +155,8 @@ inline bool MessageStream::has_message() {
 /// have not been received yet has to wait for its turn.
 inline bool MessageStream::is_dealt_with(const Frame& frame, bool in_turn) {
     if (!greeted_) {
-        check_greeting(frame);
-        return true;
+        expect_greeting(frame, incoming_);
+        return greeted_ = true;
     }
     switch (frame.header.kind) {
         case FrameKind::hello: throw std::system_error(make_error_code(Errc::bad_frame));

@@ -122,9 +122,10 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       dispatcher_(
           make_dispatcher(DispatchContext{context.get_executor(), page_, ledger_, options_, &succession_.listeners()})),
       crew_(context, options_, schemas, page_,
-            {[this](WorkerRecord& record, Packet<FromWorker>& packet) { handle(record, packet); },
+            {{[this](WorkerRecord& record, Packet<FromWorker>& packet) { handle(record, packet); },
+              [this] { return dispatcher_->waiting() + succession_.waiting(); }},
              [this](const RecordPtr& record, const ExitStatus& status) { on_exit(record, status); },
-             [this] { return finished(); }, [this] { return dispatcher_->waiting() + succession_.waiting(); }}),
+             [this] { return finished(); }}),
       tally_(page_, crew_.records(), ledger_, *dispatcher_),
       staff_(context, options_, crew_.records(),
              {[this](unsigned slot) { return start(slot); },
@@ -152,7 +153,7 @@ inline Supervisor::Supervisor(asio::io_context& context, Options options, Schema
       worker_gone_(context.get_executor()) {
     if (pending_identity) return;
     dispatcher_->prepare();
-    succession_.receive_connections(*dispatcher_, &Crew::has_room);
+    succession_.receive_connections(*dispatcher_, &can_take_back);
 }
 
 inline Supervisor::~Supervisor() {
