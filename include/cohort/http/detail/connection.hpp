@@ -2,6 +2,8 @@
 // One HTTP/1.1 connection: requests in, responses out, in order (layer 3).
 #pragma once
 
+#include <cohort/http/detail/body_reader.hpp>
+#include <cohort/http/detail/body_stream.hpp>
 #include <cohort/http/detail/wire.hpp>
 #include <cohort/http/parser.hpp>
 #include <cohort/http/response.hpp>
@@ -25,12 +27,15 @@
 namespace cohort::http::detail {
 
 /// Everything of a connection but calling the handler, so that none of it depends on the handler's type. In turn:
-/// next_request, the handler, respond; and finish at the end.
-class Connection final : public BodySource, public BodySink, public std::enable_shared_from_this<Connection> {
+/// take_request or wait_for_request, the handler, respond, complete, next; and finish at the end.
+class Connection final : public std::enable_shared_from_this<Connection> {
 public:
     Connection(std::shared_ptr<Server> server, Socket socket)
-        : wire_(std::move(server), std::move(socket)), parser_(wire_.server().options().limits) {
-        parser_.request().set_body_source(this);
+        : wire_(std::move(server), std::move(socket)),
+          parser_(wire_.server().options().limits),
+          body_(wire_, parser_),
+          stream_(wire_) {
+        parser_.request().set_body_source(&body_);
         served_ = served_before(wire_.state());
         if (served_ != 0) return;
         head_deadline_ = wire_.server().after(wire_.server().ticks_for().head);
@@ -70,9 +75,6 @@ public:
     /// What to answer for what a handler threw; to be called while handling the exception.
     Response explain_failure() noexcept;
 
-    Task<std::optional<std::string_view>> read_chunk() override;
-    Task<> write_chunk(std::string_view bytes) override;
-
 private:
     /// Up to here a body is copied behind its head; a larger one is sent from where it lies.
     static constexpr std::size_t large_body = 16 * 1024;
@@ -83,26 +85,18 @@ private:
     std::uint64_t deadline_for(Waiting what) const noexcept;
     Task<> park(std::error_code& error);
     bool closes_after(const Response& response) const;
-    bool leaves_too_much() const noexcept;
     bool must_linger() const noexcept;
-    Task<> read_body_bytes();
-    Task<> skip_body();
-    Task<> stream(const Producer& producer);
 
     Wire wire_;
     RequestParser parser_;
-    std::optional<std::uint64_t> stream_left_;
+    BodyReader body_;
+    BodyStream stream_;
     std::uint64_t head_deadline_ = 0; ///< 0: no byte of the next head has come yet
-    std::uint64_t body_received_ = 0;
-    std::uint64_t body_waited_ = 0; ///< ticks spent waiting for it; what the handler takes does not count
     std::size_t served_ = 0;
-    int body_error_ = 0;
-    bool closing_ = false;   ///< the response at hand is the last
-    bool refused_ = false;   ///< a request was refused
-    bool continued_ = false; ///< `100 Continue` was sent
+    bool closing_ = false; ///< the response at hand is the last
+    bool refused_ = false; ///< a request was refused
     bool large_ = false;
     bool streaming_ = false;
-    bool chunked_ = false;
     bool flush_posted_ = false;
 };
 
@@ -208,34 +202,28 @@ inline void Connection::respond(Response& response) {
     if (framing.head_only || has_no_body(response.status())) return;
     streaming_ = response.streamed();
     large_ = response.body().size() > large_body;
-    chunked_ = framing.chunked;
-    stream_left_ = framing.length;
+    stream_.begin(framing.length, framing.chunked);
     if (!streaming_ && !large_) wire_.out().append(response.body());
 }
 
 inline bool Connection::closes_after(const Response& response) const {
     const Server& server = wire_.server();
-    if (!parser_.request().keep_alive() || body_error_ != 0) return true;
+    if (!parser_.request().keep_alive() || body_.has_failed()) return true;
     if (served_ == server.options().max_requests) return true;
     const bool makes_room = server.crowded() || (server.draining() && !server.hands_over());
     if (makes_room && wire_.received().empty()) return true;
     if (!response.fields().empty() && response.fields().has_token("connection", "close")) return true;
-    return !parser_.complete() && leaves_too_much();
-}
-
-/// Whether reading what the handler left of the body costs more than a new connection. A client that still waits for
-/// `100 Continue` may send its body or not: only the end of the connection is clear to both.
-inline bool Connection::leaves_too_much() const noexcept {
-    if (parser_.expects_continue() && !continued_) return true;
-    return parser_.remaining().value_or(0) > wire_.server().options().unread_bytes;
+    return !parser_.complete() && body_.leaves_too_much();
 }
 
 inline Task<> Connection::complete(Response& response) {
     if (large_) co_await wire_.send(response.body());
-    if (streaming_) co_await stream(response.producer());
+    if (streaming_) co_await stream_.run(response.producer());
     large_ = streaming_ = false;
     co_await wire_.send();
-    if (!closing_ && !parser_.complete()) co_await skip_body();
+    if (closing_ || parser_.complete()) co_return;
+    const bool skipped = co_await body_.skip();
+    closing_ = !skipped;
 }
 
 inline bool Connection::next() {
@@ -243,9 +231,7 @@ inline bool Connection::next() {
     parser_.restart();
     wire_.trim_buffers();
     head_deadline_ = wire_.received().empty() ? 0 : wire_.server().after(wire_.server().ticks_for().head);
-    body_received_ = body_waited_ = 0;
-    body_error_ = 0;
-    continued_ = false;
+    body_.restart();
     return true;
 }
 
@@ -291,88 +277,6 @@ inline Response Connection::explain_failure() noexcept {
         server.log("a handler threw something that is not a std::exception");
     }
     return http::status(500);
-}
-
-inline Task<std::optional<std::string_view>> Connection::read_chunk() {
-    while (!parser_.complete()) {
-        if (body_error_ != 0) throw Error(body_error_);
-        const auto step = parser_.parse(wire_.received());
-        wire_.consume(step.consumed);
-        if (step.event == ParseEvent::body) {
-            continued_ = true;
-            co_return step.body;
-        }
-        if (step.event == ParseEvent::error) body_error_ = parser_.refuse();
-        if (step.event == ParseEvent::need_more) co_await read_body_bytes();
-    }
-    co_return std::nullopt;
-}
-
-inline Task<> Connection::read_body_bytes() {
-    if (parser_.expects_continue() && !continued_) wire_.out().append("HTTP/1.1 100 Continue\r\n\r\n");
-    continued_ = true;
-    if (wire_.unsent()) co_await wire_.send();
-    const Server& server = wire_.server();
-    const std::uint64_t begun = server.after(0);
-    const std::uint64_t patience = server.ticks_for().body + server.ticks_at_body_rate(body_received_);
-    const std::uint64_t left = patience - std::min(patience, body_waited_);
-    const bool much = parser_.remaining().value_or(large_body) >= large_body;
-    std::error_code error;
-    const std::size_t count = co_await wire_.read(Waiting::body, begun + std::min(server.ticks_for().body, left),
-                                                  much ? 65536 : Wire::usual_room, error);
-    body_waited_ += server.after(0) - begun;
-    body_received_ += count;
-    if (count == 0) body_error_ = error == asio::error::timed_out ? 408 : 400;
-}
-
-inline Task<> Connection::skip_body() {
-    std::size_t skipped = 0;
-    try {
-        while (skipped <= wire_.server().options().unread_bytes) {
-            const std::optional<std::string_view> chunk = co_await read_chunk();
-            if (!chunk) co_return;
-            skipped += chunk->size();
-        }
-    } catch (const Error&) { // The answer is on its way already; what follows cannot be trusted.
-    }
-    closing_ = true;
-}
-
-inline Task<> Connection::stream(const Producer& producer) {
-    BodyWriter writer(*this);
-    try {
-        Task<> writing = producer(writer);
-        co_await std::move(writing);
-    } catch (const std::system_error&) {
-        throw;
-    } catch (const std::exception& error) {
-        wire_.server().log(error.what());
-        throw;
-    }
-    if (chunked_) wire_.out().append("0\r\n\r\n");
-    if (stream_left_.value_or(0) == 0) co_return;
-    wire_.server().log("a streamed body is shorter than its declared length");
-    throw std::length_error("http::stream");
-}
-
-inline Task<> Connection::write_chunk(std::string_view bytes) {
-    if (bytes.empty()) co_return;
-    if (stream_left_) {
-        if (bytes.size() > *stream_left_) throw std::length_error("a streamed body is longer than its declared length");
-        *stream_left_ -= bytes.size();
-    }
-    std::string& out = wire_.out();
-    if (chunked_) {
-        append_number(out, bytes.size(), 16);
-        out.append("\r\n");
-    }
-    const bool copied = bytes.size() <= Wire::usual_room;
-    if (copied)
-        out.append(bytes);
-    else
-        co_await wire_.send(bytes);
-    if (chunked_) out.append("\r\n");
-    if (copied) co_await wire_.send();
 }
 
 } // namespace cohort::http::detail

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// The body of a response that its handler writes piece by piece (layer 3).
+#pragma once
+
+#include <cohort/http/detail/response_head.hpp>
+#include <cohort/http/detail/wire.hpp>
+#include <cohort/http/response.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace cohort::http::detail {
+
+/// Of one response after the other on one connection.
+class BodyStream final : public BodySink {
+public:
+    explicit BodyStream(Wire& wire) : wire_(wire) {}
+
+    /// `length`: what the head says of it, if it does.
+    void begin(std::optional<std::uint64_t> length, bool chunked) noexcept {
+        left_ = length;
+        chunked_ = chunked;
+    }
+    /// Has it written. Throws what the producer does, and when that was not as much as the head says.
+    Task<> run(const Producer& producer);
+    Task<> write_chunk(std::string_view bytes) override;
+
+private:
+    Wire& wire_;
+    std::optional<std::uint64_t> left_;
+    bool chunked_ = false;
+};
+
+inline Task<> BodyStream::run(const Producer& producer) {
+    BodyWriter writer(*this);
+    try {
+        Task<> writing = producer(writer);
+        co_await std::move(writing);
+    } catch (const std::system_error&) {
+        throw;
+    } catch (const std::exception& error) {
+        wire_.server().log(error.what());
+        throw;
+    }
+    if (chunked_) wire_.out().append("0\r\n\r\n");
+    if (left_.value_or(0) == 0) co_return;
+    wire_.server().log("a streamed body is shorter than its declared length");
+    throw std::length_error("http::stream");
+}
+
+inline Task<> BodyStream::write_chunk(std::string_view bytes) {
+    if (bytes.empty()) co_return;
+    if (left_) {
+        if (bytes.size() > *left_) throw std::length_error("a streamed body is longer than its declared length");
+        *left_ -= bytes.size();
+    }
+    std::string& out = wire_.out();
+    if (chunked_) {
+        append_number(out, bytes.size(), 16);
+        out.append("\r\n");
+    }
+    const bool copied = bytes.size() <= Wire::usual_room;
+    if (copied)
+        out.append(bytes);
+    else
+        co_await wire_.send(bytes);
+    if (chunked_) out.append("\r\n");
+    if (copied) co_await wire_.send();
+}
+
+} // namespace cohort::http::detail
