@@ -323,9 +323,11 @@ TEST_CASE("a worker that is killed while it leaves has no successor") {
         ::kill(app.workers().at(0).pid, SIGKILL);
         end = co_await end_of(app, 2);
         CHECK(end.voluntary);
-        co_await pause(app.context(), 50ms);
-        CHECK(app.workers().size() == 1);
+        app.spawn(stay);
+        co_await next(app, online);
+        CHECK(app.workers().size() == 2); // nobody has come before it
         CHECK(app.workers().at(0).id == 3);
+        CHECK(app.workers().at(1).id == 4);
         app.kill_all();
         const auto events = co_await all_events(app);
         CHECK(std::ranges::count(kinds(events), forked) == 0);

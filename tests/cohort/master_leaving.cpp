@@ -144,8 +144,10 @@ Task<> hold_a_connection(App::Worker& self) {
     co_await self.until_stopping();
     co_await say(self, "still connected");
     char byte = 0;
-    std::error_code error;
-    co_await socket.async_read_some(asio::buffer(&byte, 1), asio::redirect_error(asio::use_awaitable, error));
+    for (std::error_code error; !error;) { // sends back what it gets
+        co_await socket.async_read_some(asio::buffer(&byte, 1), asio::redirect_error(asio::use_awaitable, error));
+        if (!error) co_await asio::async_write(socket, asio::buffer(&byte, 1), asio::use_awaitable);
+    }
 }
 
 TEST_CASE("a worker that was asked to leave finishes what it does as a client") {
@@ -156,8 +158,12 @@ TEST_CASE("a worker that was asked to leave finishes what it does as a client") 
         auto socket = co_await acceptor.async_accept(asio::use_awaitable);
         app.disconnect(worker);
         co_await mail(app);
-        co_await pause(app.context(), 20ms);
-        CHECK(app.workers().size() == 1);
+        for (char byte = 'a'; byte < 'd'; ++byte) {
+            char back = 0;
+            co_await asio::async_write(socket, asio::buffer(&byte, 1), asio::use_awaitable);
+            co_await asio::async_read(socket, asio::buffer(&back, 1), asio::use_awaitable);
+            CHECK(back == byte);
+        }
         socket.close();
         const Event end = co_await end_of(app, worker);
         CHECK(end.status->success());

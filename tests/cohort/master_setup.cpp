@@ -276,14 +276,16 @@ TEST_CASE("a program that a worker starts has none of the cluster's descriptors 
     });
 }
 
-Task<int> leave_a_child(App::Worker& self) {
+pid_t start_child() {
     const pid_t child = ::fork();
-    if (child == 0) {
-        ::alarm(60);
-        ::pause();
-        ::_exit(0);
-    }
-    co_await say(self, "child", child);
+    if (child != 0) return child;
+    ::alarm(60);
+    ::pause();
+    ::_exit(0);
+}
+
+Task<int> leave_a_child(App::Worker& self) {
+    co_await say(self, "child", start_child());
     co_return 9;
 }
 
@@ -344,15 +346,8 @@ TEST_CASE("a descriptor that the master does not have is a set-up that failed") 
     });
 }
 
-/// Starts another process and waits; that one says its number by its parent.
 Task<> start_and_stay(App::Worker& self) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-        ::alarm(60);
-        ::pause();
-        ::_exit(0);
-    }
-    co_await say(self, "child", child);
+    co_await say(self, "child", start_child());
     co_await self.until_stopping();
 }
 

@@ -2,51 +2,11 @@
 // Connections that are open when their worker is replaced: nobody at their other end can tell.
 #include <cohort/http/serve.hpp>
 
-#include "support/client.hpp"
+#include "support/line_counter.hpp"
 
 using namespace test;
 
 namespace {
-
-// A protocol of its own: each line is answered with how many have come on this connection, whoever served them.
-
-template <class W>
-Task<> count_lines(W& self, Listener& listener, Socket socket) {
-    int count = socket.state().empty() ? 0 : std::stoi(socket.state());
-    bool open = true;
-    while (open) {
-        std::string line;
-        std::error_code error;
-        asio::steady_timer poll(self.context(), 1ms);
-        while (!self.stopping() && socket.available() == 0 && !error) {
-            char byte = 0;
-            if (::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) co_return;
-            poll.expires_after(1ms);
-            co_await poll.async_wait(asio::use_awaitable);
-        }
-        if (listener.hand_over(socket, std::to_string(count))) co_return;
-        const std::size_t size = co_await asio::async_read_until(socket, asio::dynamic_buffer(line), '\n',
-                                                                 asio::redirect_error(asio::use_awaitable, error));
-        if (error) co_return;
-        const std::string reply = std::to_string(self.id()) + " " + std::to_string(++count) + "\n";
-        co_await asio::async_write(socket, asio::buffer(reply), asio::redirect_error(asio::use_awaitable, error));
-        open = !error && size > 0;
-    }
-}
-
-template <class W>
-Task<> line_counter(W& self) {
-    auto listener = co_await self.listen(any_port());
-    while (auto socket = co_await listener.accept())
-        asio::co_spawn(self.context(), count_lines(self, listener, std::move(*socket)), asio::detached);
-    // What is open is given to others, or ends with its client.
-    while (self.open_connections() != 0) co_await pause(self.context(), 1ms);
-}
-
-Task<std::string> say_and_hear(Client& client) {
-    client.write("line\n");
-    co_return co_await client.read_line();
-}
 
 TEST_CASE_TEMPLATE("a protocol's connection goes to the next worker with what was said of it", A, App, SharedApp) {
     Options options = plain_options();

@@ -4,8 +4,8 @@
 #include <cohort/http/serve.hpp>
 #include <cohort/run.hpp>
 
-#include "support/client.hpp"
 #include "support/http_client.hpp"
+#include "support/line_counter.hpp"
 #include "support/process.hpp"
 
 #include <algorithm>
@@ -27,46 +27,6 @@ Options permanent_options() {
     Options options = plain_options();
     options.restart = Restart::permanent;
     return options;
-}
-
-// A protocol of its own: each line is answered with how many have come on this connection, whoever served them.
-
-template <class W>
-Task<> wait_for_line(W& self, Socket& socket) {
-    asio::steady_timer poll(self.context());
-    char byte = 0;
-    while (!self.stopping() && ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0) {
-        poll.expires_after(1ms);
-        co_await poll.async_wait(asio::use_awaitable);
-    }
-}
-
-template <class W>
-Task<> count_lines(W& self, Listener& listener, Socket socket) {
-    int count = socket.state().empty() ? 0 : std::stoi(socket.state());
-    for (std::error_code error; !error;) {
-        co_await wait_for_line(self, socket);
-        if (listener.hand_over(socket, std::to_string(count))) co_return;
-        std::string line;
-        co_await asio::async_read_until(socket, asio::dynamic_buffer(line), '\n',
-                                        asio::redirect_error(asio::use_awaitable, error));
-        if (error) co_return;
-        const std::string reply = std::to_string(self.id()) + " " + std::to_string(++count) + "\n";
-        co_await asio::async_write(socket, asio::buffer(reply), asio::redirect_error(asio::use_awaitable, error));
-    }
-}
-
-template <class W>
-Task<> line_counter(W& self) {
-    auto listener = co_await self.listen(any_port());
-    while (auto socket = co_await listener.accept())
-        asio::co_spawn(self.context(), count_lines(self, listener, std::move(*socket)), asio::detached);
-    while (self.open_connections() != 0) co_await pause(self.context(), 1ms);
-}
-
-Task<std::string> say_and_hear(Client& client) {
-    client.write("line\n");
-    co_return co_await client.read_line();
 }
 
 /// One connection of this worker's, that has had one line.

@@ -60,14 +60,6 @@ int number(const std::string& json, const std::string& name) {
     return found == std::string::npos ? -1 : std::atoi(json.c_str() + found + name.size() + 3);
 }
 
-int parent_of(int pid) {
-    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-    std::string name, state;
-    int parent = 0;
-    stat >> pid >> name >> state >> parent;
-    return parent;
-}
-
 /// Asks on new connections until so many workers have answered; gives what each said.
 std::set<std::string> all_workers(const Server& server, unsigned workers) {
     std::set<std::string> answers;
@@ -239,7 +231,7 @@ TEST_CASE("http_server: each worker tells who it is") {
         ids.insert(number(answer, "id"));
         pids.insert(number(answer, "pid"));
         slots.insert(number(answer, "slot"));
-        CHECK(parent_of(number(answer, "pid")) == server.pid());
+        CHECK(test::parent_of(number(answer, "pid")) == server.pid());
     }
     CHECK(ids == std::set{1, 2, 3});
     CHECK(slots == std::set{0, 1, 2});

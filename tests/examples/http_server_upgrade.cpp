@@ -27,18 +27,10 @@ std::string each_upgraded_mode() {
     return mode;
 }
 
-pid_t parent_of_process(pid_t pid) {
-    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-    std::string name, state;
-    pid_t parent = 0;
-    stat >> pid >> name >> state >> parent;
-    return parent;
-}
-
 /// The master of whoever answers on this connection.
 pid_t master_of(HttpClient& client) {
     const std::string body = client.get("/worker").body;
-    return parent_of_process(std::stoi(body.substr(body.find("\"pid\":") + 6)));
+    return test::parent_of(std::stoi(body.substr(body.find("\"pid\":") + 6)));
 }
 
 /// A copy of the demo, so that its file can be replaced while it runs.

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -147,6 +148,14 @@ private:
     int output_ = -1;
     std::string text_;
 };
+
+inline pid_t parent_of(pid_t pid) {
+    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+    std::string name, state;
+    pid_t parent = 0;
+    stat >> pid >> name >> state >> parent; // no name here has a blank
+    return parent;
+}
 
 /// The open descriptors of this process and what each is, as /proc/self/fd says.
 inline std::map<int, std::string> open_descriptors() {

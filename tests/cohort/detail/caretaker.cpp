@@ -253,9 +253,9 @@ TEST_CASE("a worker that does not become ready in time is killed, and its slot g
     });
 }
 
-/// Is ready a moment after it was started, and does not listen any more after that.
+/// Is ready when it is told to be.
 Task<> ready_in_time(App::Worker& self) {
-    co_await pause(self.context(), 50ms);
+    co_await self.receive();
     self.ready();
     co_await self.until_stopping();
 }
@@ -266,7 +266,8 @@ TEST_CASE("a worker that became ready in time may live on") {
     options.boot_timeout = 600ms;
     in_master<App>(options, [](App& app) -> Task<> {
         app.spawn(ready_in_time);
-        co_await pause(app.context(), 900ms);
+        co_await tell(app, 1, "be ready");
+        co_await pause(app.context(), 900ms); // longer than it might have taken
         CHECK(app.workers().at(0).id == 1);
     });
 }
