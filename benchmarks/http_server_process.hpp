@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -192,3 +193,43 @@ private:
     pid_t pid_ = 0;
     std::uint16_t port_ = 0;
 };
+
+// The command line
+
+struct Arguments {
+    std::chrono::seconds time;
+    std::vector<std::string> modes;
+    std::string server =
+        std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "examples/http_server";
+};
+
+/// Options with a value each; `own(name, value)` takes those that only one benchmark has. False: wrong.
+template <class Own>
+bool parse(Arguments& arguments, int argc, char** argv, Own own) {
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const std::string name = argv[i];
+        const char* const value = argv[i + 1];
+        if (name == "--seconds")
+            arguments.time = std::chrono::seconds(std::atoi(value));
+        else if (name == "--mode")
+            arguments.modes = {value};
+        else if (name == "--server")
+            arguments.server = value;
+        else if (!own(name, value))
+            return false;
+    }
+    return argc % 2 != 0;
+}
+
+/// One mode after the other: `run(mode)` says whether what is promised holds. The exit code.
+template <class Run>
+int run_modes(const char* benchmark, const Arguments& arguments, Run run) {
+    bool holds = true;
+    try {
+        for (const std::string& mode : arguments.modes) holds = run(mode) && holds;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "%s: %s\n", benchmark, error.what());
+        return 2;
+    }
+    return holds ? 0 : 1;
+}

@@ -24,11 +24,8 @@ constexpr auto aftermath = 100ms;
 
 constexpr double longest_absence = 500; // ms
 
-struct Arguments {
-    std::chrono::seconds time{30};
+struct KillArguments : Arguments {
     std::chrono::milliseconds interval{200};
-    std::vector<std::string> modes{"round-robin", "least-connections", "shared-socket"};
-    std::string server;
 };
 
 // Clients
@@ -150,7 +147,7 @@ bool print_absence(const std::string& mode, const Kills& kills, std::chrono::mil
     return longest <= longest_absence;
 }
 
-bool run(const Arguments& arguments, const std::string& mode) {
+bool run(const KillArguments& arguments, const std::string& mode) {
     Server server(arguments.server, mode, worker_count);
     if (!server.all_serve()) throw std::runtime_error("not all workers serve");
     const std::size_t descriptors = server.settled_descriptors();
@@ -179,41 +176,17 @@ bool run(const Arguments& arguments, const std::string& mode) {
     return tally.holds() && sound && soon;
 }
 
-std::optional<Arguments> parse(int argc, char** argv) {
-    Arguments arguments;
-    arguments.server =
-        std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "examples/http_server";
-    for (int i = 1; i + 1 < argc; i += 2) {
-        const std::string_view name = argv[i];
-        if (name == "--seconds")
-            arguments.time = std::chrono::seconds(std::atoi(argv[i + 1]));
-        else if (name == "--interval")
-            arguments.interval = std::chrono::milliseconds(std::atoi(argv[i + 1]));
-        else if (name == "--mode")
-            arguments.modes = {argv[i + 1]};
-        else if (name == "--server")
-            arguments.server = argv[i + 1];
-        else
-            return std::nullopt;
-    }
-    if (argc % 2 == 0 || arguments.time < 1s || arguments.interval < 1ms) return std::nullopt;
-    return arguments;
-}
-
 } // namespace
 
 int main(int argc, char** argv) {
-    const auto arguments = parse(argc, argv);
-    if (!arguments) {
+    KillArguments arguments{{30s, {"round-robin", "least-connections", "shared-socket"}}};
+    const auto own = [&](const std::string& name, const char* value) {
+        if (name == "--interval") arguments.interval = std::chrono::milliseconds(std::atoi(value));
+        return name == "--interval";
+    };
+    if (!parse(arguments, argc, argv, own) || arguments.time < 1s || arguments.interval < 1ms) {
         std::fprintf(stderr, "usage: kill_workers [--seconds 30] [--interval 200] [--mode MODE] [--server PATH]\n");
         return 2;
     }
-    bool holds = true;
-    try {
-        for (const std::string& mode : arguments->modes) holds = run(*arguments, mode) && holds;
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "kill_workers: %s\n", error.what());
-        return 2;
-    }
-    return holds ? 0 : 1;
+    return run_modes("kill_workers", arguments, [&](const std::string& mode) { return run(arguments, mode); });
 }

@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <optional>
 
 namespace {
 
@@ -19,11 +18,8 @@ constexpr unsigned worker_count = 2;
 constexpr unsigned kept_alive = 64;
 constexpr std::uint64_t download_size = 100'000'000;
 
-struct Arguments {
-    std::chrono::seconds time{45};
+struct ReloadArguments : Arguments {
     unsigned reloads = 100;
-    std::vector<std::string> modes{"round-robin", "shared-socket"};
-    std::string server;
 };
 
 // Load
@@ -129,7 +125,7 @@ bool leaves_nothing(const Server& server, const Footprint& before) {
     return after.descriptors <= before.descriptors && zombies == 0 && after.memory <= before.memory + 1024;
 }
 
-bool under_load(const Arguments& arguments, const std::string& mode) {
+bool under_load(const ReloadArguments& arguments, const std::string& mode) {
     Server server(arguments.server, mode, worker_count);
     if (!server.all_serve() || !reload(server)) throw std::runtime_error("not all workers serve");
     const Footprint before = footprint(server);
@@ -178,7 +174,7 @@ bool under_load(const Arguments& arguments, const std::string& mode) {
 }
 
 /// One after the other, with nobody there.
-bool without_load(const Arguments& arguments, const std::string& mode) {
+bool without_load(const ReloadArguments& arguments, const std::string& mode) {
     Server server(arguments.server, mode, worker_count);
     bool holds = server.all_serve();
     for (unsigned i = 0; i < 10; ++i) holds = reload(server) && holds; // whatever is made once is there
@@ -194,43 +190,20 @@ bool without_load(const Arguments& arguments, const std::string& mode) {
     return server.all_serve() && clean && holds && server.end() == 0;
 }
 
-std::optional<Arguments> parse(int argc, char** argv) {
-    Arguments arguments;
-    arguments.server =
-        std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "examples/http_server";
-    for (int i = 1; i + 1 < argc; i += 2) {
-        const std::string_view name = argv[i];
-        if (name == "--seconds")
-            arguments.time = std::chrono::seconds(std::atoi(argv[i + 1]));
-        else if (name == "--reloads")
-            arguments.reloads = static_cast<unsigned>(std::atoi(argv[i + 1]));
-        else if (name == "--mode")
-            arguments.modes = {argv[i + 1]};
-        else if (name == "--server")
-            arguments.server = argv[i + 1];
-        else
-            return std::nullopt;
-    }
-    if (argc % 2 == 0 || arguments.time < 0s || arguments.reloads == 0) return std::nullopt;
-    if (arguments.time == 0s && arguments.reloads == 100) arguments.reloads = 1000;
-    return arguments;
-}
-
 } // namespace
 
 int main(int argc, char** argv) {
-    const auto arguments = parse(argc, argv);
-    if (!arguments) {
+    ReloadArguments arguments{{45s, {"round-robin", "shared-socket"}}};
+    const auto own = [&](const std::string& name, const char* value) {
+        if (name == "--reloads") arguments.reloads = static_cast<unsigned>(std::atoi(value));
+        return name == "--reloads";
+    };
+    if (!parse(arguments, argc, argv, own) || arguments.time < 0s || arguments.reloads == 0) {
         std::fprintf(stderr, "usage: reload [--seconds 45] [--reloads 100] [--mode MODE] [--server PATH]\n");
         return 2;
     }
-    bool holds = true;
-    try {
-        for (const std::string& mode : arguments->modes)
-            holds = (arguments->time == 0s ? without_load : under_load)(*arguments, mode) && holds;
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "reload: %s\n", error.what());
-        return 2;
-    }
-    return holds ? 0 : 1;
+    const bool loaded = arguments.time > 0s;
+    if (!loaded && arguments.reloads == 100) arguments.reloads = 1000;
+    return run_modes("reload", arguments,
+                     [&](const std::string& mode) { return (loaded ? under_load : without_load)(arguments, mode); });
 }
