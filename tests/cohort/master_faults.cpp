@@ -22,13 +22,6 @@ void print(const std::string& line) {
     [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
 }
 
-Options permanent_options(std::chrono::milliseconds grace = 20s) {
-    Options options = plain_options();
-    options.restart = Restart::permanent;
-    options.grace = grace;
-    return options;
-}
-
 // kill -9
 
 /// Waits for all processes that are left to this one; how many are still there when the time is over. Those are killed.

@@ -14,12 +14,6 @@ namespace {
 
 using enum WorkerState;
 
-Options permanent_options() {
-    Options options = plain_options();
-    options.restart = Restart::permanent;
-    return options;
-}
-
 // Strategy::one_for_all
 
 Options joint_options() {

@@ -8,24 +8,14 @@
 #include <atomic>
 #include <set>
 
-#include <sys/mman.h>
-
 using namespace test;
 
 namespace {
 
-Options permanent_options() {
-    Options options = plain_options();
-    options.restart = Restart::permanent;
-    return options;
-}
-
-/// Something that the master changes and new workers see: a page that all processes share.
+/// What is wrong with new workers.
 std::atomic<int>& fault() {
-    static auto* const value =
-        new (::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))
-            std::atomic<int>(0);
-    return *value;
+    static std::atomic<int>& number = make_shared_number();
+    return number;
 }
 
 /// Serves, unless it is told not to come as far: 1: it throws, 2: it never listens, 3: it ends.

@@ -20,12 +20,6 @@ namespace {
 using enum WorkerState;
 using namespace asio::experimental::awaitable_operators;
 
-Options permanent_options() {
-    Options options = plain_options();
-    options.restart = Restart::permanent;
-    return options;
-}
-
 template <class A>
 std::set<WorkerId> staying(A& app) {
     std::set<WorkerId> result;

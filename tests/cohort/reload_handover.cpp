@@ -23,12 +23,6 @@ void print(const std::string& line) {
     [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
 }
 
-Options permanent_options() {
-    Options options = plain_options();
-    options.restart = Restart::permanent;
-    return options;
-}
-
 /// One connection of this worker's, that has had one line.
 template <class A>
 Task<Client> client_of(A& app, std::uint16_t port, WorkerId worker) {

@@ -11,12 +11,15 @@
 #include <asio/steady_timer.hpp>
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <sys/mman.h>
 
 namespace test {
 
@@ -42,6 +45,22 @@ inline Options plain_options() {
     options.restart = Restart::temporary;
     options.grace = 20s;
     return options;
+}
+
+/// Workers that end are always replaced.
+inline Options permanent_options(std::chrono::milliseconds grace = 20s) {
+    Options options = plain_options();
+    options.restart = Restart::permanent;
+    options.grace = grace;
+    return options;
+}
+
+/// A number that the master sets and workers see, also those that are there already: a page that all processes share.
+/// Make it before the first fork.
+inline std::atomic<int>& make_shared_number() {
+    void* const page =
+        ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return *new (page) std::atomic<int>(0);
 }
 
 /// Runs `script(app)` as the master, in this process. The test fails when it throws or does not end.

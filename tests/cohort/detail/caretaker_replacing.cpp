@@ -10,25 +10,19 @@
 #include <map>
 #include <set>
 
-#include <sys/mman.h>
-
 using namespace test;
 
 namespace {
 
 Options busy_options() {
-    Options options = plain_options();
-    options.restart = Restart::permanent;
+    Options options = permanent_options();
     options.recycle.interval = 10ms;
     return options;
 }
 
-/// Something that the master changes and workers see: a page that all processes share.
 std::atomic<int>& switch_of_all() {
-    static auto* const value =
-        new (::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))
-            std::atomic<int>(0);
-    return *value;
+    static std::atomic<int>& number = make_shared_number();
+    return number;
 }
 
 /// Each line is a request.
