@@ -95,7 +95,7 @@ public:
         for_each([this, goes_on](Watched& connection) {
             const bool is_fresh = connection.waiting() == Waiting::fresh;
             if (connection.waiting() == Waiting::idle || (is_fresh && goes_on)) connection.interrupt(false);
-            if (is_fresh && !goes_on) connection.wait_until(std::min(connection.deadline(), after(ticks_.fresh)));
+            if (is_fresh && !goes_on) wait_until(connection, std::min(connection.deadline(), after(ticks_.fresh)));
         });
     }
 

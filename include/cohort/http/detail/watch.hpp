@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/config.hpp>
+#include <cohort/http/detail/timer_wheel.hpp>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/steady_timer.hpp>
@@ -13,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 namespace cohort::http::detail {
 
@@ -25,18 +27,18 @@ enum class Waiting : std::uint8_t {
     body,
     write,
     linger,
+    upgraded, ///< for bytes of another protocol
 };
 
 class WatchList;
 
-/// A connection as the timer sees it. Setting a deadline stores a number; no timer is touched.
-class Watched {
+/// A connection as the timer sees it. It leaves its list before it is destroyed.
+class Watched : public TimerWheel::Entry {
 public:
     Watched(const Watched&) = delete;
     Watched& operator=(const Watched&) = delete;
 
     Waiting waiting() const noexcept { return waiting_; }
-    std::uint64_t deadline() const noexcept { return deadline_; }
 
     /// Ends the waiting, if there is any; `expired` tells whether the deadline has passed.
     void interrupt(bool expired) {
@@ -45,17 +47,9 @@ public:
         cancel_waiting();
     }
 
-    void wait_until(std::uint64_t tick) noexcept { deadline_ = tick; }
-
 protected:
     Watched() = default;
     ~Watched() = default;
-
-    void begin_waiting(Waiting what, std::uint64_t tick) noexcept {
-        waiting_ = what;
-        deadline_ = tick;
-        expired_ = false;
-    }
 
     /// Whether the deadline passed meanwhile.
     bool end_waiting() noexcept {
@@ -68,22 +62,20 @@ private:
     virtual void cancel_waiting() = 0;
     virtual void cancel_all() = 0;
 
-    Watched* next_ = nullptr;
-    Watched* previous_ = nullptr;
-    std::uint64_t deadline_ = 0;
+    std::uint64_t work_deadline_ = TimerWheel::never;
     Waiting waiting_ = Waiting::nothing;
     bool expired_ = false;
-    bool listed_ = false;
+    bool overdue_ = false;
 };
 
-/// The connections of a server, oldest first, and the timer that looks at them all a few times a second: nothing per
-/// request, and nothing at all while there are none.
+/// The connections of a server, and the timer that turns their wheel a few times a second: nothing per request, and
+/// nothing at all while there are none.
 class WatchList : public std::enable_shared_from_this<WatchList> {
 public:
     WatchList(const asio::any_io_executor& executor, std::chrono::milliseconds interval)
         : timer_(executor), interval_(interval) {}
 
-    std::size_t size() const noexcept { return size_; }
+    std::size_t size() const noexcept { return wheel_.size(); }
     asio::any_io_executor executor() { return timer_.get_executor(); }
 
     /// How many ticks certainly cover `duration`.
@@ -93,18 +85,35 @@ public:
     }
 
     /// The tick that is `count` from now; deadlines are such numbers.
-    std::uint64_t after(std::uint64_t count) const noexcept { return now_ + count; }
+    std::uint64_t after(std::uint64_t count) const noexcept { return wheel_.now() + count; }
 
-    void add(Watched& watched);
-    void remove(Watched& watched) noexcept;
+    void add(Watched& watched) {
+        wheel_.add(watched);
+        if (!armed_) arm();
+    }
+    void remove(Watched& watched) noexcept { wheel_.remove(watched); }
+
+    void begin_waiting(Watched& watched, Waiting what, std::uint64_t tick) noexcept {
+        watched.waiting_ = what;
+        watched.expired_ = false;
+        set_deadline(watched, tick);
+    }
+    void wait_until(Watched& watched, std::uint64_t tick) noexcept { set_deadline(watched, tick); }
+
+    /// From now on all that the connection does is cancelled at `tick`, whatever it waits for by then.
+    void limit_work(Watched& watched, std::uint64_t tick) noexcept {
+        watched.work_deadline_ = tick;
+        set_deadline(watched, watched.deadline());
+    }
+    /// Whether that has happened.
+    bool end_work(Watched& watched) noexcept {
+        watched.work_deadline_ = TimerWheel::never;
+        return std::exchange(watched.overdue_, false);
+    }
 
     template <class F>
     void for_each(F visit) {
-        for (Watched* at = first_; at != nullptr;) {
-            Watched& watched = *at;
-            at = at->next_;
-            visit(watched);
-        }
+        wheel_.for_each([&visit](TimerWheel::Entry& entry) { visit(static_cast<Watched&>(entry)); });
     }
 
     /// Cancels whatever the connections and their handlers wait for.
@@ -115,34 +124,26 @@ public:
     void stop() { timer_.cancel(); }
 
 private:
+    void set_deadline(Watched& watched, std::uint64_t tick) noexcept {
+        wheel_.set_deadline(watched, std::min(tick, watched.work_deadline_));
+    }
+    void expire(Watched& watched) {
+        if (watched.work_deadline_ > wheel_.now()) {
+            wheel_.set_deadline(watched, watched.work_deadline_);
+            return watched.interrupt(true);
+        }
+        watched.work_deadline_ = TimerWheel::never;
+        watched.overdue_ = true;
+        watched.cancel_all();
+    }
     void arm();
     void tick();
 
     asio::steady_timer timer_;
     std::chrono::milliseconds interval_;
-    std::uint64_t now_ = 0;
-    Watched* first_ = nullptr;
-    Watched* last_ = nullptr;
-    std::size_t size_ = 0;
+    TimerWheel wheel_;
     bool armed_ = false;
 };
-
-inline void WatchList::add(Watched& watched) {
-    watched.previous_ = last_;
-    watched.listed_ = true;
-    (last_ != nullptr ? last_->next_ : first_) = &watched;
-    last_ = &watched;
-    ++size_;
-    if (!armed_) arm();
-}
-
-inline void WatchList::remove(Watched& watched) noexcept {
-    if (!watched.listed_) return;
-    watched.listed_ = false;
-    (watched.previous_ != nullptr ? watched.previous_->next_ : first_) = watched.next_;
-    (watched.next_ != nullptr ? watched.next_->previous_ : last_) = watched.previous_;
-    --size_;
-}
 
 inline void WatchList::arm() {
     armed_ = true;
@@ -155,11 +156,8 @@ inline void WatchList::arm() {
 
 /// A tick is counted when the loop gets to it: a loop that was held up gives its connections that time back.
 inline void WatchList::tick() {
-    ++now_;
-    for_each([this](Watched& watched) {
-        if (watched.deadline_ <= now_) watched.interrupt(true);
-    });
-    if (first_ != nullptr) arm();
+    wheel_.advance([this](TimerWheel::Entry& entry) { expire(static_cast<Watched&>(entry)); });
+    if (size() != 0) arm();
 }
 
 } // namespace cohort::http::detail

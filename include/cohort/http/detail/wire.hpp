@@ -58,7 +58,7 @@ public:
 
     /// The same in two halves: the path of every request does without a coroutine of its own.
     Task<std::size_t> begin_read(Waiting what, std::uint64_t deadline, std::size_t room, std::error_code& error) {
-        begin_waiting(what, deadline);
+        server_->begin_waiting(*this, what, deadline);
         return socket_.async_read_some(space(room), asio::redirect_error(asio::use_awaitable, error));
     }
     void end_read(std::size_t count, std::error_code& error) noexcept;
@@ -160,7 +160,7 @@ inline std::size_t Wire::read_now() {
 }
 
 inline Task<> Wire::wait_readable(Waiting what, std::uint64_t deadline, std::error_code& error) {
-    begin_waiting(what, deadline);
+    server_->begin_waiting(*this, what, deadline);
     co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
     if (end_waiting() && error == asio::error::operation_aborted) error = asio::error::timed_out;
 }
@@ -189,7 +189,7 @@ inline Task<> Wire::send(std::string_view tail) {
         if (!error) co_return;
         if (error != asio::error::would_block && error != asio::error::try_again) throw std::system_error(error);
         error.clear();
-        begin_waiting(Waiting::write, server_->after(server_->ticks_for().write));
+        server_->begin_waiting(*this, Waiting::write, server_->after(server_->ticks_for().write));
         co_await socket_.async_wait(Socket::wait_write, asio::redirect_error(asio::use_awaitable, error));
         const bool expired = end_waiting();
         if (error) throw std::system_error(expired ? asio::error::make_error_code(asio::error::timed_out) : error);
