@@ -2,20 +2,14 @@
 // The server over real sockets: a server on a thread of its own, a blocking client with a deadline in the test.
 #include <cohort/http/serve.hpp>
 
-#include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
-#include <asio/post.hpp>
+#include "support/http_server.hpp"
+
 #include <asio/steady_timer.hpp>
 #include <doctest/doctest.h>
-
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include <atomic>
 #include <chrono>
 #include <functional>
-#include <future>
-#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -24,33 +18,10 @@
 #include <vector>
 
 using namespace cohort;
+using namespace test;
 using namespace std::chrono_literals;
-using asio::ip::tcp;
 
 namespace {
-
-class TcpAcceptor {
-public:
-    explicit TcpAcceptor(asio::io_context& io) : acceptor_(io, {asio::ip::address_v4::loopback(), 0}) {}
-
-    Task<std::optional<Socket>> accept() {
-        std::error_code error;
-        tcp::socket socket = co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
-        if (failure) throw std::runtime_error("accept failed");
-        if (error) co_return std::nullopt;
-        co_return Socket(std::move(socket), occupancy_.enter());
-    }
-
-    void close() { acceptor_.close(); }
-    unsigned short port() const { return acceptor_.local_endpoint().port(); }
-
-    bool failure = false;
-    detail::WorkerCell counters{};
-
-private:
-    tcp::acceptor acceptor_;
-    detail::Occupancy occupancy_{counters, [] {}};
-};
 
 /// What handlers share with the test.
 struct App {
@@ -60,178 +31,34 @@ struct App {
     asio::steady_timer gate; ///< handlers of /wait wait here
     std::atomic<int> calls = 0;
     std::atomic<int> waiting = 0;
+
+    void release() { gate.cancel(); }
 };
 
 Task<http::Response> route(App& app, const http::Request& request);
 
-class TestServer {
+Task<> serve_app(App& app, TcpAcceptor& acceptor, http::ServerOptions options) {
+    co_await http::serve(app, acceptor, route, std::move(options));
+}
+
+class TestServer : public HttpServer<App> {
 public:
-    explicit TestServer(http::ServerOptions options = {}) : acceptor_(io_), app(io_) {
-        options.log = [this](std::string_view message) {
-            const std::lock_guard lock(mutex_);
-            log_.append(message).append("\n");
-        };
-        port = acceptor_.port();
-        asio::co_spawn(io_, run(*this, std::move(options)), asio::bind_cancellation_slot(cancel_.slot(), Done{this}));
-        thread_ = std::thread([this] { io_.run(); });
-    }
-
-    ~TestServer() {
-        if (!ended.load()) stop();
-        CHECK(finished());
-        asio::post(io_, [this] { app.gate.cancel(); });
-        thread_.join();
-    }
-
-    /// The acceptor has no more connections.
-    void stop() {
-        asio::post(io_, [this] { acceptor_.close(); });
-    }
-
-    /// Accepting fails.
-    void fail() {
-        asio::post(io_, [this] {
-            acceptor_.failure = true;
-            acceptor_.close();
-        });
-    }
-
-    void cancel() {
-        asio::post(io_, [this] { cancel_.emit(asio::cancellation_type::terminal); });
-    }
+    explicit TestServer(http::ServerOptions options = {}) : HttpServer(serve_app, std::move(options)) {}
 
     void open_gate() {
-        asio::post(io_, [this] { app.gate.cancel(); });
+        post([this] { app.release(); });
     }
-
-    /// Whether serve() returns within the deadline.
-    bool finished() { return done_.wait_for(5s) == std::future_status::ready; }
 
     /// Whether `n` handlers wait at the gate, or do so within the deadline.
     bool waits(int n) {
         for (int i = 0; i != 5000 && app.waiting != n; ++i) std::this_thread::sleep_for(1ms);
         return app.waiting == n;
     }
-
-    /// Whether so many requests have ended, or do so within the deadline.
-    bool ends(std::uint64_t n) {
-        for (int i = 0; i != 5000 && acceptor_.counters.ended != n; ++i) std::this_thread::sleep_for(1ms);
-        return acceptor_.counters.ended == n;
-    }
-    std::uint64_t begun() const { return acceptor_.counters.begun; }
-
-    std::string log() {
-        const std::lock_guard lock(mutex_);
-        return log_;
-    }
-
-private:
-    struct Done {
-        TestServer* server;
-        void operator()(const std::exception_ptr& failure) const {
-            server->failed = failure != nullptr;
-            server->ended = true;
-            server->promise_.set_value();
-        }
-    };
-
-    static Task<> run(TestServer& self, http::ServerOptions options) {
-        co_await http::serve(self.app, self.acceptor_, route, std::move(options));
-    }
-
-    asio::io_context io_{1};
-    TcpAcceptor acceptor_;
-    asio::cancellation_signal cancel_;
-    std::promise<void> promise_;
-    std::future<void> done_ = promise_.get_future();
-    std::mutex mutex_;
-    std::string log_;
-    std::thread thread_;
-
-public:
-    App app;
-    std::atomic<bool> failed = false;
-    std::atomic<bool> ended = false;
-    unsigned short port = 0;
 };
 
-class Client {
-public:
-    explicit Client(const TestServer& server) : socket_(io_) {
-        socket_.connect({asio::ip::address_v4::loopback(), server.port});
-        const timeval deadline{5, 0};
-        ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
-        ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
-    }
-
-    Client& send(std::string_view bytes) {
-        while (!bytes.empty()) {
-            const ssize_t count = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-            if (count <= 0) break;
-            bytes.remove_prefix(static_cast<std::size_t>(count));
-        }
-        return *this;
-    }
-
-    void send_end() {
-        std::error_code ignored; // the server may have closed already
-        socket_.shutdown(tcp::socket::shutdown_send, ignored);
-    }
-
-    /// Everything until the server closes; "(reset)" or "(timeout)" at the end when it does not.
-    std::string rest() {
-        while (more()) {
-        }
-        return std::move(buffer_);
-    }
-
-    /// The next response, with its body if it has a Content-Length.
-    std::string response(bool has_body = true) {
-        while (buffer_.find("\r\n\r\n") == std::string::npos && more()) {
-        }
-        std::size_t size = buffer_.find("\r\n\r\n");
-        if (size == std::string::npos) return std::move(buffer_);
-        size += 4;
-        const std::size_t at = buffer_.find("Content-Length: ");
-        if (has_body && at < size) size += std::stoul(buffer_.substr(at + 16));
-        return take(size);
-    }
-
-    std::string take(std::size_t size) {
-        while (buffer_.size() < size && more()) {
-        }
-        std::string taken = buffer_.substr(0, size);
-        buffer_.erase(0, taken.size());
-        return taken;
-    }
-
-private:
-    bool more() {
-        char bytes[16384];
-        const ssize_t count = ::recv(socket_.native_handle(), bytes, sizeof bytes, 0);
-        if (count > 0) buffer_.append(bytes, static_cast<std::size_t>(count));
-        if (count < 0) buffer_.append(errno == EAGAIN ? "(timeout)" : "(reset)");
-        return count > 0;
-    }
-
-    asio::io_context io_;
-    tcp::socket socket_;
-    std::string buffer_;
+struct Client : RawClient {
+    explicit Client(const TestServer& server) : RawClient(server.port) {}
 };
-
-std::string get(std::string_view path, std::string_view fields = "") {
-    return "GET " + std::string{path} + " HTTP/1.1\r\nHost: h\r\n" + std::string{fields} + "\r\n";
-}
-
-std::string post(std::string_view path, std::string_view body, std::string_view fields = "") {
-    return "POST " + std::string{path} + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) +
-           "\r\n" + std::string{fields} + "\r\n" + std::string{body};
-}
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-bool closes(const std::string& response) { return has(response, "\r\nConnection: close\r\n"); }
-std::string status_of(const std::string& response) { return response.substr(0, response.find('\r')); }
-std::string body_of(const std::string& response) { return response.substr(response.find("\r\n\r\n") + 4); }
 
 Task<http::Response> echo_stream(const http::Request& request) {
     std::string all;
