@@ -8,3 +8,4 @@
 #include <cohort/http/request.hpp>
 #include <cohort/http/response.hpp>
 #include <cohort/http/status.hpp>
+#include <cohort/http/upgraded.hpp>

@@ -30,6 +30,7 @@ struct ServerOptions {
     Duration idle_timeout{65'000};  ///< between two requests: the connection is closed
     Duration park_after{1'000};     ///< an idle connection gives its buffers back
     Duration linger_timeout{2'000}; ///< how long a closed connection is read so that the client sees the last answer
+    Duration handler_timeout{0};    ///< until the handler's response: then it is cancelled and 503 is sent; 0: none
     Duration fresh_timeout{500};    ///< how long a connection that has sent nothing yet is waited for while draining
     std::size_t linger_bytes = 64 * 1024;  ///< and how much
     std::size_t body_rate = 240;           ///< bytes a second that a body must reach after body_timeout: 408; 0: any
@@ -37,6 +38,9 @@ struct ServerOptions {
     std::size_t max_requests = 0;          ///< on one connection; 0: any number
     std::size_t max_connections = 0;       ///< at a time; 0: any number
     Overload overload = Overload::wait;
+    /// Every connection begins with a header of the PROXY protocol, version 1 or 2, and is closed otherwise. Only for
+    /// listeners that nobody but such a proxy can reach: the header is believed.
+    bool proxy_protocol = false;
 
     /// Told what a handler threw; by default it goes to standard error.
     std::function<void(std::string_view)> log = {};

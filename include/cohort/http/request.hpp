@@ -7,6 +7,7 @@
 #include <cohort/http/fields.hpp>
 #include <cohort/http/method.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,6 +26,16 @@ struct RouteParameters {
         std::string_view value;
     };
     std::vector<Parameter> list;
+};
+
+/// What the server knows of a request beyond its bytes.
+class RequestContext {
+public:
+    virtual std::string_view client_address() = 0;
+    virtual void extend_deadline(std::chrono::milliseconds by) = 0;
+
+protected:
+    ~RequestContext() = default;
 };
 } // namespace detail
 
@@ -64,6 +75,21 @@ public:
     /// Whether the client wants to use the connection again (RFC 9112 section 9.3).
     bool keep_alive() const noexcept { return keep_alive_; }
 
+    /// The protocols that the client offers to change over to (RFC 9110 section 7.8), as in "websocket"; nothing when
+    /// it does not, or says so only in half.
+    std::optional<std::string_view> upgrade() const noexcept {
+        return version_minor_ == 1 && fields_.has_token("connection", "upgrade") ? header("upgrade") : std::nullopt;
+    }
+
+    /// Who asks: "192.0.2.1", "2001:db8::1", "unix:" on a Unix socket; what the proxy says of it when the server reads
+    /// PROXY headers; "" outside a server.
+    std::string_view client_address() const { return context_ != nullptr ? context_->client_address() : ""; }
+
+    /// The handler may take so much longer from now on, whatever ServerOptions::handler_timeout has left it.
+    void extend_deadline(std::chrono::milliseconds by) const {
+        if (context_ != nullptr) context_->extend_deadline(by);
+    }
+
     /// The declared length of the body; nothing when it comes in chunks.
     std::optional<std::uint64_t> content_length() const noexcept {
         return chunked_ ? std::nullopt : std::optional{content_length_};
@@ -76,6 +102,8 @@ public:
 
     /// Where body() reads from; for servers and tests.
     void set_body_source(detail::BodySource* source) noexcept { source_ = source; }
+    /// What client_address() and extend_deadline() ask; likewise.
+    void set_context(detail::RequestContext* context) noexcept { context_ = context; }
 
 private:
     friend class RequestParser;
@@ -88,6 +116,7 @@ private:
 
     Fields fields_;
     detail::BodySource* source_ = nullptr;
+    detail::RequestContext* context_ = nullptr;
     mutable detail::RouteParameters parameters_;
     std::uint64_t content_length_ = 0;
     std::uint32_t target_begin_ = 0, target_size_ = 0;

@@ -5,9 +5,11 @@
 #include <cohort/http/body.hpp>
 #include <cohort/http/fields.hpp>
 #include <cohort/http/status.hpp>
+#include <cohort/http/upgraded.hpp>
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -54,6 +56,13 @@ public:
         return producer_ ? length_ : std::optional<std::uint64_t>{body_.size()};
     }
 
+    /// Switches to another protocol (status 101). See http::upgrade.
+    Response& upgrade(std::string_view protocol, Takeover takeover) {
+        takeover_ = std::make_shared<const Takeover>(std::move(takeover));
+        return status(101).set("Upgrade", protocol);
+    }
+    const Takeover* takeover() const noexcept { return takeover_.get(); }
+
     /// The Content-Type to send when the fields have none. The text must be a literal, or live as long as one.
     Response& default_type(std::string_view literal) noexcept { return default_type_ = literal, *this; }
     std::string_view default_type() const noexcept { return default_type_; }
@@ -65,6 +74,7 @@ private:
     Fields fields_;
     Producer producer_;
     std::optional<std::uint64_t> length_;
+    std::shared_ptr<const Takeover> takeover_;
 };
 
 /// 200 with plain text in UTF-8.
@@ -94,6 +104,14 @@ inline Response stream(Producer producer, std::optional<std::uint64_t> length = 
     response.default_type("application/octet-stream");
     response.stream(std::move(producer), length);
     return response;
+}
+
+/// 101: the connection is `takeover`'s when this is sent. A client that has not offered to change over
+/// (Request::upgrade) gets 426 instead, which names the protocol.
+///
+///     co_return http::upgrade("websocket", chat).set("Sec-WebSocket-Accept", proof);
+inline Response upgrade(std::string_view protocol, Takeover takeover) {
+    return Response().upgrade(protocol, std::move(takeover));
 }
 
 /// The code with its phrase as the text; no body for 1xx, 204, 205 and 304.

@@ -63,19 +63,25 @@ struct Service {
 
 /// The life of a connection. The response lives here while it is sent.
 template <class S>
-Task<> converse(Connection& connection, S& service) {
+Task<> converse(Connection& connection, S& service, std::unique_ptr<StreamLayer> layer) {
+    if (connection.has_preamble(layer != nullptr)) {
+        const bool opened = co_await connection.open(std::move(layer));
+        if (!opened) co_return;
+    }
     while (true) {
         bool ready = connection.take_request();
         if (!ready) ready = co_await connection.wait_for_request();
         if (!ready) break;
         const auto counted = connection.wire().begin_request();
-        connection.flush_soon();
+        if (!connection.flush_soon()) co_await connection.wire().send();
         Response response;
+        connection.begin_handling();
         try {
             response = co_await service.answer(connection.request());
         } catch (...) {
             response = connection.explain_failure();
         }
+        if (connection.end_handling()) co_await asio::this_coro::reset_cancellation_state();
         if (connection.wire().server().cancelled()) co_return;
         connection.respond(response);
         if (connection.incomplete()) co_await connection.complete(response);
@@ -101,14 +107,19 @@ inline void start(std::shared_ptr<Connection> connection, Task<> life) {
     asio::co_spawn(executor, std::move(life), asio::bind_cancellation_slot(slot, std::move(end)));
 }
 
-template <class S>
-void begin(const std::shared_ptr<Server>& server, Socket socket, S& service) {
+template <class A, class S>
+void begin(A& acceptor, const std::shared_ptr<Server>& server, Socket socket, S& service) {
     const bool too_many = server->full();
     auto connection = std::make_shared<Connection>(server, std::move(socket));
     // Refusing politely takes a moment: past twice the limit it is done without a word.
     if (too_many && server->size() > 2 * server->options().max_connections) return;
     Connection& begun = *connection;
-    start(std::move(connection), too_many ? refuse_connection(begun) : converse(begun, service));
+    std::unique_ptr<StreamLayer> layer;
+    if constexpr (Layers<A>) {
+        if (too_many) return; // a refusal would have to be encrypted
+        layer = acceptor.make_layer(begun.wire().socket());
+    }
+    start(std::move(connection), too_many ? refuse_connection(begun) : converse(begun, service, std::move(layer)));
 }
 
 template <class A, class S>
@@ -119,7 +130,7 @@ Task<> accept_all(A& acceptor, std::shared_ptr<Server> server, S& service) {
         if (!socket) co_return;
         if (!refuses && server->full()) co_await server->wait_for_room();
         try {
-            begin(server, std::move(*socket), service);
+            begin(acceptor, server, std::move(*socket), service);
         } catch (const std::bad_alloc&) {
             server->log("no memory for a connection"); // it is closed; the others go on
         }

@@ -4,6 +4,9 @@
 
 #include <cohort/http/detail/body_reader.hpp>
 #include <cohort/http/detail/body_stream.hpp>
+#include <cohort/http/detail/peer.hpp>
+#include <cohort/http/detail/proxy_header.hpp>
+#include <cohort/http/detail/upgraded_wire.hpp>
 #include <cohort/http/detail/wire.hpp>
 #include <cohort/http/parser.hpp>
 #include <cohort/http/response.hpp>
@@ -11,7 +14,7 @@
 #include <asio/post.hpp>
 
 #include <algorithm>
-#include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -28,15 +31,17 @@ namespace cohort::http::detail {
 
 /// Everything of a connection but calling the handler, so that none of it depends on the handler's type. In turn:
 /// take_request or wait_for_request, the handler, respond, complete, next; and finish at the end.
-class Connection final : public std::enable_shared_from_this<Connection> {
+class Connection final : public RequestContext, public std::enable_shared_from_this<Connection> {
 public:
     Connection(std::shared_ptr<Server> server, Socket socket)
-        : wire_(std::move(server), std::move(socket)),
+        : peer_(socket.state()),
+          wire_(std::move(server), std::move(socket)),
           parser_(wire_.server().options().limits),
           body_(wire_, parser_),
           stream_(wire_) {
         parser_.request().set_body_source(&body_);
-        served_ = served_before(wire_.state());
+        parser_.request().set_context(this);
+        served_ = peer_.served();
         if (served_ != 0) return;
         head_deadline_ = wire_.server().after(wire_.server().ticks_for().head);
     }
@@ -44,21 +49,38 @@ public:
     Wire& wire() noexcept { return wire_; }
     const Request& request() const noexcept { return parser_.request(); }
 
+    /// What comes before HTTP: the header of a proxy, TLS.
+    bool has_preamble(bool has_layer) const noexcept {
+        return has_layer || (wire_.server().options().proxy_protocol && !peer_.introduced());
+    }
+    /// False: it was not as it should be, and the connection ends without a word.
+    Task<bool> open(std::unique_ptr<StreamLayer> layer);
+
     /// Whether the bytes at hand complete the head of a request.
     bool take_request();
 
     /// Waits for a request. False when there will be none: the connection is to be finished.
     Task<bool> wait_for_request();
 
-    /// When answers to earlier requests are held back, sends them should the handler suspend.
-    void flush_soon();
+    /// When answers to earlier requests are held back, sends them should the handler suspend. False: only sending them
+    /// now would do that.
+    bool flush_soon();
+
+    /// The handler is called now; it has ended, of itself or (true) because its time was over.
+    void begin_handling() noexcept {
+        const auto timeout = wire_.server().options().handler_timeout;
+        if (timeout.count() > 0) wire_.server().limit_handler(wire_, timeout);
+    }
+    bool end_handling() noexcept {
+        return wire_.server().options().handler_timeout.count() > 0 && wire_.server().end_work(wire_);
+    }
 
     /// Queues the response, all of it unless it is large or streamed.
     void respond(Response& response);
 
     /// Whether respond() has left something to complete().
     bool incomplete() const noexcept {
-        return large_ || streaming_ || !parser_.complete() || wire_.out().size() > 65536;
+        return large_ || streaming_ || takeover_ || !parser_.complete() || wire_.out().size() > 65536;
     }
     /// Sends the rest of it, and reads over what the handler left of the request's body.
     Task<> complete(Response& response);
@@ -75,11 +97,17 @@ public:
     /// What to answer for what a handler threw; to be called while handling the exception.
     Response explain_failure() noexcept;
 
+    std::string_view client_address() override { return peer_.address(wire_.socket()); }
+    void extend_deadline(std::chrono::milliseconds by) override {
+        if (wire_.server().options().handler_timeout.count() > 0) wire_.server().limit_handler(wire_, by);
+    }
+
 private:
     /// Up to here a body is copied behind its head; a larger one is sent from where it lies.
     static constexpr std::size_t large_body = 16 * 1024;
 
-    static std::size_t served_before(const std::string& state) noexcept;
+    Task<bool> read_proxy_header();
+    Task<> change_over(const Response& response);
     bool hand_over();
     Waiting what_to_wait_for() const noexcept;
     std::uint64_t deadline_for(Waiting what) const noexcept;
@@ -87,6 +115,7 @@ private:
     bool closes_after(const Response& response) const;
     bool must_linger() const noexcept;
 
+    Peer peer_;
     Wire wire_;
     RequestParser parser_;
     BodyReader body_;
@@ -97,8 +126,38 @@ private:
     bool refused_ = false; ///< a request was refused
     bool large_ = false;
     bool streaming_ = false;
+    bool takeover_ = false;
     bool flush_posted_ = false;
 };
+
+inline Task<bool> Connection::open(std::unique_ptr<StreamLayer> layer) {
+    if (wire_.server().options().proxy_protocol && !peer_.introduced()) {
+        const bool introduced = co_await read_proxy_header();
+        if (!introduced) co_return false;
+    }
+    std::error_code error;
+    if (layer) co_await wire_.open_layer(std::move(layer), head_deadline_, error);
+    co_return !error;
+}
+
+inline Task<bool> Connection::read_proxy_header() {
+    ProxyHeader header;
+    bool begun = false;
+    while (true) {
+        const auto step = header.take(wire_.received());
+        wire_.consume(step.consumed);
+        if (step.malformed) co_return false;
+        if (header.done()) break;
+        begun = begun || step.consumed != 0;
+        const Waiting what = begun ? Waiting::head : Waiting::fresh;
+        std::error_code error;
+        const std::size_t count = co_await wire_.read(what, deadline_for(what), Wire::usual_room, error);
+        if (error == asio::error::operation_aborted && hand_over()) co_return false;
+        if (count == 0) co_return false;
+    }
+    peer_.introduce(header.address());
+    co_return true;
+}
 
 inline bool Connection::take_request() {
     const auto step = parser_.parse(wire_.received());
@@ -127,7 +186,7 @@ inline Task<bool> Connection::wait_for_request() {
         if (wire_.server().cancelled()) co_return false;
         if (count == 0 && error == asio::error::operation_aborted && hand_over()) co_return false;
         // Nobody waits for an idle connection any more; but what the client has sent already is answered.
-        if (error == asio::error::operation_aborted && what <= Waiting::idle) count = wire_.read_now();
+        if (error == asio::error::operation_aborted && what <= Waiting::idle) count = co_await wire_.read_rest();
         if (error == asio::error::timed_out && what == Waiting::head) refuse(408);
         if (count == 0) co_return false;
         if (take_request()) co_return true;
@@ -136,18 +195,11 @@ inline Task<bool> Connection::wait_for_request() {
     co_return false;
 }
 
-/// What servers say to each other of a connection is how many requests it has had.
-inline std::size_t Connection::served_before(const std::string& state) noexcept {
-    std::size_t count = 0;
-    std::from_chars(state.data(), state.data() + state.size(), count);
-    return count;
-}
-
 /// While the server drains, and another goes on: between two requests it is that one's.
 inline bool Connection::hand_over() {
     const bool between_requests = !parser_.inside_head() && wire_.received().empty() && !wire_.unsent();
     if (!between_requests || !wire_.server().hands_over()) return false;
-    return wire_.hand_over(served_ == 0 ? std::string() : std::to_string(served_));
+    return wire_.hand_over(peer_.state(served_));
 }
 
 inline Waiting Connection::what_to_wait_for() const noexcept {
@@ -175,28 +227,37 @@ inline Task<> Connection::park(std::error_code& error) {
     co_await wire_.wait_readable(Waiting::idle, server.after(ticks.idle - ticks.park), error);
 }
 
-inline void Connection::flush_soon() {
-    if (flush_posted_ || !wire_.unsent()) return;
+inline bool Connection::flush_soon() {
+    if (flush_posted_ || !wire_.unsent()) return true;
+    if (wire_.has_layer()) return false;
     flush_posted_ = true;
     asio::post(wire_.executor(), [self = shared_from_this()] {
         self->flush_posted_ = false;
         self->wire_.send_at_once();
     });
+    return true;
 }
 
 inline void Connection::respond(Response& response) {
+    const Request& request = parser_.request();
+    if (response.takeover() != nullptr && response.status() == 101) {
+        takeover_ = request.upgrade().has_value();
+        if (takeover_) return;
+        const std::string protocol{response.fields().get("upgrade").value_or("")};
+        response = http::status(426).set("Upgrade", protocol);
+    }
     if (response.status() < 200 || response.status() > 999) {
         wire_.server().log("a handler answered with status " + std::to_string(response.status()));
         response = http::status(500);
     }
     ++served_;
-    const Request& request = parser_.request();
     Framing framing;
     framing.http_1_0 = request.version_minor() == 0;
     framing.head_only = request.method() == Method::head;
     framing.length = response.length();
     framing.chunked = !framing.length && !framing.http_1_0;
     const bool ends_with_connection = !framing.length && !framing.chunked;
+    framing.upgrade = response.status() == 426;
     framing.close = closing_ = ends_with_connection || closes_after(response);
     append_head(wire_.out(), response, framing, wire_.server().date());
     if (framing.head_only || has_no_body(response.status())) return;
@@ -217,6 +278,10 @@ inline bool Connection::closes_after(const Response& response) const {
 }
 
 inline Task<> Connection::complete(Response& response) {
+    if (takeover_) {
+        co_await change_over(response);
+        co_return;
+    }
     if (large_) co_await wire_.send(response.body());
     if (streaming_) co_await stream_.run(response.producer());
     large_ = streaming_ = false;
@@ -224,6 +289,32 @@ inline Task<> Connection::complete(Response& response) {
     if (closing_ || parser_.complete()) co_return;
     const bool skipped = co_await body_.skip();
     closing_ = !skipped;
+}
+
+/// The request is read to its end first: what follows is of the other protocol.
+inline Task<> Connection::change_over(const Response& response) {
+    closing_ = true;
+    const bool skipped = co_await body_.skip();
+    if (!skipped) {
+        refuse(413);
+        co_return;
+    }
+    ++served_;
+    Framing framing;
+    framing.upgrade = true;
+    append_head(wire_.out(), response, framing, wire_.server().date());
+    co_await wire_.send();
+    parser_.release();
+    UpgradedWire stream(wire_);
+    Upgraded upgraded(stream);
+    try {
+        Task<> speaking = (*response.takeover())(upgraded);
+        co_await std::move(speaking);
+    } catch (const std::system_error&) {
+        throw;
+    } catch (const std::exception& error) {
+        wire_.server().log(error.what());
+    }
 }
 
 inline bool Connection::next() {
@@ -247,6 +338,7 @@ inline void Connection::refuse(int status) {
 
 inline Task<> Connection::finish() {
     if (wire_.unsent()) co_await wire_.send();
+    if (wire_.has_layer()) co_await wire_.close_layer();
     if (must_linger()) co_await wire_.linger();
     wire_.end();
 }
@@ -263,6 +355,10 @@ inline bool Connection::must_linger() const noexcept {
 
 inline Response Connection::explain_failure() noexcept {
     const Server& server = wire_.server();
+    if (wire_.overdue()) {
+        server.log("a handler took longer than it may");
+        return http::status(503);
+    }
     try {
         throw;
     } catch (const Error& error) {

@@ -54,6 +54,7 @@ struct Framing {
     bool close = false;                  ///< the connection ends with this response
     bool http_1_0 = false;               ///< the client speaks HTTP/1.0
     bool chunked = false;                ///< the body comes in chunks
+    bool upgrade = false;                ///< the connection changes over to another protocol
     bool head_only = false;              ///< the request was HEAD
     std::optional<std::uint64_t> length; ///< of the body; nothing when it is chunked or ends with the connection
 };
@@ -115,7 +116,9 @@ inline void append_head(std::string& out, const Response& response, const Framin
         append_number(out, *framing.length);
         out.append("\r\n");
     }
-    if (framing.close)
+    if (framing.upgrade)
+        out.append("Connection: upgrade\r\n");
+    else if (framing.close)
         out.append("Connection: close\r\n");
     else if (framing.http_1_0)
         out.append("Connection: keep-alive\r\n");

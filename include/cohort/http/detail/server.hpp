@@ -49,6 +49,11 @@ public:
 
     bool draining() const noexcept { return draining_; }
 
+    /// The handler of this connection has so much time from now on.
+    void limit_handler(Watched& connection, std::chrono::milliseconds time) noexcept {
+        limit_work(connection, after(ticks(time)));
+    }
+
     /// Connections that are left go to another server, between two requests.
     template <HandsOver A>
     void hand_over_by(A& acceptor) {
@@ -94,7 +99,8 @@ public:
         const bool goes_on = hands_over();
         for_each([this, goes_on](Watched& connection) {
             const bool is_fresh = connection.waiting() == Waiting::fresh;
-            if (connection.waiting() == Waiting::idle || (is_fresh && goes_on)) connection.interrupt(false);
+            const bool is_told = connection.waiting() == Waiting::idle || connection.waiting() == Waiting::upgraded;
+            if (is_told || (is_fresh && goes_on)) connection.interrupt(false);
             if (is_fresh && !goes_on) wait_until(connection, std::min(connection.deadline(), after(ticks_.fresh)));
         });
     }
@@ -117,9 +123,10 @@ public:
 
 private:
     static std::chrono::milliseconds tick_interval(const ServerOptions& options) {
-        const auto shortest =
+        auto shortest =
             std::min({options.head_timeout, options.body_timeout, options.write_timeout, options.idle_timeout,
                       options.linger_timeout, options.park_after, options.fresh_timeout * 4});
+        if (options.handler_timeout.count() > 0) shortest = std::min(shortest, options.handler_timeout);
         return std::clamp(shortest / 8, std::chrono::milliseconds(5), std::chrono::milliseconds(500));
     }
 

@@ -40,6 +40,9 @@ public:
 
     Waiting waiting() const noexcept { return waiting_; }
 
+    /// Its work took too long and is being cancelled.
+    bool overdue() const noexcept { return overdue_; }
+
     /// Ends the waiting, if there is any; `expired` tells whether the deadline has passed.
     void interrupt(bool expired) {
         if (waiting_ == Waiting::nothing) return;

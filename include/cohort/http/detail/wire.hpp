@@ -5,6 +5,7 @@
 #include <cohort/acceptor.hpp>
 #include <cohort/detail/buffer.hpp>
 #include <cohort/http/detail/server.hpp>
+#include <cohort/http/detail/stream_layer.hpp>
 
 #include <asio/buffer.hpp>
 #include <asio/cancellation_signal.hpp>
@@ -41,6 +42,12 @@ public:
     asio::cancellation_slot slot() noexcept { return cancel_.slot(); }
     asio::any_io_executor executor() { return socket_.get_executor(); }
 
+    Socket& socket() noexcept { return socket_; }
+
+    /// From now on bytes go through it.
+    Task<> open_layer(std::unique_ptr<StreamLayer> layer, std::uint64_t deadline, std::error_code& error);
+    bool has_layer() const noexcept { return layer_ != nullptr; }
+
     std::string_view received() const noexcept { return {reinterpret_cast<const char*>(in_.data()), in_.size()}; }
     void consume(std::size_t count) noexcept { in_.consume(count); }
     [[nodiscard]] cohort::detail::OngoingRequest begin_request() noexcept { return socket_.begin_request(); }
@@ -59,12 +66,13 @@ public:
     /// The same in two halves: the path of every request does without a coroutine of its own.
     Task<std::size_t> begin_read(Waiting what, std::uint64_t deadline, std::size_t room, std::error_code& error) {
         server_->begin_waiting(*this, what, deadline);
+        if (layer_) return layer_->read_some(space(room), error);
         return socket_.async_read_some(space(room), asio::redirect_error(asio::use_awaitable, error));
     }
     void end_read(std::size_t count, std::error_code& error) noexcept;
 
-    /// What has arrived already, without waiting.
-    std::size_t read_now();
+    /// What has arrived already, without waiting for more than its end.
+    Task<std::size_t> read_rest();
 
     /// Waits for the first byte with no buffer held.
     Task<> wait_readable(Waiting what, std::uint64_t deadline, std::error_code& error);
@@ -80,6 +88,12 @@ public:
 
     /// Sends all of `out` and then `tail`. Throws std::system_error; timed_out when the client takes nothing.
     Task<> send(std::string_view tail = {});
+
+    /// The same while somebody else waits for bytes to read.
+    Task<> send_beside_reading(std::string_view bytes);
+
+    /// Ends what the layer has to end; the client may have to answer that.
+    Task<> close_layer();
 
     /// Tells the client that nothing more will come, and reads on for a while: closing with unread bytes would reset
     /// the connection and destroy the answer on its way.
@@ -112,9 +126,11 @@ public:
     static constexpr std::size_t usual_room = 4096;
 
 private:
+    Task<> send_through_layer(std::string_view tail);
     void cancel_waiting() override {
+        interrupt_later_ = writing_beside_; // cancelling is of everything on the socket
         std::error_code ignored;
-        socket_.cancel(ignored);
+        if (!interrupt_later_) socket_.cancel(ignored);
     }
     void cancel_all() override { cancel_.emit(asio::cancellation_type::terminal); }
 
@@ -133,11 +149,22 @@ private:
     std::shared_ptr<Server> server_;
     Socket socket_;
     asio::cancellation_signal cancel_;
+    std::unique_ptr<StreamLayer> layer_;
     cohort::detail::Buffer in_;
     std::string out_;
     std::size_t sent_ = 0;
     bool input_ended_ = false;
+    bool writing_beside_ = false;
+    bool interrupt_later_ = false;
 };
+
+inline Task<> Wire::open_layer(std::unique_ptr<StreamLayer> layer, std::uint64_t deadline, std::error_code& error) {
+    server_->begin_waiting(*this, Waiting::head, deadline);
+    co_await layer->open(received(), error);
+    if (end_waiting() && !error) error = asio::error::timed_out;
+    in_.clear();
+    layer_ = std::move(layer);
+}
 
 inline Task<std::size_t> Wire::read(Waiting what, std::uint64_t deadline, std::size_t room, std::error_code& error) {
     const std::size_t count = co_await begin_read(what, deadline, room, error);
@@ -152,11 +179,16 @@ inline void Wire::end_read(std::size_t count, std::error_code& error) noexcept {
     if (error == asio::error::eof) input_ended_ = true;
 }
 
-inline std::size_t Wire::read_now() {
+inline Task<std::size_t> Wire::read_rest() {
     std::error_code error;
-    const std::size_t count = socket_.read_some(space(usual_room), error);
-    in_.commit(count);
-    return count;
+    std::size_t count = 0;
+    if (!layer_) {
+        count = socket_.read_some(space(usual_room), error);
+        in_.commit(count);
+    } else if (socket_.available(error) != 0) {
+        count = co_await read(Waiting::head, server_->after(server_->ticks_for().fresh), usual_room, error);
+    }
+    co_return count;
 }
 
 inline Task<> Wire::wait_readable(Waiting what, std::uint64_t deadline, std::error_code& error) {
@@ -166,6 +198,7 @@ inline Task<> Wire::wait_readable(Waiting what, std::uint64_t deadline, std::err
 }
 
 inline std::error_code Wire::send_now(std::string_view& tail) {
+    if (layer_) return unsent() || !tail.empty() ? asio::error::would_block : std::error_code();
     while (unsent() || !tail.empty()) {
         std::error_code error;
         std::size_t count = 0;
@@ -183,7 +216,46 @@ inline std::error_code Wire::send_now(std::string_view& tail) {
     return {};
 }
 
+inline Task<> Wire::send_through_layer(std::string_view tail) {
+    while (unsent() || !tail.empty()) {
+        const std::string_view part = unsent() ? std::string_view{out_}.substr(sent_) : tail;
+        std::error_code error;
+        server_->begin_waiting(*this, Waiting::write, server_->after(server_->ticks_for().write));
+        const std::size_t count = co_await layer_->write_some(asio::buffer(part.data(), part.size()), error);
+        const bool expired = end_waiting();
+        if (error) throw std::system_error(expired ? asio::error::make_error_code(asio::error::timed_out) : error);
+        sent(count, tail);
+    }
+}
+
+/// Its deadline is one of the work, since what is waited for is something to read.
+inline Task<> Wire::send_beside_reading(std::string_view bytes) {
+    while (!bytes.empty()) {
+        std::error_code error;
+        std::size_t count = 0;
+        if (!layer_) count = socket_.write_some(asio::buffer(bytes.data(), bytes.size()), error);
+        if (layer_ || error == asio::error::would_block) {
+            error.clear();
+            server_->limit_work(*this, server_->after(server_->ticks_for().write));
+            writing_beside_ = true;
+            if (layer_)
+                count = co_await layer_->write_some(asio::buffer(bytes.data(), bytes.size()), error);
+            else
+                co_await socket_.async_wait(Socket::wait_write, asio::redirect_error(asio::use_awaitable, error));
+            writing_beside_ = false;
+            server_->end_work(*this);
+            if (interrupt_later_ && waiting() == Waiting::upgraded) cancel_waiting();
+        }
+        if (error) throw std::system_error(error);
+        bytes.remove_prefix(count);
+    }
+}
+
 inline Task<> Wire::send(std::string_view tail) {
+    if (layer_) {
+        co_await send_through_layer(tail);
+        co_return;
+    }
     while (true) {
         std::error_code error = send_now(tail);
         if (!error) co_return;
@@ -196,10 +268,18 @@ inline Task<> Wire::send(std::string_view tail) {
     }
 }
 
+inline Task<> Wire::close_layer() {
+    std::error_code ignored;
+    server_->begin_waiting(*this, Waiting::linger, server_->after(server_->ticks_for().linger));
+    co_await layer_->close(ignored);
+    end_waiting();
+}
+
 inline Task<> Wire::linger() {
     std::error_code error;
-    socket_.shutdown(Socket::shutdown_send, error);
     const std::uint64_t deadline = server_->after(server_->ticks_for().linger);
+    socket_.shutdown(Socket::shutdown_send, error);
+    layer_.reset(); // what comes now is not looked at
     std::size_t discarded = in_.size();
     error.clear();
     while (!error && discarded < server_->options().linger_bytes) {

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// A connection that speaks another protocol from now on (layer 1).
+#pragma once
+
+#include <cohort/task.hpp>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace cohort {
+
+class Socket;
+
+namespace http {
+
+namespace detail {
+
+/// What the server has of such a connection.
+class UpgradedStream {
+public:
+    virtual Task<std::optional<std::string_view>> read() = 0;
+    virtual Task<> write(std::string_view bytes) = 0;
+    virtual bool draining() const noexcept = 0;
+    virtual Socket release(std::string& received) = 0;
+
+protected:
+    ~UpgradedStream() = default;
+};
+
+} // namespace detail
+
+/// Given to what takes a connection over after `101 Switching Protocols` (RFC 9110 section 7.8). It holds until that
+/// returns, which closes the connection; none of HTTP's timeouts apply to what is read. One coroutine may read while
+/// another writes.
+class Upgraded {
+public:
+    explicit Upgraded(detail::UpgradedStream& stream) noexcept : stream_(&stream) {}
+
+    /// The next bytes, at least one, first those that came right behind the request. Nothing when the client has ended,
+    /// and once when the server is to stop (draining() says which): then there is the server's grace left to say
+    /// goodbye, and reading goes on. The view holds until the next read. Throws std::system_error when the connection
+    /// breaks.
+    Task<std::optional<std::string_view>> read() { return stream_->read(); }
+
+    /// Returns when the kernel has taken the bytes. Throws std::system_error when the client is gone or takes nothing
+    /// for ServerOptions::write_timeout.
+    Task<> write(std::string_view bytes) { return stream_->write(bytes); }
+
+    /// The server is to stop.
+    bool draining() const noexcept { return stream_->draining(); }
+
+    /// The socket itself, for whoever reads and writes it in another way, and in `received` what was read of it
+    /// already. It counts as a connection of its worker until it is destroyed. Throws std::logic_error when there is
+    /// TLS on it.
+    Socket release(std::string& received);
+
+private:
+    detail::UpgradedStream* stream_;
+};
+
+/// Speaks the other protocol. Called after the handler has ended; what it throws ends the connection and is logged.
+using Takeover = std::function<Task<>(Upgraded&)>;
+
+} // namespace http
+} // namespace cohort

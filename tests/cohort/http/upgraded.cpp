@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+// Connections that leave HTTP, and what comes before it: PROXY headers. Deadlines of handlers too.
+#include <cohort/http/upgraded.hpp>
+
+#include "support/http_server.hpp"
+
+#include <cohort/http/serve.hpp>
+
+#include <asio/steady_timer.hpp>
+#include <asio/write.hpp>
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+using namespace cohort;
+using namespace test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct App {
+    explicit App(asio::io_context& loop) : io(loop) {}
+    void release() {}
+
+    asio::io_context& io;
+    std::atomic<bool> was_draining = false;
+    std::atomic<bool> cancelled = false;
+};
+
+/// Says back what it gets, and goodbye when it is told to stop; "end" ends it.
+Task<> echo(http::Upgraded& connection, App& app) {
+    co_await connection.write("welcome\n");
+    while (true) {
+        const auto bytes = co_await connection.read();
+        if (!bytes) break;
+        if (*bytes == "end") co_return;
+        if (*bytes == "fail") throw std::runtime_error("takeover failed");
+        const std::string reply = "<" + std::string{*bytes} + ">";
+        co_await connection.write(reply);
+    }
+    app.was_draining = connection.draining();
+    if (!connection.draining()) co_return;
+    co_await connection.write("goodbye ");
+    const auto last = co_await connection.read();
+    co_await connection.write(last.value_or("nothing"));
+}
+
+Task<> take_socket(http::Upgraded& connection) {
+    std::string received;
+    Socket socket = connection.release(received);
+    received.insert(0, "socket:");
+    co_await asio::async_write(socket, asio::buffer(received), asio::use_awaitable);
+}
+
+/// Sends more than the kernel takes while nobody reads.
+Task<> flood(http::Upgraded& connection) {
+    const std::string block(1'000'000, 'x');
+    while (true) co_await connection.write(block);
+}
+
+Task<http::Response> wait_long(App& app, const http::Request& request) {
+    if (request.query("more")) request.extend_deadline(400ms);
+    asio::steady_timer timer(app.io, request.query("more") ? 200ms : 20s);
+    std::error_code error;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (error) app.cancelled = true;
+    if (error && !request.query("quiet")) throw std::system_error(error);
+    co_return http::text(error ? "given up" : "done");
+}
+
+Task<http::Response> route(App& app, const http::Request& request) {
+    const std::string_view path = request.path();
+    if (path == "/echo") co_return http::upgrade("echo", [&app](http::Upgraded& to) { return echo(to, app); });
+    if (path == "/socket") co_return http::upgrade("socket", take_socket);
+    if (path == "/flood") co_return http::upgrade("flood", flood);
+    if (path == "/long") co_return co_await wait_long(app, request);
+    if (path == "/body") co_return http::text(co_await request.body().text());
+    if (path == "/offer") co_return http::text(std::string{request.upgrade().value_or("none")});
+    co_return http::text("from " + std::string{request.client_address()} + "\n");
+}
+
+Task<> serve_app(App& app, TcpAcceptor& acceptor, http::ServerOptions options) {
+    co_await http::serve(app, acceptor, route, std::move(options));
+}
+
+struct TestServer : HttpServer<App> {
+    explicit TestServer(http::ServerOptions options = {}) : HttpServer(serve_app, std::move(options)) {}
+};
+
+struct Client : RawClient {
+    explicit Client(const TestServer& server) : RawClient(server.port) {}
+};
+
+std::string upgrade(std::string_view path, std::string_view protocol = "echo") {
+    return get(path, "Connection: Upgrade\r\nUpgrade: " + std::string{protocol} + "\r\n");
+}
+
+} // namespace
+
+TEST_CASE("an upgraded connection speaks another protocol, from the byte behind the request") {
+    TestServer server;
+    Client client(server);
+    const std::string head = client.send(upgrade("/echo") + "first").response();
+    CHECK(status_of(head) == "HTTP/1.1 101 Switching Protocols");
+    CHECK(has(head, "\r\nUpgrade: echo\r\n"));
+    CHECK(has(head, "\r\nConnection: upgrade\r\n"));
+    CHECK_FALSE(has(head, "Content-Length"));
+    CHECK(client.take(15) == "welcome\n<first>");
+    CHECK(client.send("GET / HTTP/1.1\r\n\r\n").take(20) == "<GET / HTTP/1.1\r\n\r\n>");
+    client.send("end");
+    CHECK(client.rest().empty());
+}
+
+TEST_CASE("a request for an upgrade may have a body, which comes first") {
+    TestServer server;
+    Client client(server);
+    client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"
+                "bodynext");
+    CHECK(status_of(client.response()) == "HTTP/1.1 101 Switching Protocols");
+    CHECK(client.take(14) == "welcome\n<next>");
+    Client waiting(server);
+    waiting.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nConnection: upgrade\r\nUpgrade: echo\r\n"
+                 "Expect: 100-continue\r\n\r\n");
+    CHECK(status_of(waiting.response()) == "HTTP/1.1 100 Continue");
+    CHECK(status_of(waiting.send("bodynext").response()) == "HTTP/1.1 101 Switching Protocols");
+    CHECK(waiting.take(14) == "welcome\n<next>");
+}
+
+TEST_CASE("nobody is upgraded who has not offered it") {
+    TestServer server;
+    Client client(server);
+    for (const std::string& request :
+         {get("/echo"), get("/echo", "Upgrade: echo\r\n"), get("/echo", "Connection: upgrade\r\n"),
+          std::string{"GET /echo HTTP/1.0\r\nConnection: keep-alive, upgrade\r\nUpgrade: echo\r\n\r\n"}}) {
+        const std::string response = client.send(request).response();
+        CHECK(status_of(response) == "HTTP/1.1 426 Upgrade Required");
+        CHECK(has(response, "\r\nUpgrade: echo\r\n"));
+    }
+    CHECK(body_of(client.send(upgrade("/offer", "a, b")).response()) == "a, b");
+    CHECK(body_of(client.send(get("/offer", "Upgrade: a\r\n")).response()) == "none");
+}
+
+TEST_CASE("an upgrade that is not accepted leaves the connection as it was") {
+    TestServer server;
+    Client client(server);
+    CHECK(status_of(client.send(upgrade("/offer")).response()) == "HTTP/1.1 200 OK");
+    CHECK(status_of(client.send(get("/offer")).response()) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("the socket itself can be taken") {
+    TestServer server;
+    Client client(server);
+    CHECK(status_of(client.send(upgrade("/socket", "socket") + "rest").response()) ==
+          "HTTP/1.1 101 Switching Protocols");
+    CHECK(client.rest() == "socket:rest");
+}
+
+TEST_CASE("a takeover that fails is logged and ends its connection") {
+    TestServer server;
+    Client client(server);
+    client.send(upgrade("/echo")).response();
+    client.send("fail");
+    CHECK(client.rest() == "welcome\n");
+    CHECK(has(server.log(), "takeover failed"));
+}
+
+TEST_CASE("drain: an upgraded connection is told, says goodbye, and is waited for") {
+    TestServer server;
+    Client client(server);
+    client.send(upgrade("/echo")).response();
+    CHECK(client.take(8) == "welcome\n");
+    server.stop();
+    CHECK(client.take(8) == "goodbye ");
+    CHECK(client.send("bye").rest() == "bye");
+    CHECK(server.finished());
+    CHECK(server.app.was_draining);
+}
+
+TEST_CASE("cancelling serve ends upgraded connections") {
+    TestServer server;
+    Client client(server);
+    client.send(upgrade("/echo")).response();
+    CHECK(client.take(8) == "welcome\n");
+    server.cancel();
+    CHECK(server.finished());
+    CHECK(client.rest().empty());
+}
+
+TEST_CASE("an upgraded client that takes nothing is cut off") {
+    TestServer server({.write_timeout = 50ms});
+    Client client(server);
+    client.send(upgrade("/flood", "flood"));
+    CHECK(server.ends(1));
+}
+
+TEST_CASE("an upgraded connection may be silent for as long as it likes") {
+    http::ServerOptions options;
+    options.idle_timeout = options.head_timeout = options.body_timeout = 40ms;
+    TestServer server(options);
+    Client client(server);
+    client.send(upgrade("/echo")).response();
+    CHECK(client.take(8) == "welcome\n");
+    Client idle(server); // is closed by a timeout that the other one has lived through, too
+    idle.send(get("/"));
+    CHECK(status_of(idle.response()) == "HTTP/1.1 200 OK");
+    CHECK(idle.rest().empty());
+    CHECK(client.send("still here").take(12) == "<still here>");
+}
+
+TEST_CASE("a handler that takes too long is cancelled and answered with 503") {
+    TestServer server({.handler_timeout = 50ms});
+    Client client(server);
+    const std::string response = client.send(get("/long")).response();
+    CHECK(status_of(response) == "HTTP/1.1 503 Service Unavailable");
+    CHECK(server.app.cancelled);
+    CHECK(has(server.log(), "longer than it may"));
+    CHECK(status_of(client.send(get("/")).response()) == "HTTP/1.1 200 OK");
+    CHECK(body_of(client.send(get("/long?quiet")).response()) == "given up");
+    CHECK(body_of(client.send(get("/long?more")).response()) == "done");
+    client.send("POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo");
+    const std::string late = client.response();
+    CHECK(status_of(late) == "HTTP/1.1 503 Service Unavailable");
+    CHECK(closes(late));
+}
+
+TEST_CASE("servers tell each other how many requests a connection has had, and whose it is") {
+    http::detail::Peer fresh("");
+    CHECK(fresh.served() == 0);
+    CHECK_FALSE(fresh.introduced());
+    CHECK(fresh.state(0).empty());
+    CHECK(http::detail::Peer(fresh.state(12)).served() == 12);
+    fresh.introduce("192.0.2.7");
+    for (const std::size_t served : {std::size_t{0}, std::size_t{5}}) {
+        http::detail::Peer next(fresh.state(served));
+        CHECK(next.served() == served);
+        CHECK(next.introduced());
+        CHECK(next.state(served) == fresh.state(served));
+    }
+    fresh.introduce("");
+    CHECK(http::detail::Peer(fresh.state(0)).introduced());
+}
+
+TEST_CASE("the client's address is told") {
+    TestServer server;
+    Client client(server);
+    CHECK(body_of(client.send(get("/")).response()) == "from 127.0.0.1\n");
+}
+
+TEST_CASE("behind a proxy the client is who the proxy says") {
+    TestServer server({.proxy_protocol = true});
+    const std::string header = "PROXY TCP4 192.0.2.7 10.0.0.1 8080 80\r\n";
+    Client client(server);
+    CHECK(body_of(client.send(header + get("/")).response()) == "from 192.0.2.7\n");
+    CHECK(body_of(client.send(get("/")).response()) == "from 192.0.2.7\n");
+    Client slow(server);
+    for (const char& c : header) slow.send({&c, 1});
+    CHECK(body_of(slow.send(get("/")).response()) == "from 192.0.2.7\n");
+    Client own(server);
+    CHECK(body_of(own.send("PROXY UNKNOWN\r\n" + get("/")).response()) == "from 127.0.0.1\n");
+    Client none(server);
+    CHECK(none.send(get("/")).rest().find("HTTP") == std::string::npos);
+}
+
+TEST_CASE("a proxy that does not say whose connection it is has no more time than a head") {
+    TestServer server({.head_timeout = 40ms, .proxy_protocol = true});
+    Client client(server);
+    CHECK(client.send("PROXY TCP4 192").rest().empty());
+}
