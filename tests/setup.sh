@@ -2,7 +2,7 @@
 # Sourced by .ci/run and the run.sh of examples, tests and benchmarks: what each of them needs from the distribution, in
 # one place.
 #
-#   setup build               a compiler, CMake, Asio, llhttp
+#   setup build               a compiler, CMake, Asio, llhttp, OpenSSL
 #   setup build test          also what the tests use
 #   setup build test clang    also clang 16 or newer (its name is then in $clang)
 #   setup build test ci       also what only .ci/run uses
@@ -17,7 +17,8 @@ setup_needs() {
            need command:cmake cmake
            need command:ninja ninja-build
            need header:asio/awaitable.hpp libasio-dev
-           need header:llhttp.h "$(setup_llhttp_packages)" ;;
+           need header:llhttp.h "$(setup_llhttp_packages)"
+           need header:openssl/ssl.h libssl-dev ;;
     test)  need header:doctest/doctest.h doctest-dev
            need command:curl curl
            need command:python3 python3

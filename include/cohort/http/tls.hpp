@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// HTTPS: connections that speak TLS, by OpenSSL; a program that includes this links it (layer 3).
+#pragma once
+
+#include <cohort/acceptor.hpp>
+#include <cohort/http/detail/stream_layer.hpp>
+#include <cohort/task.hpp>
+
+#include <asio/redirect_error.hpp>
+#include <asio/ssl/context.hpp>
+#include <asio/ssl/stream.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace cohort::http {
+
+namespace detail {
+
+class TlsLayer final : public StreamLayer {
+public:
+    TlsLayer(Socket& socket, asio::ssl::context& context) : stream_(socket, context) {}
+
+    Task<> open(std::string_view received, std::error_code& error) override {
+        co_await stream_.async_handshake(asio::ssl::stream_base::server, asio::buffer(received.data(), received.size()),
+                                         asio::redirect_error(asio::use_awaitable, error));
+    }
+    Task<std::size_t> read_some(asio::mutable_buffer space, std::error_code& error) override {
+        const std::size_t count =
+            co_await stream_.async_read_some(space, asio::redirect_error(asio::use_awaitable, error));
+        // Whoever can forge an end of the connection gains nothing: HTTP knows where its messages end.
+        if (error == asio::ssl::error::stream_truncated) error = asio::error::eof;
+        co_return count;
+    }
+    Task<std::size_t> write_some(asio::const_buffer bytes, std::error_code& error) override {
+        return stream_.async_write_some(bytes, asio::redirect_error(asio::use_awaitable, error));
+    }
+    Task<> close(std::error_code& error) override {
+        return stream_.async_shutdown(asio::redirect_error(asio::use_awaitable, error));
+    }
+
+private:
+    asio::ssl::stream<Socket&> stream_;
+};
+
+/// ALPN (RFC 7301): HTTP/1.1 when the client offers it; one that offers only others is refused.
+inline int choose_http_1_1(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
+                           unsigned offered_size, void*) noexcept {
+    static constexpr unsigned char ours[] = "\x08http/1.1";
+    unsigned char* match = nullptr;
+    const int result = SSL_select_next_proto(&match, size, ours, sizeof ours - 1, offered, offered_size);
+    *chosen = match;
+    return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+} // namespace detail
+
+/// A context as a server wants it: TLS 1.2 and newer, without renegotiation, with HTTP/1.1 by ALPN, and with this
+/// certificate (a chain in PEM) and its key. Throws std::system_error when a file cannot be read or they do not fit
+/// together. A reload of the workers reads them anew.
+inline asio::ssl::context tls_context(const std::string& chain_file, const std::string& key_file) {
+    asio::ssl::context context(asio::ssl::context::tls_server);
+    context.use_certificate_chain_file(chain_file);
+    context.use_private_key_file(key_file, asio::ssl::context::pem);
+    SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
+    SSL_CTX_set_options(context.native_handle(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(context.native_handle(), SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_alpn_select_cb(context.native_handle(), &detail::choose_http_1_1, nullptr);
+    return context;
+}
+
+/// The connections of another acceptor, over TLS: for http::serve. Both arguments outlive it. A connection that the
+/// worker has when it leaves is closed after its response: what TLS knows of it cannot go to another process. Client
+/// certificates and other choices: asio::ssl::context.
+///
+///     auto listener = co_await self.listen(443);
+///     auto context = http::tls_context("chain.pem", "key.pem");
+///     http::TlsAcceptor secure(listener, context);
+///     co_await http::serve(self, secure, hello);
+template <Acceptor A>
+class TlsAcceptor {
+public:
+    TlsAcceptor(A& acceptor, asio::ssl::context& context) noexcept : acceptor_(&acceptor), context_(&context) {}
+
+    Task<std::optional<Socket>> accept() { return acceptor_->accept(); }
+
+    std::unique_ptr<detail::StreamLayer> make_layer(Socket& socket) const {
+        return std::make_unique<detail::TlsLayer>(socket, *context_);
+    }
+
+private:
+    A* acceptor_;
+    asio::ssl::context* context_;
+};
+
+} // namespace cohort::http

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// The server behind TLS: what holds without it holds with it.
+#include <cohort/http/tls.hpp>
+
+#include "support/http_server.hpp"
+#include "support/tls.hpp"
+
+#include <cohort/http/serve.hpp>
+
+#include <asio/steady_timer.hpp>
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <thread>
+
+using namespace cohort;
+using namespace test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct App {
+    explicit App(asio::io_context& io) : gate(io, asio::steady_timer::time_point::max()) {}
+    void release() { gate.cancel(); }
+
+    Certificate certificate;
+    asio::ssl::context context = http::tls_context(certificate.chain(), certificate.key());
+    asio::steady_timer gate;
+};
+
+Task<> echo(http::Upgraded& connection) {
+    while (true) {
+        const auto bytes = co_await connection.read();
+        if (!bytes) break;
+        co_await connection.write(*bytes);
+    }
+    if (connection.draining()) co_await connection.write("goodbye");
+}
+
+Task<http::Response> route(App& app, const http::Request& request) {
+    const std::string_view path = request.path();
+    if (path == "/large") co_return http::text(std::string(3'000'000, 'y'));
+    if (path == "/echo") co_return http::upgrade("echo", echo);
+    if (path == "/body") co_return http::text(co_await request.body().text());
+    if (path == "/wait") {
+        std::error_code ignored;
+        co_await app.gate.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+    co_return http::text("from " + std::string{request.client_address()});
+}
+
+Task<> serve_app(App& app, TcpAcceptor& acceptor, http::ServerOptions options) {
+    http::TlsAcceptor secure(acceptor, app.context);
+    co_await http::serve(app, secure, route, std::move(options));
+}
+
+struct TestServer : HttpServer<App> {
+    explicit TestServer(http::ServerOptions options = {}) : HttpServer(serve_app, std::move(options)) {}
+};
+
+http::ServerOptions quick() {
+    http::ServerOptions options;
+    options.head_timeout = options.idle_timeout = options.linger_timeout = 60ms;
+    return options;
+}
+
+} // namespace
+
+TEST_CASE("requests are answered over TLS, on one connection, pipelined, in pieces") {
+    TestServer server;
+    TlsClient client(server.port, "", "\x02h2\x08http/1.1");
+    REQUIRE(client.is_secure());
+    CHECK(client.protocol() == "http/1.1");
+    CHECK(body_of(client.send(get("/")).response()) == "from 127.0.0.1");
+    client.send(get("/1") + get("/2"));
+    CHECK(body_of(client.response()) == "from 127.0.0.1");
+    CHECK(body_of(client.response()) == "from 127.0.0.1");
+    for (const char& c : get("/")) client.send({&c, 1});
+    CHECK(status_of(client.response()) == "HTTP/1.1 200 OK");
+    CHECK(body_of(client.send(post("/body", std::string(900'000, 'x'))).response()).size() == 900'000);
+    CHECK(body_of(client.send(get("/large")).response()).size() == 3'000'000);
+}
+
+TEST_CASE("an answer over TLS is not held back by a later handler that waits") {
+    TestServer server;
+    TlsClient client(server.port);
+    client.send(get("/") + get("/wait"));
+    CHECK(status_of(client.response()) == "HTTP/1.1 200 OK");
+    server.post([&] { server.app.release(); });
+    CHECK(status_of(client.response()) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("who is refused over TLS sees why, and that nothing more comes") {
+    TestServer server;
+    TlsClient client(server.port);
+    const std::string response = client.send("GET / HTTP/1.1\r\n\r\n").response();
+    CHECK(status_of(response) == "HTTP/1.1 400 Bad Request");
+    CHECK(client.take(1).empty());
+    CHECK(client.was_told());
+}
+
+TEST_CASE("an old version, another protocol and plain text are no handshake") {
+    TestServer server;
+    CHECK_FALSE(TlsClient(server.port, "", "", TLS1_1_VERSION).is_secure());
+    CHECK_FALSE(TlsClient(server.port, "", "\x02h2").is_secure());
+    RawClient plain(server.port);
+    CHECK(plain.send(get("/")).rest().find("HTTP") == std::string::npos);
+    CHECK(TlsClient(server.port).is_secure());
+}
+
+TEST_CASE("a handshake that does not come is not waited for, nor is an idle client") {
+    TestServer server(quick());
+    RawClient silent(server.port);
+    CHECK(silent.rest().empty());
+    TlsClient idle(server.port);
+    CHECK(status_of(idle.send(get("/")).response()) == "HTTP/1.1 200 OK");
+    CHECK(idle.take(1).empty());
+    CHECK(idle.was_told());
+}
+
+TEST_CASE("an idle connection that was parked is still served over TLS") {
+    http::ServerOptions options;
+    options.park_after = 20ms;
+    TestServer server(options);
+    TlsClient client(server.port);
+    CHECK(status_of(client.send(get("/")).response()) == "HTTP/1.1 200 OK");
+    std::this_thread::sleep_for(100ms); // in which nothing is to happen that a client could see
+    CHECK(status_of(client.send(get("/")).response()) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("drain over TLS: idle connections end, busy ones are answered first") {
+    TestServer server(quick());
+    TlsClient idle(server.port), busy(server.port);
+    CHECK(status_of(idle.send(get("/")).response()) == "HTTP/1.1 200 OK");
+    busy.send(get("/wait"));
+    while (server.begun() != 2) std::this_thread::yield();
+    server.stop();
+    CHECK(idle.take(1).empty());
+    CHECK(idle.was_told());
+    server.post([&] { server.app.release(); });
+    const std::string response = busy.response();
+    CHECK(status_of(response) == "HTTP/1.1 200 OK");
+    CHECK(closes(response));
+    busy.say_goodbye();
+    CHECK(server.finished());
+}
+
+TEST_CASE("an upgraded connection is encrypted too, and told of the drain") {
+    TestServer server;
+    TlsClient client(server.port);
+    client.send(get("/echo", "Connection: upgrade\r\nUpgrade: echo\r\n"));
+    CHECK(status_of(client.response()) == "HTTP/1.1 101 Switching Protocols");
+    CHECK(client.send("hello").take(5) == "hello");
+    server.stop();
+    CHECK(client.take(7) == "goodbye");
+    client.say_goodbye();
+    CHECK(server.finished());
+}
+
+TEST_CASE("a PROXY header comes before TLS") {
+    TestServer server({.proxy_protocol = true});
+    TlsClient client(server.port, "PROXY TCP4 192.0.2.7 10.0.0.1 8080 80\r\n");
+    REQUIRE(client.is_secure());
+    CHECK(body_of(client.send(get("/")).response()) == "from 192.0.2.7");
+}
+
+TEST_CASE("cancelling serve ends connections over TLS, whatever they do") {
+    TestServer server;
+    TlsClient idle(server.port), busy(server.port);
+    CHECK(status_of(idle.send(get("/")).response()) == "HTTP/1.1 200 OK");
+    RawClient silent(server.port);
+    busy.send(get("/wait"));
+    while (server.begun() != 2) std::this_thread::yield();
+    server.cancel();
+    CHECK(server.finished());
+}
+
+TEST_CASE("a certificate that cannot be used is an error at once") {
+    const Certificate one, other;
+    CHECK_THROWS_AS(http::tls_context("/nowhere.pem", one.key()), std::system_error);
+    CHECK_THROWS_AS(http::tls_context(one.chain(), other.key()), std::system_error);
+}
