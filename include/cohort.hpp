@@ -9,6 +9,7 @@
 #include <cohort/version.hpp>
 
 // Plain data: what a program chooses, and what it is told
+#include <cohort/counter.hpp>
 #include <cohort/endpoint.hpp>
 #include <cohort/event.hpp>
 #include <cohort/exit_status.hpp>
@@ -45,3 +46,4 @@
 
 // HTTP
 #include <cohort/http.hpp>
+#include <cohort/monitoring.hpp>

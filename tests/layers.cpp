@@ -35,6 +35,7 @@ const std::vector<std::vector<std::string>> rows = {
      "http/parser", "http/router"},
     // layer 2: system calls
     {"detail/unique_fd", "detail/passage", "detail/passed_listeners", "detail/posix", "handle", "detail/memfd", "blob"},
+    {"counter", "detail/shared_page"},
     {"detail/unique_fd", "detail/posix", "detail/signals", "detail/orphans", "detail/resident_memory",
      "detail/surroundings", "detail/fork", "detail/fd_passing", "detail/socket_address", "detail/socket_file",
      "detail/activation", "detail/inherited_socket", "detail/listen_socket", "detail/listen_queue",
@@ -65,7 +66,7 @@ const std::vector<std::vector<std::string>> rows = {
      "detail/load_watch", "detail/predecessor", "detail/heir", "detail/succession", "detail/departures",
      "detail/supervisor", "master"},
     // layer 5
-    {"scope", "run", "../cohort"},
+    {"scope", "run", "monitoring", "../cohort"},
 };
 
 /// The name under which a header of a row is included.

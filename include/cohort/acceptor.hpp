@@ -38,6 +38,9 @@ public:
     /// until it is destroyed. It may outlive the socket.
     [[nodiscard]] detail::OngoingRequest begin_request() noexcept { return occupant_.begin_request(); }
 
+    /// For servers: an HTTP response with this status is being sent (Totals::responses).
+    void count_response(int status) noexcept { occupant_.count_response(status); }
+
 private:
     detail::Occupant occupant_;
     std::string state_;

@@ -188,6 +188,10 @@ public:
     /// Which slot has had how many connections, and how many wait in the kernel's queues. Costs a system call a
     /// listener.
     Stats stats() { return supervisor_.stats(); }
+    /// The same for all of them together, as workers see it too.
+    Totals totals() { return supervisor_.page().totals(); }
+    /// See Worker::counter.
+    Counter counter(std::string_view name) { return supervisor_.page().counter(name); }
     /// Some slot was given up because its workers kept dying young.
     bool has_given_up() const noexcept { return supervisor_.has_given_up(); }
     bool stopping() const noexcept { return supervisor_.stopping(); }

@@ -5,8 +5,10 @@
 #include <cohort/endpoint.hpp>
 #include <cohort/event.hpp>
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace cohort {
@@ -30,6 +32,27 @@ struct QueueStats {
     std::optional<unsigned> slot{}; ///< whose listener it is; empty: everybody's
     std::uint32_t length = 0;
     std::uint32_t limit = 0; ///< listen(2)'s backlog; 0: the kernel does not tell (Unix sockets)
+};
+
+/// Of all workers since the master began, the dead ones too; Worker::totals() and Master::totals() read it without a
+/// message.
+struct Totals {
+    std::uint32_t workers = 0;  ///< processes that are there now, those that are leaving too
+    std::uint64_t accepted = 0; ///< connections
+    std::uint64_t refused = 0;  ///< connections that a worker has given back
+    std::uint64_t open = 0;     ///< connections that there are now
+    std::uint64_t requests = 0; ///< that have begun
+    std::uint64_t answered = 0; ///< of these, have ended, with their worker at the latest
+
+    /// HTTP responses: how many of each class, 1xx to 5xx.
+    std::array<std::uint64_t, 5> responses{};
+
+    /// A value of the program's own (Worker::counter).
+    struct Count {
+        std::string name;
+        std::int64_t value = 0;
+    };
+    std::vector<Count> counts{};
 };
 
 struct Stats {

@@ -68,6 +68,14 @@ public:
     /// For protocols of your own: what is returned counts as one request (SlotStats::requests, Recycle::requests) that
     /// is under way until it is destroyed. http::serve counts by itself.
     [[nodiscard]] detail::OngoingRequest begin_request() noexcept { return core_.occupancy().begin_request(); }
+    /// What all workers together have done and have, without a message. It may be a moment behind.
+    Totals totals() { return core_.page().totals(); }
+    /// A number of the program's own, the same in all processes of this cluster; it begins with 0. Names are as
+    /// Prometheus wants them, with "_total" at the end of what only grows; up to 256. Throws std::invalid_argument for
+    /// another name, and Errc::no_free_slot.
+    ///
+    ///     auto sold = self.counter("tickets_sold_total");    sold.add();
+    Counter counter(std::string_view name) { return core_.page().counter(name); }
     /// What this worker is doing, from now until the next call: part of what it writes to standard error when it is
     /// aborted, as one that is stuck is (Options::liveness). Up to 127 bytes. Costs no system call.
     void doing(std::string_view what) noexcept { detail::AbortReport::set_note(what); }

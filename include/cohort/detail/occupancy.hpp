@@ -47,6 +47,8 @@ public:
     }
     ~Occupant();
 
+    /// An HTTP response that goes over this connection.
+    void count_response(int status) noexcept;
     /// A request that came over this connection; it may outlive it.
     [[nodiscard]] OngoingRequest begin_request() noexcept;
 
@@ -80,6 +82,7 @@ public:
     /// It was taken.
     void count() noexcept { cell_.accepted.fetch_add(1, std::memory_order_relaxed); }
     [[nodiscard]] OngoingRequest begin_request() noexcept { return OngoingRequest(cell_); }
+    void count_response(int status) noexcept { cell_.count_response(status); }
 
 private:
     friend Occupant;
@@ -95,6 +98,10 @@ inline Occupant::Occupant(Occupancy& occupancy) noexcept : occupancy_(&occupancy
 
 inline Occupant::~Occupant() {
     if (occupancy_ != nullptr) occupancy_->leave();
+}
+
+inline void Occupant::count_response(int status) noexcept {
+    if (occupancy_ != nullptr) occupancy_->count_response(status);
 }
 
 inline OngoingRequest Occupant::begin_request() noexcept {

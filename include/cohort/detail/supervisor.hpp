@@ -58,6 +58,7 @@ public:
 
     std::vector<WorkerInfo> workers() const { return crew_.workers(); }
     Stats stats() const { return tally_.stats(); }
+    SharedPage& page() noexcept { return page_; }
     bool has_given_up() const noexcept { return staff_.slots().has_given_up(); }
     bool stopping() const noexcept { return stopping_; }
     const Options& options() const noexcept { return options_; }

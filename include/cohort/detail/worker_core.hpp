@@ -83,6 +83,7 @@ public:
     const Identity& identity() const noexcept { return identity_; }
     Occupancy& occupancy() noexcept { return occupancy_; }
     asio::io_context& context() noexcept { return context_; }
+    SharedPage& page() noexcept { return page_; }
 
     void at_exit(std::function<void()> action) { farewells_.push_back(std::move(action)); }
     /// Does what is to be done at the end, the last first. Holds the process up until what was sent is the kernel's,

@@ -251,6 +251,7 @@ inline void Connection::respond(Response& response) {
         response = http::status(500);
     }
     ++served_;
+    wire_.socket().count_response(response.status());
     Framing framing;
     framing.http_1_0 = request.version_minor() == 0;
     framing.head_only = request.method() == Method::head;
@@ -300,6 +301,7 @@ inline Task<> Connection::change_over(const Response& response) {
         co_return;
     }
     ++served_;
+    wire_.socket().count_response(response.status());
     Framing framing;
     framing.upgrade = true;
     append_head(wire_.out(), response, framing, wire_.server().date());
@@ -328,6 +330,7 @@ inline bool Connection::next() {
 
 inline void Connection::refuse(int status) {
     refused_ = true;
+    wire_.socket().count_response(status);
     Response response = http::status(status);
     Framing framing;
     framing.close = true;

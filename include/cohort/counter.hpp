@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// Counter: a number of the program's own that all processes of the cluster share (layer 2).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace cohort {
+
+/// Counting is one atomic addition, in whichever process, and what a worker has counted outlives it. Cheap to copy; it
+/// holds as long as the process. Worker::counter and Master::counter give it.
+class Counter {
+public:
+    explicit Counter(std::atomic<std::int64_t>& value) noexcept : value_(&value) {}
+
+    void add(std::int64_t by = 1) noexcept { value_->fetch_add(by, std::memory_order_relaxed); }
+    void set(std::int64_t to) noexcept { value_->store(to, std::memory_order_relaxed); }
+    std::int64_t value() const noexcept { return value_->load(std::memory_order_relaxed); }
+
+private:
+    std::atomic<std::int64_t>* value_;
+};
+
+namespace detail {
+
+/// A counter with its name, in memory that all processes map. Names are entered without a lock, which a process that is
+/// killed could take with it: one that two processes enter at once is there twice, and means the sum.
+struct alignas(64) NamedCounter {
+    enum State : std::uint32_t { free, being_named, named };
+
+    std::atomic<std::int64_t> value;
+    std::atomic<std::uint32_t> state;
+    char name[52];
+
+    static constexpr std::size_t longest_name = sizeof name - 1;
+
+    bool is(std::string_view wanted) const noexcept {
+        return state.load(std::memory_order_acquire) == named && wanted == name;
+    }
+    /// False: it has a name already, or is getting one.
+    bool give(std::string_view wanted) noexcept {
+        std::uint32_t expected = free;
+        if (!state.compare_exchange_strong(expected, being_named)) return false;
+        wanted.copy(name, longest_name);
+        name[wanted.size()] = '\0';
+        state.store(named, std::memory_order_release);
+        return true;
+    }
+};
+static_assert(sizeof(NamedCounter) == 64);
+
+/// Prometheus' rule for names, so that every counter can be exported as it is.
+inline void check_counter_name(std::string_view name) {
+    const auto fits = [](char c) {
+        const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        return is_letter || (c >= '0' && c <= '9') || c == '_' || c == ':';
+    };
+    bool is_name = !name.empty() && name.size() <= NamedCounter::longest_name && !(name[0] >= '0' && name[0] <= '9');
+    for (const char c : name) is_name = is_name && fits(c);
+    if (!is_name)
+        throw std::invalid_argument("a counter's name is up to 51 letters, digits, '_' and ':', not '" +
+                                    std::string(name) + "'");
+}
+
+} // namespace detail
+} // namespace cohort

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// What a worker tells those who watch the cluster.
+#include <cohort/monitoring.hpp>
+
+#include "support/cluster.hpp"
+#include "support/http_client.hpp"
+
+#include <cohort/http/serve.hpp>
+
+#include <csignal>
+
+using namespace test;
+
+namespace {
+
+Task<http::Response> count(SharedApp::Worker& self, const http::Request&) {
+    self.counter("test_hits_total").add(2);
+    co_return http::status(404);
+}
+
+Task<http::Response> wait(SharedApp::Worker& self, const http::Request&) {
+    const Note note{"waiting"};
+    co_await self.send(note);
+    co_await self.until_stopping();
+    co_return http::text("waited");
+}
+
+Task<> work(SharedApp::Worker& self) {
+    auto router = monitoring::endpoints<SharedApp::Worker>();
+    router.get("/count", count).get("/wait", wait);
+    auto listener = co_await self.listen("127.0.0.1:0");
+    const Note note{"listening", listener.port()};
+    co_await self.send(note);
+    co_await http::serve(self, listener, router);
+}
+
+bool has(const std::string& text, const std::string& line) { return text.find("\n" + line + "\n") != text.npos; }
+
+} // namespace
+
+TEST_CASE("liveness, readiness and metrics of a cluster, whichever worker is asked") {
+    in_master<SharedApp>(permanent_options(), [](SharedApp& app) -> Task<> {
+        app.counter("test_hits_total").add(10);
+        for (int i = 0; i != 2; ++i) app.spawn(work);
+        auto mail = co_await app.receive();
+        const auto port = static_cast<std::uint16_t>(mail->message.number);
+        mail = co_await app.receive();
+
+        HttpClient client(port);
+        CHECK(client.get("/livez").status == 200);
+        CHECK(client.get("/readyz").body == "ready\n");
+        CHECK(client.get("/count").status == 404);
+        CHECK(client.ask("BREW", "/").status == 501);
+
+        HttpClient other(port);
+        HttpReply reply = other.get("/metrics");
+        CHECK(reply.field("content-type") == "text/plain; version=0.0.4; charset=utf-8");
+        CHECK(has(reply.body, "# TYPE cohort_requests_total counter"));
+        CHECK(has(reply.body, "cohort_workers 2"));
+        CHECK(has(reply.body, "cohort_connections_open 2"));
+        CHECK(has(reply.body, "cohort_requests_total 4"));
+        CHECK(has(reply.body, "cohort_requests_in_progress 1"));
+        CHECK(has(reply.body, "cohort_http_responses_total{class=\"2xx\"} 2"));
+        CHECK(has(reply.body, "cohort_http_responses_total{class=\"4xx\"} 1"));
+        CHECK(has(reply.body, "cohort_http_responses_total{class=\"5xx\"} 1"));
+        CHECK(has(reply.body, "# TYPE test_hits_total counter\ntest_hits_total 12"));
+        CHECK(app.totals().requests == 4);
+
+        for (const auto& worker : app.workers()) ::kill(worker.pid, SIGKILL);
+        for (int i = 0; i != 2; ++i) mail = co_await app.receive(); // their successors listen
+        HttpClient later(port);
+        reply = later.get("/metrics");
+        CHECK(has(reply.body, "cohort_workers 2"));
+        CHECK(has(reply.body, "cohort_connections_open 1"));
+        CHECK(has(reply.body, "cohort_requests_total 5"));
+        CHECK(has(reply.body, "cohort_requests_in_progress 1"));
+        CHECK(has(reply.body, "test_hits_total 12"));
+    });
+}
+
+TEST_CASE("a worker that is to leave is not ready") {
+    in_master<SharedApp>(plain_options(), [](SharedApp& app) -> Task<> {
+        app.spawn(work);
+        auto mail = co_await app.receive();
+        HttpClient client(static_cast<std::uint16_t>(mail->message.number));
+        client.send("GET", "/wait");
+        client.send("GET", "/readyz");
+        mail = co_await app.receive();
+        CHECK(mail->message.text == "waiting");
+        co_await app.stop();
+        CHECK(client.answer().body == "waited");
+        const HttpReply reply = client.answer();
+        CHECK(reply.status == 503);
+        CHECK(reply.body == "leaving\n");
+    });
+}
