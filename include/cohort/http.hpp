@@ -8,6 +8,7 @@
 #include <cohort/http/parser.hpp>
 
 // Which handler answers what
+#include <cohort/http/middleware.hpp>
 #include <cohort/http/router.hpp>
 
 // The server

@@ -2,20 +2,18 @@
 // Router: which handler answers which method and path (layer 1).
 #pragma once
 
-#include <cohort/http/detail/route_table.hpp>
+#include <cohort/http/detail/routes.hpp>
+#include <cohort/http/middleware.hpp>
 #include <cohort/http/request.hpp>
 #include <cohort/http/response.hpp>
 #include <cohort/task.hpp>
 
 #include <cstddef>
-#include <cstdint>
-#include <functional>
+#include <exception>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace cohort::http {
 
@@ -32,18 +30,18 @@ concept HandlerFor = Handler<H> || std::is_invocable_r_v<Task<Response>, H&, Con
 /// end of a path makes no difference. Captured values: Request::param.
 ///
 /// HEAD is answered by the route of GET, an unknown path with 404, and a known one with another method with 405 and
-/// Allow.
+/// Allow, or for OPTIONS with 204 and Allow; `OPTIONS *` with all methods that the router has.
 ///
 ///     http::Router<App::Worker> router;
-///     router.get("/hello/:name?", hello);
+///     router.get("/hello/:name?", hello).use("/admin", signed_in).mount("/api", api);
 ///     co_await http::serve(self, listener, router);
 ///
 /// Patterns are compiled when they are added; matching allocates nothing. Copies share their routes, so copying is
-/// cheap.
+/// cheap. All is to be added before the router is used.
 template <class Context = void>
 class Router {
-    struct Nothing {};
-    using ContextOrNothing = std::conditional_t<std::is_void_v<Context>, Nothing, Context>;
+    using ContextOrNothing = std::conditional_t<std::is_void_v<Context>, detail::Nothing, Context>;
+    using Routes = detail::Routes<ContextOrNothing>;
 
 public:
     template <class H>
@@ -83,67 +81,115 @@ public:
         return add(static_cast<std::size_t>(method), pattern, std::move(handler));
     }
 
+    /// Puts `middleware` before and behind everything below `prefix`: whole segments, `:name` for any one. It sees what
+    /// was captured already, and is called also where there is no route. Several are called in their order.
+    template <class M>
+    Router& use(std::string_view prefix, M middleware);
+    template <class M>
+    Router& use(M middleware) {
+        return use("", std::move(middleware));
+    }
+
+    /// Takes over what `other` has by now, below `prefix`: its routes, its middleware, and what it answers to unknown
+    /// paths and errors there. `other` is of the same Context, or of none. Throws as route().
+    template <class Other>
+    Router& mount(std::string_view prefix, const Router<Other>& other);
+
+    /// Answers paths that have no route, in place of 404. Below a mounted router's prefix its own one answers.
+    template <class H>
+    Router& not_found(H handler);
+
+    /// Answers what handlers and middleware threw, http::Error as well: `Task<Response>(Context&, const Request&,
+    /// std::exception_ptr)`, or without Context. What it throws goes to that of the router in which this one is
+    /// mounted, and then to the server, as everything does when there is none. Never a cancellation.
+    template <class H>
+    Router& on_error(H handler);
+
     /// The router is a handler itself.
     Task<Response> operator()(ContextOrNothing& context, const Request& request) const
         requires(!std::is_void_v<Context>)
     {
-        return answer(context, request);
+        return routes_->answer(context, request);
     }
     Task<Response> operator()(const Request& request) const
         requires std::is_void_v<Context>
     {
-        Nothing nothing;
-        return answer(nothing, request);
+        return routes_->answer(detail::nothing, request);
     }
 
 private:
-    using Function = std::function<Task<Response>(ContextOrNothing&, const Request&)>;
+    template <class Other>
+    friend class Router;
+
+    template <class F, class... More>
+    static constexpr bool takes_context =
+        std::is_invocable_r_v<Task<Response>, F&, ContextOrNothing&, const Request&, More...>;
+
+    /// What is callable without a context, as one that is called with it.
+    template <class F, class... More>
+    static auto with_context(F function) {
+        if constexpr (takes_context<F, More...>)
+            return function;
+        else
+            return [function = std::move(function)](ContextOrNothing&, const Request& request, More... more) mutable {
+                return function(request, std::move(more)...);
+            };
+    }
 
     template <class H>
-    Router& add(std::size_t method, std::string_view pattern, H handler) {
-        constexpr bool fits = std::is_void_v<Context> ? Handler<H> : HandlerFor<H, ContextOrNothing>;
+    static auto checked_handler(H handler) {
+        constexpr bool fits = Handler<H> || (!std::is_void_v<Context> && takes_context<H>);
         static_assert(fits, "http::Router: a handler is callable as Task<Response>(Context&, const Request&) or "
                             "Task<Response>(const Request&), where Context is the router's template argument. "
                             "Does it return Task<http::Response>, and take the request by const reference?");
-        // Kept first: a pattern that is refused must not leave its number to the next handler.
-        if constexpr (fits) keep(std::move(handler));
-        routes_->table.add(method, pattern, routes_->handlers.size() - 1);
-        return *this;
+        if constexpr (fits) return with_context(std::move(handler));
     }
 
     template <class H>
-    void keep(H handler) {
-        if constexpr (std::is_invocable_r_v<Task<Response>, H&, ContextOrNothing&, const Request&>)
-            routes_->handlers.push_back(std::move(handler));
-        else
-            routes_->handlers.push_back(
-                [handler = std::move(handler)](ContextOrNothing&, const Request& request) mutable {
-                    return handler(request);
-                });
+    Router& add(std::size_t method, std::string_view pattern, H handler) {
+        routes_->add(method, pattern, checked_handler(std::move(handler)));
+        return *this;
     }
 
-    Task<Response> answer(ContextOrNothing& context, const Request& request) const {
-        const auto match = routes_->table.find(request);
-        if (match.route != detail::RouteTable::none) return routes_->handlers[match.route](context, request);
-        return refuse(match.allowed);
-    }
-
-    static Task<Response> refuse(std::uint64_t allowed) {
-        if (allowed == 0) co_return http::status(404);
-        std::string list;
-        for (std::size_t method = 0; method != detail::method_names.size(); ++method)
-            if ((allowed >> method & 1) != 0)
-                list.append(list.empty() ? "" : ", ").append(detail::method_names[method]);
-        Response response = http::status(405);
-        response.add("Allow", list);
-        co_return response;
-    }
-
-    struct Routes {
-        detail::RouteTable table;
-        std::vector<Function> handlers;
-    };
     std::shared_ptr<Routes> routes_ = std::make_shared<Routes>();
 };
+
+template <class Context>
+template <class M>
+Router<Context>& Router<Context>::use(std::string_view prefix, M middleware) {
+    constexpr bool fits = Middleware<M> || (!std::is_void_v<Context> && takes_context<M, Next>);
+    static_assert(fits, "http::Router: a middleware is callable as Task<Response>(Context&, const Request&, Next) or "
+                        "Task<Response>(const Request&, Next), where Context is the router's template argument. "
+                        "Does it return Task<http::Response>, and take http::Next last?");
+    if constexpr (fits) routes_->use(prefix, with_context<M, Next>(std::move(middleware)));
+    return *this;
+}
+
+template <class Context>
+template <class Other>
+Router<Context>& Router<Context>::mount(std::string_view prefix, const Router<Other>& other) {
+    constexpr bool fits = std::is_void_v<Other> || std::is_same_v<Other, Context>;
+    static_assert(fits, "http::Router: a router that is mounted has the same Context, or none (http::Router<>)");
+    if constexpr (fits) routes_->mount(prefix, *other.routes_);
+    return *this;
+}
+
+template <class Context>
+template <class H>
+Router<Context>& Router<Context>::not_found(H handler) {
+    routes_->not_found(checked_handler(std::move(handler)));
+    return *this;
+}
+
+template <class Context>
+template <class H>
+Router<Context>& Router<Context>::on_error(H handler) {
+    constexpr bool fits = ErrorHandler<H> || (!std::is_void_v<Context> && takes_context<H, std::exception_ptr>);
+    static_assert(fits, "http::Router: an error handler is callable as Task<Response>(Context&, const Request&, "
+                        "std::exception_ptr) or Task<Response>(const Request&, std::exception_ptr), where Context is "
+                        "the router's template argument. Does it return Task<http::Response>?");
+    if constexpr (fits) routes_->on_error(with_context<H, std::exception_ptr>(std::move(handler)));
+    return *this;
+}
 
 } // namespace cohort::http

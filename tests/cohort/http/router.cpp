@@ -2,64 +2,24 @@
 // Which route answers which path, and what is said when none does.
 #include <cohort/http/router.hpp>
 
-#include <cohort/http/parser.hpp>
+#include "support/handling.hpp"
 
-#include <asio/co_spawn.hpp>
-#include <asio/io_context.hpp>
 #include <doctest/doctest.h>
 
-#include <exception>
-#include <functional>
+#include <cstdlib>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
 using namespace cohort;
+using test::ask;
+using test::ParsedRequest;
 
 namespace {
 
-struct Answer {
-    int status = 0;
-    std::string body;
-    std::string allow;
-};
-
-template <class Call>
-Task<> note(Call call, Answer& answer) {
-    Task<http::Response> task = call();
-    const http::Response response = co_await std::move(task);
-    answer = {response.status(), response.body(), std::string{response.fields().get("allow").value_or("")}};
-}
-
-template <class Call>
-Answer run(Call call) {
-    asio::io_context io;
-    Answer answer;
-    asio::co_spawn(io, note(std::move(call), answer), [](const std::exception_ptr& failure) {
-        if (failure) std::rethrow_exception(failure);
-    });
-    io.run();
-    return answer;
-}
-
-/// The request reaches the router as a server would give it.
-class Parsed {
-public:
-    Parsed(std::string_view method, std::string_view path) {
-        const std::string head = std::string{method} + " " + std::string{path} + " HTTP/1.1\r\nHost: h\r\n\r\n";
-        REQUIRE(parser_.parse(head).event == http::ParseEvent::head);
-    }
-    const http::Request& request() const { return parser_.request(); }
-
-private:
-    http::Limits limits_;
-    http::RequestParser parser_{limits_};
-};
-
-Answer ask(const http::Router<>& router, std::string_view method, std::string_view path) {
-    const Parsed parsed(method, path);
-    return run([&] { return router(parsed.request()); });
-}
+thread_local bool counting = false;
+thread_local int allocations = 0;
 
 /// Answers with its name and what was captured.
 struct Named {
@@ -82,6 +42,17 @@ Task<http::Response> count(App& app, const http::Request&) { co_return http::tex
 Task<http::Response> plain(const http::Request&) { co_return http::text("plain"); }
 
 } // namespace
+
+// A sanitizer has an allocator of its own.
+#ifndef COHORT_SANITIZED
+void* operator new(std::size_t size) {
+    if (counting) ++allocations;
+    if (void* const memory = std::malloc(size)) return memory;
+    throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#endif
 
 TEST_CASE("paths find their routes") {
     http::Router<> router;
@@ -155,15 +126,64 @@ TEST_CASE("methods") {
     CHECK(ask(router, "PROPFIND", "/dav").body == "found");
     CHECK(ask(router, "POST", "/mixed/me").body == "mixed a=me");
 
-    const Answer refused = ask(router, "POST", "/thing");
+    const test::Answer refused = ask(router, "POST", "/thing");
     CHECK(refused.status == 405);
-    CHECK(refused.allow == "GET, HEAD, PUT, DELETE");
-    CHECK(ask(router, "PUT", "/mixed/me").allow == "GET, HEAD, POST");
-    CHECK(ask(router, "PUT", "/mixed/you").allow == "POST");
+    CHECK(refused.field("allow") == "GET, HEAD, PUT, DELETE, OPTIONS");
+    CHECK(ask(router, "PUT", "/mixed/me").field("allow") == "GET, HEAD, POST, OPTIONS");
+    CHECK(ask(router, "PUT", "/mixed/you").field("allow") == "POST, OPTIONS");
     CHECK(ask(router, "GET", "/nothing").status == 404);
     CHECK(ask(router, "GET", "/thing/more").status == 404);
     CHECK(ask(router, "GET", "/").status == 404);
-    CHECK(ask(router, "OPTIONS", "*").status == 404);
+}
+
+TEST_CASE("OPTIONS is answered with the methods of the path, or of the router") {
+    http::Router<> router;
+    router.get("/thing", plain).put("/thing", plain).post("/other/:a?", plain);
+    router.route(http::Method::options, "/own", Named{"own"});
+    router.mount("/below", http::Router<>().del("/x", plain));
+
+    const test::Answer answer = ask(router, "OPTIONS", "/thing");
+    CHECK(answer.status == 204);
+    CHECK(answer.body.empty());
+    CHECK(answer.field("allow") == "GET, HEAD, PUT, OPTIONS");
+    CHECK(ask(router, "OPTIONS", "/other").field("allow") == "POST, OPTIONS");
+    CHECK(ask(router, "OPTIONS", "/own").body == "own");
+    CHECK(ask(router, "OPTIONS", "/none").status == 404);
+    CHECK(ask(router, "OPTIONS", "*").status == 204);
+    CHECK(ask(router, "OPTIONS", "*").field("allow") == "GET, HEAD, POST, PUT, DELETE, OPTIONS");
+    CHECK(ask(http::Router<>(), "OPTIONS", "*").field("allow") == "OPTIONS");
+    CHECK(ask(router.any("/any", Named{"any"}), "OPTIONS", "/any").body == "any");
+    const std::string all = ask(router, "OPTIONS", "*").field("allow");
+    CHECK(all.find("TRACE") != std::string::npos);
+    CHECK(all.find("CONNECT") == std::string::npos);
+}
+
+TEST_CASE("matching allocates nothing") {
+    http::detail::RouteTable table;
+    constexpr auto method = static_cast<std::size_t>(http::Method::get);
+    std::size_t number = 0;
+    for (const char* pattern : {"/a/very/long/path/without/any/parameters/in/it", "/users/:user/posts/:post",
+                                "/users/:user/posts/:post/comments/:comment?", "/files/*rest", "/caf\xc3\xa9"})
+        table.add(method, pattern, number++);
+    const http::detail::PathPrefix prefix("/users/:user/a-name-that-does-not-fit-into-a-small-string");
+    const auto find = [&](const char* path) {
+        const ParsedRequest parsed("GET", path);
+        table.find(*parsed); // room for what is captured
+        allocations = 0;
+        counting = true;
+        const std::size_t found = table.find(*parsed).route;
+        const bool covered = prefix.covers(parsed->path());
+        counting = false;
+        CHECK(allocations == 0);
+        CHECK_FALSE(covered);
+        return found;
+    };
+    CHECK(find("/a/very/long/path/without/any/parameters/in/it") == 0);
+    CHECK(find("/users/someone-with-a-long-name/posts/1234567890123456789012345") == 1);
+    CHECK(find("/users/u/posts/p/comments/one-comment-with-a-long-name-too") == 2);
+    CHECK(find("/files/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w/x/y/z") == 3);
+    CHECK(find("/caf%c3%a9") == 4);
+    CHECK(find("/users/a/a%2Dname-that-does-not-fit-into-a-small-string-but-nearly") == http::detail::RouteTable::none);
 }
 
 TEST_CASE("what a failed branch captured is forgotten") {
@@ -216,8 +236,8 @@ TEST_CASE("handlers with a context, without one, and of any callable kind") {
     });
     App app;
     const auto call = [&](std::string_view path) {
-        const Parsed parsed("GET", path);
-        return run([&] { return router(app, parsed.request()); }).body;
+        const ParsedRequest parsed("GET", path);
+        return test::answer_of([&] { return router(app, *parsed); }).body;
     };
     CHECK(call("/count") == "1");
     CHECK(call("/count") == "2");

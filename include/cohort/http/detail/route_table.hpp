@@ -2,6 +2,7 @@
 // Patterns to route numbers: the tree behind http::Router (layer 1).
 #pragma once
 
+#include <cohort/http/detail/pattern.hpp>
 #include <cohort/http/detail/text.hpp>
 #include <cohort/http/request.hpp>
 
@@ -10,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -74,22 +74,6 @@ private:
     std::vector<Route> routes_;
 };
 
-[[noreturn]] inline void refuse_pattern(std::string_view pattern, std::string_view why) {
-    throw std::invalid_argument("http::Router: pattern \"" + std::string{pattern} + "\": " + std::string{why});
-}
-
-/// The name of a parameter, checked.
-inline std::string parameter_name(std::string_view name, std::string_view pattern,
-                                  const std::vector<std::string>& others) {
-    for (const char c : name)
-        if (!is_digit(c) && c != '_' && (to_lower(c) < 'a' || to_lower(c) > 'z'))
-            refuse_pattern(pattern, "a parameter's name is made of letters, digits and _");
-    if (name.empty()) refuse_pattern(pattern, "a parameter needs a name, as in /hello/:name");
-    if (std::find(others.begin(), others.end(), name) != others.end())
-        refuse_pattern(pattern, "the same parameter twice");
-    return std::string{name};
-}
-
 inline void RouteTable::add(std::size_t method, std::string_view pattern, std::size_t route) {
     if (!pattern.starts_with('/')) refuse_pattern(pattern, "must begin with /");
     add_from(root_, method, pattern.substr(1), pattern, Route{route, {}});
@@ -117,9 +101,7 @@ inline void RouteTable::add_from(Node& node, std::size_t method, std::string_vie
         if (!node.parameter) node.parameter = std::make_unique<Node>();
         return add_from(*node.parameter, method, rest, pattern, std::move(route));
     }
-    if (!all_are(segment, char_line) || segment.find_first_of("*?#") != std::string_view::npos)
-        refuse_pattern(pattern, "a segment is plain text, :name, :name? or *rest");
-    const std::string text = decode(segment, false);
+    const std::string text = plain_segment(segment, pattern);
     for (Node::Child& child : node.children)
         if (child.text == text) return add_from(*child.node, method, rest, pattern, std::move(route));
     node.children.push_back({text, std::make_unique<Node>()});
