@@ -2,11 +2,15 @@
 // Bodies as they come and go: the reader of a request's, the writer of a streamed response's (layer 1).
 #pragma once
 
+#include <cohort/http/status.hpp>
 #include <cohort/task.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace cohort::http {
 
@@ -32,13 +36,17 @@ protected:
 
 inline Task<std::optional<std::string_view>> no_chunk() { co_return std::nullopt; }
 
-inline Task<std::string> read_all(BodySource* source) {
-    std::string all;
+template <class Bytes>
+Task<Bytes> read_all(BodySource* source, std::uint64_t limit) {
+    using Byte = typename Bytes::value_type;
+    Bytes all;
     if (source == nullptr) co_return all;
     while (true) {
         const std::optional<std::string_view> chunk = co_await source->read_chunk();
         if (!chunk) co_return all;
-        all.append(*chunk);
+        if (chunk->size() > limit - all.size()) throw Error(413);
+        const auto* const begin = reinterpret_cast<const Byte*>(chunk->data());
+        all.insert(all.end(), begin, begin + chunk->size());
     }
 }
 
@@ -56,8 +64,14 @@ public:
     /// limit, 408 when the client is too slow.
     Task<std::optional<std::string_view>> read() const { return source_ ? source_->read_chunk() : detail::no_chunk(); }
 
-    /// The rest of the body; never more than the server's body limit. Throws as read().
-    Task<std::string> text() const { return detail::read_all(source_); }
+    /// The rest of the body; never more than the server's body limit. Throws as read(), and http::Error 413 when it is
+    /// longer than `limit`.
+    Task<std::string> text(std::uint64_t limit = UINT64_MAX) const {
+        return detail::read_all<std::string>(source_, limit);
+    }
+    Task<std::vector<std::byte>> bytes(std::uint64_t limit = UINT64_MAX) const {
+        return detail::read_all<std::vector<std::byte>>(source_, limit);
+    }
 
 private:
     detail::BodySource* source_ = nullptr;

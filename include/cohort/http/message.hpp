@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cohort/http/body.hpp>
+#include <cohort/http/cookie.hpp>
 #include <cohort/http/fields.hpp>
+#include <cohort/http/form.hpp>
 #include <cohort/http/method.hpp>
 #include <cohort/http/request.hpp>
 #include <cohort/http/response.hpp>

@@ -3,15 +3,21 @@
 #pragma once
 
 #include <cohort/http/body.hpp>
+#include <cohort/http/cookie.hpp>
 #include <cohort/http/detail/text.hpp>
 #include <cohort/http/fields.hpp>
+#include <cohort/http/form.hpp>
 #include <cohort/http/method.hpp>
+#include <cohort/http/status.hpp>
+#include <cohort/task.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace cohort::http {
@@ -61,6 +67,9 @@ public:
     /// The decoded value of the first parameter of that name in the query ("" when it has none: "?verbose").
     std::optional<std::string> query(std::string_view name) const;
 
+    /// All parameters of the query, decoded.
+    Form query_form() const { return parse_form(query()); }
+
     /// The decoded value that the router's pattern captured under that name.
     std::optional<std::string> param(std::string_view name) const;
 
@@ -69,8 +78,22 @@ public:
 
     const Fields& fields() const noexcept { return fields_; }
 
-    /// The value of the first field of that name, without regard to case.
+    /// The value of the first field of that name, without regard to case. Of one that may be repeated, fields() has
+    /// them all, in their order.
     std::optional<std::string_view> header(std::string_view name) const noexcept { return fields_.get(name); }
+
+    /// The value of the first cookie of that name, as it stands there but for quotes around it.
+    std::optional<std::string_view> cookie(std::string_view name) const noexcept { return find_cookie(fields_, name); }
+
+    /// The media type of the body without its parameters: "text/html" of "text/html; charset=utf-8"; "" when there is
+    /// none. Media types have no case: compare with is("text/html").
+    std::string_view content_type() const noexcept {
+        std::string_view value = header("content-type").value_or("");
+        return detail::trim(detail::take_until(value, ';'));
+    }
+    bool is(std::string_view media_type) const noexcept {
+        return detail::equal_ignoring_case(content_type(), media_type);
+    }
 
     /// Whether the client wants to use the connection again (RFC 9112 section 9.3).
     bool keep_alive() const noexcept { return keep_alive_; }
@@ -100,6 +123,21 @@ public:
     /// The reader of the body. All of its copies read the same stream.
     Body body() const noexcept { return Body{source_}; }
 
+    /// The whole body, at most `limit` bytes of it: more is http::Error 413, before any of it is read when its length
+    /// is declared. Throws as Body::read.
+    Task<std::string> text(std::uint64_t limit = UINT64_MAX) const {
+        refuse_beyond(limit);
+        return body().text(limit);
+    }
+    Task<std::vector<std::byte>> bytes(std::uint64_t limit = UINT64_MAX) const {
+        refuse_beyond(limit);
+        return body().bytes(limit);
+    }
+
+    /// The body as a form, application/x-www-form-urlencoded: http::Error 415 for any other type, 413 for more than
+    /// `most` names. Throws as Body::read.
+    Task<Form> form(std::size_t most = 1000) const;
+
     /// Where body() reads from; for servers and tests.
     void set_body_source(detail::BodySource* source) noexcept { source_ = source; }
     /// What client_address() and extend_deadline() ask; likewise.
@@ -112,6 +150,10 @@ private:
     /// The head lies whole in the text of the fields; the parts are offsets, which stay true when the text grows.
     std::string_view view(std::uint32_t begin, std::uint32_t size) const noexcept {
         return std::string_view{fields_.text_}.substr(begin, size);
+    }
+
+    void refuse_beyond(std::uint64_t limit) const {
+        if (content_length_ > limit) throw Error(413);
     }
 
     Fields fields_;
@@ -136,6 +178,20 @@ inline std::optional<std::string> Request::query(std::string_view name) const {
         if (key == name || detail::decode(key, true) == name) return detail::decode(value, true);
     }
     return std::nullopt;
+}
+
+namespace detail {
+
+inline Task<Form> read_form(Task<std::string> reading, std::size_t most) {
+    const std::string text = co_await std::move(reading);
+    co_return parse_form(text, most);
+}
+
+} // namespace detail
+
+inline Task<Form> Request::form(std::size_t most) const {
+    if (!is("application/x-www-form-urlencoded")) throw Error(415);
+    return detail::read_form(text(), most);
 }
 
 inline std::optional<std::string> Request::param(std::string_view name) const {

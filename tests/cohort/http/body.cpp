@@ -2,32 +2,18 @@
 // Reading a body to its end.
 #include <cohort/http/body.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/io_context.hpp>
+#include "support/handling.hpp"
+
 #include <doctest/doctest.h>
 
-#include <exception>
-#include <optional>
+#include <cstddef>
+#include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 using namespace cohort;
 
 namespace {
-
-class Chunks : public http::detail::BodySource {
-public:
-    explicit Chunks(std::vector<std::string> chunks) : chunks_(std::move(chunks)) {}
-    Task<std::optional<std::string_view>> read_chunk() override {
-        if (next_ == chunks_.size()) co_return std::nullopt;
-        co_return chunks_[next_++];
-    }
-
-private:
-    std::vector<std::string> chunks_;
-    std::size_t next_ = 0;
-};
 
 Task<> read_twice(http::Body body, std::string& text) {
     text = co_await body.text();
@@ -36,19 +22,41 @@ Task<> read_twice(http::Body body, std::string& text) {
 }
 
 std::string run_reading(http::Body body) {
-    asio::io_context io;
     std::string text;
-    asio::co_spawn(io, read_twice(body, text), [](const std::exception_ptr& failure) {
-        if (failure) std::rethrow_exception(failure);
-    });
-    io.run();
+    test::complete(read_twice(body, text));
     return text;
+}
+
+Task<> read_bytes(http::Body body, std::vector<std::byte>& bytes, std::uint64_t limit) {
+    bytes = co_await body.bytes(limit);
+}
+Task<> read_text(http::Body body, std::uint64_t limit) {
+    const std::string text = co_await body.text(limit);
+    CHECK(text.size() <= limit);
 }
 
 } // namespace
 
 TEST_CASE("a body is read to its end, and then there is nothing more") {
-    Chunks chunks({"one ", "two ", "three"});
+    test::Chunks chunks({"one ", "two ", "three"});
     CHECK(run_reading(http::Body(&chunks)) == "one two three end");
     CHECK(run_reading(http::Body()) == " end");
+}
+
+TEST_CASE("a body that is longer than the handler wants it is refused") {
+    std::vector<std::byte> bytes;
+    test::Chunks chunks({std::string("a\0b", 3), "\xff"});
+    test::complete(read_bytes(http::Body(&chunks), bytes, 4));
+    CHECK(bytes == std::vector<std::byte>{std::byte{'a'}, std::byte{0}, std::byte{'b'}, std::byte{0xff}});
+    for (const std::uint64_t limit : {0U, 2U, 5U, 6U, 7U}) {
+        CAPTURE(limit);
+        test::Chunks more({"one", "two"});
+        int status = 0;
+        try {
+            test::complete(read_text(http::Body(&more), limit));
+        } catch (const http::Error& error) {
+            status = error.status();
+        }
+        CHECK(status == (limit < 6 ? 413 : 0));
+    }
 }
