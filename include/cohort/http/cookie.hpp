@@ -1,14 +1,44 @@
 // SPDX-License-Identifier: MIT
-// Cookies, as a client sends them (layer 1).
+// Cookies, as a server makes them and a client sends them back (layer 1).
 #pragma once
 
+#include <cohort/http/detail/date.hpp>
 #include <cohort/http/detail/text.hpp>
 #include <cohort/http/fields.hpp>
 
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 
 namespace cohort::http {
+
+/// Which requests that other sites cause have the cookie with them.
+enum class SameSite : std::uint8_t {
+    lax,    ///< only those that bring the user here, as a link does
+    strict, ///< none
+    none,   ///< all; only for a cookie that is `secure`
+    unset,  ///< as the browser thinks best
+};
+
+/// What Response::set_cookie has a client remember:
+///
+///     response.set_cookie({.name = "session", .value = id, .max_age = 24h, .secure = true});
+struct Cookie {
+    std::string name{};
+    std::string value{};                           ///< printable ASCII without space, '"', ',', ';' and '\\'
+    std::string path = "/";                        ///< for everything below it; "": below that of the request
+    std::string domain{};                          ///< for it and everything below it; "": only for this host
+    std::optional<std::chrono::seconds> max_age{}; ///< neither this nor `expires`: until the browser ends
+    std::optional<std::chrono::system_clock::time_point> expires{}; ///< for clients that do not know `max_age`
+    bool secure = false;                                            ///< only over TLS
+    bool http_only = true;                                          ///< out of reach of scripts
+    SameSite same_site = SameSite::lax;
+};
 
 namespace detail {
 
@@ -25,7 +55,48 @@ inline std::optional<std::string_view> find_cookie(std::string_view list, std::s
     return std::nullopt;
 }
 
+inline bool has_prefix(std::string_view name, std::string_view prefix) noexcept {
+    return equal_ignoring_case(name.substr(0, prefix.size()), prefix);
+}
+
+inline void check_cookie_attributes(const Cookie& cookie) {
+    const auto refuse = [&cookie](const char* why) {
+        throw std::invalid_argument("http::Cookie \"" + cookie.name + "\": " + why);
+    };
+    for (const char c : cookie.path)
+        if (c < 0x20 || c > 0x7e || c == ';') refuse("a character that cannot be in a path");
+    if (!cookie.path.empty() && cookie.path[0] != '/') refuse("a path begins with /");
+    for (const char c : cookie.domain)
+        if (!is_digit(c) && c != '-' && c != '.' && (to_lower(c) < 'a' || to_lower(c) > 'z'))
+            refuse("a character that cannot be in a domain");
+    if (has_prefix(cookie.name, "__Secure-") && !cookie.secure) refuse("the prefix __Secure- needs secure");
+    if (has_prefix(cookie.name, "__Host-") && (!cookie.secure || cookie.path != "/" || !cookie.domain.empty()))
+        refuse("the prefix __Host- needs secure, the path / and no domain");
+    if (cookie.same_site == SameSite::none && !cookie.secure) refuse("SameSite::none needs secure");
+}
+
 } // namespace detail
+
+/// The value of a Set-Cookie field. Throws std::invalid_argument for what RFC 6265 section 4.1.1 does not allow, and
+/// for what browsers would ignore: a `__Host-` or `__Secure-` name or SameSite::none without what they need.
+inline std::string to_string(const Cookie& cookie) {
+    if (!detail::is_token(cookie.name)) throw std::invalid_argument("http::Cookie: a name is a token");
+    for (const char c : cookie.value)
+        if (c < 0x21 || c > 0x7e || c == '"' || c == ',' || c == ';' || c == '\\')
+            throw std::invalid_argument("http::Cookie \"" + cookie.name + "\": a character that needs encoding");
+    detail::check_cookie_attributes(cookie);
+    std::string text = cookie.name + "=" + cookie.value;
+    if (!cookie.path.empty()) text.append("; Path=").append(cookie.path);
+    if (!cookie.domain.empty()) text.append("; Domain=").append(cookie.domain);
+    if (cookie.max_age)
+        text.append("; Max-Age=").append(std::to_string(std::max<std::int64_t>(cookie.max_age->count(), 0)));
+    if (cookie.expires)
+        detail::append_date(text.append("; Expires="), std::chrono::system_clock::to_time_t(*cookie.expires));
+    if (cookie.secure) text.append("; Secure");
+    if (cookie.http_only) text.append("; HttpOnly");
+    constexpr const char* same_site[] = {"; SameSite=Lax", "; SameSite=Strict", "; SameSite=None", ""};
+    return text.append(same_site[static_cast<std::size_t>(cookie.same_site)]);
+}
 
 /// The value of the first cookie of that name in the Cookie fields of a request, without quotes around it. Names are
 /// case-sensitive. Nothing is decoded: what servers put into values is their own affair.

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cohort/http/body.hpp>
+#include <cohort/http/cookie.hpp>
 #include <cohort/http/fields.hpp>
 #include <cohort/http/status.hpp>
 #include <cohort/http/upgraded.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -38,6 +40,13 @@ public:
     /// Adds a field, or replaces those of that name. Both throw std::invalid_argument for a bad name, or CR, LF or NUL.
     Response& add(std::string_view name, std::string_view value) { return fields_.add(name, value), *this; }
     Response& set(std::string_view name, std::string_view value) { return fields_.set(name, value), *this; }
+
+    /// Has the client remember something: one more Set-Cookie field. Throws std::invalid_argument, see
+    /// to_string(Cookie).
+    Response& set_cookie(const Cookie& cookie) { return add("Set-Cookie", to_string(cookie)); }
+
+    /// Has it forget that. Path and domain must be those with which it was set.
+    Response& clear_cookie(std::string_view name, std::string_view path = "/", std::string_view domain = {});
 
     const std::string& body() const noexcept { return body_; }
     Response& body(std::string body) noexcept { return body_ = std::move(body), *this; }
@@ -76,6 +85,14 @@ private:
     std::optional<std::uint64_t> length_;
     std::shared_ptr<const Takeover> takeover_;
 };
+
+inline Response& Response::clear_cookie(std::string_view name, std::string_view path, std::string_view domain) {
+    Cookie cookie{std::string{name}, {}, std::string{path}, std::string{domain}};
+    cookie.max_age = std::chrono::seconds(0);
+    cookie.expires = std::chrono::system_clock::time_point();
+    cookie.secure = detail::has_prefix(name, "__Secure-") || detail::has_prefix(name, "__Host-");
+    return set_cookie(cookie);
+}
 
 /// 200 with plain text in UTF-8.
 inline Response text(std::string body) {

@@ -29,6 +29,21 @@ TEST_CASE("a response cannot be split by what it is made of") {
     CHECK_THROWS_AS(http::redirect("/x\r\nA: b"), std::invalid_argument);
 }
 
+TEST_CASE("cookies are set and cleared") {
+    http::Response response = http::text("a");
+    response.set_cookie({.name = "a", .value = "1"}).set_cookie({.name = "b", .secure = true});
+    response.clear_cookie("a").clear_cookie("__Secure-b", "/x", "example.com");
+    std::string all;
+    for (const http::Field field : response.fields()) all.append(field.name).append(": ").append(field.value) += '\n';
+    CHECK(all == "Set-Cookie: a=1; Path=/; HttpOnly; SameSite=Lax\n"
+                 "Set-Cookie: b=; Path=/; Secure; HttpOnly; SameSite=Lax\n"
+                 "Set-Cookie: a=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax\n"
+                 "Set-Cookie: __Secure-b=; Path=/x; Domain=example.com; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 "
+                 "GMT; Secure; HttpOnly; SameSite=Lax\n");
+    CHECK_THROWS_AS(response.set_cookie({.name = "a", .value = "\r\nX: y"}), std::invalid_argument);
+    CHECK(response.fields().size() == 4);
+}
+
 TEST_CASE("a response's head in wire form") {
     http::detail::DateLine date;
     CHECK(date.at(784111777) == "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");

@@ -2,6 +2,7 @@
 // The head of a response in wire form (layer 1).
 #pragma once
 
+#include <cohort/http/detail/date.hpp>
 #include <cohort/http/response.hpp>
 
 #include <charconv>
@@ -23,26 +24,10 @@ public:
 
 private:
     void write(std::time_t now) {
-        // Not strftime, whose names follow the locale.
-        static constexpr std::string_view days = "SunMonTueWedThuFriSat";
-        static constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
-        std::tm utc{};
-        gmtime_r(&now, &utc);
-        line_.assign("Date: ").append(days.substr(static_cast<std::size_t>(utc.tm_wday) * 3, 3)).append(", ");
-        pad(utc.tm_mday, ' ');
-        line_.append(months.substr(static_cast<std::size_t>(utc.tm_mon) * 3, 3)).append(" ");
-        line_.append(std::to_string(utc.tm_year + 1900)).append(" ");
-        pad(utc.tm_hour, ':');
-        pad(utc.tm_min, ':');
-        pad(utc.tm_sec, ' ');
-        line_.append("GMT\r\n");
+        line_.assign("Date: ");
+        append_date(line_, now);
+        line_.append("\r\n");
         second_ = now;
-    }
-
-    void pad(int number, char end) {
-        line_ += static_cast<char>('0' + number / 10);
-        line_ += static_cast<char>('0' + number % 10);
-        line_ += end;
     }
 
     std::time_t second_ = -1;
