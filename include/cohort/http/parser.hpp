@@ -89,7 +89,7 @@ private:
     int end_head();
     int check_fields();
     int check_framing(const Fields::Entry* length, const Fields::Entry* coding);
-    int check_length(std::string_view value);
+    int check_length(const Fields::Entry& entry);
     int check_coding(const Fields::Entry& entry);
     void note_connection(std::string_view list) noexcept;
 
@@ -341,7 +341,7 @@ inline void RequestParser::note_connection(std::string_view list) noexcept {
 inline int RequestParser::check_framing(const Fields::Entry* length, const Fields::Entry* coding) {
     if (length != nullptr && coding != nullptr) return 400;
     if (coding != nullptr) return check_coding(*coding);
-    if (length != nullptr) return check_length(view(length->value, length->value_size));
+    if (length != nullptr) return check_length(*length);
     return 0;
 }
 
@@ -358,8 +358,11 @@ inline int RequestParser::check_coding(const Fields::Entry& entry) {
     return 0;
 }
 
-inline int RequestParser::check_length(std::string_view value) {
-    if (value.empty()) return 400;
+inline int RequestParser::check_length(const Fields::Entry& entry) {
+    const std::string_view value = view(entry.value, entry.value_size);
+    // A tab behind the digits is white space like any other to some versions of llhttp, and an error to others.
+    const std::size_t end = text().find_first_not_of(' ', entry.value + entry.value_size);
+    if (value.empty() || text()[end] != '\r') return 400;
     std::uint64_t length = 0;
     for (const char c : value) {
         if (!detail::is_digit(c)) return 400;
