@@ -115,6 +115,7 @@ Task<http::Response> route(App& app, const http::Request& request) {
     if (path == "/teapot") throw http::Error(418, "inner reason");
     if (path == "/split") co_return http::text("x").add("A", "b\r\nEvil: yes");
     if (path == "/no-content") co_return http::status(204);
+    if (path == "/not-modified") co_return http::Response(304).body("must not be sent").add("ETag", "\"1\"");
     if (path == "/status-99") co_return http::Response(99);
     if (path == "/close") co_return http::text("bye").add("Connection", "close");
     if (path == "/fields")
@@ -184,6 +185,19 @@ TEST_CASE("an answer is not held back by a later handler that waits") {
     REQUIRE(server.waits(1));
     server.open_gate();
     CHECK(body_of(client.response()) == "waited");
+}
+
+TEST_CASE("the handlers of one connection run one at a time") {
+    TestServer server;
+    Client client(server);
+    client.send(get("/wait") + get("/wait") + get("/x"));
+    for (int calls = 1; calls != 3; ++calls) {
+        REQUIRE(server.waits(1));
+        CHECK(server.app.calls == calls);
+        server.open_gate();
+        CHECK(body_of(client.response()) == "waited");
+    }
+    CHECK(body_of(client.response()) == "hello /x\n");
 }
 
 TEST_CASE("requests are counted from their head to the end of their answer, however they end") {
@@ -268,6 +282,9 @@ TEST_CASE("HEAD, 204 and 304 have no body") {
     const std::string none = client.send(get("/no-content")).response(false);
     CHECK(status_of(none) == "HTTP/1.1 204 No Content");
     CHECK_FALSE(has(none, "Content-Length"));
+    const std::string unchanged = client.send(get("/not-modified")).response(false);
+    CHECK(status_of(unchanged) == "HTTP/1.1 304 Not Modified");
+    CHECK(has(unchanged, "\r\nETag: \"1\"\r\n"));
     CHECK(body_of(client.send(get("/z")).response()) == "hello /z\n");
 }
 
@@ -401,6 +418,20 @@ TEST_CASE("bodies over the limit are refused") {
         CHECK(status_of(response) == "HTTP/1.1 413 Content Too Large");
         CHECK(closes(response));
     }
+}
+
+TEST_CASE("a client that goes on sending after a refusal is read for a while, and no longer") {
+    http::ServerOptions options;
+    options.linger_timeout = 60s;
+    options.linger_bytes = 10'000;
+    TestServer server(options);
+    Client client(server);
+    const std::string refusal = client.send("rubbish\r\n").response();
+    CHECK(status_of(refusal) == "HTTP/1.1 400 Bad Request");
+    client.send(std::string(9'000, 'r')); // is read
+    client.send(std::string(2'000, 'r')); // is the end
+    server.stop();
+    CHECK(server.finished());
 }
 
 TEST_CASE("the stream ends inside a body") {
