@@ -22,6 +22,7 @@ setup_needs() {
     test)  need header:doctest/doctest.h doctest-dev
            need command:curl curl
            need command:python3 python3
+           need module:websockets python3-websockets
            need command:pkg-config pkg-config
            need command:meson meson ;;
     clang) need clang "clang-16|clang-17|clang-18|clang-19|clang-20|clang-21" ;;
@@ -55,6 +56,7 @@ setup_has() {
                 [ -e "$folder/${1#header:}" ] && return
               done
               false ;;
+    module:*) [ -e "/usr/lib/python3/dist-packages/${1#module:}" ] ;;
     clang) setup_find_clang >/dev/null && compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan*.a' >/dev/null ;;
     clang-format) command -v clang-format-16 >/dev/null ;;
   esac

@@ -114,7 +114,7 @@ public:
     Task<Response> operator()(const Request& request) const
         requires std::is_void_v<Context>
     {
-        return routes_->answer(detail::nothing, request);
+        return routes_->answer(detail::no_context, request);
     }
 
 private:

@@ -26,7 +26,7 @@ namespace cohort::http::detail {
 
 /// The context of those that have none.
 struct Nothing {};
-inline constinit Nothing nothing{};
+inline constinit Nothing no_context{};
 
 /// Written once, before it is asked.
 template <class Context>
@@ -214,7 +214,7 @@ void Routes<Context>::mount(std::string_view prefix, const Routes<Other>& other)
             return function;
         else
             return [function](Context&, auto&&... rest) {
-                return function(nothing, std::forward<decltype(rest)>(rest)...);
+                return function(no_context, std::forward<decltype(rest)>(rest)...);
             };
     };
     // Copied, since a router may be mounted in itself.
