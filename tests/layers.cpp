@@ -36,9 +36,11 @@ const std::vector<std::vector<std::string>> rows = {
     {"http/detail/text", "http/status", "http/fields", "http/detail/date", "http/cookie", "http/form", "http/body",
      "http/request", "http/response", "http/message", "http/detail/response_head", "http/detail/pattern",
      "http/detail/route_table", "http/middleware", "http/detail/routes", "http/router"},
+    {"http/detail/text", "http/fields", "http/detail/date", "http/detail/conditional", "http/detail/media_types"},
     // layer 2: system calls
     {"detail/unique_fd", "detail/passage", "detail/passed_listeners", "detail/posix", "handle", "detail/memfd", "blob"},
     {"counter", "detail/shared_page"},
+    {"detail/posix", "http/detail/open_file"},
     {"detail/unique_fd", "detail/posix", "detail/signals", "detail/orphans", "detail/resident_memory",
      "detail/surroundings", "detail/fork", "detail/fd_passing", "detail/socket_address", "detail/socket_file",
      "detail/activation", "detail/inherited_socket", "detail/listen_socket", "detail/listen_queue",

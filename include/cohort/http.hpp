@@ -11,6 +11,9 @@
 #include <cohort/http/middleware.hpp>
 #include <cohort/http/router.hpp>
 
+// Answers of a kind
+#include <cohort/http/file.hpp>
+
 // The server
 #include <cohort/http/options.hpp>
 #include <cohort/http/serve.hpp>

@@ -102,6 +102,9 @@ inline Answer answer_of(std::function<Task<http::Response>()> call, bool with_bo
     return answer;
 }
 
+/// What is known already, as the answer of a handler.
+inline Task<http::Response> respond(http::Response response) { co_return response; }
+
 /// What a handler without a context answers.
 template <class H>
 Answer ask(const H& handler, std::string_view method, std::string_view target, std::string_view fields = "") {

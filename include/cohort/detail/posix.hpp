@@ -8,9 +8,11 @@
 #include <system_error>
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace cohort::detail {
@@ -36,6 +38,16 @@ public:
     }
     virtual int accept(int fd) noexcept { return ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }
     virtual pid_t fork() noexcept { return ::fork(); }
+    /// openat2 for reading, and only what is beneath `folder`; never waits for the other end of a pipe.
+    virtual int open_beneath(int folder, const char* path) noexcept {
+        open_how how{};
+        how.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+        how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+        return static_cast<int>(::syscall(SYS_openat2, folder, path, &how, sizeof how));
+    }
+    virtual ssize_t pread(int fd, void* bytes, size_t size, off_t offset) noexcept {
+        return ::pread(fd, bytes, size, offset);
+    }
 
     static System& current() noexcept { return *installed(); }
 

@@ -73,6 +73,10 @@ public:
     /// The decoded value that the router's pattern captured under that name.
     std::optional<std::string> param(std::string_view name) const;
 
+    /// What the pattern captured last, as the path has it: that of `*rest`. Without one the whole path, without the
+    /// slashes at its ends.
+    std::string_view rest() const noexcept;
+
     /// 1 for HTTP/1.1, 0 for HTTP/1.0.
     int version_minor() const noexcept { return version_minor_; }
 
@@ -198,6 +202,14 @@ inline std::optional<std::string> Request::param(std::string_view name) const {
     for (const auto& parameter : parameters_.list)
         if (parameter.name == name) return detail::decode(parameter.value, false);
     return std::nullopt;
+}
+
+inline std::string_view Request::rest() const noexcept {
+    if (!parameters_.list.empty()) return parameters_.list.back().value;
+    std::string_view all = path();
+    if (all.starts_with('/')) all.remove_prefix(1);
+    if (all.ends_with('/')) all.remove_suffix(1);
+    return all;
 }
 
 } // namespace cohort::http
