@@ -12,6 +12,7 @@
 #include <cohort/http/router.hpp>
 
 // Answers of a kind
+#include <cohort/http/event_stream.hpp>
 #include <cohort/http/file.hpp>
 
 // The server

@@ -29,6 +29,7 @@ protected:
 class BodySink {
 public:
     virtual Task<> write_chunk(std::string_view bytes) = 0;
+    virtual bool draining() const noexcept { return false; }
 
 protected:
     ~BodySink() = default;
@@ -85,6 +86,9 @@ public:
     /// Sends the bytes and returns when the kernel has taken them: a client that reads slowly slows the producer down.
     /// Throws std::system_error when the client is gone or stalls, std::length_error past a declared length.
     Task<> write(std::string_view bytes) { return sink_->write_chunk(bytes); }
+
+    /// Whether the server is to stop: it waits for the producer to return, and a body without an end should end now.
+    bool draining() const noexcept { return sink_->draining(); }
 
 private:
     detail::BodySink* sink_;

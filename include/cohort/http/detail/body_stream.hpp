@@ -29,6 +29,7 @@ public:
     /// Has it written. Throws what the producer does, and when that was not as much as the head says.
     Task<> run(const Producer& producer);
     Task<> write_chunk(std::string_view bytes) override;
+    bool draining() const noexcept override { return wire_.server().draining(); }
 
 private:
     Wire& wire_;

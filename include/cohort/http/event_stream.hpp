@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+// Server-sent events: a response that goes on for as long as there is something to tell (layer 1).
+#pragma once
+
+#include <cohort/http/body.hpp>
+#include <cohort/http/response.hpp>
+#include <cohort/task.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace cohort::http {
+
+/// One event of an EventStream, as EventSource sees it.
+struct StreamEvent {
+    std::string_view data{};                          ///< may have several lines, ended by LF, CR LF or CR
+    std::string_view name{};                          ///< the type; "": message
+    std::string_view id{};                            ///< what the client gives as Last-Event-ID when it comes again
+    std::optional<std::chrono::milliseconds> retry{}; ///< how long it waits then
+};
+
+/// Given to the producer of events(). It holds until that returns; one thing is sent at a time.
+class EventStream {
+public:
+    explicit EventStream(BodyWriter& out) noexcept : out_(&out) {}
+
+    /// Returns when the kernel has taken it. Throws std::invalid_argument for CR, LF or NUL in name or id; as
+    /// BodyWriter::write when the client is gone.
+    Task<> send(const StreamEvent& event) { return write(*out_, text_of(event)); }
+
+    /// What clients ignore.
+    Task<> comment(std::string_view text) { return write(*out_, comment_of(text)); }
+
+    /// That the client is gone shows only when something is sent. Proxies, too, give up what is silent for long.
+    Task<> ping() { return comment(""); }
+
+    /// Whether the server is to stop. It waits for the producer to return; clients come again by themselves.
+    bool draining() const noexcept { return out_->draining(); }
+
+private:
+    static Task<> write(BodyWriter out, std::string text) { co_await out.write(text); }
+
+    static std::string text_of(const StreamEvent& event);
+    static std::string comment_of(std::string_view text);
+    static void append_lines(std::string& out, std::string_view name, std::string_view text);
+    static void append_field(std::string& out, std::string_view name, std::string_view value);
+
+    BodyWriter* out_;
+};
+
+inline void EventStream::append_lines(std::string& out, std::string_view name, std::string_view text) {
+    while (true) {
+        const std::size_t end = std::min(text.find_first_of("\r\n"), text.size());
+        out.append(name).append(": ").append(text.substr(0, end)).append("\n");
+        if (end == text.size()) return;
+        text.remove_prefix(end + (text.substr(end).starts_with("\r\n") ? 2 : 1));
+    }
+}
+
+inline void EventStream::append_field(std::string& out, std::string_view name, std::string_view value) {
+    if (value.empty()) return;
+    if (value.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos)
+        throw std::invalid_argument("http::StreamEvent: CR, LF or NUL in " + std::string{name});
+    out.append(name).append(": ").append(value).append("\n");
+}
+
+inline std::string EventStream::text_of(const StreamEvent& event) {
+    std::string text;
+    append_field(text, "event", event.name);
+    append_field(text, "id", event.id);
+    if (event.retry) append_field(text, "retry", std::to_string(std::max<std::int64_t>(event.retry->count(), 0)));
+    append_lines(text, "data", event.data);
+    return text.append("\n");
+}
+
+inline std::string EventStream::comment_of(std::string_view text) {
+    std::string lines;
+    append_lines(lines, "", text);
+    return lines.append("\n");
+}
+
+namespace detail {
+
+template <class P>
+Task<> run_events(BodyWriter& out, P& producer) {
+    EventStream stream(out);
+    co_await stream.ping(); // the client knows that it is connected, however long the first event takes
+    Task<> producing = producer(stream);
+    co_await std::move(producing);
+}
+
+} // namespace detail
+
+/// 200 with the events that `producer` sends, a Task<>(EventStream&); the response ends when it returns. A client that
+/// was here before says where it was: request.header("last-event-id").
+///
+///     Task<> ticks(http::EventStream& stream) {
+///         while (!stream.draining()) {
+///             co_await sleep(1s);
+///             co_await stream.send({.data = "tick"});
+///         }
+///     }
+///     Task<http::Response> clock(const http::Request&) { co_return http::events(ticks); }
+template <class P>
+Response events(P producer) {
+    static_assert(std::is_invocable_r_v<Task<>, P&, EventStream&>,
+                  "http::events: the producer is callable as Task<>(http::EventStream&)");
+    Response response;
+    response.default_type("text/event-stream").add("Cache-Control", "no-store");
+    response.add("X-Accel-Buffering", "no"); // nginx would keep events until there are many
+    return response.stream(
+        [producer = std::move(producer)](BodyWriter& out) mutable { return detail::run_events(out, producer); });
+}
+
+} // namespace cohort::http
