@@ -61,7 +61,9 @@ public:
     int refuse() const noexcept { return refuse_; }
 
     /// Whether bytes of a message have been taken whose head is not complete.
-    bool inside_head() const noexcept { return phase_ == Phase::head && (begun_ || blank_lines_ != 0); }
+    bool inside_head() const noexcept {
+        return phase_ == Phase::head && (blank_lines_ != 0 || !request_.fields_.text_.empty());
+    }
 
     /// Whether the message is complete, body and all.
     bool complete() const noexcept { return phase_ == Phase::end; }

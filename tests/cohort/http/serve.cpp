@@ -509,6 +509,11 @@ TEST_CASE("timeouts") {
         CHECK(status_of(response) == "HTTP/1.1 408 Request Timeout");
         CHECK(closes(response));
     }
+    SUBCASE("so is a slow request line, also when it is not the first") {
+        Client client(server);
+        CHECK(body_of(client.send(get("/x")).response()) == "hello /x\n");
+        CHECK(status_of(client.send("GET").response()) == "HTTP/1.1 408 Request Timeout");
+    }
     SUBCASE("a slow body is answered with 408") {
         Client client(server);
         client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
