@@ -56,6 +56,7 @@ draw() {
 run 'Start and footprint' 60 "$build/benchmarks/start"
 run 'Messages between processes' 180 "$build/benchmarks/channel"
 run 'HTTP requests' 180 bash "$source_dir/benchmarks/http.sh" "$build" "$http_rounds" "$http_seconds"
+run 'Idle connections' 60 "$build/benchmarks/idle_connections"
 run 'Distribution of connections' 240 "$build/benchmarks/distribution"
 run "Workers killed for $kill_seconds s" $((3 * kill_seconds + 60)) \
   "$build/benchmarks/kill_workers" --seconds "$kill_seconds"

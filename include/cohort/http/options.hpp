@@ -28,7 +28,7 @@ struct ServerOptions {
     Duration body_timeout{10'000};  ///< between two pieces of a body: 408
     Duration write_timeout{30'000}; ///< without the client taking anything of a response: the connection is cut
     Duration idle_timeout{65'000};  ///< between two requests: the connection is closed
-    Duration park_after{1'000};     ///< an idle connection gives its buffers back
+    Duration park_after{250};       ///< an idle connection gives everything back but itself
     Duration linger_timeout{2'000}; ///< how long a closed connection is read so that the client sees the last answer
     Duration handler_timeout{0};    ///< until the handler's response: then it is cancelled and 503 is sent; 0: none
     Duration fresh_timeout{500};    ///< how long a connection that has sent nothing yet is waited for while draining

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace cohort::http {
@@ -188,7 +189,8 @@ inline void RequestParser::restart() noexcept {
 
 inline void RequestParser::release() noexcept {
     restart();
-    request_.fields_ = Fields{};
+    Fields fresh;
+    std::swap(request_.fields_, fresh); // assigning it would keep the memory of the text
     request_.parameters_ = {};
 }
 

@@ -87,7 +87,7 @@ Task<> converse(Connection& connection, S& service, std::unique_ptr<StreamLayer>
         if (connection.incomplete()) co_await connection.complete(response);
         if (!connection.next()) break;
     }
-    co_await connection.finish();
+    if (!connection.asleep()) co_await connection.finish();
 }
 
 inline Task<> refuse_connection(Connection& connection) {
@@ -95,16 +95,44 @@ inline Task<> refuse_connection(Connection& connection) {
     co_await connection.finish();
 }
 
+template <class S>
+void sleep(const std::shared_ptr<Connection>& connection, S& service);
+
+inline void end(Connection& connection) {
+    connection.wire().end();
+    connection.wire().server().ended(connection.wire());
+}
+
 /// Runs `life` beside everything else. The connection is held until after its frame is gone; an exception that comes
 /// out ends that connection and nothing else.
-inline void start(std::shared_ptr<Connection> connection, Task<> life) {
+template <class S>
+void start(std::shared_ptr<Connection> connection, Task<> life, S& service) {
     const asio::any_io_executor executor = connection->wire().server().executor();
     const asio::cancellation_slot slot = connection->wire().slot();
-    auto end = [connection = std::move(connection)](const std::exception_ptr&) {
-        connection->wire().end();
-        connection->wire().server().ended(connection->wire());
+    auto ended = [connection = std::move(connection), &service](const std::exception_ptr& failure) {
+        if (!failure && connection->asleep())
+            sleep(connection, service);
+        else
+            end(*connection);
     };
-    asio::co_spawn(executor, std::move(life), asio::bind_cancellation_slot(slot, std::move(end)));
+    asio::co_spawn(executor, std::move(life), asio::bind_cancellation_slot(slot, std::move(ended)));
+}
+
+/// Nothing of the connection's life is left until it goes on.
+template <class S>
+void sleep(const std::shared_ptr<Connection>& connection, S& service) {
+    try {
+        connection->sleep([connection, &service](const std::error_code&) {
+            connection->wake();
+            try {
+                start(connection, converse(*connection, service, nullptr), service);
+            } catch (const std::bad_alloc&) {
+                end(*connection);
+            }
+        });
+    } catch (const std::bad_alloc&) {
+        end(*connection);
+    }
 }
 
 template <class A, class S>
@@ -119,7 +147,8 @@ void begin(A& acceptor, const std::shared_ptr<Server>& server, Socket socket, S&
         if (too_many) return; // a refusal would have to be encrypted
         layer = acceptor.make_layer(begun.wire().socket());
     }
-    start(std::move(connection), too_many ? refuse_connection(begun) : converse(begun, service, std::move(layer)));
+    start(std::move(connection), too_many ? refuse_connection(begun) : converse(begun, service, std::move(layer)),
+          service);
 }
 
 template <class A, class S>

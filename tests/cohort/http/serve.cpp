@@ -559,20 +559,57 @@ TEST_CASE("a client that takes nothing is cut off") {
     CHECK(server.finished());
 }
 
-TEST_CASE("an idle connection that was parked without its buffers is still served") {
+TEST_CASE("an idle connection of which only the socket is left") {
     http::ServerOptions options;
     options.park_after = 30ms;
-    TestServer server(options);
-    Client client(server);
-    CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
-    std::this_thread::sleep_for(80ms);
-    CHECK(body_of(client.send(get("/2")).response()) == "hello /2\n");
-    Client parked(server);
-    CHECK(body_of(parked.send(get("/3")).response()) == "hello /3\n");
-    std::this_thread::sleep_for(80ms);
-    server.stop();
-    CHECK(server.finished());
-    CHECK(parked.rest().empty());
+    SUBCASE("is served again") {
+        TestServer server(options);
+        Client client(server);
+        for (int i = 0; i != 3; ++i) {
+            CHECK(body_of(client.send(get("/1") + get("/2")).response()) == "hello /1\n");
+            CHECK(body_of(client.response()) == "hello /2\n");
+            std::this_thread::sleep_for(80ms);
+        }
+        for (const char c : get("/slow")) client.send({&c, 1});
+        CHECK(body_of(client.response()) == "hello /slow\n");
+    }
+    SUBCASE("is closed in its time") {
+        options.idle_timeout = 100ms;
+        TestServer server(options);
+        Client client(server);
+        CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
+        CHECK(client.rest().empty());
+    }
+    SUBCASE("ends with its client") {
+        TestServer server(options);
+        {
+            Client client(server);
+            CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
+            std::this_thread::sleep_for(80ms);
+        }
+        server.stop();
+        CHECK(server.finished());
+    }
+    SUBCASE("ends with its server") {
+        TestServer server(options);
+        Client client(server);
+        CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
+        std::this_thread::sleep_for(80ms);
+        SUBCASE("that stops") { server.stop(); }
+        SUBCASE("that is cancelled") { server.cancel(); }
+        CHECK(server.finished());
+        CHECK(client.rest().empty());
+    }
+    SUBCASE("makes room for another") {
+        options.max_connections = 1;
+        TestServer server(options);
+        Client client(server);
+        CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
+        std::this_thread::sleep_for(80ms);
+        Client other(server);
+        CHECK(body_of(other.send(get("/2")).response()) == "hello /2\n");
+        CHECK(client.rest().empty());
+    }
 }
 
 TEST_CASE("max_requests ends a connection") {

@@ -59,8 +59,22 @@ public:
     /// Whether the bytes at hand complete the head of a request.
     bool take_request();
 
-    /// Waits for a request. False when there will be none: the connection is to be finished.
+    /// Waits for a request. False when there will be none, and the connection is to be finished; or when it is
+    /// asleep().
     Task<bool> wait_for_request();
+
+    /// A connection that has been idle for a while is likely to be so for long: its coroutine ends, its buffers are
+    /// gone, and `then` is called when it is to go on with wait_for_request(). Throws std::bad_alloc.
+    bool asleep() const noexcept { return asleep_; }
+    template <class F>
+    void sleep(F then) {
+        const Ticks& ticks = wire_.server().ticks_for();
+        wire_.wait_readable(Waiting::idle, wire_.server().after(ticks.idle - ticks.park), std::move(then));
+    }
+    void wake() noexcept {
+        asleep_ = false;
+        idle_for_too_long_ = wire_.end_wait();
+    }
 
     /// When answers to earlier requests are held back, sends them should the handler suspend. False: only sending them
     /// now would do that.
@@ -111,7 +125,7 @@ private:
     bool hand_over();
     Waiting what_to_wait_for() const noexcept;
     std::uint64_t deadline_for(Waiting what) const noexcept;
-    Task<> park(std::error_code& error);
+    bool fall_asleep();
     bool closes_after(const Response& response) const;
     bool must_linger() const noexcept;
 
@@ -128,6 +142,8 @@ private:
     bool streaming_ = false;
     bool takeover_ = false;
     bool flush_posted_ = false;
+    bool asleep_ = false;
+    bool idle_for_too_long_ = false;
 };
 
 inline Task<bool> Connection::open(std::unique_ptr<StreamLayer> layer) {
@@ -167,7 +183,7 @@ inline bool Connection::take_request() {
 }
 
 inline Task<bool> Connection::wait_for_request() {
-    while (!refused_) {
+    while (!refused_ && !idle_for_too_long_) {
         if (!wire_.send_at_once()) co_await wire_.send();
         if (hand_over()) co_return false;
         const Waiting what = what_to_wait_for();
@@ -179,10 +195,7 @@ inline Task<bool> Connection::wait_for_request() {
             count = co_await wire_.begin_read(what, deadline_for(what), Wire::usual_room, error);
             wire_.end_read(count, error);
         }
-        if (what == Waiting::idle && error == asio::error::timed_out) {
-            co_await park(error);
-            if (!error) continue;
-        }
+        if (what == Waiting::idle && error == asio::error::timed_out && fall_asleep()) co_return false;
         if (wire_.server().cancelled()) co_return false;
         if (count == 0 && error == asio::error::operation_aborted && hand_over()) co_return false;
         // Nobody waits for an idle connection any more; but what the client has sent already is answered.
@@ -216,15 +229,12 @@ inline std::uint64_t Connection::deadline_for(Waiting what) const noexcept {
     return head_deadline_;
 }
 
-/// A connection that has been idle for a while is likely to be so for long: it waits on without buffers.
-inline Task<> Connection::park(std::error_code& error) {
-    const Server& server = wire_.server();
-    const Ticks& ticks = server.ticks_for();
-    if (ticks.idle <= ticks.park) co_return;
-    error.clear();
+inline bool Connection::fall_asleep() {
+    const Ticks& ticks = wire_.server().ticks_for();
+    if (ticks.idle <= ticks.park) return false;
     parser_.release();
     wire_.release_buffers();
-    co_await wire_.wait_readable(Waiting::idle, server.after(ticks.idle - ticks.park), error);
+    return asleep_ = true;
 }
 
 inline bool Connection::flush_soon() {

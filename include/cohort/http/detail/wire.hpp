@@ -7,6 +7,7 @@
 #include <cohort/http/detail/server.hpp>
 #include <cohort/http/detail/stream_layer.hpp>
 
+#include <asio/bind_cancellation_slot.hpp>
 #include <asio/buffer.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/error.hpp>
@@ -74,8 +75,15 @@ public:
     /// What has arrived already, without waiting for more than its end.
     Task<std::size_t> read_rest();
 
-    /// Waits for the first byte with no buffer held.
-    Task<> wait_readable(Waiting what, std::uint64_t deadline, std::error_code& error);
+    /// Waits for the next byte with nothing held for it: `then` is called when there is one, or no time any more, or
+    /// when the waiting was interrupted, and calls end_wait() first. Throws std::bad_alloc.
+    template <class F>
+    void wait_readable(Waiting what, std::uint64_t deadline, F then) {
+        server_->begin_waiting(*this, what, deadline);
+        socket_.async_wait(Socket::wait_read, asio::bind_cancellation_slot(slot(), std::move(then)));
+    }
+    /// Whether the deadline has passed.
+    bool end_wait() noexcept { return end_waiting(); }
 
     /// Hands `out` and then `tail` to the kernel as far as it takes them; would_block when not all of them.
     std::error_code send_now(std::string_view& tail);
@@ -189,12 +197,6 @@ inline Task<std::size_t> Wire::read_rest() {
         count = co_await read(Waiting::head, server_->after(server_->ticks_for().fresh), usual_room, error);
     }
     co_return count;
-}
-
-inline Task<> Wire::wait_readable(Waiting what, std::uint64_t deadline, std::error_code& error) {
-    server_->begin_waiting(*this, what, deadline);
-    co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
-    if (end_waiting() && error == asio::error::operation_aborted) error = asio::error::timed_out;
 }
 
 inline std::error_code Wire::send_now(std::string_view& tail) {
