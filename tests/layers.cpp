@@ -36,6 +36,7 @@ const std::vector<std::vector<std::string>> rows = {
     {"http/detail/text", "http/status", "http/fields", "http/detail/date", "http/cookie", "http/form", "http/body",
      "http/request", "http/response", "http/event_stream", "http/message", "http/detail/response_head",
      "http/detail/pattern", "http/detail/route_table", "http/middleware", "http/detail/routes", "http/router"},
+    {"http/detail/date", "http/method", "http/request", "http/access_log"},
     {"http/detail/text", "http/fields", "http/detail/date", "http/detail/conditional", "http/detail/media_types"},
     // layer 2: system calls
     {"detail/unique_fd", "detail/passage", "detail/passed_listeners", "detail/posix", "handle", "detail/memfd", "blob"},

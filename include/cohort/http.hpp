@@ -16,5 +16,6 @@
 #include <cohort/http/file.hpp>
 
 // The server
+#include <cohort/http/access_log.hpp>
 #include <cohort/http/options.hpp>
 #include <cohort/http/serve.hpp>

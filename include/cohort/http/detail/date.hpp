@@ -42,7 +42,9 @@ inline CivilTime to_civil(std::time_t time) noexcept {
 }
 
 inline void append_padded(std::string& out, int number, int digits) {
-    for (int unit = digits == 4 ? 1000 : 10; unit != 0; unit /= 10) out += static_cast<char>('0' + number / unit % 10);
+    int unit = 1;
+    while (--digits > 0) unit *= 10;
+    for (; unit != 0; unit /= 10) out += static_cast<char>('0' + number / unit % 10);
 }
 
 inline void append_clock(std::string& out, const CivilTime& time) {
