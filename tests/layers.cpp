@@ -61,8 +61,8 @@ const std::vector<std::vector<std::string>> rows = {
      "mode/scheduled", "mode/round_robin", "mode/least_connections", "mode/sticky", "mode/shared_socket",
      "mode/shared_listener"},
     {"acceptor", "http/detail/watch", "http/detail/server", "http/detail/stream_layer", "http/detail/wire",
-     "http/detail/body_reader", "http/detail/peer", "http/detail/upgraded_wire", "http/detail/body_stream",
-     "http/detail/connection", "http/serve", "http/tls"},
+     "http/detail/body_reader", "http/detail/body_stream", "http/detail/peer", "http/detail/upgraded_wire",
+     "http/detail/responder", "http/detail/connection", "http/serve", "http/tls"},
     // layer 4
     {"detail/identity", "detail/worker_core", "detail/worker_life", "worker", "detail/launch", "detail/worker_record",
      "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/hearing", "detail/crew",

@@ -11,6 +11,8 @@
 
 namespace cohort::http {
 
+struct Access;
+
 /// What becomes of a connection past ServerOptions::max_connections.
 enum class Overload : unsigned char {
     wait,   ///< one waits accepted, the rest in the kernel's queue; idle ones are closed for it, busy ones after the
@@ -41,6 +43,10 @@ struct ServerOptions {
     /// Every connection begins with a header of the PROXY protocol, version 1 or 2, and is closed otherwise. Only for
     /// listeners that nobody but such a proxy can reach: the header is believed.
     bool proxy_protocol = false;
+
+    /// Told of every request when it is answered, or will not be: `to_combined(access)` and the like make a line of it.
+    /// It is called on the server's thread and should not wait.
+    std::function<void(const Access&)> access_log = {};
 
     /// Told what a handler threw; by default it goes to standard error.
     std::function<void(std::string_view)> log = {};

@@ -178,6 +178,8 @@ inline RequestParser::Step RequestParser::parse(std::string_view input) {
 inline void RequestParser::restart() noexcept {
     request_.fields_.clear();
     request_.parameters_.list.clear();
+    request_.target_size_ = request_.path_size_ = request_.query_size_ = 0;
+    request_.target_begin_ = request_.path_begin_ = request_.query_begin_ = 0;
     request_.content_length_ = 0;
     request_.chunked_ = request_.expects_continue_ = false;
     remaining_ = 0;

@@ -61,6 +61,21 @@ struct Service {
     }
 };
 
+/// Lasts from a request's head to the end of its answer, however that comes.
+class Exchange {
+public:
+    explicit Exchange(Connection& connection) : connection_(connection), counted_(connection.wire().begin_request()) {
+        connection.begin_handling();
+    }
+    Exchange(const Exchange&) = delete;
+    Exchange& operator=(const Exchange&) = delete;
+    ~Exchange() { connection_.responder().end(); }
+
+private:
+    Connection& connection_;
+    const cohort::detail::OngoingRequest counted_;
+};
+
 /// The life of a connection. The response lives here while it is sent.
 template <class S>
 Task<> converse(Connection& connection, S& service, std::unique_ptr<StreamLayer> layer) {
@@ -68,30 +83,30 @@ Task<> converse(Connection& connection, S& service, std::unique_ptr<StreamLayer>
         const bool opened = co_await connection.open(std::move(layer));
         if (!opened) co_return;
     }
+    Responder& responder = connection.responder();
     while (true) {
         bool ready = connection.take_request();
         if (!ready) ready = co_await connection.wait_for_request();
         if (!ready) break;
-        const auto counted = connection.wire().begin_request();
+        const Exchange exchange(connection);
         if (!connection.flush_soon()) co_await connection.wire().send();
         Response response;
-        connection.begin_handling();
         try {
             response = co_await service.answer(connection.request());
         } catch (...) {
-            response = connection.explain_failure();
+            response = responder.explain_failure();
         }
         if (connection.end_handling()) co_await asio::this_coro::reset_cancellation_state();
         if (connection.wire().server().cancelled()) co_return;
-        connection.respond(response);
-        if (connection.incomplete()) co_await connection.complete(response);
+        responder.respond(response);
+        if (responder.incomplete()) co_await responder.complete(response);
         if (!connection.next()) break;
     }
     if (!connection.asleep()) co_await connection.finish();
 }
 
 inline Task<> refuse_connection(Connection& connection) {
-    connection.refuse(503);
+    connection.responder().refuse(503);
     co_await connection.finish();
 }
 

@@ -10,6 +10,7 @@
 #include <asio/steady_timer.hpp>
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -28,6 +29,7 @@ struct App {
     Certificate certificate;
     asio::ssl::context context = http::tls_context(certificate.chain(), certificate.key());
     asio::steady_timer gate;
+    std::atomic<bool> waiting = false;
 };
 
 Task<> echo(http::Upgraded& connection) {
@@ -46,6 +48,7 @@ Task<http::Response> route(App& app, const http::Request& request) {
     if (path == "/body") co_return http::text(co_await request.body().text());
     if (path == "/wait") {
         std::error_code ignored;
+        app.waiting = true;
         co_await app.gate.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
     co_return http::text("from " + std::string{request.client_address()});
@@ -88,6 +91,7 @@ TEST_CASE("an answer over TLS is not held back by a later handler that waits") {
     TlsClient client(server.port);
     client.send(get("/") + get("/wait"));
     CHECK(status_of(client.response()) == "HTTP/1.1 200 OK");
+    while (!server.app.waiting) std::this_thread::yield();
     server.post([&] { server.app.release(); });
     CHECK(status_of(client.response()) == "HTTP/1.1 200 OK");
 }
@@ -135,7 +139,7 @@ TEST_CASE("drain over TLS: idle connections end, busy ones are answered first") 
     TlsClient idle(server.port), busy(server.port);
     CHECK(status_of(idle.send(get("/")).response()) == "HTTP/1.1 200 OK");
     busy.send(get("/wait"));
-    while (server.begun() != 2) std::this_thread::yield();
+    while (!server.app.waiting) std::this_thread::yield();
     server.stop();
     CHECK(idle.take(1).empty());
     CHECK(idle.was_told());
@@ -172,7 +176,7 @@ TEST_CASE("cancelling serve ends connections over TLS, whatever they do") {
     CHECK(status_of(idle.send(get("/")).response()) == "HTTP/1.1 200 OK");
     RawClient silent(server.port);
     busy.send(get("/wait"));
-    while (server.begun() != 2) std::this_thread::yield();
+    while (!server.app.waiting) std::this_thread::yield();
     server.cancel();
     CHECK(server.finished());
 }

@@ -12,9 +12,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <vector>
 
 using namespace cohort;
 using namespace test;
@@ -62,6 +65,16 @@ Task<> flood(http::Upgraded& connection) {
     while (true) co_await connection.write(block);
 }
 
+Task<> two_pieces(http::BodyWriter& writer) {
+    co_await writer.write("abc");
+    co_await writer.write("def");
+}
+
+Task<> broken(http::BodyWriter& writer) {
+    co_await writer.write("abc");
+    throw std::runtime_error("broken");
+}
+
 Task<http::Response> wait_long(App& app, const http::Request& request) {
     if (request.query("more")) request.extend_deadline(400ms);
     asio::steady_timer timer(app.io, request.query("more") ? 200ms : 20s);
@@ -77,6 +90,8 @@ Task<http::Response> route(App& app, const http::Request& request) {
     if (path == "/echo") co_return http::upgrade("echo", [&app](http::Upgraded& to) { return echo(to, app); });
     if (path == "/socket") co_return http::upgrade("socket", take_socket);
     if (path == "/flood") co_return http::upgrade("flood", flood);
+    if (path == "/stream") co_return http::stream(two_pieces);
+    if (path == "/broken") co_return http::stream(broken, 10);
     if (path == "/long") co_return co_await wait_long(app, request);
     if (path == "/body") co_return http::text(co_await request.body().text());
     if (path == "/offer") co_return http::text(std::string{request.upgrade().value_or("none")});
@@ -269,4 +284,49 @@ TEST_CASE("a proxy that does not say whose connection it is has no more time tha
     TestServer server({.head_timeout = 40ms, .proxy_protocol = true});
     Client client(server);
     CHECK(client.send("PROXY TCP4 192").rest().empty());
+}
+
+TEST_CASE("every request is told to the access log once, however it ends") {
+    std::vector<std::string> told;
+    std::mutex mutex;
+    http::ServerOptions options{.handler_timeout = 60ms, .access_log = [&](const http::Access& access) {
+                                    const std::lock_guard lock(mutex);
+                                    const std::string target{access.request ? access.request->target() : "-"};
+                                    told.push_back(target + " " + std::to_string(access.status) + " " +
+                                                   std::to_string(access.bytes) + " " + std::string{access.client});
+                                }};
+    {
+        TestServer server(std::move(options));
+        Client client(server);
+        client.send(get("/a?b") + get("/nobody").replace(0, 3, "HEAD")).response();
+        client.response(false);
+        client.send(get("/long")).response();
+        client.send(get("/stream")).response(false);
+        client.send("BREW / HTTP/1.1\r\n");
+        client.rest();
+        Client broken(server);
+        broken.send(get("/broken"));
+        broken.rest();
+        Client other(server);
+        other.send(upgrade("/echo")).response();
+        other.take(8);
+        other.send("end");
+        other.rest();
+    }
+    CHECK(told == std::vector<std::string>{"/a?b 200 15 127.0.0.1", "/nobody 200 0 127.0.0.1", "/long 503 20 127.0.0.1",
+                                           "/stream 200 6 127.0.0.1", "- 501 16 127.0.0.1", "/broken 200 3 127.0.0.1",
+                                           "/echo 101 0 127.0.0.1"});
+}
+
+TEST_CASE("a request whose handler is cancelled with the server is told as broken off") {
+    std::atomic<int> status = -1;
+    {
+        TestServer server({.access_log = [&](const http::Access& access) { status = access.status; }});
+        Client client(server);
+        client.send(get("/long?more"));
+        while (server.begun() != 1) std::this_thread::yield();
+        server.cancel();
+        CHECK(server.finished());
+    }
+    CHECK(status == 499);
 }

@@ -32,6 +32,8 @@ public:
     Task<bool> skip();
     /// It was refused, or did not come in time.
     bool has_failed() const noexcept { return error_ != 0; }
+    /// The status that says so, or 0.
+    int failure() const noexcept { return error_; }
     /// For the next request.
     void restart() noexcept {
         received_ = waited_ = 0;

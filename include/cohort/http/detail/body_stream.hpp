@@ -24,15 +24,19 @@ public:
     /// `length`: what the head says of it, if it does.
     void begin(std::optional<std::uint64_t> length, bool chunked) noexcept {
         left_ = length;
+        written_ = 0;
         chunked_ = chunked;
     }
     /// Has it written. Throws what the producer does, and when that was not as much as the head says.
     Task<> run(const Producer& producer);
+    /// So far, or until it failed.
+    std::uint64_t written() const noexcept { return written_; }
     Task<> write_chunk(std::string_view bytes) override;
     bool draining() const noexcept override { return wire_.server().draining(); }
 
 private:
     Wire& wire_;
+    std::uint64_t written_ = 0;
     std::optional<std::uint64_t> left_;
     bool chunked_ = false;
 };
@@ -60,6 +64,7 @@ inline Task<> BodyStream::write_chunk(std::string_view bytes) {
         if (bytes.size() > *left_) throw std::length_error("a streamed body is longer than its declared length");
         *left_ -= bytes.size();
     }
+    written_ += bytes.size();
     std::string& out = wire_.out();
     if (chunked_) {
         append_number(out, bytes.size(), 16);

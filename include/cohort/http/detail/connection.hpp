@@ -3,10 +3,9 @@
 #pragma once
 
 #include <cohort/http/detail/body_reader.hpp>
-#include <cohort/http/detail/body_stream.hpp>
 #include <cohort/http/detail/peer.hpp>
 #include <cohort/http/detail/proxy_header.hpp>
-#include <cohort/http/detail/upgraded_wire.hpp>
+#include <cohort/http/detail/responder.hpp>
 #include <cohort/http/detail/wire.hpp>
 #include <cohort/http/parser.hpp>
 #include <cohort/http/response.hpp>
@@ -30,7 +29,7 @@
 namespace cohort::http::detail {
 
 /// Everything of a connection but calling the handler, so that none of it depends on the handler's type. In turn:
-/// take_request or wait_for_request, the handler, respond, complete, next; and finish at the end.
+/// take_request or wait_for_request, the handler, what Responder does, next; and finish at the end.
 class Connection final : public RequestContext, public std::enable_shared_from_this<Connection> {
 public:
     Connection(std::shared_ptr<Server> server, Socket socket)
@@ -38,15 +37,15 @@ public:
           wire_(std::move(server), std::move(socket)),
           parser_(wire_.server().options().limits),
           body_(wire_, parser_),
-          stream_(wire_) {
+          responder_(wire_, parser_, body_, peer_) {
         parser_.request().set_body_source(&body_);
         parser_.request().set_context(this);
-        served_ = peer_.served();
-        if (served_ != 0) return;
+        if (peer_.served() != 0) return;
         head_deadline_ = wire_.server().after(wire_.server().ticks_for().head);
     }
 
     Wire& wire() noexcept { return wire_; }
+    Responder& responder() noexcept { return responder_; }
     const Request& request() const noexcept { return parser_.request(); }
 
     /// What comes before HTTP: the header of a proxy, TLS.
@@ -82,6 +81,7 @@ public:
 
     /// The handler is called now; it has ended, of itself or (true) because its time was over.
     void begin_handling() noexcept {
+        responder_.begin();
         const auto timeout = wire_.server().options().handler_timeout;
         if (timeout.count() > 0) wire_.server().limit_handler(wire_, timeout);
     }
@@ -89,27 +89,11 @@ public:
         return wire_.server().options().handler_timeout.count() > 0 && wire_.server().end_work(wire_);
     }
 
-    /// Queues the response, all of it unless it is large or streamed.
-    void respond(Response& response);
-
-    /// Whether respond() has left something to complete().
-    bool incomplete() const noexcept {
-        return large_ || streaming_ || takeover_ || !parser_.complete() || wire_.out().size() > 65536;
-    }
-    /// Sends the rest of it, and reads over what the handler left of the request's body.
-    Task<> complete(Response& response);
-
     /// Goes on to the next request; false when this was the last.
     bool next();
 
-    /// Answers without asking the handler, and no more after that.
-    void refuse(int status);
-
     /// Sends what is left, and ends the connection in a way that lets the client see it.
     Task<> finish();
-
-    /// What to answer for what a handler threw; to be called while handling the exception.
-    Response explain_failure() noexcept;
 
     std::string_view client_address() override { return peer_.address(wire_.socket()); }
     void extend_deadline(std::chrono::milliseconds by) override {
@@ -117,30 +101,19 @@ public:
     }
 
 private:
-    /// Up to here a body is copied behind its head; a larger one is sent from where it lies.
-    static constexpr std::size_t large_body = 16 * 1024;
-
     Task<bool> read_proxy_header();
-    Task<> change_over(const Response& response);
     bool hand_over();
     Waiting what_to_wait_for() const noexcept;
     std::uint64_t deadline_for(Waiting what) const noexcept;
     bool fall_asleep();
-    bool closes_after(const Response& response) const;
     bool must_linger() const noexcept;
 
     Peer peer_;
     Wire wire_;
     RequestParser parser_;
     BodyReader body_;
-    BodyStream stream_;
+    Responder responder_;
     std::uint64_t head_deadline_ = 0; ///< 0: no byte of the next head has come yet
-    std::size_t served_ = 0;
-    bool closing_ = false; ///< the response at hand is the last
-    bool refused_ = false; ///< a request was refused
-    bool large_ = false;
-    bool streaming_ = false;
-    bool takeover_ = false;
     bool flush_posted_ = false;
     bool asleep_ = false;
     bool idle_for_too_long_ = false;
@@ -178,12 +151,12 @@ inline Task<bool> Connection::read_proxy_header() {
 inline bool Connection::take_request() {
     const auto step = parser_.parse(wire_.received());
     wire_.consume(step.consumed);
-    if (step.event == ParseEvent::error) refuse(parser_.refuse());
+    if (step.event == ParseEvent::error) responder_.refuse(parser_.refuse());
     return step.event == ParseEvent::head;
 }
 
 inline Task<bool> Connection::wait_for_request() {
-    while (!refused_ && !idle_for_too_long_) {
+    while (!responder_.refused() && !idle_for_too_long_) {
         if (!wire_.send_at_once()) co_await wire_.send();
         if (hand_over()) co_return false;
         const Waiting what = what_to_wait_for();
@@ -200,7 +173,7 @@ inline Task<bool> Connection::wait_for_request() {
         if (count == 0 && error == asio::error::operation_aborted && hand_over()) co_return false;
         // Nobody waits for an idle connection any more; but what the client has sent already is answered.
         if (error == asio::error::operation_aborted && what <= Waiting::idle) count = co_await wire_.read_rest();
-        if (error == asio::error::timed_out && what == Waiting::head) refuse(408);
+        if (error == asio::error::timed_out && what == Waiting::head) responder_.refuse(408);
         if (count == 0) co_return false;
         if (take_request()) co_return true;
         if (head_deadline_ == 0) head_deadline_ = wire_.server().after(wire_.server().ticks_for().head);
@@ -212,12 +185,12 @@ inline Task<bool> Connection::wait_for_request() {
 inline bool Connection::hand_over() {
     const bool between_requests = !parser_.inside_head() && wire_.received().empty() && !wire_.unsent();
     if (!between_requests || !wire_.server().hands_over()) return false;
-    return wire_.hand_over(peer_.state(served_));
+    return wire_.hand_over(peer_.state(responder_.served()));
 }
 
 inline Waiting Connection::what_to_wait_for() const noexcept {
     if (parser_.inside_head()) return Waiting::head;
-    if (served_ == 0) return Waiting::fresh;
+    if (responder_.served() == 0) return Waiting::fresh;
     return wire_.server().draining() || wire_.server().crowded() ? Waiting::nothing : Waiting::idle;
 }
 
@@ -248,105 +221,14 @@ inline bool Connection::flush_soon() {
     return true;
 }
 
-inline void Connection::respond(Response& response) {
-    const Request& request = parser_.request();
-    if (response.takeover() != nullptr && response.status() == 101) {
-        takeover_ = request.upgrade().has_value();
-        if (takeover_) return;
-        const std::string protocol{response.fields().get("upgrade").value_or("")};
-        response = http::status(426).set("Upgrade", protocol);
-    }
-    if (response.status() < 200 || response.status() > 999) {
-        wire_.server().log("a handler answered with status " + std::to_string(response.status()));
-        response = http::status(500);
-    }
-    ++served_;
-    wire_.socket().count_response(response.status());
-    Framing framing;
-    framing.http_1_0 = request.version_minor() == 0;
-    framing.head_only = request.method() == Method::head;
-    framing.length = response.length();
-    framing.chunked = !framing.length && !framing.http_1_0;
-    const bool ends_with_connection = !framing.length && !framing.chunked;
-    framing.upgrade = response.status() == 426;
-    framing.close = closing_ = ends_with_connection || closes_after(response);
-    append_head(wire_.out(), response, framing, wire_.server().date());
-    if (framing.head_only || has_no_body(response.status())) return;
-    streaming_ = response.streamed();
-    large_ = response.body().size() > large_body;
-    stream_.begin(framing.length, framing.chunked);
-    if (!streaming_ && !large_) wire_.out().append(response.body());
-}
-
-inline bool Connection::closes_after(const Response& response) const {
-    const Server& server = wire_.server();
-    if (!parser_.request().keep_alive() || body_.has_failed()) return true;
-    if (served_ == server.options().max_requests) return true;
-    const bool makes_room = server.crowded() || (server.draining() && !server.hands_over());
-    if (makes_room && wire_.received().empty()) return true;
-    if (!response.fields().empty() && response.fields().has_token("connection", "close")) return true;
-    return !parser_.complete() && body_.leaves_too_much();
-}
-
-inline Task<> Connection::complete(Response& response) {
-    if (takeover_) {
-        co_await change_over(response);
-        co_return;
-    }
-    if (large_) co_await wire_.send(response.body());
-    if (streaming_) co_await stream_.run(response.producer());
-    large_ = streaming_ = false;
-    co_await wire_.send();
-    if (closing_ || parser_.complete()) co_return;
-    const bool skipped = co_await body_.skip();
-    closing_ = !skipped;
-}
-
-/// The request is read to its end first: what follows is of the other protocol.
-inline Task<> Connection::change_over(const Response& response) {
-    closing_ = true;
-    const bool skipped = co_await body_.skip();
-    if (!skipped) {
-        refuse(413);
-        co_return;
-    }
-    ++served_;
-    wire_.socket().count_response(response.status());
-    Framing framing;
-    framing.upgrade = true;
-    append_head(wire_.out(), response, framing, wire_.server().date());
-    co_await wire_.send();
-    parser_.release();
-    UpgradedWire stream(wire_);
-    Upgraded upgraded(stream);
-    try {
-        Task<> speaking = (*response.takeover())(upgraded);
-        co_await std::move(speaking);
-    } catch (const std::system_error&) {
-        throw;
-    } catch (const std::exception& error) {
-        wire_.server().log(error.what());
-    }
-}
-
 inline bool Connection::next() {
-    if (closing_) return false;
+    responder_.end();
+    if (responder_.closing()) return false;
     parser_.restart();
     wire_.trim_buffers();
     head_deadline_ = wire_.received().empty() ? 0 : wire_.server().after(wire_.server().ticks_for().head);
     body_.restart();
     return true;
-}
-
-inline void Connection::refuse(int status) {
-    refused_ = true;
-    wire_.socket().count_response(status);
-    Response response = http::status(status);
-    Framing framing;
-    framing.close = true;
-    framing.length = response.length();
-    append_head(wire_.out(), response, framing, wire_.server().date());
-    wire_.out().append(response.body());
 }
 
 inline Task<> Connection::finish() {
@@ -359,33 +241,11 @@ inline Task<> Connection::finish() {
 /// Whether the client may be sending while the connection is closed.
 inline bool Connection::must_linger() const noexcept {
     if (wire_.input_ended()) return false;
-    if (refused_ || !wire_.received().empty()) return true;
-    if (!closing_) return false;
+    if (responder_.refused() || !wire_.received().empty()) return true;
+    if (!responder_.closing()) return false;
     // Others wait for this one's place; it got its answer, and nothing more from it has come.
     if (wire_.server().crowded() && parser_.complete()) return false;
     return parser_.request().keep_alive() || !parser_.complete();
-}
-
-inline Response Connection::explain_failure() noexcept {
-    const Server& server = wire_.server();
-    if (wire_.overdue()) {
-        server.log("a handler took longer than it may");
-        return http::status(503);
-    }
-    try {
-        throw;
-    } catch (const Error& error) {
-        if (error.status() >= 500) server.log(error.what());
-        return http::status(error.status());
-    } catch (const std::bad_alloc&) {
-        server.log("a handler ran out of memory");
-        return Response(503);
-    } catch (const std::exception& error) {
-        if (!server.cancelled()) server.log(error.what());
-    } catch (...) {
-        server.log("a handler threw something that is not a std::exception");
-    }
-    return http::status(500);
 }
 
 } // namespace cohort::http::detail
