@@ -5,9 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include <array>
 #include <chrono>
-#include <cstdio>
 #include <fstream>
 #include <set>
 #include <string>
@@ -17,6 +15,7 @@ using namespace std::chrono_literals;
 using test::Example;
 using test::HttpClient;
 using test::Output;
+using test::run_shell;
 
 namespace {
 
@@ -85,17 +84,6 @@ void refuses(std::vector<std::string> args, int code, const std::string& message
     Example again("http_server", std::move(args), Output::out);
     CHECK(again.rest().empty());
     CHECK(again.wait() == cohort::ExitStatus::exited(code));
-}
-
-std::string run_shell(const std::string& command) {
-    std::string text;
-    std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-    REQUIRE(pipe != nullptr);
-    std::array<char, 4096> buffer{};
-    while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe))
-        text.append(buffer.data(), count);
-    ::pclose(pipe);
-    return text;
 }
 
 std::string count_field(const test::HttpReply& reply) { return reply.field("content-length"); }

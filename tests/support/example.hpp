@@ -4,8 +4,11 @@
 
 #include "process.hpp"
 
+#include <array>
 #include <cstdint>
+#include <cstdio>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,6 +57,18 @@ private:
 inline unsigned usable_cpus() {
     cpu_set_t set;
     return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
+}
+
+/// What a command says, on both streams.
+inline std::string run_shell(const std::string& command) {
+    std::string text;
+    std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+    if (pipe == nullptr) throw std::runtime_error("popen");
+    std::array<char, 4096> buffer{};
+    while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe))
+        text.append(buffer.data(), count);
+    ::pclose(pipe);
+    return text;
 }
 
 /// The lines of a text, sorted.
