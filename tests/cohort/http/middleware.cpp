@@ -73,9 +73,9 @@ Task<http::Response> pass_on(const http::Request&, std::exception_ptr failure) {
     co_return http::Response();
 }
 
-std::string body(const http::Router<>& router, std::string_view target) { return ask(router, "GET", target).body; }
+std::string body_of(const http::Router<>& router, std::string_view target) { return ask(router, "GET", target).body; }
 
-struct App {
+struct Counted {
     int counted = 0;
 };
 
@@ -84,11 +84,11 @@ struct App {
 TEST_CASE("middleware is called in its order, before and behind the handler") {
     http::Router<> router;
     router.use(Around{"a"}).get("/x", Says{"x"}).use("/x", Around{"b"}).use("/y", Around{"y"}).use(Around{"c"});
-    CHECK(body(router, "/x") == "a(b(c(x)))");
-    CHECK(body(router, "/x/") == "a(b(c(x)))");
-    CHECK(body(router, "/none") == "a(c(Not Found\n))");
-    CHECK(body(router, "/x/none") == "a(b(c(Not Found\n)))");
-    CHECK(body(router, "/xy") == "a(c(Not Found\n))");
+    CHECK(body_of(router, "/x") == "a(b(c(x)))");
+    CHECK(body_of(router, "/x/") == "a(b(c(x)))");
+    CHECK(body_of(router, "/none") == "a(c(Not Found\n))");
+    CHECK(body_of(router, "/x/none") == "a(b(c(Not Found\n)))");
+    CHECK(body_of(router, "/xy") == "a(c(Not Found\n))");
     CHECK(ask(router, "POST", "/x").body == "a(b(c(Method Not Allowed\n)))");
     CHECK(ask(router, "OPTIONS", "*").body == "a(c())");
 }
@@ -115,8 +115,8 @@ TEST_CASE("middleware sees what was captured, and can answer by itself or twice"
         co_return http::text(first.body() + second.body());
     });
     router.get("/twice", Says{"2"});
-    CHECK(body(router, "/u/7") == "m#7(user)");
-    CHECK(body(router, "/twice") == "m(22)");
+    CHECK(body_of(router, "/u/7") == "m#7(user)");
+    CHECK(body_of(router, "/twice") == "m(22)");
     CHECK(ask(http::Router<>().use(deny).get("/", Says{"x"}), "GET", "/").status == 403);
 }
 
@@ -128,11 +128,11 @@ TEST_CASE("a mounted router brings all it has, below its prefix") {
     router.use(Around{"out"}).mount("/api", inner).mount("/t/:tenant/", inner).mount("/", inner);
     inner.get("/late", Says{"late"});
 
-    CHECK(body(router, "/api") == "out(in(in(root)))");
-    CHECK(body(router, "/api/deep/7") == "out#7(in#7(deep#7(in#7(leaf))))");
-    CHECK(body(router, "/t/one/deep") == "out(in(deep(in(leaf))))");
-    CHECK(body(router, "/deep") == "out(in(deep(leaf)))");
-    CHECK(body(router, "/api/late") == "out(in(in(no such thing)))");
+    CHECK(body_of(router, "/api") == "out(in(in(root)))");
+    CHECK(body_of(router, "/api/deep/7") == "out#7(in#7(deep#7(in#7(leaf))))");
+    CHECK(body_of(router, "/t/one/deep") == "out(in(deep(in(leaf))))");
+    CHECK(body_of(router, "/deep") == "out(in(deep(leaf)))");
+    CHECK(body_of(router, "/api/late") == "out(in(in(no such thing)))");
     CHECK(ask(router, "PUT", "/api").status == 405);
     CHECK_THROWS_WITH_AS(router.mount("/api", inner), doctest::Contains("/api/"), std::invalid_argument);
     for (const char* prefix : {"api", "/a*", "/*a", "/:a?", "//", "/:"})
@@ -141,7 +141,7 @@ TEST_CASE("a mounted router brings all it has, below its prefix") {
 
     http::Router<> self;
     self.get("/x", Says{"x"}).mount("/again", self);
-    CHECK(body(self, "/again/x") == "x");
+    CHECK(body_of(self, "/again/x") == "x");
 }
 
 TEST_CASE("unknown paths are answered by the router that is meant") {
@@ -149,11 +149,11 @@ TEST_CASE("unknown paths are answered by the router that is meant") {
     router.not_found(Says{"none"}).mount("/a", http::Router<>().not_found(Says{"none in a"}));
     router.mount("/:x", http::Router<>().not_found(Says{"none in x"}));
     router.mount("/a/b", http::Router<>().get("/there", Says{"there"}));
-    CHECK(body(router, "/a/b/c") == "none in a");
-    CHECK(body(router, "/a/b/there") == "there");
-    CHECK(body(router, "/b/c") == "none in x");
-    CHECK(body(router, "/") == "none");
-    CHECK(body(router.not_found(Says{"changed"}), "/") == "changed");
+    CHECK(body_of(router, "/a/b/c") == "none in a");
+    CHECK(body_of(router, "/a/b/there") == "there");
+    CHECK(body_of(router, "/b/c") == "none in x");
+    CHECK(body_of(router, "/") == "none");
+    CHECK(body_of(router.not_found(Says{"changed"}), "/") == "changed");
     CHECK(ask(router, "PUT", "/a/b/there").status == 405);
 }
 
@@ -165,13 +165,13 @@ TEST_CASE("what is thrown is answered by the error handler around it") {
     CHECK_THROWS_WITH(ask(router, "GET", "/bare"), "failed");
 
     router.on_error(pass_on).on_error(explain).mount("/own", inner.on_error(explain));
-    CHECK(body(router, "/bare") == "failed");
-    CHECK(body(router, "/bare/closed") == "who is it?");
-    CHECK(body(router, "/bare/at-once") == "failed at once");
-    CHECK(body(router, "/own/at-once") == "m(failed at once)");
-    CHECK(body(router, "/own/closed") == "m(who is it?)");
+    CHECK(body_of(router, "/bare") == "failed");
+    CHECK(body_of(router, "/bare/closed") == "who is it?");
+    CHECK(body_of(router, "/bare/at-once") == "failed at once");
+    CHECK(body_of(router, "/own/at-once") == "m(failed at once)");
+    CHECK(body_of(router, "/own/closed") == "m(who is it?)");
     router.mount("/passes", inner.on_error(pass_on));
-    CHECK(body(router, "/passes") == "failed");
+    CHECK(body_of(router, "/passes") == "failed");
     router.on_error(pass_on);
     CHECK_THROWS_WITH(ask(router, "GET", "/passes"), "failed");
 }
@@ -202,24 +202,25 @@ TEST_CASE("a cancelled handler is not an error to be answered") {
 }
 
 TEST_CASE("middleware with a context, without one, and of any callable kind") {
-    http::Router<App> router;
+    http::Router<Counted> router;
     int made = 0;
-    router.use([&made](App& app, const http::Request&, http::Next next) {
+    router.use([&made](Counted& app, const http::Request&, http::Next next) {
         ++app.counted;
         ++made;
         return next();
     });
     router.use(Around{"m"}).mount("/plain", http::Router<>().use(Around{"p"}).get("/", Says{"x"}).on_error(explain));
-    router.get("/", [](App& app, const http::Request&) -> Task<http::Response> {
+    router.get("/", [](Counted& app, const http::Request&) -> Task<http::Response> {
         co_return http::text(std::to_string(app.counted));
     });
-    router.not_found([](App& app, const http::Request&) -> Task<http::Response> {
+    router.not_found([](Counted& app, const http::Request&) -> Task<http::Response> {
         co_return http::text("none " + std::to_string(app.counted));
     });
-    router.get("/fail", fail).on_error([](App& app, const http::Request&, std::exception_ptr) -> Task<http::Response> {
-        co_return http::text("failed " + std::to_string(app.counted));
-    });
-    App app;
+    router.get("/fail", fail)
+        .on_error([](Counted& app, const http::Request&, std::exception_ptr) -> Task<http::Response> {
+            co_return http::text("failed " + std::to_string(app.counted));
+        });
+    Counted app;
     const auto call = [&](std::string_view path) {
         const test::ParsedRequest parsed("GET", path);
         return answer_of([&] { return router(app, *parsed); }).body;
@@ -229,6 +230,6 @@ TEST_CASE("middleware with a context, without one, and of any callable kind") {
     CHECK(call("/none") == "m(none 3)");
     CHECK(call("/fail") == "failed 4");
     CHECK(made == 4);
-    static_assert(http::Middleware<Around> && !http::Middleware<Says> && http::MiddlewareFor<Around, App>);
-    static_assert(http::ErrorHandler<decltype(&explain)> && http::ErrorHandlerFor<decltype(&explain), App>);
+    static_assert(http::Middleware<Around> && !http::Middleware<Says> && http::MiddlewareFor<Around, Counted>);
+    static_assert(http::ErrorHandler<decltype(&explain)> && http::ErrorHandlerFor<decltype(&explain), Counted>);
 }
