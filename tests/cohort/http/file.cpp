@@ -348,7 +348,7 @@ Task<> serve_files(Served& served, test::TcpAcceptor& acceptor, http::ServerOpti
 TEST_CASE("files over a connection, and one that shrinks while it is sent") {
     test::HttpServer<Served> server(serve_files);
     const std::string large = server.app.site.root + "/large.bin";
-    constexpr std::size_t size = 64 * 1024 * 1024;
+    constexpr std::size_t size = std::size_t{64} * 1024 * 1024;
     std::ofstream(large) << "begin";
     fs::resize_file(large, size);
 

@@ -38,8 +38,9 @@ public:
 
     void add(std::size_t method, std::string_view pattern, Answer answer) {
         // Kept first: a pattern that is refused must not leave its number to the next one.
-        routes_.push_back({std::move(answer), method, std::string{pattern}});
-        table_.add(method, pattern, routes_.size() - 1);
+        answers_.push_back(std::move(answer));
+        patterns_.push_back({method, std::string{pattern}});
+        table_.add(method, pattern, answers_.size() - 1);
     }
     void use(std::string_view prefix, Layer layer) { layers_.push_back({PathPrefix(prefix), std::move(layer)}); }
     void not_found(Answer answer) { set_missing({PathPrefix(), std::move(answer)}); }
@@ -59,10 +60,9 @@ private:
     template <class Other>
     friend class Routes;
 
-    struct Route {
-        Answer answer;
+    struct Pattern {
         std::size_t method;
-        std::string pattern;
+        std::string text;
     };
     template <class Function>
     struct Below {
@@ -82,7 +82,8 @@ private:
     static Task<Response> answer_methods(int status, std::uint64_t allowed);
 
     RouteTable table_;
-    std::vector<Route> routes_;
+    std::vector<Answer> answers_; ///< by the number of the route
+    std::vector<Pattern> patterns_;
     std::vector<Below<Layer>> layers_;
     std::vector<Below<Answer>> missing_; ///< those that say more of a path come first
     bool rescues_ = false;               ///< the first layer is that of on_error
@@ -121,7 +122,7 @@ Task<Response> Routes<Context>::answer_through(const Routes& routes, Context& co
 template <class Context>
 Task<Response> Routes<Context>::answer_inside(Context& context, const Request& request,
                                               const RouteTable::Match& match) const {
-    if (match.route != RouteTable::none) return routes_[match.route].answer(context, request);
+    if (match.route != RouteTable::none) return answers_[match.route](context, request);
     return refuse(context, request, match.allowed);
 }
 
@@ -152,11 +153,11 @@ template <class Context>
 std::uint64_t Routes<Context>::all_methods() const noexcept {
     constexpr auto bit = [](Method method) { return std::uint64_t{1} << static_cast<unsigned>(method); };
     std::uint64_t all = 0;
-    for (const Route& route : routes_) {
-        if (route.method == RouteTable::any_method)
+    for (const Pattern& pattern : patterns_) {
+        if (pattern.method == RouteTable::any_method)
             all |= ((std::uint64_t{1} << method_names.size()) - 1) & ~bit(Method::connect);
         else
-            all |= std::uint64_t{1} << route.method;
+            all |= std::uint64_t{1} << pattern.method;
     }
     return (all & bit(Method::get)) != 0 ? all | bit(Method::head) : all;
 }
@@ -218,10 +219,12 @@ void Routes<Context>::mount(std::string_view prefix, const Routes<Other>& other)
             };
     };
     // Copied, since a router may be mounted in itself.
-    const std::vector<typename Routes<Other>::Route> routes = other.routes_;
+    const auto answers = other.answers_;
+    const auto patterns = other.patterns_;
     const auto layers = other.layers_;
     const auto missing = other.missing_;
-    for (const auto& route : routes) add(route.method, std::string{prefix} + route.pattern, adapted(route.answer));
+    for (std::size_t i = 0; i != answers.size(); ++i)
+        add(patterns[i].method, std::string{prefix} + patterns[i].text, adapted(answers[i]));
     for (const auto& layer : layers) layers_.push_back({above.then(layer.prefix), adapted(layer.function)});
     for (const auto& answer : missing) set_missing({above.then(answer.prefix), adapted(answer.function)});
 }
