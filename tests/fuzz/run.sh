@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Fuzzes what reads bytes from other processes: installs what is missing (Debian), builds, runs each target.
+# Fuzzes what reads bytes from others: installs what is missing (Debian), builds, runs each target.
 #   run.sh [EXECUTIONS [SECONDS]]   so many executions of each target (200000), for at most so long (600)
 # Inputs that found something new are kept in build-fuzz and are where the next run begins. A failure leaves its input
 # there too: build-fuzz/TARGET FILE runs it alone.
@@ -14,16 +14,30 @@ mkdir -p "$build"
 # The coverage of Asio and the standard library says little about ours, and costs half the speed.
 printf 'src:*\nfun:*cohort*\n' >"$build/coverage"
 
-declare -A longest=([frames]=512 [channel]=128) # bytes of an input; a channel does something for each of them
-for target in frames channel; do
+# Debian 12 has llhttp as sources only.
+llhttp=(-lllhttp)
+if [ -e /usr/share/llhttp/llhttp.c ]; then
+  llhttp=()
+  for part in api http llhttp; do
+    "$clang" -x c -O1 -g1 -fsanitize=address -I /usr/share/include/llhttp -c "/usr/share/llhttp/$part.c" -o "$build/$part.o"
+    llhttp+=("$build/$part.o")
+  done
+fi
+
+# Bytes of an input; a channel does something for each of them, and a server may get each alone.
+declare -A longest=([frames]=512 [channel]=128 [http_parser]=1024 [http_connection]=384)
+for target in frames channel http_parser http_connection; do
   "$clang" -std=c++20 -O1 -g1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
     -fsanitize-coverage-allowlist="$build/coverage" -DASIO_STANDALONE -DASIO_HAS_CO_AWAIT -DASIO_HAS_STD_COROUTINE \
-    -I "$source_dir/include" "$source_dir/tests/fuzz/$target.cpp" -o "$build/$target"
+    -I "$source_dir/include" -I "$source_dir/tests" -isystem /usr/share/include/llhttp \
+    "$source_dir/tests/fuzz/$target.cpp" "${llhttp[@]}" -o "$build/$target"
   mkdir -p "$build/$target.seeds" "$build/$target.corpus"
   COHORT_FUZZ_SEEDS=$build/$target.seeds "$build/$target"
   echo "fuzz/$target:"
+  words=()
+  if [[ $target == http_* ]]; then words=(-dict="$source_dir/tests/fuzz/http.dict"); fi
   if ! "$build/$target" -runs="${1:-200000}" -max_total_time="${2:-600}" -max_len="${longest[$target]}" -len_control=0 -entropic=0 \
-    -malloc_limit_mb=4 -timeout=10 -print_final_stats=1 -artifact_prefix="$build/$target-" \
+    "${words[@]}" -malloc_limit_mb=4 -timeout=10 -print_final_stats=1 -artifact_prefix="$build/$target-" \
     "$build/$target.corpus" "$build/$target.seeds" >"$build/$target.log" 2>&1; then
     grep -Ev 'NEW|REDUCE|pulse' "$build/$target.log" >&2
     exit 1

@@ -59,9 +59,8 @@ struct HttpSection {
     std::span<const HttpRule> rules;
 };
 
-inline cohort::http::Limits HttpRule::limits() const {
+inline cohort::http::Limits small_limits() {
     cohort::http::Limits limits;
-    if (!small) return limits;
     limits.head = 512;
     limits.target = 64;
     limits.field = 128;
@@ -72,6 +71,8 @@ inline cohort::http::Limits HttpRule::limits() const {
     limits.chunk_extensions = 12;
     return limits;
 }
+
+inline cohort::http::Limits HttpRule::limits() const { return small ? small_limits() : cohort::http::Limits{}; }
 
 inline std::string HttpRule::before() const {
     const std::string post = "POST / HTTP/1.1\r\nHost: h\r\n";
