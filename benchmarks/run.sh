@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # All benchmarks: installs what is missing (Debian), builds Release, runs each beside its rival, and draws the result.
-# Takes about 8 minutes after the build; other work on the machine makes the figures worse.
+# Takes about 9 minutes after the build; other work on the machine makes the figures worse.
 #   --quick   shorter rounds: for a look, not for a claim
 # Exit code 1 when a figure falls short of what cohort promises.
 set -euo pipefail
@@ -57,6 +57,7 @@ run 'Start and footprint' 60 "$build/benchmarks/start"
 run 'Messages between processes' 180 "$build/benchmarks/channel"
 run 'HTTP requests' 180 bash "$source_dir/benchmarks/http.sh" "$build" "$http_rounds" "$http_seconds"
 run 'Idle connections' 60 "$build/benchmarks/idle_connections"
+run 'Large bodies' 60 "$build/benchmarks/large_bodies"
 run 'Distribution of connections' 240 "$build/benchmarks/distribution"
 run "Workers killed for $kill_seconds s" $((3 * kill_seconds + 60)) \
   "$build/benchmarks/kill_workers" --seconds "$kill_seconds"
