@@ -22,6 +22,7 @@ setup_needs() {
     test)  need header:doctest/doctest.h doctest-dev
            need command:curl curl
            need command:python3 python3
+           need command:node nodejs
            need module:websockets python3-websockets
            need command:pkg-config pkg-config
            need command:meson meson ;;
