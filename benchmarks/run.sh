@@ -57,6 +57,7 @@ run 'Start and footprint' 60 "$build/benchmarks/start"
 run 'Messages between processes' 180 "$build/benchmarks/channel"
 run 'HTTP requests' 180 bash "$source_dir/benchmarks/http.sh" "$build" "$http_rounds" "$http_seconds"
 run 'Idle connections' 60 "$build/benchmarks/idle_connections"
+run 'Slow clients' 240 "$build/benchmarks/slow_clients"
 run 'Large bodies' 60 "$build/benchmarks/large_bodies"
 run 'Distribution of connections' 240 "$build/benchmarks/distribution"
 run "Workers killed for $kill_seconds s" $((3 * kill_seconds + 60)) \

@@ -1,7 +1,7 @@
 // A web application made of parts: middleware, a router within a router, a form, a cookie, files, events.
-// Run:    http_app [FOLDER [PORT]]   (this folder and 8080 by default), then: curl -d name=Ann -c jar
-// localhost:8080/name Expect: GET /api/me -b jar greets Ann, without the cookie it is 401 in JSON; /api/clock ticks;
-// the rest are files.
+// Run:    http_app [FOLDER [PORT]]   (this folder and 8080), then: curl -d name=Ann -c jar localhost:8080/name
+// Expect: `curl -b jar localhost:8080/api/me` greets Ann, without the cookie it is 401 in JSON; /api/clock ticks;
+//         /livez, /readyz and /metrics are for those who watch it; the rest are files. Each request is a line of a log.
 
 #include <cohort.hpp>
 
@@ -62,17 +62,20 @@ Task<> tick(http::EventStream& stream) {
 }
 Task<http::Response> watch_clock(const http::Request&) { co_return http::events(tick); }
 
+void write_log(const http::Access& access) { std::cout << http::to_combined(access) + "\n" << std::flush; }
+
 Task<> serve(App::Worker& self) {
     http::Router<> api;
     api.use("/me", only_with_name).on_error(explain).get("/me", me).get("/clock", watch_clock);
 
     http::Router<App::Worker> router;
     router.use(timed).mount("/api", api).post("/name", set_name);
+    router.mount("/", monitoring::endpoints<App::Worker>());
     router.get("/*path", http::Files(self.args().at(0), {.cache_control = "max-age=60"}));
 
     auto listener = co_await self.listen(Endpoint(self.args().at(1)));
     std::cout << "http_app: listening on port " << listener.port() << std::endl;
-    co_await http::serve(self, listener, router);
+    co_await http::serve(self, listener, router, {.access_log = write_log});
 }
 
 int main(int argc, char** argv) {

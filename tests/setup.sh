@@ -30,6 +30,7 @@ setup_needs() {
     ci)    need command:meson meson
            need clang-format "clang-format-16|-" ;;
     bench) need command:wrk wrk
+           need command:slowhttptest slowhttptest
            need command:node nodejs
            need command:curl curl ;;
     *) echo "setup: unknown group $1" >&2; return 2 ;;

@@ -43,6 +43,9 @@ TEST_CASE("http_app: a form, a cookie, an API, files and events, with curl") {
     CHECK(test::run_shell(with_status + "--path-as-is" + url + "/../../etc/passwd") == "Not Found\n404");
     CHECK(test::run_shell(with_status + "-X OPTIONS -D - -o /dev/null" + url + "/name").ends_with("\r\n204"));
 
+    CHECK(test::run_shell(with_status + url + "/readyz") == "ready\n200");
+    CHECK(has(test::run_shell(curl + url + "/metrics"), "\ncohort_workers 1\n"));
+
     const std::string ticks = test::run_shell("curl -sN --max-time 20" + url + "/api/clock | head -n 9");
     CHECK(ticks == ": \n\nevent: tick\nid: 1\ndata: 1\n\nevent: tick\nid: 2\ndata: 2\n");
 
@@ -52,5 +55,8 @@ TEST_CASE("http_app: a form, a cookie, an API, files and events, with curl") {
     while (listener.line() != "data: 1") {
     }
     program.signal(SIGTERM);
+    const std::string log = program.rest();
+    CHECK(has(log, "] \"GET /readyz HTTP/1.1\" 200 6 \"-\" \"curl/"));
+    CHECK(has(log, "] \"GET /../../etc/passwd HTTP/1.1\" 404 10 "));
     CHECK(program.wait() == cohort::ExitStatus::exited(0));
 }
