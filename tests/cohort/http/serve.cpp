@@ -7,9 +7,13 @@
 #include <asio/steady_timer.hpp>
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <exception>
 #include <functional>
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -31,6 +35,7 @@ struct App {
     asio::steady_timer gate; ///< handlers of /wait wait here
     std::atomic<int> calls = 0;
     std::atomic<int> waiting = 0;
+    std::atomic<std::size_t> most_at_once = 0;
 
     void release() { gate.cancel(); }
 };
@@ -79,6 +84,36 @@ Task<> write_much(http::BodyWriter& writer) {
     for (int i = 0; i != 30; ++i) co_await writer.write(block);
 }
 
+/// How much was written at most before others had a turn.
+struct Turns {
+    asio::io_context& io;
+    std::size_t since_turn = 0;
+    std::size_t most = 0;
+    bool over = false;
+
+    static void take_one(const std::shared_ptr<Turns>& turns) {
+        turns->since_turn = 0;
+        if (!turns->over) asio::post(turns->io, [turns] { take_one(turns); });
+    }
+    void wrote(std::size_t count) { most = std::max(most, since_turn += count); }
+};
+
+Task<> write_by_turns(http::BodyWriter& writer, std::shared_ptr<Turns> turns, App& app) {
+    const std::string block(64 * 1024, 'x');
+    try {
+        for (int i = 0; i != 160; ++i) {
+            co_await writer.write(block);
+            turns->wrote(block.size());
+        }
+        const std::string large(300'000, 'y');
+        co_await writer.write(large);
+    } catch (const std::exception&) {
+        turns->most = SIZE_MAX;
+    }
+    turns->over = true;
+    app.most_at_once = turns->most;
+}
+
 Task<> write_and_fail(http::BodyWriter& writer) {
     co_await writer.write("part");
     throw std::runtime_error("producer failed");
@@ -107,6 +142,12 @@ Task<http::Response> route(App& app, const http::Request& request) {
     if (path == "/stream-20") co_return http::stream(count_up, 20);
     if (path == "/stream-5") co_return http::stream(count_up, 5);
     if (path == "/stream-much") co_return http::stream(write_much);
+    if (path == "/stream-beside-body") co_return http::stream(count_up).body(std::string(20'000, 'b'));
+    if (path == "/stream-by-turns") {
+        const auto turns = std::make_shared<Turns>(app.io);
+        Turns::take_one(turns);
+        co_return http::stream([&app, turns](http::BodyWriter& out) { return write_by_turns(out, turns, app); });
+    }
     if (path == "/stream-fail") co_return http::stream(write_and_fail);
     if (path == "/large") co_return http::text(std::string(3'000'000, 'y'));
     if (path == "/throw") throw std::runtime_error("secret");
@@ -310,6 +351,8 @@ TEST_CASE("streamed responses") {
     const std::string chunked = client.send(get("/stream")).response();
     CHECK(has(chunked, "\r\nTransfer-Encoding: chunked\r\n"));
     const std::string_view wire = "4\r\none,\r\n4\r\ntwo,\r\n5\r\nthree\r\n0\r\n\r\n";
+    CHECK(client.take(wire.size()) == wire);
+    CHECK(body_of(client.send(get("/stream-beside-body")).response()).empty());
     CHECK(client.take(wire.size()) == wire);
     CHECK(body_of(client.send(get("/stream-13")).response()) == "one,two,three");
     CHECK(body_of(client.send(get("/large")).response()) == std::string(3'000'000, 'y'));
@@ -775,4 +818,14 @@ TEST_CASE("a handler needs no context, and a router is one") {
     asio::post(io, [&acceptor] { acceptor.close(); });
     thread.join();
     CHECK(ended);
+}
+
+TEST_CASE("a client that takes everything at once does not keep the others waiting") {
+    TestServer server;
+    Client client(server);
+    const std::string all = client.send(get("/stream-by-turns", "Connection: close\r\n")).rest();
+    CHECK(all.size() > 160 * 64 * 1024 + 300'000);
+    CHECK(all.ends_with("y\r\n0\r\n\r\n"));
+    CHECK(server.app.most_at_once >= 64 * 1024);
+    CHECK(server.app.most_at_once <= 320 * 1024);
 }

@@ -6,6 +6,9 @@
 #include <cohort/http/detail/wire.hpp>
 #include <cohort/http/response.hpp>
 
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+
 #include <cstdint>
 #include <exception>
 #include <optional>
@@ -35,6 +38,13 @@ public:
     bool draining() const noexcept override { return wire_.server().draining(); }
 
 private:
+    /// After so many bytes it is the turn of others: a client that takes everything at once must not keep them waiting.
+    static constexpr std::uint64_t turn = 256 * 1024;
+
+    bool turn_ended(std::uint64_t count) const noexcept { return written_ / turn != (written_ - count) / turn; }
+    Task<> yield() { return asio::post(wire_.executor(), asio::use_awaitable); }
+    Task<> send_by_turns(std::string_view bytes);
+
     Wire& wire_;
     std::uint64_t written_ = 0;
     std::optional<std::uint64_t> left_;
@@ -74,9 +84,20 @@ inline Task<> BodyStream::write_chunk(std::string_view bytes) {
     if (copied)
         out.append(bytes);
     else
-        co_await wire_.send(bytes);
+        co_await send_by_turns(bytes);
     if (chunked_) out.append("\r\n");
-    if (copied) co_await wire_.send();
+    if (!copied) co_return;
+    co_await wire_.send();
+    if (turn_ended(bytes.size())) co_await yield();
+}
+
+inline Task<> BodyStream::send_by_turns(std::string_view bytes) {
+    while (!bytes.empty()) {
+        const std::string_view part = bytes.substr(0, turn);
+        co_await wire_.send(part);
+        bytes.remove_prefix(part.size());
+        if (!bytes.empty() || turn_ended(part.size())) co_await yield();
+    }
 }
 
 } // namespace cohort::http::detail

@@ -115,7 +115,7 @@ inline void Responder::respond(Response& response) {
     body_size_ = 0;
     if (framing.head_only || has_no_body(response.status())) return;
     streaming_ = response.streamed();
-    large_ = response.body().size() > large_body;
+    large_ = !streaming_ && response.body().size() > large_body;
     stream_.begin(framing.length, framing.chunked);
     if (!streaming_) body_size_ = response.body().size();
     if (!streaming_ && !large_) wire_.out().append(response.body());
@@ -136,7 +136,7 @@ inline Task<> Responder::complete(Response& response) {
         co_await change_over(response);
         co_return;
     }
-    if (large_) co_await wire_.send(response.body());
+    if (large_) co_await stream_.write_chunk(response.body());
     if (streaming_) co_await stream_.run(response.producer());
     if (streaming_) body_size_ = stream_.written();
     large_ = streaming_ = false;
