@@ -230,6 +230,25 @@ TEST_CASE("nothing outside of the folder, nothing hidden, and nothing but files"
     CHECK(send(open_router, "GET", "/static/sub/./index.html").status == 404);
 }
 
+TEST_CASE("no path made of such pieces leads out of the folder") {
+    const Site site;
+    const http::Files files(site.root, {.dot_files = true});
+    constexpr std::string_view pieces[] = {"..",  "%2e%2e", ".%2E",    ".",     "sub", "up",      "public",    "%2f",
+                                           "%5c", "%00",    "out.txt", "..%2f", "%2e", "..%5c..", "secret.txt"};
+    const auto try_path = [&files](const std::string& path) {
+        CAPTURE(path);
+        CHECK(send(files, "GET", path).status == 404);
+    };
+    for (const std::string_view first : pieces)
+        for (const std::string_view second : pieces)
+            for (const std::string_view third : pieces)
+                try_path("/" + std::string(first).append("/").append(second).append("/").append(third));
+    for (const std::string_view first : pieces)
+        for (const std::string_view second : pieces)
+            try_path("/sub/" + std::string(first).append(second) + "/secret.txt");
+    CHECK(send(files, "GET", "/sub/index.html").status == 200);
+}
+
 TEST_CASE("folders are answered with their index, behind a slash") {
     const Site site;
     const auto router = router_for(site);
