@@ -60,3 +60,14 @@ TEST_CASE("http_app: a form, a cookie, an API, files and events, with curl") {
     CHECK(has(log, "] \"GET /../../etc/passwd HTTP/1.1\" 404 10 "));
     CHECK(program.wait() == cohort::ExitStatus::exited(0));
 }
+
+TEST_CASE("http_app: the same on a Unix socket") {
+    const test::Folder folder;
+    const std::string path = folder / "socket";
+    test::Example program("http_app", {folder.path.string(), "unix:" + path}, test::Output::out);
+    CHECK(program.number_after("http_app: listening on port ") == 0);
+    CHECK(test::run_shell("curl -sS --max-time 20 --unix-socket " + path + " http://localhost/livez") == "alive\n");
+    program.signal(SIGTERM);
+    CHECK(has(program.rest(), "unix: - - ["));
+    CHECK(program.wait() == cohort::ExitStatus::exited(0));
+}
