@@ -72,7 +72,7 @@ public:
     }
     void wake() noexcept {
         asleep_ = false;
-        idle_for_too_long_ = wire_.end_wait();
+        overslept_ = wire_.end_wait();
     }
 
     /// When answers to earlier requests are held back, sends them should the handler suspend. False: only sending them
@@ -116,7 +116,7 @@ private:
     std::uint64_t head_deadline_ = 0; ///< 0: no byte of the next head has come yet
     bool flush_posted_ = false;
     bool asleep_ = false;
-    bool idle_for_too_long_ = false;
+    bool overslept_ = false; ///< nothing has come in time
 };
 
 inline Task<bool> Connection::open(std::unique_ptr<StreamLayer> layer) {
@@ -156,13 +156,13 @@ inline bool Connection::take_request() {
 }
 
 inline Task<bool> Connection::wait_for_request() {
-    while (!responder_.refused() && !idle_for_too_long_) {
+    while (!responder_.refused()) {
         if (!wire_.send_at_once()) co_await wire_.send();
         if (hand_over()) co_return false;
         const Waiting what = what_to_wait_for();
         std::error_code error;
         std::size_t count = 0;
-        if (what == Waiting::nothing)
+        if (what == Waiting::nothing || std::exchange(overslept_, false))
             error = asio::error::operation_aborted;
         else {
             count = co_await wire_.begin_read(what, deadline_for(what), Wire::usual_room, error);
@@ -172,7 +172,8 @@ inline Task<bool> Connection::wait_for_request() {
         if (wire_.server().cancelled()) co_return false;
         if (count == 0 && error == asio::error::operation_aborted && hand_over()) co_return false;
         // Nobody waits for an idle connection any more; but what the client has sent already is answered.
-        if (error == asio::error::operation_aborted && what <= Waiting::idle) count = co_await wire_.read_rest();
+        const bool given_up = error == asio::error::operation_aborted || error == asio::error::timed_out;
+        if (given_up && what <= Waiting::idle) count = co_await wire_.read_rest();
         if (error == asio::error::timed_out && what == Waiting::head) responder_.refuse(408);
         if (count == 0) co_return false;
         if (take_request()) co_return true;
