@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # All benchmarks: installs what is missing (Debian), builds Release, runs each beside its rival, and draws the result.
-# Takes about 9 minutes after the build; other work on the machine makes the figures worse.
+# Takes about 10 minutes after the build; other work on the machine makes the figures worse.
 #   --quick   shorter rounds: for a look, not for a claim
 # Exit code 1 when a figure falls short of what cohort promises.
 set -euo pipefail
@@ -64,5 +64,6 @@ run "Workers killed for $kill_seconds s" $((3 * kill_seconds + 60)) \
   "$build/benchmarks/kill_workers" --seconds "$kill_seconds"
 run "100 reloads in $reload_seconds s" $((2 * reload_seconds + 90)) \
   "$build/benchmarks/reload" --seconds "$reload_seconds"
+run 'Behind proxies' 120 bash "$source_dir/benchmarks/behind_proxies.sh" "$build"
 draw
 exit "$short"

@@ -1,5 +1,5 @@
 // The demo, and the target of tests and measurements: a web server with a choice of mode.
-// Run:    http_server [--port N] [--workers N] [--mode round-robin|least-connections|shared-socket]
+// Run:    http_server [--port N] [--workers N] [--mode round-robin|least-connections|shared-socket] [--idle-timeout MS]
 // Expect: one line with the address; GET / /hello/:name? /worker /bytes/:n /sleep/:ms /count /opened /exit/:code
 // /crash.
 
@@ -155,7 +155,9 @@ Task<> serve(typename App<M>::Worker& self) {
     Server<M> server{self};
     asio::co_spawn(self.context(), answer_master(server), asio::detached);
     auto listener = co_await self.listen(Endpoint(self.args().at(0)));
-    co_await http::serve(server, listener, routes);
+    http::ServerOptions options;
+    options.idle_timeout = std::chrono::milliseconds(std::stoul(self.args().at(1)));
+    co_await http::serve(server, listener, routes, options);
 }
 
 // In the master
@@ -233,6 +235,7 @@ Task<> watch(App<M>& master) {
 struct Arguments {
     std::uint16_t port = 8080;
     unsigned workers = 0;
+    unsigned idle_timeout = 65'000; // ms
     std::string mode = RoundRobin::name;
 };
 
@@ -247,6 +250,7 @@ std::optional<Arguments> parse(int argc, char** argv) {
     const option options[] = {{"port", required_argument, nullptr, 'p'},
                               {"workers", required_argument, nullptr, 'w'},
                               {"mode", required_argument, nullptr, 'm'},
+                              {"idle-timeout", required_argument, nullptr, 'i'},
                               {}};
     Arguments arguments;
     for (int option = 0; (option = ::getopt_long(argc, argv, "", options, nullptr)) != -1;) {
@@ -254,12 +258,13 @@ std::optional<Arguments> parse(int argc, char** argv) {
             arguments.mode = optarg;
             continue;
         }
-        const auto value = option == '?' ? std::nullopt : to_number(optarg, option == 'p' ? 65535 : 1024);
+        const unsigned largest = option == 'p' ? 65535 : option == 'w' ? 1024 : 3'600'000;
+        const auto value = option == '?' ? std::nullopt : to_number(optarg, largest);
         if (!value) return std::nullopt;
         if (option == 'p')
             arguments.port = static_cast<std::uint16_t>(*value);
         else
-            arguments.workers = *value;
+            (option == 'w' ? arguments.workers : arguments.idle_timeout) = *value;
     }
     const bool known_mode = arguments.mode == RoundRobin::name || arguments.mode == LeastConnections::name ||
                             arguments.mode == SharedSocket::name;
@@ -270,7 +275,9 @@ std::optional<Arguments> parse(int argc, char** argv) {
 template <class M>
 int run_server(const Arguments& arguments) {
     const Endpoint endpoint(arguments.port);
-    return run<App<M>>({.workers = arguments.workers, .listen = {endpoint}, .worker = {.args = {endpoint.to_string()}}},
+    return run<App<M>>({.workers = arguments.workers,
+                        .listen = {endpoint},
+                        .worker = {.args = {endpoint.to_string(), std::to_string(arguments.idle_timeout)}}},
                        watch<M>, serve<M>);
 }
 
@@ -278,7 +285,7 @@ int main(int argc, char** argv) {
     const auto arguments = parse(argc, argv);
     if (!arguments) {
         std::cerr << "usage: http_server [--port 0..65535] [--workers 0..1024 (0: one for each CPU)]"
-                     " [--mode round-robin|least-connections|shared-socket]\n";
+                     " [--mode round-robin|least-connections|shared-socket] [--idle-timeout MS]\n";
         return 2;
     }
     if (arguments->mode == RoundRobin::name) return run_server<RoundRobin>(*arguments);

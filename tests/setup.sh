@@ -31,6 +31,9 @@ setup_needs() {
            need clang-format "clang-format-16|-" ;;
     bench) need command:wrk wrk
            need command:slowhttptest slowhttptest
+           need command:nginx nginx
+           need command:haproxy haproxy
+           need command:python3 python3
            need command:node nodejs
            need command:curl curl ;;
     *) echo "setup: unknown group $1" >&2; return 2 ;;
@@ -51,7 +54,7 @@ need() {
 
 setup_has() {
   case $1 in
-    command:*) command -v "${1#command:}" >/dev/null ;;
+    command:*) command -v "${1#command:}" >/dev/null || [ -x "/usr/sbin/${1#command:}" ] ;;
     header:cstdlib) compgen -G '/usr/include/c++/*/cstdlib' >/dev/null ;;
     header:*) local folder
               for folder in /usr/include /usr/local/include /usr/share/include/llhttp; do
