@@ -15,11 +15,15 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include <sys/socket.h>
 
 using namespace cohort;
 using namespace test;
@@ -36,6 +40,7 @@ struct App {
     std::atomic<int> calls = 0;
     std::atomic<int> waiting = 0;
     std::atomic<std::size_t> most_at_once = 0;
+    std::vector<std::pair<detail::UniqueFd, std::string>> handed_over{};
 
     void release() { gate.cancel(); }
 };
@@ -46,9 +51,28 @@ Task<> serve_app(App& app, TcpAcceptor& acceptor, http::ServerOptions options) {
     co_await http::serve(app, acceptor, route, std::move(options));
 }
 
+/// Another server goes on when this one stops.
+struct Successor {
+    Task<std::optional<Socket>> accept() { return acceptor.accept(); }
+    static bool hands_over() { return true; }
+    bool hand_over(Socket& socket, std::string state) const {
+        app.handed_over.emplace_back(socket.take(), std::move(state));
+        return true;
+    }
+
+    App& app;
+    TcpAcceptor& acceptor;
+};
+
+Task<> serve_until_successor(App& app, TcpAcceptor& acceptor, http::ServerOptions options) {
+    Successor successor{app, acceptor};
+    co_await http::serve(app, successor, route, std::move(options));
+}
+
 class TestServer : public HttpServer<App> {
 public:
-    explicit TestServer(http::ServerOptions options = {}) : HttpServer(serve_app, std::move(options)) {}
+    explicit TestServer(http::ServerOptions options = {}, Serve serve = serve_app)
+        : HttpServer(serve, std::move(options)) {}
 
     void open_gate() {
         post([this] { app.release(); });
@@ -653,6 +677,30 @@ TEST_CASE("an idle connection of which only the socket is left") {
         CHECK(body_of(other.send(get("/2")).response()) == "hello /2\n");
         CHECK(client.rest().empty());
     }
+}
+
+TEST_CASE("drain: a connection goes to another server between two requests") {
+    http::ServerOptions options;
+    options.park_after = 30ms;
+    TestServer server(options, serve_until_successor);
+    Client client(server);
+    CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
+    SUBCASE("when only its socket is left") {
+        std::this_thread::sleep_for(80ms);
+        server.stop();
+    }
+    SUBCASE("but not inside one, of which a part was read") {
+        client.send("GET /2");
+        std::this_thread::sleep_for(80ms);
+        server.stop();
+        CHECK(body_of(client.send(" HTTP/1.1\r\nHost: h\r\n\r\n").response()) == "hello /2\n");
+    }
+    CHECK(server.finished());
+    REQUIRE(server.app.handed_over.size() == 1);
+    const auto& [socket, state] = server.app.handed_over.front();
+    CHECK(state == std::to_string(server.app.calls));
+    CHECK(::send(socket.get(), "still open", 10, MSG_NOSIGNAL) == 10);
+    CHECK(client.take(10) == "still open");
 }
 
 TEST_CASE("max_requests ends a connection") {
