@@ -23,6 +23,8 @@ setup_needs() {
            need command:curl curl
            need command:python3 python3
            need command:node nodejs
+           need command:nginx nginx
+           need command:haproxy haproxy
            need module:websockets python3-websockets
            need command:pkg-config pkg-config
            need command:meson meson ;;

@@ -110,7 +110,7 @@ Task<http::Response> answer(Called& called, const http::Request& request) {
     if (path == "/empty") co_return http::status(204);
     if (path == "/close") co_return http::text("bye").add("Connection", "close");
     if (path == "/bad") co_return http::text("x").add("A", "b\r\nEvil: yes");
-    if (path == "/upgrade" && request.upgrade()) co_return http::Response(101).upgrade(*request.upgrade(), take_over);
+    if (path == "/upgrade" && request.upgrade()) co_return http::Response(101).upgrade("echo", take_over);
     const std::string body = co_await request.body().text();
     called.calls += digest(body);
     co_return http::text(digest(body));

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// The demo server behind nginx and HAProxy, which keep their connections to it and try nothing again, while its workers
+// are replaced. benchmarks/behind_proxies.sh does the same with 100,000 requests.
+#include "support/example.hpp"
+#include "support/folder.hpp"
+#include "support/http_client.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+using namespace std::chrono_literals;
+using test::Example;
+using test::Helper;
+using test::HttpClient;
+
+namespace {
+
+/// Proxies must be told where to listen, and do not say when they do.
+std::uint16_t free_port() {
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) == 0);
+    REQUIRE(::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+    ::close(socket);
+    return ntohs(address.sin_port);
+}
+
+std::string nginx_config(const std::string& folder, std::uint16_t port, std::uint16_t server) {
+    std::string temporary;
+    for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
+        temporary += std::string(kind) + "_temp_path " + folder + "/" + kind + ";\n";
+    return "daemon off; master_process off; pid " + folder + "/pid; error_log stderr;\nevents {}\nhttp {\n" +
+           temporary + "access_log off;\nupstream cohort { server 127.0.0.1:" + std::to_string(server) +
+           "; keepalive 8; }\nserver { listen 127.0.0.1:" + std::to_string(port) +
+           ";\nlocation / { proxy_pass http://cohort; proxy_http_version 1.1; proxy_set_header Connection \"\";\n"
+           "proxy_next_upstream off; } }\n}\n";
+}
+
+std::string haproxy_config(std::uint16_t port, std::uint16_t server) {
+    return "defaults\n mode http\n timeout client 30s\n timeout connect 5s\n timeout server 30s\n retries 0\n"
+           "frontend front\n bind 127.0.0.1:" +
+           std::to_string(port) +
+           "\n default_backend back\nbackend back\n http-reuse always\n server s 127.0.0.1:" + std::to_string(server) +
+           "\n";
+}
+
+int execute(std::vector<std::string> words) {
+    ::dup2(STDOUT_FILENO, STDERR_FILENO);
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    ::setenv("PATH", (std::string(std::getenv("PATH")) + ":/usr/sbin").c_str(), 1);
+    ::execvp(argv[0], argv.data());
+    std::perror(argv[0]);
+    return 119;
+}
+
+/// Which workers answer on so many connections, until each has had so many answers. Any other answer fails.
+std::set<std::string> answering(std::vector<HttpClient>& clients, int rounds) {
+    std::set<std::string> workers;
+    for (int round = 0; round != rounds; ++round)
+        for (HttpClient& client : clients) {
+            const test::HttpReply reply = round % 10 == 9 ? client.ask("POST", "/", "echo") : client.get("/worker");
+            REQUIRE(reply.status == 200);
+            if (round % 10 != 9) workers.insert(reply.body);
+        }
+    return workers;
+}
+
+void goes_unnoticed(Example& server, std::uint16_t port) {
+    for (const auto deadline = std::chrono::steady_clock::now() + 20s; HttpClient::is_refused(port);) {
+        REQUIRE(std::chrono::steady_clock::now() < deadline);
+        std::this_thread::sleep_for(5ms);
+    }
+    std::vector<HttpClient> clients;
+    for (int i = 0; i != 8; ++i) clients.emplace_back(port);
+    const std::set<std::string> first = answering(clients, 50);
+    std::set<std::string> later = first;
+    server.signal(SIGHUP);
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    const auto are_gone = [&] {
+        for (const std::string& worker : first)
+            if (later.contains(worker)) return false;
+        return true;
+    };
+    while (!are_gone() && std::chrono::steady_clock::now() < deadline) later = answering(clients, 9);
+    CHECK(are_gone());
+    CHECK_FALSE(answering(clients, 50).empty());
+}
+
+} // namespace
+
+TEST_CASE("a proxy's clients do not notice that workers are replaced") {
+    test::Folder folder;
+    const std::string config = folder / "config";
+    Example server("http_server", {"--port", "0", "--workers", "2"});
+    const std::uint16_t port = free_port();
+    const std::uint16_t server_port = Example::port_in(server.line().value_or(""));
+    std::vector<std::string> words;
+    SUBCASE("nginx") {
+        std::ofstream(config) << nginx_config(folder / "", port, server_port);
+        words = {"nginx", "-c", config, "-e", "stderr"};
+    }
+    SUBCASE("HAProxy") {
+        std::ofstream(config) << haproxy_config(port, server_port);
+        words = {"haproxy", "-q", "-db", "-f", config};
+    }
+    Helper proxy([&words] { return execute(words); });
+    goes_unnoticed(server, port);
+    proxy.signal(SIGTERM);
+    CHECK(proxy.rest() == "");
+    server.signal(SIGTERM);
+    CHECK(server.wait() == cohort::ExitStatus::exited(0));
+}
