@@ -60,7 +60,7 @@ is "$(curl -X BREW -o /dev/null -w '%{http_code}' "$base/")" 501
 is "$(curl -X TRACE -o /dev/null -w '%{http_code}' "$base/")" 501
 is "$(curl -o /dev/null -w '%{http_code}' "$base/none")" 404
 is "$(curl -X PUT -o /dev/null -w '%{http_code}' "$base/hello")" 405
-is "$(curl --request-target '*' -X OPTIONS -o /dev/null -w '%{http_code}' "$base/")" 404
+is "$(curl --request-target '*' -X OPTIONS -o /dev/null -w '%{http_code}' "$base/")" 204
 is "$(curl -H 'Host:' -o /dev/null -w '%{http_code}' "$base/")" 400
 
 # HTTP/1.0
