@@ -6,12 +6,15 @@
 
 #include <cohort/http/serve.hpp>
 
+#include <asio/experimental/awaitable_operators.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/write.hpp>
 #include <doctest/doctest.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -65,6 +68,30 @@ Task<> flood(http::Upgraded& connection) {
     while (true) co_await connection.write(block);
 }
 
+constexpr std::size_t more_than_kernels_take = 16'000'000;
+
+Task<> write_much(http::Upgraded& connection) {
+    const std::string block(more_than_kernels_take, 'x');
+    co_await connection.write(block);
+}
+
+/// Until "bye" or the end.
+Task<> note_all(http::Upgraded& connection, App& app, std::string& noted) {
+    while (!noted.ends_with("bye") && !noted.ends_with("..")) {
+        const auto bytes = co_await connection.read();
+        noted += bytes.value_or(".");
+        app.was_draining = connection.draining() && !bytes;
+    }
+}
+
+/// Reads while it writes, and then says what it has read.
+Task<> read_and_write(http::Upgraded& connection, App& app) {
+    using namespace asio::experimental::awaitable_operators;
+    std::string noted;
+    co_await (write_much(connection) && note_all(connection, app, noted));
+    co_await connection.write(noted);
+}
+
 Task<> two_pieces(http::BodyWriter& writer) {
     co_await writer.write("abc");
     co_await writer.write("def");
@@ -90,6 +117,8 @@ Task<http::Response> route(App& app, const http::Request& request) {
     if (path == "/echo") co_return http::upgrade("echo", [&app](http::Upgraded& to) { return echo(to, app); });
     if (path == "/socket") co_return http::upgrade("socket", take_socket);
     if (path == "/flood") co_return http::upgrade("flood", flood);
+    if (path == "/both")
+        co_return http::upgrade("both", [&app](http::Upgraded& to) { return read_and_write(to, app); });
     if (path == "/stream") co_return http::stream(two_pieces);
     if (path == "/broken") co_return http::stream(broken, 10);
     if (path == "/long") co_return co_await wait_long(app, request);
@@ -226,6 +255,29 @@ TEST_CASE("an upgraded connection may be silent for as long as it likes") {
     CHECK(client.send("still here").take(12) == "<still here>");
 }
 
+TEST_CASE("an upgraded connection may be silent for long also after a write that had to wait") {
+    TestServer server({.write_timeout = 60ms});
+    Client client(server);
+    client.send(upgrade("/both", "both")).response();
+    CHECK(client.take(more_than_kernels_take).size() == more_than_kernels_take);
+    std::this_thread::sleep_for(200ms); // in which nothing is to happen that a client could see
+    CHECK(client.send("bye").take(3) == "bye");
+}
+
+TEST_CASE("an upgraded connection is told of the drain once, also when it is writing then") {
+    TestServer server;
+    Client idle(server);
+    idle.send(get("/")).response();
+    Client client(server);
+    client.send(upgrade("/both", "both")).response();
+    server.stop();
+    CHECK(idle.rest().empty());
+    client.send("data");
+    while (!server.app.was_draining) std::this_thread::yield();
+    CHECK(client.take(more_than_kernels_take).size() == more_than_kernels_take);
+    CHECK(client.send("bye").take(8) == "data.bye");
+}
+
 TEST_CASE("a handler that takes too long is cancelled and answered with 503") {
     TestServer server({.handler_timeout = 50ms});
     Client client(server);
@@ -320,13 +372,20 @@ TEST_CASE("every request is told to the access log once, however it ends") {
 
 TEST_CASE("a request whose handler is cancelled with the server is told as broken off") {
     std::atomic<int> status = -1;
+    std::atomic<std::uint64_t> bytes = 0;
     {
-        TestServer server({.access_log = [&](const http::Access& access) { status = access.status; }});
+        TestServer server({.access_log = [&](const http::Access& access) {
+            status = access.status;
+            bytes = access.bytes;
+        }});
         Client client(server);
+        client.send(get("/")).response();
+        CHECK(status == 200);
         client.send(get("/long?more"));
-        while (server.begun() != 1) std::this_thread::yield();
+        while (server.begun() != 2) std::this_thread::yield();
         server.cancel();
         CHECK(server.finished());
     }
     CHECK(status == 499);
+    CHECK(bytes == 0);
 }

@@ -37,6 +37,7 @@ public:
     void begin() {
         if (wire_.server().options().access_log) begun_ = std::chrono::steady_clock::now();
         status_ = 0;
+        body_size_ = 0;
     }
     /// The request is answered, or will never be.
     void end() noexcept {

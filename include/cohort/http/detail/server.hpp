@@ -100,7 +100,7 @@ public:
         for_each([this, goes_on](Watched& connection) {
             const bool is_fresh = connection.waiting() == Waiting::fresh;
             const bool is_told = connection.waiting() == Waiting::idle || connection.waiting() == Waiting::upgraded;
-            if (is_told || (is_fresh && goes_on)) connection.interrupt(false);
+            if (is_told || (is_fresh && goes_on)) interrupt(connection);
             if (is_fresh && !goes_on) wait_until(connection, std::min(connection.deadline(), after(ticks_.fresh)));
         });
     }
@@ -143,7 +143,7 @@ private:
             if (connection.waiting() != Waiting::idle) return;
             if (oldest == nullptr || connection.deadline() < oldest->deadline()) oldest = &connection;
         });
-        if (oldest != nullptr) oldest->interrupt(false);
+        if (oldest != nullptr) interrupt(*oldest);
     }
 
     std::function<bool()> hands_over_;

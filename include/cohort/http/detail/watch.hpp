@@ -43,18 +43,14 @@ public:
     /// Its work took too long and is being cancelled.
     bool overdue() const noexcept { return overdue_; }
 
-    /// Ends the waiting, if there is any; `expired` tells whether the deadline has passed.
-    void interrupt(bool expired) {
-        if (waiting_ == Waiting::nothing) return;
-        expired_ = expired;
-        cancel_waiting();
-    }
-
 protected:
     Watched() = default;
     ~Watched() = default;
 
-    /// Whether the deadline passed meanwhile.
+    /// Whether what it waits for now was interrupted.
+    bool interrupted() const noexcept { return waiting_ != Waiting::nothing && interrupted_; }
+
+    /// Whether the deadline passed meanwhile, and that is why it has ended.
     bool end_waiting() noexcept {
         waiting_ = Waiting::nothing;
         return expired_;
@@ -62,12 +58,15 @@ protected:
 
 private:
     friend class WatchList;
+    /// May do nothing, or come too late: it is called again until the waiting has ended.
     virtual void cancel_waiting() = 0;
     virtual void cancel_all() = 0;
 
+    std::uint64_t wait_deadline_ = TimerWheel::never;
     std::uint64_t work_deadline_ = TimerWheel::never;
     Waiting waiting_ = Waiting::nothing;
     bool expired_ = false;
+    bool interrupted_ = false;
     bool overdue_ = false;
 };
 
@@ -98,15 +97,25 @@ public:
 
     void begin_waiting(Watched& watched, Waiting what, std::uint64_t tick) noexcept {
         watched.waiting_ = what;
-        watched.expired_ = false;
-        set_deadline(watched, tick);
+        watched.expired_ = watched.interrupted_ = false;
+        wait_until(watched, tick);
     }
-    void wait_until(Watched& watched, std::uint64_t tick) noexcept { set_deadline(watched, tick); }
+    void wait_until(Watched& watched, std::uint64_t tick) noexcept {
+        watched.wait_deadline_ = tick;
+        set_deadline(watched);
+    }
+
+    /// Ends the waiting, if there is any, before its time.
+    void interrupt(Watched& watched) {
+        if (watched.waiting_ == Waiting::nothing) return;
+        watched.interrupted_ = true;
+        end_wait(watched);
+    }
 
     /// From now on all that the connection does is cancelled at `tick`, whatever it waits for by then.
     void limit_work(Watched& watched, std::uint64_t tick) noexcept {
         watched.work_deadline_ = tick;
-        set_deadline(watched, watched.deadline());
+        set_deadline(watched);
     }
     /// Whether that has happened.
     bool end_work(Watched& watched) noexcept {
@@ -127,18 +136,17 @@ public:
     void stop() { timer_.cancel(); }
 
 private:
-    void set_deadline(Watched& watched, std::uint64_t tick) noexcept {
-        wheel_.set_deadline(watched, std::min(tick, watched.work_deadline_));
+    void set_deadline(Watched& watched) noexcept {
+        wheel_.set_deadline(watched, std::min(watched.wait_deadline_, watched.work_deadline_));
     }
-    void expire(Watched& watched) {
-        if (watched.work_deadline_ > wheel_.now()) {
-            wheel_.set_deadline(watched, watched.work_deadline_);
-            return watched.interrupt(true);
-        }
-        watched.work_deadline_ = TimerWheel::never;
-        watched.overdue_ = true;
-        watched.cancel_all();
+    /// What is cancelled may have happened already, and be the first part of something that goes on (a piece of a
+    /// record of TLS): so the next tick cancels what there is then.
+    void end_wait(Watched& watched) {
+        watched.expired_ = !watched.interrupted_;
+        wait_until(watched, after(1));
+        watched.cancel_waiting();
     }
+    void expire(Watched& watched);
     void arm();
     void tick();
 
@@ -155,6 +163,20 @@ inline void WatchList::arm() {
         self->armed_ = false;
         if (!error) self->tick();
     });
+}
+
+inline void WatchList::expire(Watched& watched) {
+    const bool is_overdue = watched.work_deadline_ <= wheel_.now();
+    if (is_overdue) watched.work_deadline_ = TimerWheel::never;
+    if (watched.wait_deadline_ <= wheel_.now() && watched.waiting_ != Waiting::nothing)
+        end_wait(watched);
+    else if (watched.wait_deadline_ <= wheel_.now())
+        wait_until(watched, TimerWheel::never);
+    else
+        set_deadline(watched);
+    if (!is_overdue) return;
+    watched.overdue_ = true;
+    watched.cancel_all();
 }
 
 /// A tick is counted when the loop gets to it: a loop that was held up gives its connections that time back.

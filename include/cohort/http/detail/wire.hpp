@@ -136,9 +136,8 @@ public:
 private:
     Task<> send_through_layer(std::string_view tail);
     void cancel_waiting() override {
-        interrupt_later_ = writing_beside_; // cancelling is of everything on the socket
         std::error_code ignored;
-        if (!interrupt_later_) socket_.cancel(ignored);
+        if (!writing_beside_) socket_.cancel(ignored); // cancelling is of everything on the socket
     }
     void cancel_all() override { cancel_.emit(asio::cancellation_type::terminal); }
 
@@ -163,7 +162,6 @@ private:
     std::size_t sent_ = 0;
     bool input_ended_ = false;
     bool writing_beside_ = false;
-    bool interrupt_later_ = false;
 };
 
 inline Task<> Wire::open_layer(std::unique_ptr<StreamLayer> layer, std::uint64_t deadline, std::error_code& error) {
@@ -246,7 +244,7 @@ inline Task<> Wire::send_beside_reading(std::string_view bytes) {
                 co_await socket_.async_wait(Socket::wait_write, asio::redirect_error(asio::use_awaitable, error));
             writing_beside_ = false;
             server_->end_work(*this);
-            if (interrupt_later_ && waiting() == Waiting::upgraded) cancel_waiting();
+            if (interrupted()) cancel_waiting();
         }
         if (error) throw std::system_error(error);
         bytes.remove_prefix(count);

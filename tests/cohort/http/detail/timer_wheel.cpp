@@ -2,8 +2,12 @@
 // The wheel against a plain list of deadlines, tick by tick.
 #include <cohort/http/detail/timer_wheel.hpp>
 
+#include <cohort/http/detail/watch.hpp>
+
+#include <asio/io_context.hpp>
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -16,6 +20,17 @@ namespace {
 struct Timed : TimerWheel::Entry {
     std::uint64_t wanted = TimerWheel::never;
     bool here = false;
+};
+
+/// Something that is about to happen when it is cancelled, so that it goes on.
+struct Stubborn : cohort::http::detail::Watched {
+    using Watched::end_waiting;
+    int cancelled = 0;
+    int cancelled_all = 0;
+
+private:
+    void cancel_waiting() override { ++cancelled; }
+    void cancel_all() override { ++cancelled_all; }
 };
 
 std::vector<const Timed*> advance(TimerWheel& wheel) {
@@ -100,4 +115,60 @@ TEST_CASE("many entries at random expire as a list would have them expire") {
         REQUIRE(listed == wheel.size());
     }
     for (const auto& entry : all) wheel.remove(*entry);
+}
+
+TEST_CASE("a connection that goes on waiting after its deadline is told again") {
+    using namespace cohort::http::detail;
+    asio::io_context io(1);
+    const auto list = std::make_shared<WatchList>(io.get_executor(), std::chrono::milliseconds(1));
+    Stubborn connection;
+    list->add(connection);
+    SUBCASE("when its time is over") {
+        list->begin_waiting(connection, Waiting::head, list->after(1));
+        while (connection.cancelled < 3) io.run_one();
+        CHECK(connection.end_waiting());
+    }
+    SUBCASE("when it was interrupted before") {
+        list->begin_waiting(connection, Waiting::upgraded, TimerWheel::never);
+        list->interrupt(connection);
+        while (connection.cancelled < 3) io.run_one();
+        CHECK_FALSE(connection.end_waiting());
+    }
+    const int cancelled = connection.cancelled;
+    list->begin_waiting(connection, Waiting::head, list->after(3));
+    while (!connection.end_waiting()) {
+        list->begin_waiting(connection, Waiting::head, connection.deadline());
+        io.run_one();
+    }
+    CHECK(connection.cancelled == cancelled + 1);
+    list->remove(connection);
+    list->stop();
+    io.run();
+}
+
+TEST_CASE("the deadline of work and that of waiting do not know each other") {
+    using namespace cohort::http::detail;
+    asio::io_context io(1);
+    const auto list = std::make_shared<WatchList>(io.get_executor(), std::chrono::milliseconds(1));
+    Stubborn connection;
+    list->add(connection);
+    list->begin_waiting(connection, Waiting::upgraded, TimerWheel::never);
+    list->limit_work(connection, list->after(3));
+    SUBCASE("when the work has ended in time") {
+        CHECK_FALSE(list->end_work(connection));
+        while (list->after(0) < 10) io.run_one();
+        CHECK(connection.cancelled_all == 0);
+    }
+    SUBCASE("when it was given more time") {
+        list->limit_work(connection, list->after(20));
+        while (list->after(0) < 15) io.run_one();
+        CHECK(connection.cancelled_all == 0);
+        while (list->after(0) < 25) io.run_one();
+        CHECK(connection.cancelled_all == 1);
+        CHECK(list->end_work(connection));
+    }
+    CHECK(connection.cancelled == 0);
+    list->remove(connection);
+    list->stop();
+    io.run();
 }
