@@ -40,13 +40,14 @@ public:
         tcp::socket socket = co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
         if (failure) throw std::runtime_error("accept failed");
         if (error) co_return std::nullopt;
-        co_return Socket(std::move(socket), occupancy_.enter());
+        co_return Socket(std::move(socket), occupancy_.enter(), state);
     }
 
     void close() { acceptor_.close(); }
     unsigned short port() const { return acceptor_.local_endpoint().port(); }
 
     bool failure = false;
+    std::string state; ///< of connections that come
     detail::WorkerCell counters{};
 
 private:
@@ -105,6 +106,18 @@ public:
         return acceptor_.counters.ended == n;
     }
     std::uint64_t begun() const { return acceptor_.counters.begun; }
+
+    /// Whether it has so many connections, or does so within the deadline.
+    bool has(std::uint32_t n) {
+        for (int i = 0; i != 5000 && acceptor_.counters.open != n; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        return acceptor_.counters.open == n;
+    }
+
+    /// From now on connections come from another server, which says this of them.
+    void hand_in(std::string state) {
+        asio::post(io_, [this, state = std::move(state)] { acceptor_.state = state; });
+    }
 
     /// Does something on the server's thread.
     template <class F>

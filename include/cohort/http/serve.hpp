@@ -106,6 +106,7 @@ Task<> converse(Connection& connection, S& service, std::unique_ptr<StreamLayer>
 }
 
 inline Task<> refuse_connection(Connection& connection) {
+    const Server::Refusal refusal(connection.wire().server());
     connection.responder().refuse(503);
     co_await connection.finish();
 }
@@ -181,6 +182,20 @@ Task<> accept_all(A& acceptor, std::shared_ptr<Server> server, S& service) {
     }
 }
 
+/// However accepting ends, the connections finish first.
+template <class A, class S>
+Task<> accept_and_drain(A& acceptor, std::shared_ptr<Server> server, S& service) {
+    std::exception_ptr failure;
+    try {
+        co_await accept_all(acceptor, server, service);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    server->drain();
+    while (server->size() != 0) co_await server->wait_for_end();
+    if (failure) std::rethrow_exception(failure);
+}
+
 template <class A, class Context, class H>
 Task<> serve_all(A& acceptor, Service<Context, H> service, ServerOptions options) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
@@ -188,19 +203,12 @@ Task<> serve_all(A& acceptor, Service<Context, H> service, ServerOptions options
     if constexpr (HandsOver<A>) server->hand_over_by(acceptor);
     std::exception_ptr failure;
     try {
-        co_await accept_all(acceptor, server, service);
-        server->drain();
-        while (server->size() != 0) co_await server->wait_for_end();
+        co_await accept_and_drain(acceptor, server, service);
     } catch (...) {
         failure = std::current_exception();
     }
-    const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
-    const bool cancelled = state.cancelled() != asio::cancellation_type::none;
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    if (cancelled)
-        server->cancel();
-    else
-        server->drain();
+    if (server->size() != 0) server->cancel(); // as this is being
     while (server->size() != 0) co_await server->wait_for_end();
     server->stop();
     if (failure) std::rethrow_exception(failure);

@@ -798,6 +798,21 @@ TEST_CASE("cancelling serve ends connections and handlers") {
     CHECK(idle.rest().empty());
 }
 
+TEST_CASE("cancelling serve ends what it waits for after accepting has failed") {
+    TestServer server;
+    Client idle(server);
+    CHECK(body_of(idle.send(get("/x")).response()) == "hello /x\n");
+    Client busy(server);
+    busy.send(get("/wait"));
+    REQUIRE(server.waits(1));
+    server.fail();
+    CHECK(idle.rest().empty());
+    server.cancel();
+    CHECK(server.finished());
+    CHECK(server.failed);
+    CHECK(busy.rest().empty());
+}
+
 TEST_CASE("past max_connections a connection waits for room") {
     http::ServerOptions options = short_linger();
     options.max_connections = 1;
@@ -837,6 +852,43 @@ TEST_CASE("past max_connections a connection is refused when so configured") {
     CHECK(status_of(response) == "HTTP/1.1 503 Service Unavailable");
     CHECK(closes(response));
     CHECK(body_of(first.send(get("/1")).response()) == "hello /1\n");
+}
+
+TEST_CASE("a connection that was refused takes nobody's place") {
+    http::ServerOptions options;
+    options.max_connections = 1;
+    options.overload = http::Overload::refuse;
+    options.linger_timeout = 60s;
+    TestServer server(options);
+    std::optional<Client> first(server);
+    CHECK(body_of(first->send(get("/1")).response()) == "hello /1\n");
+    Client refused(server);
+    CHECK(status_of(refused.response()) == "HTTP/1.1 503 Service Unavailable");
+    first.reset();
+    CHECK(server.has(1)); // the one that was refused, whose client has not closed
+    Client next(server);
+    CHECK(body_of(next.send(get("/3")).response()) == "hello /3\n");
+    refused.send_end();
+}
+
+TEST_CASE("no time is too long") {
+    http::ServerOptions options;
+    options.head_timeout = options.body_timeout = options.write_timeout = options.idle_timeout =
+        options.linger_timeout = options.fresh_timeout = options.handler_timeout = options.park_after =
+            http::ServerOptions::Duration::max();
+    TestServer server(options);
+    Client client(server);
+    CHECK(body_of(client.send(post("/echo", "abc")).response()) == "abc");
+    CHECK(body_of(client.send(get("/x")).response()) == "hello /x\n");
+}
+
+TEST_CASE("a connection that has had more requests elsewhere than it may have here ends with the next") {
+    http::ServerOptions options;
+    options.max_requests = 2;
+    TestServer server(options);
+    server.hand_in("5");
+    Client client(server);
+    CHECK(closes(client.send(get("/1")).response()));
 }
 
 TEST_CASE("a handler needs no context, and a router is one") {

@@ -125,7 +125,8 @@ inline void Responder::respond(Response& response) {
 inline bool Responder::closes_after(const Response& response) const {
     const Server& server = wire_.server();
     if (!parser_.request().keep_alive() || body_.has_failed()) return true;
-    if (served_ == server.options().max_requests) return true;
+    const std::size_t most = server.options().max_requests;
+    if (most != 0 && served_ >= most) return true; // more, when the server before this one allowed it
     const bool makes_room = server.crowded() || (server.draining() && !server.hands_over());
     if (makes_room && wire_.received().empty()) return true;
     if (!response.fields().empty() && response.fields().has_token("connection", "close")) return true;

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <functional>
@@ -69,7 +70,21 @@ public:
     /// Whether connections should end with the response at hand so that others can be accepted.
     bool crowded() const noexcept { return crowded_; }
 
-    bool full() const noexcept { return options_.max_connections != 0 && size() >= options_.max_connections; }
+    bool full() const noexcept {
+        return options_.max_connections != 0 && size() - refusals_ >= options_.max_connections;
+    }
+
+    /// A connection that is told that there is no room takes none while this lives.
+    class Refusal {
+    public:
+        explicit Refusal(Server& server) noexcept : server_(server) { ++server_.refusals_; }
+        Refusal(const Refusal&) = delete;
+        Refusal& operator=(const Refusal&) = delete;
+        ~Refusal() { --server_.refusals_; }
+
+    private:
+        Server& server_;
+    };
 
     /// A connection is gone.
     void ended(Watched& connection) {
@@ -122,12 +137,14 @@ public:
     }
 
 private:
+    static constexpr std::chrono::milliseconds longest_tick{500};
+
     static std::chrono::milliseconds tick_interval(const ServerOptions& options) {
-        auto shortest =
-            std::min({options.head_timeout, options.body_timeout, options.write_timeout, options.idle_timeout,
-                      options.linger_timeout, options.park_after, options.fresh_timeout * 4});
+        auto shortest = std::min({options.head_timeout, options.body_timeout, options.write_timeout,
+                                  options.idle_timeout, options.linger_timeout, options.park_after,
+                                  std::min(options.fresh_timeout, longest_tick * 2) * 4});
         if (options.handler_timeout.count() > 0) shortest = std::min(shortest, options.handler_timeout);
-        return std::clamp(shortest / 8, std::chrono::milliseconds(5), std::chrono::milliseconds(500));
+        return std::clamp(shortest / 8, std::chrono::milliseconds(5), longest_tick);
     }
 
     Ticks make_ticks() const {
@@ -152,6 +169,7 @@ private:
     Ticks ticks_;
     DateLine date_;
     asio::steady_timer changed_;
+    std::size_t refusals_ = 0;
     bool draining_ = false;
     bool cancelled_ = false;
     bool crowded_ = false;

@@ -83,7 +83,7 @@ public:
     /// How many ticks certainly cover `duration`.
     std::uint64_t ticks(std::chrono::milliseconds duration) const noexcept {
         const auto count = std::max<std::chrono::milliseconds::rep>(duration.count(), 0);
-        return static_cast<std::uint64_t>((count + interval_.count() - 1) / interval_.count()) + 1;
+        return static_cast<std::uint64_t>(count / interval_.count() + (count % interval_.count() != 0)) + 1;
     }
 
     /// The tick that is `count` from now; deadlines are such numbers.
