@@ -91,6 +91,7 @@ private:
     int check_field_line(std::string_view line);
     int end_head();
     int check_fields();
+    void replace_host(Fields::Entry& entry) noexcept;
     int check_framing(const Fields::Entry* length, const Fields::Entry* coding);
     int check_length(const Fields::Entry& entry);
     int check_coding(const Fields::Entry& entry);
@@ -304,6 +305,7 @@ inline int RequestParser::check_fields() {
                 if (!detail::equal_ignoring_case(name, "host")) break;
                 if (host || !detail::is_host(value)) return 400;
                 host = true;
+                if (request_.target()[0] != '/') replace_host(entry);
                 break;
             case 6:
                 if (!detail::equal_ignoring_case(name, "expect")) break;
@@ -333,6 +335,14 @@ inline int RequestParser::check_fields() {
     if (const int status = check_framing(length, coding); status != 0) return status;
     if (request_.version_minor_ == 0) request_.expects_continue_ = false;
     return other_expectation ? 417 : 0;
+}
+
+/// The host of an absolute target is meant, whatever the field says (RFC 9112 section 3.2.2).
+inline void RequestParser::replace_host(Fields::Entry& entry) noexcept {
+    const std::string_view authority = detail::authority_of(request_.target());
+    if (authority.empty()) return;
+    entry.value = static_cast<std::uint32_t>(authority.data() - text().data());
+    entry.value_size = static_cast<std::uint32_t>(authority.size());
 }
 
 inline void RequestParser::note_connection(std::string_view list) noexcept {

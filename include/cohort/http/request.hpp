@@ -83,7 +83,7 @@ public:
     const Fields& fields() const noexcept { return fields_; }
 
     /// The value of the first field of that name, without regard to case. Of one that may be repeated, fields() has
-    /// them all, in their order.
+    /// them all, in their order. That of "host" is the authority of the target, when it has one.
     std::optional<std::string_view> header(std::string_view name) const noexcept { return fields_.get(name); }
 
     /// The value of the first cookie of that name, as it stands there but for quotes around it.

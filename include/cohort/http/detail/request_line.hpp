@@ -40,6 +40,12 @@ constexpr std::string_view after_scheme(std::string_view target) noexcept {
     return {};
 }
 
+/// The host and port of an absolute target; nothing in the other forms.
+constexpr std::string_view authority_of(std::string_view target) noexcept {
+    const std::string_view rest = after_scheme(target);
+    return rest.substr(0, rest.find_first_of("/?"));
+}
+
 /// The parts, as views into the line.
 struct RequestLine {
     Method method = Method::get;
@@ -56,10 +62,9 @@ constexpr int split_target(RequestLine& line) noexcept {
         return is_host(target) && target.find(':') != std::string_view::npos ? 501 : 400;
     std::string_view path = target;
     if (target[0] != '/' && (target != "*" || line.method != Method::options)) {
-        const std::string_view rest = after_scheme(target);
-        const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
+        const std::string_view authority = authority_of(target);
         if (!is_host(authority)) return 400;
-        path = rest.substr(authority.size());
+        path = after_scheme(target).substr(authority.size());
     }
     const std::size_t mark = std::min(path.find('?'), path.size());
     line.path = path.substr(0, mark);
