@@ -19,6 +19,21 @@ namespace cohort::http {
 class Request;
 class RequestParser;
 
+namespace detail {
+
+/// Where a field lies in the text it is a part of.
+struct FieldSpan {
+    std::uint32_t name = 0;
+    std::uint32_t name_size = 0;
+    std::uint32_t value = 0;
+    std::uint32_t value_size = 0;
+
+    std::string_view name_in(std::string_view text) const noexcept { return text.substr(name, name_size); }
+    std::string_view value_in(std::string_view text) const noexcept { return text.substr(value, value_size); }
+};
+
+} // namespace detail
+
 /// One field. The views hold until the Fields they come from are changed.
 struct Field {
     std::string_view name;
@@ -61,15 +76,8 @@ private:
     friend class Request;
     friend class RequestParser;
 
-    struct Entry {
-        std::uint32_t name = 0;
-        std::uint32_t name_size = 0;
-        std::uint32_t value = 0;
-        std::uint32_t value_size = 0;
-    };
-
     std::string text_;
-    std::vector<Entry> entries_;
+    std::vector<detail::FieldSpan> entries_;
 };
 
 class Fields::Iterator {
@@ -97,9 +105,8 @@ inline Fields::Iterator Fields::begin() const noexcept { return {*this, 0}; }
 inline Fields::Iterator Fields::end() const noexcept { return {*this, entries_.size()}; }
 
 inline Field Fields::operator[](std::size_t index) const noexcept {
-    const Entry& entry = entries_[index];
-    const std::string_view text = text_;
-    return {text.substr(entry.name, entry.name_size), text.substr(entry.value, entry.value_size)};
+    const detail::FieldSpan& entry = entries_[index];
+    return {entry.name_in(text_), entry.value_in(text_)};
 }
 
 inline std::optional<std::string_view> Fields::get(std::string_view name) const noexcept {
@@ -122,7 +129,7 @@ inline void Fields::add(std::string_view name, std::string_view value) {
     if (value.find_first_of(std::string_view{"\r\n\0", 3}) != std::string_view::npos)
         throw std::invalid_argument("http::Fields: CR, LF or NUL in the value of " + std::string{name});
     if (text_.size() + name.size() + value.size() > UINT32_MAX) throw std::length_error("http::Fields: too large");
-    Entry entry;
+    detail::FieldSpan entry;
     entry.name = static_cast<std::uint32_t>(text_.size());
     entry.name_size = static_cast<std::uint32_t>(name.size());
     entry.value = entry.name + entry.name_size;
@@ -140,8 +147,8 @@ inline void Fields::set(std::string_view name, std::string_view value) {
 
 inline std::size_t Fields::remove(std::string_view name) {
     // The text of what is removed stays behind: removing is rare and the fields are short-lived.
-    return std::erase_if(entries_, [this, name](const Entry& entry) {
-        return detail::equal_ignoring_case(std::string_view{text_}.substr(entry.name, entry.name_size), name);
+    return std::erase_if(entries_, [this, name](const detail::FieldSpan& entry) {
+        return detail::equal_ignoring_case(entry.name_in(text_), name);
     });
 }
 

@@ -3,12 +3,12 @@
 #pragma once
 
 #include <cohort/http/detail/chunked.hpp>
+#include <cohort/http/detail/field_rules.hpp>
+#include <cohort/http/detail/field_splitter.hpp>
 #include <cohort/http/detail/request_line.hpp>
 #include <cohort/http/detail/text.hpp>
 #include <cohort/http/limits.hpp>
 #include <cohort/http/request.hpp>
-
-#include <llhttp.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -79,7 +79,6 @@ public:
 
 private:
     enum class Phase : std::uint8_t { head, body, end, failed };
-    struct Splitter;
 
     Step parse_head(std::string_view input);
     Step parse_body(std::string_view input) noexcept;
@@ -90,15 +89,8 @@ private:
     int take_request_line(std::string_view line);
     int check_field_line(std::string_view line);
     int end_head();
-    int check_fields();
-    void replace_host(Fields::Entry& entry) noexcept;
-    int check_framing(const Fields::Entry* length, const Fields::Entry* coding);
-    int check_length(const Fields::Entry& entry);
-    int check_coding(const Fields::Entry& entry);
-    void note_connection(std::string_view list) noexcept;
 
     std::string& text() noexcept { return request_.fields_.text_; }
-    std::string_view view(std::uint32_t begin, std::uint32_t size) noexcept { return request_.view(begin, size); }
 
     const Limits* limits_;
     Request request_;
@@ -110,60 +102,6 @@ private:
     Phase phase_ = Phase::head;
     std::uint8_t blank_lines_ = 0;
     bool begun_ = false;
-    bool wants_close_ = false;
-    bool wants_keep_alive_ = false;
-};
-
-/// llhttp's callbacks: each gives a part of the head as pointers into it, kept here as offsets.
-struct RequestParser::Splitter {
-    const char* base;
-    std::vector<Fields::Entry>& entries;
-    bool in_value = true;
-
-    static std::uint32_t size(std::size_t length) noexcept { return static_cast<std::uint32_t>(length); }
-    static Splitter& of(llhttp_t* parser) noexcept { return *static_cast<Splitter*>(parser->data); }
-
-    static int on_name(llhttp_t* parser, const char* at, std::size_t length) noexcept {
-        Splitter& self = of(parser);
-        if (self.in_value) {
-            self.entries.emplace_back();
-            self.entries.back().name = size(static_cast<std::size_t>(at - self.base));
-        }
-        self.in_value = false;
-        Fields::Entry& entry = self.entries.back();
-        entry.name_size += size(length);
-        entry.value = entry.name + entry.name_size;
-        return 0;
-    }
-
-    static int on_value(llhttp_t* parser, const char* at, std::size_t length) noexcept {
-        Splitter& self = of(parser);
-        Fields::Entry& entry = self.entries.back();
-        if (!self.in_value) entry.value = size(static_cast<std::size_t>(at - self.base));
-        self.in_value = true;
-        entry.value_size += size(length);
-        return 0;
-    }
-
-    static int on_value_complete(llhttp_t* parser) noexcept {
-        of(parser).in_value = true;
-        return 0;
-    }
-
-    static int on_head(llhttp_t*) noexcept { return HPE_PAUSED; }
-
-    static const llhttp_settings_t& settings() noexcept {
-        static const llhttp_settings_t settings = [] {
-            llhttp_settings_t made;
-            llhttp_settings_init(&made);
-            made.on_header_field = &on_name;
-            made.on_header_value = &on_value;
-            made.on_header_value_complete = &on_value_complete;
-            made.on_headers_complete = &on_head;
-            return made;
-        }();
-        return settings;
-    }
 };
 
 inline RequestParser::Step RequestParser::parse(std::string_view input) {
@@ -186,7 +124,7 @@ inline void RequestParser::restart() noexcept {
     remaining_ = 0;
     line_begin_ = field_lines_ = 0;
     blank_lines_ = 0;
-    begun_ = wants_close_ = wants_keep_alive_ = false;
+    begun_ = false;
     if (phase_ != Phase::failed) phase_ = Phase::head;
 }
 
@@ -279,115 +217,19 @@ inline int RequestParser::check_field_line(std::string_view line) {
 }
 
 inline int RequestParser::end_head() {
-    Splitter splitter{text().data(), request_.fields_.entries_};
-    splitter.entries.reserve(field_lines_); // no callback may throw through llhttp
-    llhttp_t parser;
-    llhttp_init(&parser, HTTP_REQUEST, &Splitter::settings());
-    parser.data = &splitter;
-    const llhttp_errno_t error = llhttp_execute(&parser, text().data(), text().size());
-    if (const int status = check_fields(); status != 0) return status;
-    if (error != HPE_PAUSED || splitter.entries.size() != field_lines_) return 400;
+    const bool split = detail::split_fields(text(), field_lines_, request_.fields_.entries_);
+    detail::HeadFacts facts;
+    facts.authority = detail::authority_of(request_.target());
+    facts.version_minor = request_.version_minor_;
+    const int status = detail::check_fields(text(), request_.fields_.entries_, *limits_, facts);
+    if (status != 0) return status;
+    if (!split) return 400;
+    request_.keep_alive_ = facts.keep_alive();
+    request_.expects_continue_ = facts.expects_continue;
+    request_.chunked_ = facts.chunked;
+    request_.content_length_ = remaining_ = facts.length;
+    if (facts.chunked) chunks_.reset();
     phase_ = request_.has_body() ? Phase::body : Phase::end;
-    return 0;
-}
-
-inline int RequestParser::check_fields() {
-    const Fields::Entry* length = nullptr;
-    const Fields::Entry* coding = nullptr;
-    bool host = false;
-    bool other_expectation = false;
-    for (Fields::Entry& entry : request_.fields_.entries_) {
-        const std::string_view name = view(entry.name, entry.name_size);
-        const std::string_view value = detail::trim(view(entry.value, entry.value_size));
-        entry.value_size = static_cast<std::uint32_t>(value.size()); // llhttp leaves white space at the end only
-        switch (name.size()) {
-            case 4:
-                if (!detail::equal_ignoring_case(name, "host")) break;
-                if (host || !detail::is_host(value)) return 400;
-                host = true;
-                if (request_.target()[0] != '/') replace_host(entry);
-                break;
-            case 6:
-                if (!detail::equal_ignoring_case(name, "expect")) break;
-                if (detail::equal_ignoring_case(value, "100-continue"))
-                    request_.expects_continue_ = true;
-                else
-                    other_expectation = true;
-                break;
-            case 10:
-                if (detail::equal_ignoring_case(name, "connection")) note_connection(value);
-                break;
-            case 14:
-                if (!detail::equal_ignoring_case(name, "content-length")) break;
-                if (length != nullptr) return 400;
-                length = &entry;
-                break;
-            case 17:
-                if (!detail::equal_ignoring_case(name, "transfer-encoding")) break;
-                if (coding != nullptr) return 400;
-                coding = &entry;
-                break;
-            default: break;
-        }
-    }
-    if (!host && request_.version_minor_ == 1) return 400;
-    request_.keep_alive_ = !wants_close_ && (request_.version_minor_ == 1 || wants_keep_alive_);
-    if (const int status = check_framing(length, coding); status != 0) return status;
-    if (request_.version_minor_ == 0) request_.expects_continue_ = false;
-    return other_expectation ? 417 : 0;
-}
-
-/// The host of an absolute target is meant, whatever the field says (RFC 9112 section 3.2.2).
-inline void RequestParser::replace_host(Fields::Entry& entry) noexcept {
-    const std::string_view authority = detail::authority_of(request_.target());
-    if (authority.empty()) return;
-    entry.value = static_cast<std::uint32_t>(authority.data() - text().data());
-    entry.value_size = static_cast<std::uint32_t>(authority.size());
-}
-
-inline void RequestParser::note_connection(std::string_view list) noexcept {
-    while (!list.empty()) {
-        const std::string_view option = detail::trim(detail::take_until(list, ','));
-        if (detail::equal_ignoring_case(option, "close")) wants_close_ = true;
-        if (detail::equal_ignoring_case(option, "keep-alive")) wants_keep_alive_ = true;
-    }
-}
-
-/// RFC 9112 section 6.3, without the latitude it gives: a body that two readers could frame differently is refused.
-inline int RequestParser::check_framing(const Fields::Entry* length, const Fields::Entry* coding) {
-    if (length != nullptr && coding != nullptr) return 400;
-    if (coding != nullptr) return check_coding(*coding);
-    if (length != nullptr) return check_length(*length);
-    return 0;
-}
-
-inline int RequestParser::check_coding(const Fields::Entry& entry) {
-    if (request_.version_minor_ == 0) return 400;
-    const std::string_view value = view(entry.value, entry.value_size);
-    if (!detail::is_token(value)) return 400;
-    const std::uint32_t name_end = entry.name + entry.name_size;
-    const std::string_view before = view(name_end, entry.value - name_end);
-    if ((before != ": " && before != ":") || text()[entry.value + entry.value_size] != '\r') return 400;
-    if (!detail::equal_ignoring_case(value, "chunked")) return 501;
-    request_.chunked_ = true;
-    chunks_.reset();
-    return 0;
-}
-
-inline int RequestParser::check_length(const Fields::Entry& entry) {
-    const std::string_view value = view(entry.value, entry.value_size);
-    // A tab behind the digits is white space like any other to some versions of llhttp, and an error to others.
-    const std::size_t end = text().find_first_not_of(' ', entry.value + entry.value_size);
-    if (value.empty() || text()[end] != '\r') return 400;
-    std::uint64_t length = 0;
-    for (const char c : value) {
-        if (!detail::is_digit(c)) return 400;
-        const auto digit = static_cast<std::uint64_t>(c - '0');
-        if (length > (UINT64_MAX - digit) / 10) return 400;
-        length = length * 10 + digit;
-    }
-    if (length > limits_->body) return 413;
-    request_.content_length_ = remaining_ = length;
     return 0;
 }
 
