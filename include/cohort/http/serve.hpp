@@ -140,6 +140,7 @@ void sleep(const std::shared_ptr<Connection>& connection, S& service) {
     try {
         connection->sleep([connection, &service](const std::error_code&) {
             connection->wake();
+            if (connection->wire().server().cancelled()) return end(*connection);
             try {
                 start(connection, converse(*connection, service, nullptr), service);
             } catch (const std::bad_alloc&) {
@@ -176,8 +177,8 @@ Task<> accept_all(A& acceptor, std::shared_ptr<Server> server, S& service) {
         if (!refuses && server->full()) co_await server->wait_for_room();
         try {
             begin(acceptor, server, std::move(*socket), service);
-        } catch (const std::bad_alloc&) {
-            server->log("no memory for a connection"); // it is closed; the others go on
+        } catch (const std::exception& error) {
+            server->log(error.what()); // it is closed; the others go on
         }
     }
 }

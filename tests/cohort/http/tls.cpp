@@ -11,9 +11,12 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 
 using namespace cohort;
@@ -30,6 +33,20 @@ struct App {
     asio::ssl::context context = http::tls_context(certificate.chain(), certificate.key());
     asio::steady_timer gate;
     std::atomic<bool> waiting = false;
+    std::atomic<bool> out_of_layers = false;
+};
+
+/// Has no memory for TLS when it is told so.
+struct ShortOfMemory : http::TlsAcceptor<TcpAcceptor> {
+    ShortOfMemory(TcpAcceptor& acceptor, App& app) : TlsAcceptor(acceptor, app.context), app_(&app) {}
+
+    std::unique_ptr<http::detail::StreamLayer> make_layer(Socket& socket) const {
+        if (app_->out_of_layers) throw std::system_error(ENOMEM, std::system_category(), "SSL_new");
+        return TlsAcceptor::make_layer(socket);
+    }
+
+private:
+    App* app_;
 };
 
 Task<> echo(http::Upgraded& connection) {
@@ -55,7 +72,7 @@ Task<http::Response> route(App& app, const http::Request& request) {
 }
 
 Task<> serve_app(App& app, TcpAcceptor& acceptor, http::ServerOptions options) {
-    http::TlsAcceptor secure(acceptor, app.context);
+    ShortOfMemory secure(acceptor, app);
     co_await http::serve(app, secure, route, std::move(options));
 }
 
@@ -179,6 +196,31 @@ TEST_CASE("cancelling serve ends connections over TLS, whatever they do") {
     while (!server.app.waiting) std::this_thread::yield();
     server.cancel();
     CHECK(server.finished());
+}
+
+TEST_CASE("cancelling serve does not wait for the goodbye of a client that sleeps over TLS") {
+    http::ServerOptions options;
+    options.park_after = 20ms;
+    options.linger_timeout = 60s;
+    TestServer server(options);
+    TlsClient client(server.port);
+    CHECK(status_of(client.send(get("/")).response()) == "HTTP/1.1 200 OK");
+    std::this_thread::sleep_for(100ms); // until it sleeps
+    server.cancel();
+    CHECK(server.finished());
+}
+
+TEST_CASE("a connection for which there is no TLS is lost alone") {
+    TestServer server;
+    TlsClient before(server.port);
+    CHECK(status_of(before.send(get("/")).response()) == "HTTP/1.1 200 OK");
+    server.app.out_of_layers = true;
+    CHECK_FALSE(TlsClient(server.port).is_secure());
+    server.app.out_of_layers = false;
+    CHECK(status_of(before.send(get("/")).response()) == "HTTP/1.1 200 OK");
+    TlsClient after(server.port);
+    CHECK(status_of(after.send(get("/")).response()) == "HTTP/1.1 200 OK");
+    CHECK(has(server.log(), "SSL_new"));
 }
 
 TEST_CASE("a certificate that cannot be used is an error at once") {
