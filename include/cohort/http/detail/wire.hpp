@@ -8,6 +8,7 @@
 #include <cohort/http/detail/stream_layer.hpp>
 
 #include <asio/bind_cancellation_slot.hpp>
+#include <asio/bind_executor.hpp>
 #include <asio/buffer.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/error.hpp>
@@ -41,7 +42,7 @@ public:
 
     Server& server() const noexcept { return *server_; }
     asio::cancellation_slot slot() noexcept { return cancel_.slot(); }
-    asio::any_io_executor executor() { return socket_.get_executor(); }
+    asio::any_io_executor executor() { return server_->executor(); }
 
     Socket& socket() noexcept { return socket_; }
 
@@ -80,7 +81,8 @@ public:
     template <class F>
     void wait_readable(Waiting what, std::uint64_t deadline, F then) {
         server_->begin_waiting(*this, what, deadline);
-        socket_.async_wait(Socket::wait_read, asio::bind_cancellation_slot(slot(), std::move(then)));
+        auto cancellable = asio::bind_cancellation_slot(slot(), std::move(then));
+        socket_.async_wait(Socket::wait_read, asio::bind_executor(server_->executor(), std::move(cancellable)));
     }
     /// Whether the deadline has passed.
     bool end_wait() noexcept { return end_waiting(); }
