@@ -31,7 +31,7 @@ const std::vector<std::vector<std::string>> rows = {
     // layer 1: HTTP as data
     {"http/detail/text", "http/limits", "http/options", "http/method", "http/status", "http/fields", "http/body",
      "http/upgraded", "http/request", "http/response", "http/message", "http/detail/response_head",
-     "http/detail/route_table", "http/router"},
+     "http/detail/route_table", "http/router", "http/detail/service"},
     {"http/detail/text", "http/limits", "http/method", "http/fields", "http/request", "http/detail/chunked",
      "http/detail/proxy_header", "http/detail/request_line", "http/detail/field_rules", "http/detail/field_splitter",
      "http/parser"},

@@ -17,8 +17,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <future>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -60,6 +62,7 @@ template <class App>
 class HttpServer {
 public:
     using Serve = Task<> (*)(App&, TcpAcceptor&, http::ServerOptions);
+    static constexpr int out_of_memory = 3; ///< the process ends so when Asio itself is
 
     explicit HttpServer(Serve serve, http::ServerOptions options = {}) : acceptor_(io_), app(io_) {
         options.log = [this](std::string_view message) {
@@ -69,7 +72,7 @@ public:
         port = acceptor_.port();
         asio::co_spawn(io_, serve(app, acceptor_, std::move(options)),
                        asio::bind_cancellation_slot(cancel_.slot(), Done{this}));
-        thread_ = std::thread([this] { io_.run(); });
+        thread_ = std::thread([this] { run(); });
     }
 
     ~HttpServer() {
@@ -131,6 +134,14 @@ public:
     }
 
 private:
+    void run() {
+        try {
+            io_.run();
+        } catch (const std::bad_alloc&) {
+            std::_Exit(out_of_memory);
+        }
+    }
+
     struct Done {
         HttpServer* server;
         void operator()(const std::exception_ptr& failure) const {

@@ -4,6 +4,7 @@
 
 #include <cohort/acceptor.hpp>
 #include <cohort/http/detail/connection.hpp>
+#include <cohort/http/detail/service.hpp>
 #include <cohort/http/options.hpp>
 #include <cohort/http/router.hpp>
 #include <cohort/task.hpp>
@@ -16,7 +17,6 @@
 #include <memory>
 #include <new>
 #include <optional>
-#include <type_traits>
 #include <utility>
 
 namespace cohort::http {
@@ -44,22 +44,6 @@ template <Acceptor A, class H>
 Task<> serve(A& acceptor, H handler, ServerOptions options = {});
 
 namespace detail {
-
-struct NoContext {};
-
-/// The handler with its context, in the one place all connections call.
-template <class Context, class H>
-struct Service {
-    Context* context;
-    H handler;
-
-    Task<Response> answer(const Request& request) {
-        if constexpr (std::is_invocable_r_v<Task<Response>, H&, Context&, const Request&>)
-            return handler(*context, request);
-        else
-            return handler(request);
-    }
-};
 
 /// Lasts from a request's head to the end of its answer, however that comes.
 class Exchange {
@@ -172,7 +156,18 @@ template <class A, class S>
 Task<> accept_all(A& acceptor, std::shared_ptr<Server> server, S& service) {
     const bool refuses = server->options().overload == Overload::refuse;
     while (true) {
-        std::optional<Socket> socket = co_await acceptor.accept();
+        std::optional<Socket> socket;
+        bool has_accepted = true;
+        try {
+            socket = co_await acceptor.accept();
+        } catch (const std::bad_alloc&) {
+            has_accepted = false;
+        }
+        if (!has_accepted) {
+            server->log("no memory to accept connections");
+            co_await server->pause();
+            continue;
+        }
         if (!socket) co_return;
         if (!refuses && server->full()) co_await server->wait_for_room();
         try {
@@ -210,7 +205,12 @@ Task<> serve_all(A& acceptor, Service<Context, H> service, ServerOptions options
     }
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     if (server->size() != 0) server->cancel(); // as this is being
-    while (server->size() != 0) co_await server->wait_for_end();
+    while (server->size() != 0) {
+        try {
+            co_await server->wait_for_end();
+        } catch (const std::bad_alloc&) { // Again: nothing may outlive this.
+        }
+    }
     server->stop();
     if (failure) std::rethrow_exception(failure);
 }

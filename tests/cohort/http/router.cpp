@@ -2,6 +2,7 @@
 // Which route answers which path, and what is said when none does.
 #include <cohort/http/router.hpp>
 
+#include "support/allocations.hpp"
 #include "support/handling.hpp"
 
 #include <doctest/doctest.h>
@@ -17,9 +18,6 @@ using test::ask;
 using test::ParsedRequest;
 
 namespace {
-
-thread_local bool counting = false;
-thread_local int allocations = 0;
 
 /// Answers with its name and what was captured.
 struct Named {
@@ -46,7 +44,8 @@ Task<http::Response> plain(const http::Request&) { co_return http::text("plain")
 // A sanitizer has an allocator of its own.
 #ifndef COHORT_SANITIZED
 void* operator new(std::size_t size) {
-    if (counting) ++allocations;
+    test::Allocations& all = test::allocations;
+    if (all.counted && ++all.count == all.fails) throw std::bad_alloc();
     if (void* const memory = std::malloc(size)) return memory;
     throw std::bad_alloc();
 }
@@ -169,12 +168,12 @@ TEST_CASE("matching allocates nothing") {
     const auto find = [&](const char* path) {
         const ParsedRequest parsed("GET", path);
         table.find(*parsed); // room for what is captured
-        allocations = 0;
-        counting = true;
+        test::allocations = {};
+        test::allocations.counted = true;
         const std::size_t found = table.find(*parsed).route;
         const bool covered = prefix.covers(parsed->path());
-        counting = false;
-        CHECK(allocations == 0);
+        test::allocations.counted = false;
+        CHECK(test::allocations.count == 0);
         CHECK_FALSE(covered);
         return found;
     };

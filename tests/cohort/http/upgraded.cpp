@@ -2,6 +2,8 @@
 // Connections that leave HTTP, and what comes before it: PROXY headers. Deadlines of handlers too.
 #include <cohort/http/upgraded.hpp>
 
+#include "support/allocations.hpp"
+#include "support/child.hpp"
 #include "support/http_server.hpp"
 
 #include <cohort/http/serve.hpp>
@@ -15,11 +17,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <future>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace cohort;
@@ -121,6 +126,11 @@ Task<http::Response> route(App& app, const http::Request& request) {
         co_return http::upgrade("both", [&app](http::Upgraded& to) { return read_and_write(to, app); });
     if (path == "/stream") co_return http::stream(two_pieces);
     if (path == "/broken") co_return http::stream(broken, 10);
+    if (path == "/later") {
+        co_await asio::post(app.io, asio::use_awaitable);
+        co_return http::text("later, and so long that it is no small string");
+    }
+    if (path == "/throw") throw http::Error(404);
     if (path == "/long") co_return co_await wait_long(app, request);
     if (path == "/body") co_return http::text(co_await request.body().text());
     if (path == "/offer") co_return http::text(std::string{request.upgrade().value_or("none")});
@@ -142,6 +152,55 @@ struct Client : RawClient {
 std::string upgrade(std::string_view path, std::string_view protocol = "echo") {
     return get(path, "Connection: Upgrade\r\nUpgrade: " + std::string{protocol} + "\r\n");
 }
+
+/// A server of which one allocation fails while it has a little of everything to do. In a process of its own.
+class Shortage {
+public:
+    static constexpr int none = 4;
+
+    explicit Shortage(int failing) : server_(options()) {
+        server_.post([failing] { allocations = {true, 0, failing}; });
+    }
+
+    /// 0: nobody waited in vain, and nothing is left; none: there were not so many allocations.
+    int outcome() {
+        if (!talks() || !sleeps() || !refuses()) return 1;
+        std::promise<bool> reached;
+        server_.post([&reached] {
+            const Allocations counted = std::exchange(allocations, {});
+            reached.set_value(counted.count >= counted.fails);
+        });
+        if (!reached.get_future().get()) std::_Exit(none);
+        if (!server_.has(0)) return 2;
+        if (status_of(Client(server_).send(get("/")).response()) != "HTTP/1.1 200 OK") return 5;
+        return 0;
+    }
+
+private:
+    static http::ServerOptions options() {
+        http::ServerOptions options{.handler_timeout = 4s, .access_log = [](const http::Access&) {}};
+        options.park_after = options.linger_timeout = 1ms;
+        return options;
+    }
+    static bool ended(const std::string& answers) { return !has(answers, "(timeout)"); }
+
+    bool talks() {
+        Client client(server_);
+        client.send(get("/") + get("/throw") + get("/later") + test::post("/body", "abc") + get("/stream"));
+        client.send("POST /body HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+        return ended(client.send(get("/", "Connection: close\r\n")).rest());
+    }
+    bool sleeps() {
+        Client client(server_);
+        client.send(get("/")).response();
+        std::this_thread::sleep_for(15ms); // most of the time it sleeps by then
+        const bool upgraded = has(client.send(upgrade("/echo")).response(), " 101 ");
+        return ended(client.send(upgraded ? "end" : "no request\r\n").rest());
+    }
+    bool refuses() { return ended(Client(server_).send("rubbish\r\n").rest()); }
+
+    TestServer server_;
+};
 
 } // namespace
 
@@ -369,6 +428,25 @@ TEST_CASE("every request is told to the access log once, however it ends") {
                                            "/stream 200 6 127.0.0.1", "- 501 16 127.0.0.1", "/broken 200 3 127.0.0.1",
                                            "/echo 101 0 127.0.0.1"});
 }
+
+#ifndef COHORT_SANITIZED
+TEST_CASE("whichever allocation fails, the server answers or closes, and goes on") {
+    int outcome = 0;
+    int survived = 0;
+    int ended = 0;
+    for (int n = 1; outcome != Shortage::none && n != 1000; ++n) {
+        outcome = in_child([n] { return Shortage(n).outcome(); });
+        CAPTURE(n);
+        if (outcome == 0)
+            ++survived;
+        else if (outcome == TestServer::out_of_memory)
+            ++ended;
+        else
+            CHECK(outcome == Shortage::none);
+    }
+    CHECK(ended * 10 <= survived);
+}
+#endif
 
 TEST_CASE("a request whose handler is cancelled with the server is told as broken off") {
     std::atomic<int> status = -1;

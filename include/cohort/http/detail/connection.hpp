@@ -214,11 +214,11 @@ inline bool Connection::fall_asleep() {
 inline bool Connection::flush_soon() {
     if (flush_posted_ || !wire_.unsent()) return true;
     if (wire_.has_layer()) return false;
-    flush_posted_ = true;
     asio::post(wire_.executor(), [self = shared_from_this()] {
         self->flush_posted_ = false;
         self->wire_.send_at_once();
     });
+    flush_posted_ = true;
     return true;
 }
 

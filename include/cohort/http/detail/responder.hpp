@@ -58,7 +58,14 @@ public:
     void refuse(int status);
 
     /// What to answer for what a handler threw; to be called while handling the exception.
-    Response explain_failure() noexcept;
+    Response explain_failure() noexcept {
+        const int status = status_of_failure();
+        try {
+            return http::status(status);
+        } catch (const std::bad_alloc&) { // The phrase is a luxury.
+            return Response(status);
+        }
+    }
 
 private:
     using Time = std::chrono::steady_clock::time_point;
@@ -72,6 +79,7 @@ private:
     }
     bool closes_after(const Response& response) const;
     Task<> change_over(const Response& response);
+    int status_of_failure() noexcept;
     void tell(const Request* request) noexcept;
 
     Wire& wire_;
@@ -191,17 +199,16 @@ inline void Responder::refuse(int status) {
 
 /// What a client has broken off has status 499, as proxies write it: no response has that one.
 inline void Responder::tell(const Request* request) noexcept {
+    Access access;
+    access.request = request;
+    access.status = status_ == 0 ? 499 : status_;
+    access.bytes = streaming_ ? stream_.written() : body_size_;
+    if (begun_ != Time{}) access.took = std::chrono::steady_clock::now() - begun_;
+    access.begun =
+        std::chrono::system_clock::now() - std::chrono::duration_cast<std::chrono::system_clock::duration>(access.took);
+    begun_ = {}; // once, whatever happens
     try {
-        const auto now = std::chrono::steady_clock::now();
-        Access access;
-        access.request = request;
         access.client = peer_.address(wire_.socket());
-        access.status = status_ == 0 ? 499 : status_;
-        access.bytes = streaming_ ? stream_.written() : body_size_;
-        if (begun_ != Time{}) access.took = now - begun_;
-        access.begun = std::chrono::system_clock::now() -
-                       std::chrono::duration_cast<std::chrono::system_clock::duration>(access.took);
-        begun_ = {};
         wire_.server().options().access_log(access);
     } catch (const std::exception& error) {
         wire_.server().log(error.what());
@@ -209,26 +216,26 @@ inline void Responder::tell(const Request* request) noexcept {
     }
 }
 
-inline Response Responder::explain_failure() noexcept {
+inline int Responder::status_of_failure() noexcept {
     const Server& server = wire_.server();
     if (wire_.overdue()) {
         server.log("a handler took longer than it may");
-        return http::status(503);
+        return 503;
     }
     try {
         throw;
     } catch (const Error& error) {
         if (error.status() >= 500) server.log(error.what());
-        return http::status(error.status());
+        return error.status();
     } catch (const std::bad_alloc&) {
         server.log("a handler ran out of memory");
-        return Response(503);
+        return 503;
     } catch (const std::exception& error) {
         if (!server.cancelled()) server.log(error.what());
     } catch (...) {
         server.log("a handler threw something that is not a std::exception");
     }
-    return http::status(500);
+    return 500;
 }
 
 } // namespace cohort::http::detail

@@ -30,6 +30,8 @@ struct Ticks {
 };
 
 class Server final : public WatchList {
+    static constexpr std::chrono::milliseconds longest_tick{500};
+
 public:
     Server(const asio::any_io_executor& executor, ServerOptions options)
         : WatchList(executor, tick_interval(options)),
@@ -98,6 +100,13 @@ public:
         co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
 
+    /// Returns after a moment, in which others may give memory back.
+    Task<> pause() {
+        std::error_code ignored;
+        asio::steady_timer timer(executor(), longest_tick / 5);
+        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+
     /// Returns when there is room; makes some by closing the connection that has been idle for the longest.
     Task<> wait_for_room() {
         while (full()) {
@@ -137,8 +146,6 @@ public:
     }
 
 private:
-    static constexpr std::chrono::milliseconds longest_tick{500};
-
     static std::chrono::milliseconds tick_interval(const ServerOptions& options) {
         auto shortest = std::min({options.head_timeout, options.body_timeout, options.write_timeout,
                                   options.idle_timeout, options.linger_timeout, options.park_after,

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -89,9 +90,10 @@ public:
     /// The tick that is `count` from now; deadlines are such numbers.
     std::uint64_t after(std::uint64_t count) const noexcept { return wheel_.now() + count; }
 
+    /// Throws std::bad_alloc, and has not added it then.
     void add(Watched& watched) {
-        wheel_.add(watched);
         if (!armed_) arm();
+        wheel_.add(watched);
     }
     void remove(Watched& watched) noexcept { wheel_.remove(watched); }
 
@@ -157,12 +159,12 @@ private:
 };
 
 inline void WatchList::arm() {
-    armed_ = true;
     timer_.expires_after(interval_);
     timer_.async_wait([self = shared_from_this()](const std::error_code& error) {
         self->armed_ = false;
         if (!error) self->tick();
     });
+    armed_ = true;
 }
 
 inline void WatchList::expire(Watched& watched) {
@@ -181,8 +183,11 @@ inline void WatchList::expire(Watched& watched) {
 
 /// A tick is counted when the loop gets to it: a loop that was held up gives its connections that time back.
 inline void WatchList::tick() {
+    try {
+        if (size() != 0) arm();       // at once: the memory of the wait that has ended is at hand
+    } catch (const std::bad_alloc&) { // The next connection tries again.
+    }
     wheel_.advance([this](TimerWheel::Entry& entry) { expire(static_cast<Watched&>(entry)); });
-    if (size() != 0) arm();
 }
 
 } // namespace cohort::http::detail

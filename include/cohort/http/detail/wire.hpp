@@ -37,7 +37,7 @@ public:
 
     ~Wire() {
         end();
-        server_->remove(*this);
+        server_->ended(*this);
     }
 
     Server& server() const noexcept { return *server_; }
