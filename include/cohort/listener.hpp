@@ -54,6 +54,9 @@ public:
         }
     }
 
+    /// Nothing new comes any more: accept() gives what is here, and then nothing.
+    bool stopping() const noexcept { return intake_->stopping(); }
+
     /// This worker leaves, and others go on: they would take connections that are open.
     bool hands_over() const noexcept { return intake_->hands_over(); }
     /// Gives an open connection to another worker, where accept() yields it with `state`, at most 4096 bytes, as its

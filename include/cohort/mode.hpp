@@ -90,6 +90,8 @@ public:
     virtual void look_again() = 0;
     /// The worker is leaving: what is here is still served, nothing new is taken. `hand_over`: others go on.
     virtual void stop(bool hand_over) = 0;
+    /// It is closed or stopped.
+    virtual bool stopping() const noexcept { return false; }
     /// Others would go on with connections that are open.
     virtual bool hands_over() const noexcept { return false; }
     /// Gives them this one, with what they must know; false: nobody would take it, and it stays here.

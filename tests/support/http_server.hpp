@@ -46,6 +46,7 @@ public:
     }
 
     void close() { acceptor_.close(); }
+    bool stopping() const { return !acceptor_.is_open(); }
     unsigned short port() const { return acceptor_.local_endpoint().port(); }
 
     bool failure = false;

@@ -25,7 +25,7 @@ public:
     ~ExclusiveIntake() override { file_.remove(); }
 
     void stop(bool) override {
-        if (!is_stopped()) take_the_rest();
+        if (!stopping()) take_the_rest();
         file_.remove();
         AcceptingIntake::stop(false);
     }

@@ -26,6 +26,7 @@ public:
         arrival_.notify_all();
     }
     void close() override;
+    bool stopping() const noexcept override { return closed_ || stopped_; }
     bool hands_over() const noexcept override { return hands_over_ && !context_.link->ended(); }
     bool hand_over(Socket& socket, std::string state) override;
     const Endpoint& endpoint() const noexcept override { return context_.endpoint; }
@@ -36,7 +37,6 @@ public:
     bool is_full() const noexcept { return !stopped_ && context_.occupancy.is_full(); }
     /// Nothing is here and nothing more will be taken.
     bool is_finished() const noexcept { return closed_ || (stopped_ && queue_.empty()); }
-    bool is_stopped() const noexcept { return closed_ || stopped_; }
     /// Until something has changed.
     Task<> wait() { return arrival_.wait(); }
     void notify() { arrival_.notify_all(); }

@@ -196,6 +196,7 @@ template <class A, class Context, class H>
 Task<> serve_all(A& acceptor, Service<Context, H> service, ServerOptions options) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     const auto server = std::make_shared<Server>(executor, std::move(options));
+    server->ask_whether_stopping(acceptor);
     if constexpr (HandsOver<A>) server->hand_over_by(acceptor);
     std::exception_ptr failure;
     try {

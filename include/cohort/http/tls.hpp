@@ -88,6 +88,11 @@ public:
     TlsAcceptor(A& acceptor, asio::ssl::context& context) noexcept : acceptor_(&acceptor), context_(&context) {}
 
     Task<std::optional<Socket>> accept() { return acceptor_->accept(); }
+    bool stopping() const
+        requires requires(const A& acceptor) { acceptor.stopping(); }
+    {
+        return acceptor_->stopping();
+    }
 
     std::unique_ptr<detail::StreamLayer> make_layer(Socket& socket) const {
         return std::make_unique<detail::TlsLayer>(socket, *context_);

@@ -138,6 +138,15 @@ Task<> write_by_turns(http::BodyWriter& writer, std::shared_ptr<Turns> turns, Ap
     app.most_at_once = turns->most;
 }
 
+Task<> write_until_told(http::BodyWriter& writer, App& app) {
+    asio::steady_timer timer(app.io);
+    while (!writer.draining()) {
+        co_await writer.write("x");
+        timer.expires_after(2ms);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+}
+
 Task<> write_and_fail(http::BodyWriter& writer) {
     co_await writer.write("part");
     throw std::runtime_error("producer failed");
@@ -172,6 +181,8 @@ Task<http::Response> route(App& app, const http::Request& request) {
         Turns::take_one(turns);
         co_return http::stream([&app, turns](http::BodyWriter& out) { return write_by_turns(out, turns, app); });
     }
+    if (path == "/stream-until-told")
+        co_return http::stream([&app](http::BodyWriter& out) { return write_until_told(out, app); });
     if (path == "/stream-fail") co_return http::stream(write_and_fail);
     if (path == "/large") co_return http::text(std::string(3'000'000, 'y'));
     if (path == "/throw") throw std::runtime_error("secret");
@@ -838,6 +849,21 @@ TEST_CASE("past max_connections a connection waits for room") {
         CHECK(closes(first.rest()));
         CHECK(body_of(second.response()) == "hello /2\n");
     }
+}
+
+TEST_CASE("drain: what does not end by itself is told so also while others wait for room") {
+    http::ServerOptions options = short_linger();
+    options.max_connections = 1;
+    TestServer server(options);
+    Client first(server);
+    CHECK(status_of(first.send(get("/stream-until-told")).response(false)) == "HTTP/1.1 200 OK");
+    Client second(server);
+    second.send(get("/2"));
+    CHECK(server.has(2));
+    server.stop();
+    CHECK(first.rest().ends_with("0\r\n\r\n"));
+    CHECK(has(second.rest(), "hello /2\n"));
+    CHECK(server.finished());
 }
 
 TEST_CASE("past max_connections a connection is refused when so configured") {

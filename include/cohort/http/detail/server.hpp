@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -37,7 +38,7 @@ public:
         : WatchList(executor, tick_interval(options)),
           options_(std::move(options)),
           ticks_(make_ticks()),
-          changed_(executor, std::chrono::steady_clock::time_point::max()) {}
+          changed_(executor) {}
 
     const ServerOptions& options() const noexcept { return options_; }
     const Ticks& ticks_for() const noexcept { return ticks_; }
@@ -55,6 +56,15 @@ public:
     /// The handler of this connection has so much time from now on.
     void limit_handler(Watched& connection, std::chrono::milliseconds time) noexcept {
         limit_work(connection, after(ticks(time)));
+    }
+
+    /// While connections wait for room nobody accepts, and so nobody would learn that there is nothing to accept.
+    template <Acceptor A>
+    void ask_whether_stopping(A& acceptor) {
+        if constexpr (requires {
+                          { acceptor.stopping() } -> std::same_as<bool>;
+                      })
+            stopping_ = [&acceptor] { return acceptor.stopping(); };
     }
 
     /// Connections that are left go to another server, between two requests.
@@ -94,9 +104,10 @@ public:
         changed_.cancel();
     }
 
-    /// Returns when a connection has ended, or at once when this Task is being cancelled.
-    Task<> wait_for_end() {
+    /// Returns when a connection has ended or so much time, or at once when this Task is being cancelled.
+    Task<> wait_for_end(std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max()) {
         std::error_code ignored;
+        changed_.expires_at(until);
         co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
 
@@ -111,8 +122,9 @@ public:
     Task<> wait_for_room() {
         while (full()) {
             crowded_ = true;
+            if (stopping_ && !draining_ && stopping_()) drain();
             close_idle();
-            co_await wait_for_end();
+            co_await wait_for_end(std::chrono::steady_clock::now() + longest_tick);
         }
         crowded_ = false;
     }
@@ -170,6 +182,7 @@ private:
         if (oldest != nullptr) interrupt(*oldest);
     }
 
+    std::function<bool()> stopping_;
     std::function<bool()> hands_over_;
     std::function<bool(Socket&, std::string)> hand_over_;
     ServerOptions options_;
