@@ -17,6 +17,7 @@ public:
     explicit Counter(std::atomic<std::int64_t>& value) noexcept : value_(&value) {}
 
     void add(std::int64_t by = 1) noexcept { value_->fetch_add(by, std::memory_order_relaxed); }
+    /// For what one process knows alone: with two the last one wins.
     void set(std::int64_t to) noexcept { value_->store(to, std::memory_order_relaxed); }
     std::int64_t value() const noexcept { return value_->load(std::memory_order_relaxed); }
 

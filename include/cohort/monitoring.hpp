@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <type_traits>
+#include <utility>
 
 /// Handlers for an http::Router of workers, each by itself or all of them:
 ///

@@ -26,7 +26,7 @@ public:
         return *this;
     }
     ~OngoingRequest() {
-        if (cell_ != nullptr) cell_->ended.fetch_add(1, std::memory_order_relaxed);
+        if (cell_ != nullptr) cell_->ended.fetch_add(1, std::memory_order_release); // after `begun`
     }
 
 private:

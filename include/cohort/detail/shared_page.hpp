@@ -174,6 +174,7 @@ inline void SharedPage::release_worker(std::uint32_t index) {
         to.fetch_add(from.exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
     };
     head().version.fetch_add(1, std::memory_order_acq_rel);
+    std::atomic_thread_fence(std::memory_order_release); // who sees what follows sees that
     move(cell.accepted, dead.accepted);
     move(cell.refused, dead.refused);
     cell.ended.store(cell.begun.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -204,6 +205,7 @@ inline Totals SharedPage::sum() noexcept {
     const std::uint32_t used = head().used.load(std::memory_order_acquire);
     for (std::uint32_t index = 0; index != used; ++index) add(worker(index));
     add(of_the_dead());
+    totals.answered = std::min(totals.answered, totals.requests); // a master that was killed while it moved them
     return totals;
 }
 

@@ -17,12 +17,12 @@ namespace cohort::http {
 
 /// What a server tells of a request when it is answered. It holds for as long as the server's hook is called.
 struct Access {
-    const Request* request = nullptr; ///< null: it was refused before its head was complete
-    std::string_view client{};        ///< the address
-    int status = 0;
-    std::uint64_t bytes = 0; ///< of the response's body
-    std::chrono::system_clock::time_point begun{};
-    std::chrono::nanoseconds took{};
+    const Request* request = nullptr;              ///< null: it was refused before its head was complete
+    std::string_view client{};                     ///< see Request::client_address
+    int status = 0;                                ///< 499: broken off before there was a response
+    std::uint64_t bytes = 0;                       ///< of the response's body
+    std::chrono::system_clock::time_point begun{}; ///< when its head was complete
+    std::chrono::nanoseconds took{}; ///< from then until the response was queued, of a large or streamed one sent
 };
 
 /// Lines without their ends. What clients send cannot end a line, leave its quotes or reach a terminal as more than

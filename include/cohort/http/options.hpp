@@ -17,11 +17,11 @@ struct Access;
 enum class Overload : unsigned char {
     wait,   ///< one waits accepted, the rest in the kernel's queue; idle ones are closed for it, busy ones after the
             ///< answer
-    refuse, ///< it is answered with 503 at once
+    refuse, ///< it is answered with 503 at once; closed without a word when there are as many of these, or over TLS
 };
 
-/// All have defaults that suit a server on the open network. Times are kept by one coarse timer for the whole server:
-/// they may last an eighth of the shortest (at least 5 ms, at most 500 ms) longer.
+/// All have defaults that suit a server on the open network. Times are kept by one coarse timer for the whole server,
+/// which ticks eight times in the shortest of them (but every 5 to 500 ms): they may last two ticks longer.
 struct ServerOptions {
     using Duration = std::chrono::milliseconds;
 
@@ -44,8 +44,8 @@ struct ServerOptions {
     /// listeners that nobody but such a proxy can reach: the header is believed.
     bool proxy_protocol = false;
 
-    /// Told of every request when it is answered, or will not be: `to_combined(access)` and the like make a line of it.
-    /// It is called on the server's thread and should not wait.
+    /// Told once of every request when it is answered, or will not be: `to_combined(access)` and the like make a line
+    /// of it. It is called on the server's thread and should not wait.
     std::function<void(const Access&)> access_log = {};
 
     /// Told what a handler threw; by default it goes to standard error.

@@ -33,7 +33,7 @@ protected:
 
 /// Given to what takes a connection over after `101 Switching Protocols` (RFC 9110 section 7.8). It holds until that
 /// returns, which closes the connection; none of HTTP's timeouts apply to what is read. One coroutine may read while
-/// another writes.
+/// another writes; both have ended when it returns.
 class Upgraded {
 public:
     explicit Upgraded(detail::UpgradedStream& stream) noexcept : stream_(&stream) {}
@@ -52,15 +52,17 @@ public:
     bool draining() const noexcept { return stream_->draining(); }
 
     /// The socket itself, for whoever reads and writes it in another way, and in `received` what was read of it
-    /// already. It counts as a connection of its worker until it is destroyed. Throws std::logic_error when there is
-    /// TLS on it.
+    /// already. It counts as a connection of its worker until it is destroyed, but http::serve does not wait for it.
+    /// Nobody may be reading or writing; read() and write() fail from now on. Throws std::logic_error when there is TLS
+    /// on it.
     Socket release(std::string& received);
 
 private:
     detail::UpgradedStream* stream_;
 };
 
-/// Speaks the other protocol. Called after the handler has ended; what it throws ends the connection and is logged.
+/// Speaks the other protocol. Called after the handler has ended, whose timeout does not apply to it. What it throws
+/// ends the connection and is logged, but for std::system_error: connections break.
 using Takeover = std::function<Task<>(Upgraded&)>;
 
 } // namespace http
