@@ -10,10 +10,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -211,8 +213,10 @@ inline Totals SharedPage::sum() noexcept {
 
 inline Totals SharedPage::totals() {
     Totals totals;
-    // A master that is killed while it writes leaves the number odd: then a sum that may be off is better than none.
+    // The master writes for less than a microsecond, but may lose its processor then for as long as the machine is
+    // busy. One that is killed leaves the number odd: then a sum that may be off is better than none.
     for (int tries = 0; tries != 1000; ++tries) {
+        if (tries >= 100) std::this_thread::sleep_for(std::chrono::microseconds(100));
         const std::uint64_t version = head().version.load(std::memory_order_acquire);
         totals = sum();
         std::atomic_thread_fence(std::memory_order_acquire);

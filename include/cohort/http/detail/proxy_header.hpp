@@ -84,7 +84,7 @@ private:
 
     static bool is_address(int kind, const std::string& text) {
         in6_addr unused{};
-        return ::inet_pton(kind, text.c_str(), &unused) == 1;
+        return text.find('\0') == std::string::npos && ::inet_pton(kind, text.c_str(), &unused) == 1;
     }
     static bool is_port(std::string_view text) {
         unsigned port = 0;

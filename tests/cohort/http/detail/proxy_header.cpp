@@ -63,6 +63,7 @@ TEST_CASE("a PROXY header tells the client's address, and takes no byte of what 
         {"another family", "PROXY UDP4 192.0.2.1 10.0.0.1 8080 80\r\n", "malformed"},
         {"an address of the other family", "PROXY TCP4 ::1 ::1 8080 80\r\n", "malformed"},
         {"no address", "PROXY TCP4 host 10.0.0.1 8080 80\r\n", "malformed"},
+        {"an address with a NUL", std::string("PROXY TCP4 192.0.2.1\0x 10.0.0.1 8080 80\r\n", 41), "malformed"},
         {"a port too large", "PROXY TCP4 192.0.2.1 10.0.0.1 65536 80\r\n", "malformed"},
         {"a port with a zero in front", "PROXY TCP4 192.0.2.1 10.0.0.1 080 80\r\n", "malformed"},
         {"no port", "PROXY TCP4 192.0.2.1 10.0.0.1 80\r\n", "malformed"},
