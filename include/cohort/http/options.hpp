@@ -31,9 +31,9 @@ struct ServerOptions {
     Duration write_timeout{30'000}; ///< without the client taking anything of a response: the connection is cut
     Duration idle_timeout{65'000};  ///< between two requests: the connection is closed
     Duration park_after{250};       ///< an idle connection gives everything back but itself
-    Duration linger_timeout{2'000}; ///< how long a closed connection is read so that the client sees the last answer
     Duration handler_timeout{0};    ///< until the handler's response: then it is cancelled and 503 is sent; 0: none
     Duration fresh_timeout{500};    ///< how long a connection that has sent nothing yet is waited for while draining
+    Duration linger_timeout{2'000}; ///< how long a closed connection is read so that the client sees the last answer
     std::size_t linger_bytes = 64 * 1024;  ///< and how much
     std::size_t body_rate = 240;           ///< bytes a second that a body must reach after body_timeout: 408; 0: any
     std::size_t unread_bytes = 256 * 1024; ///< of a body that the handler left unread, before the connection closes
