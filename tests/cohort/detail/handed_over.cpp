@@ -150,7 +150,7 @@ TEST_CASE("after a stop what is here is still given, then it is finished") {
     Worker worker;
     worker.deliver(0, 1);
     worker.queue.stop(false);
-    CHECK(worker.queue.is_stopped());
+    CHECK(worker.queue.stopping());
     CHECK_FALSE(worker.queue.is_finished());
     CHECK(worker.takes(0));
     CHECK(worker.queue.is_finished());
