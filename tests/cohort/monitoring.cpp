@@ -83,8 +83,8 @@ TEST_CASE("a worker that is to leave is not ready") {
         app.spawn(work);
         auto mail = co_await app.receive();
         HttpClient client(static_cast<std::uint16_t>(mail->message.number));
-        client.send("GET", "/wait");
-        client.send("GET", "/readyz");
+        // At once: what the server has not read when it answers the first is not answered by a worker that leaves.
+        client.send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\nGET /readyz HTTP/1.1\r\nHost: test\r\n\r\n");
         mail = co_await app.receive();
         CHECK(mail->message.text == "waiting");
         co_await app.stop();
