@@ -31,13 +31,15 @@ const std::vector<std::vector<std::string>> rows = {
     // layer 1: HTTP as data
     {"http/detail/text", "http/limits", "http/options", "http/method", "http/status", "http/fields", "http/body",
      "http/upgraded", "http/request", "http/response", "http/message", "http/detail/response_head",
-     "http/detail/route_table", "http/router", "http/detail/service"},
+     "http/detail/route_table", "http/router"},
     {"http/detail/text", "http/limits", "http/method", "http/fields", "http/request", "http/detail/chunked",
      "http/detail/proxy_header", "http/detail/request_line", "http/detail/field_rules", "http/detail/field_splitter",
      "http/parser"},
     {"http/detail/text", "http/status", "http/fields", "http/detail/date", "http/cookie", "http/form", "http/body",
      "http/request", "http/response", "http/event_stream", "http/message", "http/detail/response_head",
-     "http/detail/pattern", "http/detail/route_table", "http/middleware", "http/detail/routes", "http/router"},
+     "http/detail/pattern", "http/detail/route_table", "http/middleware"},
+    {"http/request", "http/response", "http/detail/service", "http/detail/pattern", "http/detail/route_table",
+     "http/middleware", "http/detail/routes", "http/router"},
     {"http/detail/date", "http/method", "http/request", "http/access_log"},
     {"http/detail/text", "http/fields", "http/detail/date", "http/detail/conditional", "http/detail/media_types"},
     // layer 2: system calls

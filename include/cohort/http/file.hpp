@@ -5,6 +5,7 @@
 #include <cohort/http/detail/conditional.hpp>
 #include <cohort/http/detail/media_types.hpp>
 #include <cohort/http/detail/open_file.hpp>
+#include <cohort/http/detail/response_head.hpp>
 #include <cohort/http/request.hpp>
 #include <cohort/http/response.hpp>
 #include <cohort/http/status.hpp>
@@ -12,7 +13,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdint>
 #include <ctime>
 #include <memory>
@@ -86,18 +86,14 @@ namespace detail {
     }
 }
 
-inline void append_hex(std::string& out, std::uint64_t number) {
-    char digits[16];
-    out.append(digits, std::to_chars(digits, digits + sizeof digits, number, 16).ptr);
-}
-
 inline Validators validators_of(const OpenFile& file, std::time_t now) {
     const timespec modified = file.modified();
     Validators validators;
-    append_hex(validators.etag = '"', file.size());
-    append_hex(validators.etag += '-', static_cast<std::uint64_t>(modified.tv_sec) * 1'000'000'000 +
-                                           static_cast<std::uint64_t>(modified.tv_nsec));
-    append_hex(validators.etag += '-', file.inode());
+    append_number(validators.etag = '"', file.size(), 16);
+    const auto nanoseconds =
+        static_cast<std::uint64_t>(modified.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(modified.tv_nsec);
+    append_number(validators.etag += '-', nanoseconds, 16);
+    append_number(validators.etag += '-', file.inode(), 16);
     validators.etag += '"';
     validators.modified = std::min<std::time_t>(modified.tv_sec, now);
     return validators;

@@ -40,8 +40,8 @@ concept HandlerFor = Handler<H> || std::is_invocable_r_v<Task<Response>, H&, Con
 /// cheap. All is to be added before the router is used.
 template <class Context = void>
 class Router {
-    using ContextOrNothing = std::conditional_t<std::is_void_v<Context>, detail::Nothing, Context>;
-    using Routes = detail::Routes<ContextOrNothing>;
+    using ContextOrNone = std::conditional_t<std::is_void_v<Context>, detail::NoContext, Context>;
+    using Routes = detail::Routes<ContextOrNone>;
 
 public:
     template <class H>
@@ -106,7 +106,7 @@ public:
     Router& on_error(H handler);
 
     /// The router is a handler itself.
-    Task<Response> operator()(ContextOrNothing& context, const Request& request) const
+    Task<Response> operator()(ContextOrNone& context, const Request& request) const
         requires(!std::is_void_v<Context>)
     {
         return routes_->answer(context, request);
@@ -123,7 +123,7 @@ private:
 
     template <class F, class... More>
     static constexpr bool takes_context =
-        std::is_invocable_r_v<Task<Response>, F&, ContextOrNothing&, const Request&, More...>;
+        std::is_invocable_r_v<Task<Response>, F&, ContextOrNone&, const Request&, More...>;
 
     /// What is callable without a context, as one that is called with it.
     template <class F, class... More>
@@ -131,7 +131,7 @@ private:
         if constexpr (takes_context<F, More...>)
             return function;
         else
-            return [function = std::move(function)](ContextOrNothing&, const Request& request, More... more) mutable {
+            return [function = std::move(function)](ContextOrNone&, const Request& request, More... more) mutable {
                 return function(request, std::move(more)...);
             };
     }

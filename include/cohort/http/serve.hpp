@@ -236,7 +236,7 @@ Task<> serve(A& acceptor, H handler, ServerOptions options) {
         Handler<H>,
         "http::serve(acceptor, handler): the handler is callable as Task<http::Response>(const http::Request&). "
         "For one that takes a context too, call http::serve(context, acceptor, handler).");
-    detail::Service<detail::NoContext, H> service{nullptr, std::move(handler)};
+    detail::Service<detail::NoContext, H> service{&detail::no_context, std::move(handler)};
     return detail::serve_all(acceptor, std::move(service), std::move(options));
 }
 

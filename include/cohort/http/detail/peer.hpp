@@ -3,16 +3,15 @@
 #pragma once
 
 #include <cohort/acceptor.hpp>
+#include <cohort/detail/socket_address.hpp>
 
 #include <charconv>
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include <sys/socket.h>
 
 namespace cohort::http::detail {
 
@@ -37,7 +36,7 @@ public:
     bool introduced() const noexcept { return introduced_; }
 
     /// Asked of the kernel once, when it is wanted.
-    std::string_view address(const Socket& socket) {
+    std::string_view address(Socket& socket) {
         if (address_.empty()) address_ = address_of(socket);
         return address_;
     }
@@ -48,22 +47,13 @@ public:
     }
 
 private:
-    static std::string address_of(const Socket& socket) {
-        std::error_code error;
-        const auto endpoint = socket.remote_endpoint(error);
-        char text[INET6_ADDRSTRLEN] = "";
-        const sockaddr* const address = endpoint.data();
-        if (error) return {};
-        if (address->sa_family == AF_UNIX) return "unix:";
-        if (address->sa_family == AF_INET)
-            ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(address)->sin_addr, text, sizeof text);
-        if (address->sa_family != AF_INET6) return text;
-        const in6_addr& v6 = reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr;
-        if (IN6_IS_ADDR_V4MAPPED(&v6)) // an IPv4 client of a listener for both
-            ::inet_ntop(AF_INET, v6.s6_addr + 12, text, sizeof text);
-        else
-            ::inet_ntop(AF_INET6, &v6, text, sizeof text);
-        return text;
+    static std::string address_of(Socket& socket) {
+        cohort::detail::SocketAddress address;
+        if (::getpeername(socket.native_handle(), address.get(), &address.size) != 0) return {};
+        if (address.family() == AF_UNIX) return "unix:";
+        constexpr std::string_view mapped = "::ffff:"; // an IPv4 client of a listener for both
+        const std::string host = cohort::detail::to_endpoint(address).host();
+        return host.starts_with(mapped) && host.find('.') != host.npos ? host.substr(mapped.size()) : host;
     }
 
     std::string address_;

@@ -4,6 +4,7 @@
 
 #include <cohort/http/detail/pattern.hpp>
 #include <cohort/http/detail/route_table.hpp>
+#include <cohort/http/detail/service.hpp>
 #include <cohort/http/middleware.hpp>
 #include <cohort/http/request.hpp>
 #include <cohort/http/response.hpp>
@@ -23,10 +24,6 @@
 #include <vector>
 
 namespace cohort::http::detail {
-
-/// The context of those that have none.
-struct Nothing {};
-inline constinit Nothing no_context{};
 
 /// Written once, before it is asked.
 template <class Context>

@@ -10,7 +10,9 @@
 
 namespace cohort::http::detail {
 
+/// The context of handlers that have none.
 struct NoContext {};
+inline constinit NoContext no_context{};
 
 /// The handler with its context, in the one place all connections call.
 template <class Context, class H>

@@ -48,7 +48,7 @@ protected:
     Watched() = default;
     ~Watched() = default;
 
-    /// Whether what it waits for now was interrupted.
+    /// Whether the wait under way was interrupted.
     bool interrupted() const noexcept { return waiting_ != Waiting::nothing && interrupted_; }
 
     /// Whether the deadline passed meanwhile, and that is why it has ended.
