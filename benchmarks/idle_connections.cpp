@@ -4,27 +4,14 @@
 // Run:    idle_connections [--count 10000] [--mode round-robin|shared-socket] [--server PATH]
 // Expect: at most 2 KiB of the worker's private memory for each, the kernel's left aside; exit code 1 otherwise.
 #include "http_server_process.hpp"
+#include "private_memory.hpp"
 
 #include <memory>
-
-#include <sys/resource.h>
 
 namespace {
 
 constexpr double largest = 2; // KiB
 constexpr std::size_t a_second = 2'000;
-
-/// What nobody else has, in KiB: proc(5), smaps_rollup.
-double private_memory(pid_t pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
-    double sum = 0;
-    for (std::string name; file >> name;) {
-        double value = 0;
-        if (name == "Private_Clean:" || name == "Private_Dirty:") file >> value;
-        sum += value;
-    }
-    return sum;
-}
 
 /// Asks once and leaves the connection open.
 bool ask_and_stay(const Socket& socket, std::uint16_t port) {
@@ -85,10 +72,7 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "usage: idle_connections [--count N] [--mode NAME] [--server PATH]\n");
         return 2;
     }
-    rlimit files{};
-    ::getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max; // the server inherits it
-    ::setrlimit(RLIMIT_NOFILE, &files);
+    allow_many_descriptors();
     return run_modes("idle_connections", arguments,
                      [&](const std::string& mode) { return run(arguments, mode, count); });
 }

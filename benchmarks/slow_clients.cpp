@@ -9,8 +9,6 @@
 #include <optional>
 #include <sstream>
 
-#include <sys/resource.h>
-
 namespace {
 
 constexpr double longest_probe = 100; // ms
@@ -170,10 +168,7 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "usage: slow_clients [--count N] [--seconds N] [--mode NAME] [--server PATH]\n");
         return 2;
     }
-    rlimit files{};
-    ::getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max; // the server and slowhttptest inherit it
-    ::setrlimit(RLIMIT_NOFILE, &files);
+    allow_many_descriptors();
     return run_modes("slow_clients", arguments, [&](const std::string& mode) {
         bool holds = true;
         for (const Attack& attack : attacks) holds = withstands(attack, arguments, mode, count) && holds;

@@ -2,6 +2,8 @@
 // Run:    start [--rounds 50]
 // Expect: milliseconds and less than a MiB; exit code 1 otherwise.
 
+#include "private_memory.hpp"
+
 #include <cohort/master.hpp>
 #include <cohort/mode/shared_socket.hpp>
 
@@ -11,7 +13,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,18 +33,6 @@ template <class W>
 Task<> idle(W& self) {
     auto listener = co_await self.listen("127.0.0.1:0");
     while (const auto socket = co_await listener.accept()) continue;
-}
-
-/// What nobody else has, not even the master, in KiB: proc(5), smaps_rollup.
-double private_memory(pid_t pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
-    double sum = 0;
-    for (std::string name; file >> name;) {
-        double value = 0;
-        if (name == "Private_Clean:" || name == "Private_Dirty:") file >> value;
-        sum += value;
-    }
-    return sum;
 }
 
 struct Figures {
