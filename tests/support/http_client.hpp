@@ -33,12 +33,27 @@ struct HttpReply {
     }
 };
 
+/// Connected to this port of 127.0.0.1, or -1. What is then waited for has this deadline.
+inline int connect_locally(std::uint16_t port, std::chrono::seconds patience) {
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const timeval longest{patience.count(), 0};
+    ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest);
+    ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof longest);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
+    ::close(socket);
+    return -1;
+}
+
 class HttpClient {
 public:
     static constexpr std::chrono::seconds patience{20};
 
     /// Connected when constructed, to 127.0.0.1.
-    explicit HttpClient(std::uint16_t port) : socket_(open(port)) {
+    explicit HttpClient(std::uint16_t port) : socket_(connect_locally(port, patience)) {
         if (socket_ < 0) throw std::runtime_error("cannot connect");
     }
     HttpClient(HttpClient&& other) noexcept
@@ -50,7 +65,7 @@ public:
 
     /// Nobody listens on the port.
     static bool is_refused(std::uint16_t port) {
-        const int socket = open(port);
+        const int socket = connect_locally(port, patience);
         if (socket >= 0) ::close(socket);
         return socket < 0;
     }
@@ -118,20 +133,6 @@ public:
     }
 
 private:
-    static int open(std::uint16_t port) {
-        const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        const timeval longest{patience.count(), 0};
-        ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest);
-        ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof longest);
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_port = htons(port);
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
-        ::close(socket);
-        return -1;
-    }
-
     /// False at the end of the connection.
     bool receive() {
         char buffer[65536];

@@ -33,6 +33,19 @@ namespace test {
 using namespace cohort;
 using asio::ip::tcp;
 
+/// Whether this is so, or becomes so within the deadline; for what no event tells of.
+template <class Predicate>
+bool eventually(Predicate is_so) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    while (!is_so() && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return is_so();
+}
+
+/// Longer than the `park_after` of tests, which is 20 to 30 ms: then only the socket is left of a connection. That this
+/// has happened nobody can see, and where it has not, the test still has to pass.
+inline void be_idle() { std::this_thread::sleep_for(std::chrono::milliseconds(80)); }
+
 class TcpAcceptor {
 public:
     explicit TcpAcceptor(asio::io_context& io) : acceptor_(io, {asio::ip::address_v4::loopback(), 0}) {}
@@ -105,17 +118,17 @@ public:
 
     /// Whether so many requests have ended, or do so within the deadline.
     bool ends(std::uint64_t n) {
-        for (int i = 0; i != 5000 && acceptor_.counters.ended != n; ++i)
-            std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        return acceptor_.counters.ended == n;
+        return eventually([this, n] { return acceptor_.counters.ended == n; });
+    }
+    /// The same of those that have begun.
+    bool begins(std::uint64_t n) {
+        return eventually([this, n] { return acceptor_.counters.begun == n; });
     }
     std::uint64_t begun() const { return acceptor_.counters.begun; }
 
     /// Whether it has so many connections, or does so within the deadline.
     bool has(std::uint32_t n) {
-        for (int i = 0; i != 5000 && acceptor_.counters.open != n; ++i)
-            std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        return acceptor_.counters.open == n;
+        return eventually([this, n] { return acceptor_.counters.open == n; });
     }
 
     /// From now on connections come from another server, which says this of them.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "support/folder.hpp"
+#include "support/http_client.hpp"
 
 #include <doctest/doctest.h>
 #include <openssl/evp.h>
@@ -11,16 +12,14 @@
 #include <openssl/x509.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <string_view>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 namespace test {
@@ -68,16 +67,9 @@ public:
     explicit TlsClient(unsigned short port, std::string_view before = "", std::string_view protocols = "",
                        int newest = 0)
         : context_(SSL_CTX_new(TLS_client_method()), &SSL_CTX_free),
-          socket_(::socket(AF_INET, SOCK_STREAM, 0)),
+          socket_(connect_locally(port, std::chrono::seconds(10))),
           ssl_(SSL_new(context_.get()), &SSL_free) {
-        const timeval deadline{10, 0};
-        ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
-        ::setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_port = htons(port);
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        REQUIRE(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+        REQUIRE(socket_ >= 0);
         REQUIRE(::send(socket_, before.data(), before.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(before.size()));
         if (newest != 0) SSL_set_max_proto_version(ssl_.get(), newest);
         SSL_set_alpn_protos(ssl_.get(), reinterpret_cast<const unsigned char*>(protocols.data()),

@@ -80,8 +80,7 @@ public:
 
     /// Whether `n` handlers wait at the gate, or do so within the deadline.
     bool waits(int n) {
-        for (int i = 0; i != 5000 && app.waiting != n; ++i) std::this_thread::sleep_for(1ms);
-        return app.waiting == n;
+        return eventually([this, n] { return app.waiting == n; });
     }
 };
 
@@ -646,7 +645,7 @@ TEST_CASE("an idle connection of which only the socket is left") {
         for (int i = 0; i != 3; ++i) {
             CHECK(body_of(client.send(get("/1") + get("/2")).response()) == "hello /1\n");
             CHECK(body_of(client.response()) == "hello /2\n");
-            std::this_thread::sleep_for(80ms);
+            be_idle();
         }
         for (const char c : get("/slow")) client.send({&c, 1});
         CHECK(body_of(client.response()) == "hello /slow\n");
@@ -663,7 +662,7 @@ TEST_CASE("an idle connection of which only the socket is left") {
         {
             Client client(server);
             CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
-            std::this_thread::sleep_for(80ms);
+            be_idle();
         }
         server.stop();
         CHECK(server.finished());
@@ -672,7 +671,7 @@ TEST_CASE("an idle connection of which only the socket is left") {
         TestServer server(options);
         Client client(server);
         CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
-        std::this_thread::sleep_for(80ms);
+        be_idle();
         SUBCASE("that stops") { server.stop(); }
         SUBCASE("that is cancelled") { server.cancel(); }
         CHECK(server.finished());
@@ -683,7 +682,7 @@ TEST_CASE("an idle connection of which only the socket is left") {
         TestServer server(options);
         Client client(server);
         CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
-        std::this_thread::sleep_for(80ms);
+        be_idle();
         Client other(server);
         CHECK(body_of(other.send(get("/2")).response()) == "hello /2\n");
         CHECK(client.rest().empty());
@@ -697,12 +696,12 @@ TEST_CASE("drain: a connection goes to another server between two requests") {
     Client client(server);
     CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
     SUBCASE("when only its socket is left") {
-        std::this_thread::sleep_for(80ms);
+        be_idle();
         server.stop();
     }
     SUBCASE("but not inside one, of which a part was read") {
         client.send("GET /2");
-        std::this_thread::sleep_for(80ms);
+        be_idle();
         server.stop();
         CHECK(body_of(client.send(" HTTP/1.1\r\nHost: h\r\n\r\n").response()) == "hello /2\n");
     }

@@ -17,7 +17,6 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <thread>
 
 using namespace cohort;
 using namespace test;
@@ -108,7 +107,7 @@ TEST_CASE("an answer over TLS is not held back by a later handler that waits") {
     TlsClient client(server.port);
     client.send(get("/") + get("/wait"));
     CHECK(status_of(client.response()) == "HTTP/1.1 200 OK");
-    while (!server.app.waiting) std::this_thread::yield();
+    REQUIRE(eventually([&] { return server.app.waiting.load(); }));
     server.post([&] { server.app.release(); });
     CHECK(status_of(client.response()) == "HTTP/1.1 200 OK");
 }
@@ -147,7 +146,7 @@ TEST_CASE("an idle connection that was parked is still served over TLS") {
     TestServer server(options);
     TlsClient client(server.port);
     CHECK(status_of(client.send(get("/")).response()) == "HTTP/1.1 200 OK");
-    std::this_thread::sleep_for(100ms); // in which nothing is to happen that a client could see
+    be_idle();
     CHECK(status_of(client.send(get("/")).response()) == "HTTP/1.1 200 OK");
 }
 
@@ -156,7 +155,7 @@ TEST_CASE("drain over TLS: idle connections end, busy ones are answered first") 
     TlsClient idle(server.port), busy(server.port);
     CHECK(status_of(idle.send(get("/")).response()) == "HTTP/1.1 200 OK");
     busy.send(get("/wait"));
-    while (!server.app.waiting) std::this_thread::yield();
+    REQUIRE(eventually([&] { return server.app.waiting.load(); }));
     server.stop();
     CHECK(idle.take(1).empty());
     CHECK(idle.was_told());
@@ -193,7 +192,7 @@ TEST_CASE("cancelling serve ends connections over TLS, whatever they do") {
     CHECK(status_of(idle.send(get("/")).response()) == "HTTP/1.1 200 OK");
     RawClient silent(server.port);
     busy.send(get("/wait"));
-    while (!server.app.waiting) std::this_thread::yield();
+    REQUIRE(eventually([&] { return server.app.waiting.load(); }));
     server.cancel();
     CHECK(server.finished());
 }
@@ -205,7 +204,7 @@ TEST_CASE("cancelling serve does not wait for the goodbye of a client that sleep
     TestServer server(options);
     TlsClient client(server.port);
     CHECK(status_of(client.send(get("/")).response()) == "HTTP/1.1 200 OK");
-    std::this_thread::sleep_for(100ms); // until it sleeps
+    be_idle();
     server.cancel();
     CHECK(server.finished());
 }

@@ -319,7 +319,7 @@ TEST_CASE("an upgraded connection may be silent for long also after a write that
     Client client(server);
     client.send(upgrade("/both", "both")).response();
     CHECK(client.take(more_than_kernels_take).size() == more_than_kernels_take);
-    std::this_thread::sleep_for(200ms); // in which nothing is to happen that a client could see
+    std::this_thread::sleep_for(200ms); // three times write_timeout: what is tested is that nothing happens
     CHECK(client.send("bye").take(3) == "bye");
 }
 
@@ -332,7 +332,7 @@ TEST_CASE("an upgraded connection is told of the drain once, also when it is wri
     server.stop();
     CHECK(idle.rest().empty());
     client.send("data");
-    while (!server.app.was_draining) std::this_thread::yield();
+    REQUIRE(eventually([&] { return server.app.was_draining.load(); }));
     CHECK(client.take(more_than_kernels_take).size() == more_than_kernels_take);
     CHECK(client.send("bye").take(8) == "data.bye");
 }
@@ -460,7 +460,7 @@ TEST_CASE("a request whose handler is cancelled with the server is told as broke
         client.send(get("/")).response();
         CHECK(status == 200);
         client.send(get("/long?more"));
-        while (server.begun() != 2) std::this_thread::yield();
+        REQUIRE(server.begins(2));
         server.cancel();
         CHECK(server.finished());
     }
