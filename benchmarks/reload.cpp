@@ -77,7 +77,7 @@ std::uint64_t fetch(std::uint16_t port, const std::string& path, std::uint64_t p
     return received;
 }
 
-struct Visitor {
+struct IncomingPeer {
     std::uint64_t answered = 0;
     std::uint64_t failed = 0;
 
@@ -132,7 +132,7 @@ bool under_load(const ReloadArguments& arguments, const std::string& mode) {
     const std::uint64_t opened_before = server.opened();
 
     std::atomic<bool> stop = false;
-    Visitor visitor;
+    IncomingPeer visitor;
     std::uint64_t downloaded = 0;
     std::uint64_t slept = 0;
     Wrk wrk(server.port(), arguments.time);

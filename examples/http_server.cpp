@@ -20,7 +20,7 @@ using namespace cohort;
 
 // How many requests all workers have served: a worker asks, the master collects from every worker, and answers.
 struct Ask {};
-struct Tally {
+struct StatsCollector {
     std::uint64_t served = 0;
 };
 struct Collect {};
@@ -33,7 +33,7 @@ struct AskOpened {};
 struct Opened {
     std::uint64_t connections = 0;
 };
-using Messages = Duplex<std::variant<Collect, Total, Opened>, std::variant<Ask, Tally, AskOpened>>;
+using Messages = Duplex<std::variant<Collect, Total, Opened>, std::variant<Ask, StatsCollector, AskOpened>>;
 
 template <class M>
 using App = Master<Messages, M>;
@@ -97,7 +97,7 @@ Task<http::Response> sleep_a_while(const http::Request& request) {
 template <class M>
 Task<http::Response> end_worker(Server<M>& server, const http::Request& request) {
     const std::uint64_t code = number(request, "code", 255);
-    co_await server.worker.send(Tally{server.served});
+    co_await server.worker.send(StatsCollector{server.served});
     co_await server.worker.exit(static_cast<int>(code));
     co_return http::status(500);
 }
@@ -129,7 +129,7 @@ Task<> answer_master(Server<M>& server) {
             ++server.answers;
             server.counted.cancel();
         } else {
-            co_await server.worker.send(Tally{server.served});
+            co_await server.worker.send(StatsCollector{server.served});
         }
     }
 }
@@ -191,12 +191,12 @@ Task<> answer_who_can_be(App<M>& master, Counting& counting) {
 template <class M>
 Task<> collect(App<M>& master, Counting& counting) {
     while (auto mail = co_await master.receive()) {
-        if (const auto* tally = std::get_if<Tally>(&mail->message)) {
+        if (const auto* tally = std::get_if<StatsCollector>(&mail->message)) {
             counting.served[mail->from] = tally->served;
             for (auto& [asker, missing] : counting.missing) missing.erase(mail->from);
         } else if (std::get_if<AskOpened>(&mail->message)) {
             const SlotStats total = master.stats().total();
-            const Opened answer{total.accepted - total.passed_on};
+            const Opened answer{total.accepted - total.handed_over};
             co_await mail->reply(answer);
         } else {
             for (const auto& worker : master.workers())

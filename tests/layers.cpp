@@ -15,83 +15,36 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Within a layer a header may include those that stand before it in the same row: each row is a decision, and an order
-/// in which to read. Everything else goes strictly downward.
-const std::vector<std::vector<std::string>> rows = {
-    // layer 0
-    {"detail/config", "error", "task"},
-    // layer 1: messages as bytes
-    {"detail/buffer", "detail/type_name", "detail/reflect", "detail/shape", "detail/fault", "detail/archive",
-     "detail/frame", "detail/codec", "detail/container_codec", "detail/schema", "serialize", "detail/greeting"},
-    // layer 1: the cluster as data
-    {"endpoint", "detail/shared_address", "exit_status", "event", "options", "stats", "reload", "detail/rollout",
-     "detail/supervision", "detail/attended_time", "detail/pulse", "detail/recycling", "detail/probing", "leadership",
-     "detail/hook_calls", "detail/elections", "detail/autoscaler", "detail/joint_restart"},
-    {"serialize", "endpoint", "detail/control_message", "detail/succession_message"},
-    // layer 1: HTTP as data
-    {"http/detail/text", "http/limits", "http/options", "http/method", "http/status", "http/fields", "http/body",
-     "http/upgraded", "http/request", "http/response", "http/message", "http/detail/response_head",
-     "http/detail/route_table", "http/router"},
-    {"http/detail/text", "http/limits", "http/method", "http/fields", "http/request", "http/detail/chunked",
-     "http/detail/proxy_header", "http/detail/request_line", "http/detail/field_rules", "http/detail/field_splitter",
-     "http/parser"},
-    {"http/detail/text", "http/status", "http/fields", "http/detail/date", "http/cookie", "http/form", "http/body",
-     "http/request", "http/response", "http/event_stream", "http/message", "http/detail/response_head",
-     "http/detail/pattern", "http/detail/route_table", "http/middleware"},
-    {"http/request", "http/response", "http/detail/service", "http/detail/pattern", "http/detail/route_table",
-     "http/middleware", "http/detail/routes", "http/router"},
-    {"http/detail/date", "http/method", "http/request", "http/access_log"},
-    {"http/detail/text", "http/fields", "http/detail/date", "http/detail/conditional", "http/detail/media_types"},
-    // layer 2: system calls
-    {"detail/unique_fd", "detail/passage", "detail/passed_listeners", "detail/posix", "handle", "detail/memfd", "blob"},
-    {"counter", "detail/shared_page"},
-    {"detail/posix", "http/detail/open_file"},
-    {"detail/unique_fd", "detail/posix", "detail/signals", "detail/orphans", "detail/resident_memory",
-     "detail/surroundings", "detail/fork", "detail/fd_passing", "detail/socket_address", "detail/socket_file",
-     "detail/activation", "detail/inherited_socket", "detail/listen_socket", "detail/listen_queue",
-     "detail/shared_page", "detail/abort_report"},
-    // layer 3: messages, connections, HTTP on the wire
-    {"detail/async_fd", "detail/notifier", "detail/transport", "detail/shared_memory_transport", "detail/frame_queue",
-     "detail/frame_writer", "detail/frame_stream", "transport", "detail/encoded_message", "detail/call",
-     "detail/message_stream", "mail", "detail/connect", "detail/serve_calls", "channel", "channel_acceptor",
-     "detail/bus", "subscription"},
-    {"detail/occupancy", "acceptor", "detail/heartbeat", "detail/async_fd", "detail/notifier", "detail/control_link",
-     "mode", "scheduler", "datagram_socket", "detail/datagram_ports", "detail/taker", "detail/handover",
-     "detail/handed_over", "detail/accepting", "detail/accepting_intake", "detail/exclusive_intake", "listener"},
-    {"detail/notifier", "mode", "datagram_socket", "detail/requests", "detail/datagram_binder", "detail/campaigns",
-     "detail/introductions"},
-    {"mode", "scheduler", "detail/taker", "detail/handover", "detail/handed_over", "detail/accepting",
-     "detail/accepting_intake", "detail/port_table", "detail/accepting_dispatcher", "detail/any_dispatcher",
-     "mode/scheduled", "mode/round_robin", "mode/least_connections", "mode/sticky", "mode/shared_socket",
-     "mode/shared_listener"},
-    {"acceptor", "http/detail/watch", "http/detail/server", "http/detail/stream_layer", "http/detail/wire",
-     "http/detail/body_reader", "http/detail/body_stream", "http/detail/peer", "http/detail/upgraded_wire",
-     "http/detail/responder", "http/detail/connection", "http/serve", "http/tls"},
-    // layer 4
-    {"detail/identity", "detail/worker_core", "detail/worker_life", "worker", "detail/launch", "detail/worker_record",
-     "detail/front_desk", "detail/call_pool", "detail/mailbox", "detail/event_log", "detail/hearing", "detail/crew",
-     "master"},
-    {"worker", "detail/worker_record", "detail/front_desk", "detail/call_pool", "detail/crew", "detail/tally",
-     "detail/reloader", "detail/slots", "detail/successors", "detail/respawner", "detail/staff", "detail/caretaker",
-     "detail/load_watch", "detail/predecessor", "detail/heir", "detail/succession", "detail/departures",
-     "detail/supervisor", "master"},
-    // layer 5
-    {"scope", "run", "monitoring", "../cohort"},
+/// The private folders, from the ground up: a header in one of them reaches only those that stand before it, whatever
+/// it includes on the way. This is the order in which to read the library.
+const std::vector<std::string> folders = {
+    "detail",
+    "detail/system",
+    "detail/socket",
+    "detail/serialize",
+    "detail/policy",
+    "detail/async",
+    "detail/channel",
+    "detail/control",
+    "detail/listen",
+    "detail/worker",
+    "detail/process",
+    "detail/reload",
+    "detail/upgrade",
+    "detail/supervise",
+    "http/detail/parse",
+    "http/detail/respond",
+    "http/detail/route",
+    "http/detail/serve",
 };
 
-/// The name under which a header of a row is included.
-std::string full_name(const std::string& in_row) {
-    return in_row == "../cohort" ? "cohort.hpp" : "cohort/" + in_row + ".hpp";
-}
-
-bool stands_before(const std::string& lower, const std::string& upper) {
-    return std::any_of(rows.begin(), rows.end(), [&](const std::vector<std::string>& row) {
-        const auto named = [](const std::string& wanted) {
-            return [&wanted](const std::string& entry) { return full_name(entry) == wanted; };
-        };
-        const auto first = std::find_if(row.begin(), row.end(), named(lower));
-        return first != row.end() && std::find_if(first + 1, row.end(), named(upper)) != row.end();
-    });
+/// Where a private header stands in `folders`; the number of folders for a public one, and one more for a folder that
+/// is not listed.
+std::size_t place_of(const std::string& name) {
+    if (name.find("/detail/") == std::string::npos) return folders.size();
+    const std::string folder = fs::path(name).parent_path().lexically_relative("cohort").string();
+    const auto found = std::find(folders.begin(), folders.end(), folder);
+    return found == folders.end() ? folders.size() + 1 : static_cast<std::size_t>(found - folders.begin());
 }
 
 /// What one header says about itself.
@@ -183,24 +136,26 @@ TEST_CASE("every header begins with licence, sentence with layer, and pragma onc
     }
 }
 
-TEST_CASE("includes go strictly downward, or back in a row of their layer") {
+TEST_CASE("no header includes one of a higher layer") {
     for (const auto& [name, header] : headers()) {
         for (const auto& other : header.includes) {
             if (!is_ours(other)) continue;
             CAPTURE(name);
             CAPTURE(other);
-            const int layer = headers().at(other).layer;
-            CHECK((layer < header.layer || (layer == header.layer && stands_before(other, name))));
+            CHECK(headers().at(other).layer <= header.layer);
         }
     }
 }
 
-TEST_CASE("a row names headers that exist, all of one layer") {
-    for (const auto& row : rows) {
-        for (const auto& entry : row) {
-            CAPTURE(entry);
-            REQUIRE(is_ours(full_name(entry)));
-            CHECK(headers().at(full_name(entry)).layer == headers().at(full_name(row.front())).layer);
+TEST_CASE("a private folder reaches only those that stand before it") {
+    for (const auto& [name, header] : headers()) {
+        const std::size_t place = place_of(name);
+        CAPTURE(name);
+        CHECK(place <= folders.size());
+        if (place >= folders.size()) continue;
+        for (const auto& other : reach(name)) {
+            CAPTURE(other);
+            CHECK((place_of(other) == folders.size() || place_of(other) <= place));
         }
     }
 }
@@ -237,7 +192,7 @@ TEST_CASE("llhttp is included by one header, and a cluster without HTTP does not
     for (const auto& [name, header] : headers()) {
         CAPTURE(name);
         for (const auto& other : header.includes)
-            if (other.ends_with("llhttp.h")) CHECK(name == "cohort/http/detail/field_splitter.hpp");
+            if (other.ends_with("llhttp.h")) CHECK(name == "cohort/http/detail/parse/field_splitter.hpp");
     }
     CHECK_FALSE(reach("cohort/master.hpp").contains("cohort/http/parser.hpp"));
     CHECK_FALSE(reach("cohort/channel.hpp").contains("cohort/http/parser.hpp"));
@@ -280,10 +235,10 @@ TEST_CASE("every test under tests/cohort belongs to a header") {
     if (!fs::exists(root / "cohort")) return;
     for (const auto& entry : fs::recursive_directory_iterator(root / "cohort")) {
         if (entry.path().extension() != ".cpp") continue;
-        auto name = fs::relative(entry.path(), root).replace_extension().string();
-        // A long one is several files, each with its topic behind the header's name: master_stop.cpp.
-        while (!is_ours(name + ".hpp") && name.rfind('_') != std::string::npos) name.resize(name.rfind('_'));
-        CHECK_MESSAGE(is_ours(name + ".hpp"), entry.path().string());
+        fs::path name = fs::relative(entry.path(), root).replace_extension();
+        // A long one is a folder of files, each with its topic as its name: master/stop.cpp.
+        if (!is_ours(name.string() + ".hpp")) name = name.parent_path();
+        CHECK_MESSAGE(is_ours(name.string() + ".hpp"), entry.path().string());
     }
 }
 

@@ -6,8 +6,8 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include "support/exec_worker.hpp"
 
-#include <cohort/detail/identity.hpp>
-#include <cohort/detail/predecessor.hpp>
+#include <cohort/detail/upgrade/old_master.hpp>
+#include <cohort/detail/worker/identity.hpp>
 
 #include <doctest/doctest.h>
 
@@ -119,7 +119,7 @@ REGISTER_LISTENER("watch", 1, Watch);
 
 int main(int argc, char** argv) {
     if (cohort::is_worker()) return test::run_exec_worker(argc, argv);
-    if (cohort::detail::pending_succession) return ::pause(); // a next master that is never ready
+    if (cohort::detail::pending_upgrade) return ::pause(); // a next master that is never ready
     handle(SIGPIPE, SIG_IGN);
     handle(SIGALRM, on_deadline);
 #if !defined(COHORT_SANITIZED)

@@ -2,7 +2,7 @@
 // What a server needs of a listener: a place where connections come from (layer 3).
 #pragma once
 
-#include <cohort/detail/occupancy.hpp>
+#include <cohort/detail/control/connection_count.hpp>
 #include <cohort/handle.hpp>
 #include <cohort/task.hpp>
 
@@ -22,27 +22,27 @@ class Socket : public asio::generic::stream_protocol::socket {
 public:
     using Base = asio::generic::stream_protocol::socket;
     using Base::Base;
-    Socket(Base&& socket, detail::Occupant occupant = {}, std::string state = {}) noexcept
-        : Base(std::move(socket)), occupant_(std::move(occupant)), state_(std::move(state)) {}
+    Socket(Base&& socket, detail::CountedConnection counted = {}, std::string state = {}) noexcept
+        : Base(std::move(socket)), counted_(std::move(counted)), state_(std::move(state)) {}
 
     /// What the worker that had it before has left for this one (Listener::hand_over); empty for a new connection.
     const std::string& state() const noexcept { return state_; }
     /// The connection itself, which counts for this worker no more. Waits under way end with operation_aborted.
     [[nodiscard]] detail::UniqueFd take() {
         detail::UniqueFd connection(Base::release());
-        occupant_ = {};
+        counted_ = {};
         return connection;
     }
 
     /// For servers: what is returned counts as one request (SlotStats::requests, Recycle::requests) that is under way
     /// until it is destroyed. It may outlive the socket.
-    [[nodiscard]] detail::OngoingRequest begin_request() noexcept { return occupant_.begin_request(); }
+    [[nodiscard]] detail::OngoingRequest begin_request() noexcept { return counted_.begin_request(); }
 
     /// For servers: an HTTP response with this status is being sent (Totals::responses).
-    void count_response(int status) noexcept { occupant_.count_response(status); }
+    void count_response(int status) noexcept { counted_.count_response(status); }
 
 private:
-    detail::Occupant occupant_;
+    detail::CountedConnection counted_;
     std::string state_;
 };
 

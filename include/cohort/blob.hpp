@@ -2,7 +2,7 @@
 // Blob: many bytes as a member of a message, shared instead of copied (layer 2).
 #pragma once
 
-#include <cohort/detail/memfd.hpp>
+#include <cohort/detail/system/memfd.hpp>
 #include <cohort/serialize.hpp>
 
 #include <algorithm>

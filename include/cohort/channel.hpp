@@ -2,9 +2,9 @@
 // Channel<T>: typed messages between two processes, as awaitables (layer 3).
 #pragma once
 
-#include <cohort/detail/connect.hpp>
-#include <cohort/detail/message_stream.hpp>
-#include <cohort/detail/serve_calls.hpp>
+#include <cohort/detail/channel/connect.hpp>
+#include <cohort/detail/channel/message_stream.hpp>
+#include <cohort/detail/channel/serve_calls.hpp>
 #include <cohort/duplex.hpp>
 #include <cohort/mail.hpp>
 #include <cohort/serialize.hpp>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cohort/channel.hpp>
-#include <cohort/detail/listen_socket.hpp>
+#include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/endpoint.hpp>
 
 #include <asio/steady_timer.hpp>

@@ -2,7 +2,7 @@
 // Handle: an open file, socket or pipe as a member of a message (layer 2).
 #pragma once
 
-#include <cohort/detail/posix.hpp>
+#include <cohort/detail/system/system.hpp>
 #include <cohort/serialize.hpp>
 
 #include <concepts>

@@ -2,7 +2,7 @@
 // Mail: a message together with who sent it and what its sender waits for (layer 3).
 #pragma once
 
-#include <cohort/detail/call.hpp>
+#include <cohort/detail/channel/call.hpp>
 #include <cohort/event.hpp>
 
 #include <memory>

@@ -2,7 +2,7 @@
 // Master: makes the workers, talks to them, watches them and ends them (layer 4).
 #pragma once
 
-#include <cohort/detail/supervisor.hpp>
+#include <cohort/detail/supervise/supervisor.hpp>
 #include <cohort/mode/round_robin.hpp>
 #include <cohort/subscription.hpp>
 #include <cohort/worker.hpp>
@@ -157,7 +157,7 @@ public:
     /// spawned, in the lowest free slots. Fewer: those of the highest slots are asked to leave as by disconnect(), so
     /// nothing that is queued or in flight is lost. Errors: Errc::stopping; no_such_worker: nothing was spawned yet;
     /// those of spawn(): the ones that could be started stay.
-    void scale(unsigned workers) { supervisor_.staff().scale(workers); }
+    void scale(unsigned workers) { supervisor_.slot_manager().scale(workers); }
     /// Sends a signal. SIGTERM, SIGINT, SIGQUIT and SIGKILL say that the worker is to end: no successor comes.
     /// Errc::no_such_worker.
     void kill(WorkerId worker, int signal = SIGTERM) { supervisor_.kill(worker, signal); }
@@ -203,7 +203,7 @@ public:
     /// A spawn() for a group of workers that end together.
     template <class Body>
     WorkerId spawn_in(unsigned group, Body body, WorkerOptions options) {
-        auto make = detail::make_life<Worker>(std::move(body), supervisor_.options(), options.args);
+        auto make = detail::worker_factory<Worker>(std::move(body), supervisor_.options(), options.args);
         return supervisor_.spawn({std::move(make), std::move(options), group});
     }
 

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <cohort/acceptor.hpp>
-#include <cohort/detail/control_link.hpp>
-#include <cohort/detail/occupancy.hpp>
-#include <cohort/detail/passage.hpp>
-#include <cohort/detail/passed_listeners.hpp>
-#include <cohort/detail/shared_page.hpp>
+#include <cohort/detail/control/connection_count.hpp>
+#include <cohort/detail/control/control_link.hpp>
+#include <cohort/detail/control/shared_page.hpp>
+#include <cohort/detail/socket/transferred_connection.hpp>
+#include <cohort/detail/socket/transferred_listeners.hpp>
 #include <cohort/event.hpp>
 #include <cohort/options.hpp>
 #include <cohort/stats.hpp>
@@ -30,7 +30,7 @@ using Ledger = std::map<unsigned, SlotStats>;
 } // namespace detail
 
 /// A worker as a dispatcher sees it. It lives as long as the master keeps a record of the worker.
-struct Member {
+struct DispatchTarget {
     WorkerId id = 0;
     unsigned slot = 0;
     std::uint32_t cell = 0; ///< SharedPage::worker
@@ -46,7 +46,7 @@ struct DispatchContext {
     detail::Ledger& ledger;
     const Options& options;
     /// Of the master before this one.
-    detail::PassedListeners* passed = nullptr;
+    detail::TransferredListeners* passed = nullptr;
 };
 
 /// A listening descriptor that the dispatcher has.
@@ -71,7 +71,7 @@ struct IntakeContext {
     std::shared_ptr<detail::WorkerLink> link;
     detail::ListenerId listener = 0;
     detail::Cell& cell;
-    detail::Occupancy& occupancy;
+    detail::ConnectionCount& connection_count;
     Endpoint endpoint;
     detail::UniqueFd descriptor; ///< Grant::descriptor
 };
@@ -83,7 +83,8 @@ public:
     /// The next connection; nothing once the intake is closed, or is stopped and empty.
     virtual Task<std::optional<Socket>> accept() = 0;
     /// Connections number `first` and following, handed over by the master; of `count`, those missing were lost.
-    virtual void deliver(std::uint64_t first, std::uint32_t count, std::vector<detail::Passage> connections) = 0;
+    virtual void deliver(std::uint64_t first, std::uint32_t count,
+                         std::vector<detail::TransferredConnection> connections) = 0;
     /// The master has found others for the connections that were lost.
     virtual void forget(std::uint64_t first, std::uint32_t count) = 0;
     /// The worker may have room again for one more connection.
@@ -103,32 +104,34 @@ public:
 
 /// The master's half of a mode. Every call comes from the master's event loop.
 template <class D>
-concept DispatcherOf =
-    std::constructible_from<D, DispatchContext> &&
-    requires(D& dispatcher, Member& member, const Endpoint& endpoint, unsigned slot, detail::ListenerId listener,
-             detail::Passage connection, std::uint64_t first, std::uint32_t count, bool successor, bool goes_on) {
-        /// Before the first worker: opens Options::listen; throws what the system says.
-        dispatcher.prepare();
-        /// The descriptors that the worker of this slot is to be started with.
-        { dispatcher.inherited(slot) } -> std::same_as<std::vector<int>>;
-        { dispatcher.open(member, endpoint) } -> std::same_as<Grant>;
-        dispatcher.close(member, listener);
-        /// A connection that nobody has, for whoever listens on this endpoint.
-        dispatcher.give(endpoint, std::move(connection));
-        /// So many of these have not found a worker yet: the master hears no more of them for the moment.
-        { dispatcher.waiting() } -> std::same_as<std::size_t>;
-        dispatcher.lost(member, listener, first, count);
-        dispatcher.took(member, listener);
-        /// The worker is asked to leave: nothing new for it.
-        dispatcher.drain(member);
-        /// The worker is gone; `successor`: its slot, or another one that is empty now, will have another.
-        dispatcher.leave(member, successor);
-        { dispatcher.queues() } -> std::same_as<std::vector<QueueStats>>;
-        { dispatcher.listeners() } -> std::same_as<std::vector<OpenListener>>;
-        /// The program ends: what the kernel has queued is handed out, then every listener closes. `goes_on`: not so
-        /// when another process has the same listeners; then they are its own.
-        dispatcher.stop(goes_on);
-    };
+concept DispatcherOf = std::constructible_from<D, DispatchContext> &&
+                       requires(D& dispatcher, DispatchTarget& target, const Endpoint& endpoint, unsigned slot,
+                                detail::ListenerId listener, detail::TransferredConnection connection,
+                                std::uint64_t first, std::uint32_t count, bool successor, bool goes_on) {
+                           /// Before the first worker: opens Options::listen; throws what the system says.
+                           dispatcher.prepare();
+                           /// The descriptors that the worker of this slot is to be started with.
+                           { dispatcher.inherited(slot) } -> std::same_as<std::vector<int>>;
+                           { dispatcher.open(target, endpoint) } -> std::same_as<Grant>;
+                           dispatcher.close(target, listener);
+                           /// A connection that nobody has, for whoever listens on this endpoint.
+                           dispatcher.give(endpoint, std::move(connection));
+                           /// So many of these have not found a worker yet: the master hears no more of them for the
+                           /// moment.
+                           { dispatcher.waiting() } -> std::same_as<std::size_t>;
+                           dispatcher.lost(target, listener, first, count);
+                           dispatcher.took(target, listener);
+                           /// The worker is asked to leave: nothing new for it.
+                           dispatcher.drain(target);
+                           /// The worker is gone; `successor`: its slot, or another one that is empty now, will have
+                           /// another.
+                           dispatcher.leave(target, successor);
+                           { dispatcher.queues() } -> std::same_as<std::vector<QueueStats>>;
+                           { dispatcher.listeners() } -> std::same_as<std::vector<OpenListener>>;
+                           /// The program ends: what the kernel has queued is handed out, then every listener closes.
+                           /// `goes_on`: not so when another process has the same listeners; then they are its own.
+                           dispatcher.stop(goes_on);
+                       };
 
 /// How the workers of a cluster come to share their ports: RoundRobin, SharedSocket, or a type of the user's with the
 /// same two halves.

@@ -2,9 +2,9 @@
 // run(): a whole cluster in one call, with the signals that a supervisor expects (layer 5).
 #pragma once
 
-#include <cohort/detail/async_fd.hpp>
-#include <cohort/detail/orphans.hpp>
-#include <cohort/detail/signals.hpp>
+#include <cohort/detail/async/async_fd.hpp>
+#include <cohort/detail/system/orphan_reaper.hpp>
+#include <cohort/detail/system/signals.hpp>
 #include <cohort/master.hpp>
 
 #include <asio/co_spawn.hpp>
@@ -32,7 +32,7 @@ inline Task<> upgrade_and_tell(Supervisor& supervisor) {
 
 inline void scale_and_tell(Supervisor& supervisor, unsigned workers) {
     try {
-        supervisor.staff().scale(workers);
+        supervisor.slot_manager().scale(workers);
     } catch (const std::system_error& error) {
         std::cerr << "cohort: scale: " << error.what() << std::endl;
     }
@@ -66,8 +66,8 @@ inline Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals, asio::stead
                 case SIGCHLD: reap_orphans(supervisor, orphans); break;
                 case SIGHUP: asio::co_spawn(supervisor.context(), reload_and_tell(supervisor), asio::detached); break;
                 case SIGUSR2: asio::co_spawn(supervisor.context(), upgrade_and_tell(supervisor), asio::detached); break;
-                case SIGTTIN: scale_and_tell(supervisor, supervisor.staff().count() + 1); break;
-                case SIGTTOU: scale_and_tell(supervisor, std::max(2U, supervisor.staff().count()) - 1); break;
+                case SIGTTIN: scale_and_tell(supervisor, supervisor.slot_manager().count() + 1); break;
+                case SIGTTOU: scale_and_tell(supervisor, std::max(2U, supervisor.slot_manager().count()) - 1); break;
                 default: end_by_signal(supervisor);
             }
         }
@@ -134,7 +134,7 @@ int run(Options options, Watch watch, Work work) {
         if (options.workers == 0 && options.autoscale) options.workers = options.autoscale->least;
         if (options.workers == 0) options.workers = std::max(1U, static_cast<unsigned>(detail::usable_cpus().size()));
         const auto args = options.worker.args;
-        detail::live_if_started_as_worker(options, detail::make_life<typename App::Worker>(work, options, args));
+        detail::run_if_started_as_worker(options, detail::worker_factory<typename App::Worker>(work, options, args));
         asio::io_context context(1);
         App app(context, options);
         return detail::run_to_the_end(

@@ -2,7 +2,7 @@
 // Scheduler: which worker gets a connection that the master has accepted (layer 3).
 #pragma once
 
-#include <cohort/detail/listen_socket.hpp>
+#include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/event.hpp>
 
 #include <concepts>

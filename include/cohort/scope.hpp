@@ -18,7 +18,7 @@ namespace detail {
 class WorkerGroup {
 public:
     explicit WorkerGroup(Supervisor& supervisor)
-        : supervisor_(supervisor), alive_(supervisor.alive()), number_(supervisor.staff().open_group()) {}
+        : supervisor_(supervisor), alive_(supervisor.alive()), number_(supervisor.slot_manager().open_group()) {}
     WorkerGroup(const WorkerGroup&) = delete;
     WorkerGroup& operator=(const WorkerGroup&) = delete;
     ~WorkerGroup() { close(); }
@@ -40,7 +40,7 @@ public:
 
 private:
     void close() {
-        if (!alive_.expired()) supervisor_.staff().close_group(number_);
+        if (!alive_.expired()) supervisor_.slot_manager().close_group(number_);
     }
 
     Supervisor& supervisor_;

@@ -2,12 +2,12 @@
 // Values to bytes and back: what can be a message, and how it is encoded (layer 1).
 #pragma once
 
-#include <cohort/detail/archive.hpp>
-#include <cohort/detail/buffer.hpp>
-#include <cohort/detail/codec.hpp>
-#include <cohort/detail/container_codec.hpp>
-#include <cohort/detail/fault.hpp>
-#include <cohort/detail/schema.hpp>
+#include <cohort/detail/serialize/archive.hpp>
+#include <cohort/detail/serialize/buffer.hpp>
+#include <cohort/detail/serialize/codec.hpp>
+#include <cohort/detail/serialize/container_codec.hpp>
+#include <cohort/detail/serialize/message_fault.hpp>
+#include <cohort/detail/serialize/schema.hpp>
 #include <cohort/error.hpp>
 
 #include <concepts>

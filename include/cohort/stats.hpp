@@ -18,12 +18,12 @@ struct SlotStats {
     unsigned slot = 0;
     std::optional<WorkerId> worker{}; ///< the one it has now
     std::uint64_t accepted = 0;       ///< connections that its workers have begun to serve, however they came
-    std::uint64_t handed_over = 0;    ///< connections that the master has sent it
-    std::uint64_t rescued = 0;   ///< of these, found another worker: it died, was stuck, or had no descriptors left
-    std::uint64_t refused = 0;   ///< of these, given back: it was at its limit, or closed its listener
-    std::uint64_t passed_on = 0; ///< open connections that a worker has handed to others when it left
-    std::uint32_t open = 0;      ///< connections that it has now
-    std::uint64_t requests = 0;  ///< that its workers have begun (http::serve, Worker::begin_request)
+    std::uint64_t delivered = 0;      ///< connections that the master has sent it
+    std::uint64_t redelivered = 0; ///< of these, found another worker: it died, was stuck, or had no descriptors left
+    std::uint64_t refused = 0;     ///< of these, given back: it was at its limit, or closed its listener
+    std::uint64_t handed_over = 0; ///< open connections that a worker has handed to others when it left
+    std::uint32_t open = 0;        ///< connections that it has now
+    std::uint64_t requests = 0;    ///< that its workers have begun (http::serve, Worker::begin_request)
 };
 
 /// The kernel's queue of one listener: connections that nobody has accepted yet.
@@ -71,10 +71,10 @@ struct Stats {
         SlotStats sum;
         for (const auto& each : slots) {
             sum.accepted += each.accepted;
-            sum.handed_over += each.handed_over;
-            sum.rescued += each.rescued;
+            sum.delivered += each.delivered;
+            sum.redelivered += each.redelivered;
             sum.refused += each.refused;
-            sum.passed_on += each.passed_on;
+            sum.handed_over += each.handed_over;
             sum.open += each.open;
             sum.requests += each.requests;
         }

@@ -2,7 +2,7 @@
 // Subscription: everything that is published on a topic (layer 3).
 #pragma once
 
-#include <cohort/detail/bus.hpp>
+#include <cohort/detail/channel/bus.hpp>
 
 #include <optional>
 #include <string>

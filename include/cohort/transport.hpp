@@ -2,8 +2,8 @@
 // What carries a channel, chosen at compile time: a Unix stream socket or shared memory (layer 3).
 #pragma once
 
-#include <cohort/detail/frame_stream.hpp>
-#include <cohort/detail/shared_memory_transport.hpp>
+#include <cohort/detail/channel/frame_stream.hpp>
+#include <cohort/detail/channel/shared_memory_transport.hpp>
 
 #include <memory>
 #include <utility>
@@ -39,10 +39,10 @@ struct SharedMemory {
         auto [one, other] = detail::make_socketpair(SOCK_STREAM);
         const detail::UniqueFd memory = detail::make_ring_memory(limits.ring_size);
         auto maker = make(executor, std::move(one), limits);
-        auto taker = make(executor, std::move(other), limits);
+        auto delivery = make(executor, std::move(other), limits);
         maker->adopt(memory.get(), true);
-        taker->adopt(memory.get(), false);
-        return {std::move(maker), std::move(taker)};
+        delivery->adopt(memory.get(), false);
+        return {std::move(maker), std::move(delivery)};
     }
     /// Makes the memory.
     static std::unique_ptr<detail::Transport> connected(const asio::any_io_executor& executor, detail::UniqueFd socket,

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cohort/channel.hpp>
-#include <cohort/detail/worker_life.hpp>
+#include <cohort/detail/worker/worker_main.hpp>
 #include <cohort/duplex.hpp>
 #include <cohort/leadership.hpp>
 #include <cohort/mode.hpp>
@@ -61,13 +61,13 @@ public:
 
     /// How many connections this worker may have at a time, instead of Options::connections_per_worker. Those it has
     /// stay.
-    void limit_connections(std::uint32_t most) { core_.occupancy().set_limit(most); }
+    void limit_connections(std::uint32_t most) { core_.connection_count().set_limit(most); }
     /// How many it has: Socket objects from its listeners that are not destroyed yet.
-    std::uint32_t open_connections() noexcept { return core_.occupancy().open(); }
+    std::uint32_t open_connections() noexcept { return core_.connection_count().open(); }
 
     /// For protocols of your own: what is returned counts as one request (SlotStats::requests, Recycle::requests) that
     /// is under way until it is destroyed. http::serve counts by itself.
-    [[nodiscard]] detail::OngoingRequest begin_request() noexcept { return core_.occupancy().begin_request(); }
+    [[nodiscard]] detail::OngoingRequest begin_request() noexcept { return core_.connection_count().begin_request(); }
     /// What all workers together have done and have, without a message. It may be a moment behind.
     Totals totals() { return core_.page().totals(); }
     /// A number of the program's own, the same in all processes of this cluster; it begins with 0. Names are as
@@ -137,7 +137,7 @@ public:
     /// The next worker that wants to talk to this one; nothing once this one is to leave. Up to 256 wait.
     template <class T, class Via = UnixStream>
     [[nodiscard]] Task<std::optional<Peer<T, Via>>> accept_peer(ChannelLimits limits = {}) {
-        auto visit = co_await core_.next_visit();
+        auto visit = co_await core_.next_peer();
         if (!visit) co_return std::nullopt;
         std::optional<Peer<T, Via>> peer;
         peer.emplace(
@@ -230,7 +230,7 @@ inline Task<int> with_code_0(Task<> body) {
 
 /// What a body of either kind is to the rest of the library.
 template <class W, class Body>
-MakeLife make_life(Body body, Options options, std::vector<std::string> args) {
+MakeWorker worker_factory(Body body, Options options, std::vector<std::string> args) {
     static_assert(WorkerBody<Body, W>,
                   "cohort: a worker body must be callable as Task<>(App::Worker&) or Task<int>(App::Worker&): a named "
                   "coroutine function is best");
@@ -240,9 +240,9 @@ MakeLife make_life(Body body, Options options, std::vector<std::string> args) {
         static Body* kept = nullptr;
         Body& own_body = *(kept = new Body(body));
         if constexpr (std::is_same_v<decltype(own_body(self)), Task<int>>)
-            return Life{&self.core(), own_body(self)};
+            return RunningWorker{&self.core(), own_body(self)};
         else
-            return Life{&self.core(), with_code_0(own_body(self))};
+            return RunningWorker{&self.core(), with_code_0(own_body(self))};
     };
 }
 

@@ -6,7 +6,7 @@
 #include "support/exec_worker.hpp"
 #include "support/process.hpp"
 
-#include <cohort/detail/listen_socket.hpp>
+#include <cohort/detail/socket/listen_socket.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
 

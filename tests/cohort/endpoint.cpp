@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/endpoint.hpp>
 
-#include <cohort/detail/buffer.hpp>
+#include <cohort/detail/serialize/buffer.hpp>
 #include <cohort/serialize.hpp>
 
 #include <doctest/doctest.h>

@@ -5,7 +5,7 @@
 
 #include <support/run_for.hpp>
 
-#include <cohort/detail/notifier.hpp>
+#include <cohort/detail/async/notifier.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
 
@@ -46,7 +46,7 @@ public:
             cohort::detail::throw_if_cancelled(co_await asio::this_coro::cancellation_state);
         }
     }
-    void deliver(std::uint64_t, std::uint32_t, std::vector<cohort::detail::Passage>) override {}
+    void deliver(std::uint64_t, std::uint32_t, std::vector<cohort::detail::TransferredConnection>) override {}
     void forget(std::uint64_t, std::uint32_t) override {}
     void look_again() override {}
     void stop(bool) override {}

@@ -32,14 +32,14 @@ Task<> fallible_server(W& self) {
 }
 
 /// Asks one after the other, each on a connection of its own, until told to stop; gives who answered.
-struct Visitor {
+struct IncomingPeer {
     std::map<WorkerId, int> answered;
     bool stop = false;
     bool ended = false;
 };
 
 template <class A>
-Task<> visit(A& app, std::uint16_t port, Visitor& visitor) {
+Task<> visit(A& app, std::uint16_t port, IncomingPeer& visitor) {
     while (!visitor.stop) {
         const std::string reply = co_await ask(app, port);
         ++visitor.answered[who(reply)];
@@ -48,7 +48,7 @@ Task<> visit(A& app, std::uint16_t port, Visitor& visitor) {
 }
 
 template <class A>
-Task<> end_visit(A& app, Visitor& visitor) {
+Task<> end_visit(A& app, IncomingPeer& visitor) {
     visitor.stop = true;
     while (!visitor.ended) co_await pause(app.context(), 1ms);
 }
@@ -63,7 +63,7 @@ std::set<WorkerId> ids(A& app) {
 
 /// Until this worker has answered; then it does not count as healthy any more.
 template <class A>
-Task<> turn_when_answered(A& app, Visitor& visitor, WorkerId worker, bool& healthy) {
+Task<> turn_when_answered(A& app, IncomingPeer& visitor, WorkerId worker, bool& healthy) {
     while (visitor.answered[worker] == 0) co_await pause(app.context(), 1ms);
     healthy = false;
 }
@@ -79,7 +79,7 @@ TEST_CASE_TEMPLATE("a reload replaces every worker, and no client notices", A, A
     in_master<A>(permanent_options(), [](A& app) -> Task<> {
         for (int i = 0; i < 3; ++i) app.spawn(fallible_server<typename A::Worker>);
         const std::uint16_t port = co_await served_port(app, 3);
-        Visitor visitor;
+        IncomingPeer visitor;
         asio::co_spawn(app.context(), visit(app, port, visitor), asio::detached);
         for (int round = 0; round < 10; ++round) {
             const auto before = ids(app);
@@ -292,7 +292,7 @@ TEST_CASE("a canary that does not do well leaves again, and no client notices") 
     in_master<App>(options, [&healthy](App& app) -> Task<> {
         for (int i = 0; i < 2; ++i) app.spawn(fallible_server<App::Worker>);
         const std::uint16_t port = co_await served_port(app, 2);
-        Visitor visitor;
+        IncomingPeer visitor;
         asio::co_spawn(app.context(), visit(app, port, visitor), asio::detached);
         asio::co_spawn(app.context(), turn_when_answered(app, visitor, 3, healthy), asio::detached);
         const auto report = co_await app.reload();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/scheduler.hpp>
 
-#include <cohort/detail/fd_passing.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
 
 #include <doctest/doctest.h>
 

@@ -21,13 +21,13 @@ Task<std::map<WorkerId, std::vector<Client>>> greeted(A& app, std::uint16_t port
 TEST_CASE("a sum of all slots") {
     Stats stats;
     stats.slots.push_back(
-        {.slot = 0, .accepted = 1, .handed_over = 2, .rescued = 3, .refused = 4, .open = 5, .requests = 6});
+        {.slot = 0, .accepted = 1, .delivered = 2, .redelivered = 3, .refused = 4, .open = 5, .requests = 6});
     stats.slots.push_back(
-        {.slot = 1, .accepted = 10, .handed_over = 20, .rescued = 30, .refused = 40, .open = 50, .requests = 60});
+        {.slot = 1, .accepted = 10, .delivered = 20, .redelivered = 30, .refused = 40, .open = 50, .requests = 60});
     const SlotStats total = stats.total();
     CHECK(total.accepted == 11);
-    CHECK(total.handed_over == 22);
-    CHECK(total.rescued == 33);
+    CHECK(total.delivered == 22);
+    CHECK(total.redelivered == 33);
     CHECK(total.refused == 44);
     CHECK(total.open == 55);
     CHECK(total.requests == 66);
@@ -45,8 +45,8 @@ TEST_CASE("the master sees what each slot has had, and what it has now") {
             CHECK(of_slot.slot == slot);
             CHECK(of_slot.worker == slot + 1);
             CHECK(of_slot.accepted == 3);
-            CHECK(of_slot.handed_over == 3);
-            CHECK(of_slot.rescued + of_slot.refused == 0);
+            CHECK(of_slot.delivered == 3);
+            CHECK(of_slot.redelivered + of_slot.refused == 0);
             CHECK(of_slot.open == 3);
         }
         of[1].clear();
@@ -101,14 +101,14 @@ TEST_CASE("connections that were on their way to a worker that died count as res
         for (int i = 0; i < 2; ++i) app.spawn(serve_when_told<App::Worker>);
         const std::uint16_t port = co_await served_port(app, 2);
         auto clients = crowd(app, Endpoint::tcp("127.0.0.1", port), 10);
-        while (app.stats().total().handed_over < 10) co_await pause(app.context(), 1ms);
+        while (app.stats().total().delivered < 10) co_await pause(app.context(), 1ms);
         app.kill(1, SIGKILL);
         co_await end_of(app, 1);
         co_await tell(app, 2, "serve");
         const auto served = co_await answers(clients);
         CHECK(served == std::map<WorkerId, int>{{2, 10}});
-        CHECK(app.stats().slots[0].rescued == 5);
-        CHECK(app.stats().slots[1].handed_over == 10);
+        CHECK(app.stats().slots[0].redelivered == 5);
+        CHECK(app.stats().slots[1].delivered == 10);
     });
 }
 

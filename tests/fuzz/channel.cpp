@@ -5,7 +5,7 @@
 //     tests/fuzz/run.sh          builds all targets and runs them for a while
 #include "target.hpp"
 
-#include <cohort/detail/message_stream.hpp>
+#include <cohort/detail/channel/message_stream.hpp>
 #include <cohort/handle.hpp>
 
 #include <asio/bind_cancellation_slot.hpp>

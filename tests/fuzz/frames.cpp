@@ -5,7 +5,7 @@
 //     tests/fuzz/run.sh          builds all targets and runs them for a while
 #include "target.hpp"
 
-#include <cohort/detail/frame.hpp>
+#include <cohort/detail/channel/frame.hpp>
 #include <cohort/serialize.hpp>
 
 #include <array>

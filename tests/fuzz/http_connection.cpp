@@ -6,7 +6,7 @@
 //     tests/fuzz/run.sh          builds all targets and runs them for a while
 #include "http.hpp"
 
-#include <cohort/detail/fd_passing.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
 #include <cohort/http/serve.hpp>
 
 #include <asio/detached.hpp>

@@ -4,7 +4,7 @@
 
 #include "cluster.hpp"
 
-#include <cohort/detail/listen_socket.hpp>
+#include <cohort/detail/socket/listen_socket.hpp>
 
 #include <asio/detached.hpp>
 #include <asio/generic/stream_protocol.hpp>

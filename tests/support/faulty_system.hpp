@@ -2,7 +2,7 @@
 // A kernel that counts calls, takes and gives little at a time, and fails when told to.
 #pragma once
 
-#include <cohort/detail/posix.hpp>
+#include <cohort/detail/system/system.hpp>
 
 #include <algorithm>
 #include <cerrno>

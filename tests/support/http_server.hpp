@@ -55,7 +55,7 @@ public:
         tcp::socket socket = co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
         if (failure) throw std::runtime_error("accept failed");
         if (error) co_return std::nullopt;
-        co_return Socket(std::move(socket), occupancy_.enter(), state);
+        co_return Socket(std::move(socket), connections_.enter(), state);
     }
 
     void close() { acceptor_.close(); }
@@ -68,7 +68,7 @@ public:
 
 private:
     tcp::acceptor acceptor_;
-    detail::Occupancy occupancy_{counters, [] {}};
+    detail::ConnectionCount connections_{counters, [] {}};
 };
 
 /// http::serve on a thread of its own. `App` is made with the io_context, and outlives the server.

@@ -35,9 +35,9 @@ struct Connection {
 struct FakeWorker {
     FakeWorker(const asio::any_io_executor& executor, cohort::WorkerId id, unsigned slot = 0) {
         auto [masters, workers] = cohort::detail::make_socketpair(SOCK_SEQPACKET);
-        member.id = id;
-        member.slot = slot;
-        member.link = std::make_shared<cohort::detail::MasterLink>(executor, std::move(masters));
+        target.id = id;
+        target.slot = slot;
+        target.link = std::make_shared<cohort::detail::MasterLink>(executor, std::move(masters));
         link = std::make_shared<cohort::detail::WorkerLink>(executor, std::move(workers));
     }
 
@@ -50,7 +50,7 @@ struct FakeWorker {
         return std::pair(std::get<Message>(packet->message), std::move(packet->descriptors));
     }
 
-    cohort::Member member;
+    cohort::DispatchTarget target;
     std::shared_ptr<cohort::detail::WorkerLink> link;
 };
 

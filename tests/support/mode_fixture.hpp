@@ -2,7 +2,7 @@
 // A mode without processes: its dispatcher, and workers that are intakes.
 #pragma once
 
-#include <cohort/detail/listen_socket.hpp>
+#include <cohort/detail/socket/listen_socket.hpp>
 
 #include <doctest/doctest.h>
 
@@ -34,8 +34,8 @@ inline cohort::Task<> accept_all(std::shared_ptr<cohort::Intake> intake, std::de
     ended = true;
 }
 
-inline std::vector<cohort::detail::Passage> passages(std::vector<cohort::detail::UniqueFd> connections) {
-    std::vector<cohort::detail::Passage> result;
+inline std::vector<cohort::detail::TransferredConnection> passages(std::vector<cohort::detail::UniqueFd> connections) {
+    std::vector<cohort::detail::TransferredConnection> result;
     for (auto& connection : connections) result.emplace_back(std::move(connection));
     return result;
 }
@@ -46,13 +46,14 @@ struct ModeFixture {
     struct Worker : FakeWorker {
         Worker(const asio::any_io_executor& executor, cohort::WorkerId id, unsigned slot,
                cohort::detail::SharedPage& page)
-            : FakeWorker(executor, id, slot), occupancy(page.worker(page.acquire_worker()), [this] { look_again(); }) {
-            member.cell = id - 1;
+            : FakeWorker(executor, id, slot),
+              connection_count(page.worker(page.acquire_worker()), [this] { look_again(); }) {
+            target.cell = id - 1;
         }
         void look_again() {
             if (intake) intake->look_again();
         }
-        cohort::detail::Occupancy occupancy;
+        cohort::detail::ConnectionCount connection_count;
         cohort::Grant grant;
         std::shared_ptr<cohort::Intake> intake;
         std::deque<cohort::Socket> sockets;
@@ -63,7 +64,7 @@ struct ModeFixture {
         for (auto& worker : workers) {
             if (worker.intake) worker.intake->close();
             worker.link->close();
-            worker.member.link->close();
+            worker.target.link->close();
         }
         settle(io);
     }
@@ -71,11 +72,11 @@ struct ModeFixture {
         return workers.emplace_back(io.get_executor(), static_cast<cohort::WorkerId>(workers.size() + 1), slot, page);
     }
     void open(Worker& worker, const cohort::Endpoint& endpoint) {
-        worker.grant = dispatcher.open(worker.member, endpoint);
+        worker.grant = dispatcher.open(worker.target, endpoint);
         if (worker.grant.error) return;
         worker.intake = std::make_shared<typename M::Intake>(
             cohort::IntakeContext{io.get_executor(), worker.link, worker.grant.listener, page[worker.grant.listener],
-                                  worker.occupancy, worker.grant.endpoint, copy_of(worker.grant.descriptor)});
+                                  worker.connection_count, worker.grant.endpoint, copy_of(worker.grant.descriptor)});
     }
     void listen(Worker& worker, const cohort::Endpoint& endpoint) {
         open(worker, endpoint);
@@ -88,8 +89,8 @@ struct ModeFixture {
                     if (const auto* some = std::get_if<cohort::detail::Connections>(&packet->message))
                         worker.intake->deliver(some->first, some->count, passages(std::move(packet->descriptors)));
             for (auto& worker : workers)
-                while (auto packet = worker.member.link->try_receive())
-                    if (const auto* some = std::get_if<cohort::detail::GivenBack>(&packet->message))
+                while (auto packet = worker.target.link->try_receive())
+                    if (const auto* some = std::get_if<cohort::detail::ReturnedConnection>(&packet->message))
                         for (auto& connection : packet->descriptors)
                             dispatcher.give(some->endpoint, std::move(connection));
             return done();

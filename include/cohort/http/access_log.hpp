@@ -2,7 +2,7 @@
 // Requests and their answers as lines of a log (layer 1).
 #pragma once
 
-#include <cohort/http/detail/date.hpp>
+#include <cohort/http/detail/respond/date.hpp>
 #include <cohort/http/method.hpp>
 #include <cohort/http/request.hpp>
 

@@ -2,8 +2,8 @@
 // Cookies, as a server makes them and a client sends them back (layer 1).
 #pragma once
 
-#include <cohort/http/detail/date.hpp>
-#include <cohort/http/detail/text.hpp>
+#include <cohort/http/detail/parse/text.hpp>
+#include <cohort/http/detail/respond/date.hpp>
 #include <cohort/http/fields.hpp>
 
 #include <algorithm>

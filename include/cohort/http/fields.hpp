@@ -2,7 +2,7 @@
 // The header fields of a message, in their order (layer 1).
 #pragma once
 
-#include <cohort/http/detail/text.hpp>
+#include <cohort/http/detail/parse/text.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -2,10 +2,10 @@
 // Files as answers: conditional, in parts, and none outside of their folder (layer 3).
 #pragma once
 
-#include <cohort/http/detail/conditional.hpp>
-#include <cohort/http/detail/media_types.hpp>
-#include <cohort/http/detail/open_file.hpp>
-#include <cohort/http/detail/response_head.hpp>
+#include <cohort/http/detail/respond/conditional.hpp>
+#include <cohort/http/detail/respond/media_types.hpp>
+#include <cohort/http/detail/respond/open_file.hpp>
+#include <cohort/http/detail/respond/response_head.hpp>
 #include <cohort/http/request.hpp>
 #include <cohort/http/response.hpp>
 #include <cohort/http/status.hpp>

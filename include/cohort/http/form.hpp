@@ -2,7 +2,7 @@
 // What forms and queries hold: names with values (layer 1).
 #pragma once
 
-#include <cohort/http/detail/text.hpp>
+#include <cohort/http/detail/parse/text.hpp>
 #include <cohort/http/status.hpp>
 
 #include <cstddef>

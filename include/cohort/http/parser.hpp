@@ -2,11 +2,11 @@
 // Bytes in, Request out: the sans-I/O parser of the server, on llhttp (layer 1).
 #pragma once
 
-#include <cohort/http/detail/chunked.hpp>
-#include <cohort/http/detail/field_rules.hpp>
-#include <cohort/http/detail/field_splitter.hpp>
-#include <cohort/http/detail/request_line.hpp>
-#include <cohort/http/detail/text.hpp>
+#include <cohort/http/detail/parse/chunked.hpp>
+#include <cohort/http/detail/parse/field_rules.hpp>
+#include <cohort/http/detail/parse/field_splitter.hpp>
+#include <cohort/http/detail/parse/request_line.hpp>
+#include <cohort/http/detail/parse/text.hpp>
 #include <cohort/http/limits.hpp>
 #include <cohort/http/request.hpp>
 

@@ -4,7 +4,7 @@
 
 #include <cohort/http/body.hpp>
 #include <cohort/http/cookie.hpp>
-#include <cohort/http/detail/text.hpp>
+#include <cohort/http/detail/parse/text.hpp>
 #include <cohort/http/fields.hpp>
 #include <cohort/http/form.hpp>
 #include <cohort/http/method.hpp>

@@ -2,7 +2,7 @@
 // Router: which handler answers which method and path (layer 1).
 #pragma once
 
-#include <cohort/http/detail/routes.hpp>
+#include <cohort/http/detail/route/routes.hpp>
 #include <cohort/http/middleware.hpp>
 #include <cohort/http/request.hpp>
 #include <cohort/http/response.hpp>

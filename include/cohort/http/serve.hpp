@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cohort/acceptor.hpp>
-#include <cohort/http/detail/connection.hpp>
-#include <cohort/http/detail/service.hpp>
+#include <cohort/http/detail/route/service.hpp>
+#include <cohort/http/detail/serve/connection.hpp>
 #include <cohort/http/options.hpp>
 #include <cohort/http/router.hpp>
 #include <cohort/task.hpp>
@@ -49,7 +49,7 @@ namespace detail {
 /// Lasts from a request's head to the end of its answer, however that comes.
 class Exchange {
 public:
-    explicit Exchange(Connection& connection) : connection_(connection), counted_(connection.wire().begin_request()) {
+    explicit Exchange(Connection& connection) : connection_(connection), counted_(connection.stream().begin_request()) {
         connection.begin_handling();
     }
     Exchange(const Exchange&) = delete;
@@ -74,7 +74,7 @@ Task<> converse(Connection& connection, S& service, std::unique_ptr<StreamLayer>
         if (!ready) ready = co_await connection.wait_for_request();
         if (!ready) break;
         const Exchange exchange(connection);
-        if (!connection.flush_soon()) co_await connection.wire().send();
+        if (!connection.flush_soon()) co_await connection.stream().send();
         Response response;
         try {
             response = co_await service.answer(connection.request());
@@ -82,7 +82,7 @@ Task<> converse(Connection& connection, S& service, std::unique_ptr<StreamLayer>
             response = responder.explain_failure();
         }
         if (connection.end_handling()) co_await asio::this_coro::reset_cancellation_state();
-        if (connection.wire().server().cancelled()) co_return;
+        if (connection.stream().server().cancelled()) co_return;
         responder.respond(response);
         if (responder.incomplete()) co_await responder.complete(response);
         if (!connection.next()) break;
@@ -91,7 +91,7 @@ Task<> converse(Connection& connection, S& service, std::unique_ptr<StreamLayer>
 }
 
 inline Task<> refuse_connection(Connection& connection) {
-    const Server::Refusal refusal(connection.wire().server());
+    const Server::Refusal refusal(connection.stream().server());
     connection.responder().refuse(503);
     co_await connection.finish();
 }
@@ -100,16 +100,16 @@ template <class S>
 void sleep(const std::shared_ptr<Connection>& connection, S& service);
 
 inline void end(Connection& connection) {
-    connection.wire().end();
-    connection.wire().server().ended(connection.wire());
+    connection.stream().end();
+    connection.stream().server().ended(connection.stream());
 }
 
 /// Runs `life` beside everything else. The connection is held until after its frame is gone; an exception that comes
 /// out ends that connection and nothing else.
 template <class S>
 void start(std::shared_ptr<Connection> connection, Task<> life, S& service) {
-    const asio::any_io_executor executor = connection->wire().server().executor();
-    const asio::cancellation_slot slot = connection->wire().slot();
+    const asio::any_io_executor executor = connection->stream().server().executor();
+    const asio::cancellation_slot slot = connection->stream().slot();
     auto ended = [connection = std::move(connection), &service](const std::exception_ptr& failure) {
         if (!failure && connection->asleep())
             sleep(connection, service);
@@ -125,7 +125,7 @@ void sleep(const std::shared_ptr<Connection>& connection, S& service) {
     try {
         connection->sleep([connection, &service](const std::error_code&) {
             connection->wake();
-            if (connection->wire().server().cancelled()) return end(*connection);
+            if (connection->stream().server().cancelled()) return end(*connection);
             try {
                 start(connection, converse(*connection, service, nullptr), service);
             } catch (const std::bad_alloc&) {
@@ -147,7 +147,7 @@ void begin(A& acceptor, const std::shared_ptr<Server>& server, Socket socket, S&
     std::unique_ptr<StreamLayer> layer;
     if constexpr (Layers<A>) {
         if (too_many) return; // a refusal would have to be encrypted
-        layer = acceptor.make_layer(begun.wire().socket());
+        layer = acceptor.make_layer(begun.stream().socket());
     }
     start(std::move(connection), too_many ? refuse_connection(begun) : converse(begun, service, std::move(layer)),
           service);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cohort/acceptor.hpp>
-#include <cohort/http/detail/stream_layer.hpp>
+#include <cohort/http/detail/serve/stream_layer.hpp>
 #include <cohort/task.hpp>
 
 #include <asio/redirect_error.hpp>

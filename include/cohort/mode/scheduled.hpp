@@ -2,8 +2,8 @@
 // Scheduled: the master accepts, and a scheduler says which worker gets the connection (layer 3).
 #pragma once
 
-#include <cohort/detail/accepting_dispatcher.hpp>
-#include <cohort/detail/handed_over.hpp>
+#include <cohort/detail/listen/accepting_dispatcher.hpp>
+#include <cohort/detail/listen/delivery_intake.hpp>
 #include <cohort/mode.hpp>
 #include <cohort/scheduler.hpp>
 
@@ -24,9 +24,9 @@ struct Scheduled {
     };
 
     /// Connections arrive with the master's messages.
-    class Intake final : public detail::HandedOver {
+    class Intake final : public detail::DeliveryIntake {
     public:
-        using HandedOver::HandedOver;
+        using DeliveryIntake::DeliveryIntake;
     };
 };
 

@@ -2,10 +2,10 @@
 // SharedSocket: every worker accepts by itself, on the SO_REUSEPORT listener of its slot (layer 3).
 #pragma once
 
-#include <cohort/detail/accepting.hpp>
-#include <cohort/detail/accepting_intake.hpp>
-#include <cohort/detail/listen_socket.hpp>
-#include <cohort/detail/port_table.hpp>
+#include <cohort/detail/listen/accept_loop.hpp>
+#include <cohort/detail/listen/accepting_intake.hpp>
+#include <cohort/detail/listen/port_table.hpp>
+#include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/mode.hpp>
 
 #include <map>
@@ -44,7 +44,7 @@ struct SlottedPort : Port {
     bool is_shared() const noexcept { return one_listener || !requested.is_tcp(); }
     unsigned key(unsigned slot) const noexcept { return one_listener ? 0 : Port::key(slot); }
     /// One that all share is served as long as anybody does.
-    bool can_be_stuck() const noexcept { return slots.size() > 1 && handover->has_takers(); }
+    bool can_be_stuck() const noexcept { return slots.size() > 1 && distributor->has_workers(); }
 };
 
 } // namespace detail
@@ -58,10 +58,10 @@ public:
 
     void prepare();
     std::vector<int> inherited(unsigned slot);
-    Grant open(Member& member, const Endpoint& endpoint);
-    void close(Member& member, detail::ListenerId listener);
-    void drain(Member& member);
-    void leave(Member& member, bool successor);
+    Grant open(DispatchTarget& target, const Endpoint& endpoint);
+    void close(DispatchTarget& target, detail::ListenerId listener);
+    void drain(DispatchTarget& target);
+    void leave(DispatchTarget& target, bool successor);
     std::vector<QueueStats> queues() const;
     std::vector<OpenListener> listeners() const;
     void stop(bool goes_on);
@@ -71,8 +71,8 @@ private:
     detail::SlotListener* slot_listener(detail::SlottedPort& port, unsigned slot, std::error_code& error);
     void adopt_unserved(detail::SlottedPort& port);
     void watch();
-    void look_after(detail::SlottedPort& port);
-    void retire(Member& member);
+    void check(detail::SlottedPort& port);
+    void retire(DispatchTarget& target);
     static void give_out(detail::SlottedPort& port) {
         for (auto& [slot, listener] : port.slots) listener.accepting->drain();
     }
@@ -106,7 +106,7 @@ inline detail::SlottedPort* SharedSocket::Dispatcher::make(const Endpoint& endpo
         const auto probe = detail::open_bound(endpoint, false, error);
         if (error) return nullptr;
     }
-    port->handover = std::make_shared<detail::Handover>(context_, endpoint, detail::make_scheduler<InTurn>());
+    port->distributor = std::make_shared<detail::Distributor>(context_, endpoint, detail::make_scheduler<InTurn>());
     // Those of slots that this master does not fill have queues, too: they are looked after.
     for (const unsigned each : passed)
         if (slot_listener(*port, each, error) == nullptr) return nullptr;
@@ -122,7 +122,7 @@ inline detail::SlotListener* SharedSocket::Dispatcher::slot_listener(detail::Slo
     if (error) return nullptr;
     port.bound = detail::bound_endpoint(listener.get(), port.requested);
     auto& made = port.slots[key];
-    made.accepting = std::make_shared<detail::AcceptLoop>(context_.executor, std::move(listener), port.handover);
+    made.accepting = std::make_shared<detail::AcceptLoop>(context_.executor, std::move(listener), port.distributor);
     return &made;
 }
 
@@ -148,13 +148,13 @@ inline std::vector<int> SharedSocket::Dispatcher::inherited(unsigned slot) {
     return descriptors;
 }
 
-inline Grant SharedSocket::Dispatcher::open(Member& member, const Endpoint& endpoint) {
+inline Grant SharedSocket::Dispatcher::open(DispatchTarget& target, const Endpoint& endpoint) {
     Grant grant;
-    auto* port = find(member, endpoint);
-    if (port == nullptr) port = make(endpoint, member.slot, grant.error);
-    auto* const listener = port == nullptr ? nullptr : slot_listener(*port, member.slot, grant.error);
+    auto* port = find(target, endpoint);
+    if (port == nullptr) port = make(endpoint, target.slot, grant.error);
+    auto* const listener = port == nullptr ? nullptr : slot_listener(*port, target.slot, grant.error);
     if (listener == nullptr) return grant;
-    grant.listener = port->handover->join(member);
+    grant.listener = port->distributor->join(target);
     grant.endpoint = port->bound;
     grant.descriptor = listener->accepting->descriptor();
     listener->served_by.push_back(grant.listener);
@@ -166,7 +166,7 @@ inline Grant SharedSocket::Dispatcher::open(Member& member, const Endpoint& endp
 /// Nobody waits in a queue that no worker serves, as long as others can.
 inline void SharedSocket::Dispatcher::adopt_unserved(detail::SlottedPort& port) {
     for (auto& [slot, listener] : port.slots) {
-        if ((listener.served_by.empty() || listener.is_stuck) && port.handover->has_takers())
+        if ((listener.served_by.empty() || listener.is_stuck) && port.distributor->has_workers())
             listener.accepting->start();
         else
             listener.accepting->stop();
@@ -174,40 +174,40 @@ inline void SharedSocket::Dispatcher::adopt_unserved(detail::SlottedPort& port) 
     watch();
 }
 
-inline void SharedSocket::Dispatcher::close(Member& member, detail::ListenerId listener) {
-    auto* const port = find(member, listener);
+inline void SharedSocket::Dispatcher::close(DispatchTarget& target, detail::ListenerId listener) {
+    auto* const port = find(target, listener);
     if (port == nullptr) return;
-    std::erase(port->slots[port->key(member.slot)].served_by, listener);
-    port->handover->retire(member, listener);
+    std::erase(port->slots[port->key(target.slot)].served_by, listener);
+    port->distributor->retire(target, listener);
     adopt_unserved(*port);
     close_unused(&stop_listening);
 }
 
-inline void SharedSocket::Dispatcher::drain(Member& member) {
+inline void SharedSocket::Dispatcher::drain(DispatchTarget& target) {
     for (const auto& port : ports_)
-        if (is_last(*port, member)) give_out(*port);
-    retire(member);
+        if (is_last(*port, target)) give_out(*port);
+    retire(target);
 }
 
-inline void SharedSocket::Dispatcher::retire(Member& member) {
+inline void SharedSocket::Dispatcher::retire(DispatchTarget& target) {
     for (const auto& port : ports_) {
         for (auto& [slot, listener] : port->slots)
-            std::erase_if(listener.served_by, [&](auto id) { return port->handover->has(member, id); });
-        port->handover->retire(member);
+            std::erase_if(listener.served_by, [&](auto id) { return port->distributor->has(target, id); });
+        port->distributor->retire(target);
         adopt_unserved(*port);
     }
 }
 
-inline void SharedSocket::Dispatcher::leave(Member& member, bool successor) {
-    retire(member);
-    for (const auto& port : ports_) port->handover->leave(member);
+inline void SharedSocket::Dispatcher::leave(DispatchTarget& target, bool successor) {
+    retire(target);
+    for (const auto& port : ports_) port->distributor->leave(target);
     if (!successor) close_unused(&stop_listening);
 }
 
 inline std::vector<OpenListener> SharedSocket::Dispatcher::listeners() const {
     std::vector<OpenListener> result;
     for (const auto& port : ports_) {
-        if (port->handover->is_closed()) continue;
+        if (port->distributor->is_closed()) continue;
         for (const auto& [slot, listener] : port->slots)
             result.push_back({port->requested, port->bound, slot, listener.accepting->descriptor()});
     }
@@ -226,7 +226,7 @@ inline std::vector<QueueStats> SharedSocket::Dispatcher::queues() const {
     std::vector<QueueStats> result;
     for (const auto& port : ports_) {
         for (const auto& [slot, listener] : port->slots) {
-            if (port->handover->is_closed()) continue;
+            if (port->distributor->is_closed()) continue;
             result.push_back(listener.accepting->queue());
             result.back().endpoint = port->bound;
             if (!port->is_shared()) result.back().slot = slot;
@@ -247,12 +247,12 @@ inline void SharedSocket::Dispatcher::watch() {
     watch_.async_wait([this, alive = std::weak_ptr(alive_)](std::error_code error) {
         if (error || alive.expired()) return;
         watching_ = false;
-        for (const auto& port : ports_) look_after(*port);
+        for (const auto& port : ports_) check(*port);
         watch();
     });
 }
 
-inline void SharedSocket::Dispatcher::look_after(detail::SlottedPort& port) {
+inline void SharedSocket::Dispatcher::check(detail::SlottedPort& port) {
     for (auto& [slot, listener] : port.slots) {
         if (listener.served_by.empty()) continue;
         std::uint64_t accepted = 0;
@@ -261,7 +261,7 @@ inline void SharedSocket::Dispatcher::look_after(detail::SlottedPort& port) {
         const bool waiting = detail::has_waiting(listener.accepting->descriptor());
         if (waiting && listener.waited && !moved && !listener.is_stuck) {
             listener.is_stuck = true;
-            for (const auto id : listener.served_by) port.handover->set_stuck(id);
+            for (const auto id : listener.served_by) port.distributor->set_stuck(id);
         }
         if (moved) listener.is_stuck = false;
         listener.waited = waiting;

@@ -2,7 +2,7 @@
 // Responses, how they are made and what goes on the wire.
 #include <cohort/http/response.hpp>
 
-#include <cohort/http/detail/response_head.hpp>
+#include <cohort/http/detail/respond/response_head.hpp>
 #include <doctest/doctest.h>
 
 #include <stdexcept>

@@ -384,10 +384,10 @@ TEST_CASE("streamed responses") {
     Client client(server);
     const std::string chunked = client.send(get("/stream")).response();
     CHECK(has(chunked, "\r\nTransfer-Encoding: chunked\r\n"));
-    const std::string_view wire = "4\r\none,\r\n4\r\ntwo,\r\n5\r\nthree\r\n0\r\n\r\n";
-    CHECK(client.take(wire.size()) == wire);
+    const std::string_view stream = "4\r\none,\r\n4\r\ntwo,\r\n5\r\nthree\r\n0\r\n\r\n";
+    CHECK(client.take(stream.size()) == stream);
     CHECK(body_of(client.send(get("/stream-beside-body")).response()).empty());
-    CHECK(client.take(wire.size()) == wire);
+    CHECK(client.take(stream.size()) == stream);
     CHECK(body_of(client.send(get("/stream-13")).response()) == "one,two,three");
     CHECK(body_of(client.send(get("/large")).response()) == std::string(3'000'000, 'y'));
     CHECK(body_of(client.send(get("/after")).response()) == "hello /after\n");

@@ -51,7 +51,7 @@ TEST_CASE("what a listener had not accepted when it closed is accepted by anothe
     for (int i = 0; i < 6; ++i) REQUIRE(cluster.connect(a.grant.endpoint) == 0);
     cluster.run_until([&] { return cluster.page[a.grant.listener].taken == 0; });
     a.intake->close();
-    cluster.dispatcher.close(a.member, a.grant.listener);
+    cluster.dispatcher.close(a.target, a.grant.listener);
     test::start(cluster.io, test::accept_all(b.intake, b.sockets, b.ended));
     cluster.run_until([&] { return b.sockets.size() == 6; });
 }
@@ -63,7 +63,7 @@ TEST_CASE("with the last listener the port is free again, and can be opened agai
     const Endpoint endpoint = a.grant.endpoint;
     CHECK(cluster.connect(endpoint) == 0);
     a.intake->close();
-    cluster.dispatcher.close(a.member, a.grant.listener);
+    cluster.dispatcher.close(a.target, a.grant.listener);
     test::settle(cluster.io);
     CHECK(cluster.connect(endpoint) == ECONNREFUSED);
     cluster.listen(a, endpoint);
@@ -83,7 +83,7 @@ TEST_CASE("a port that options name is open before and after any worker") {
     cluster.listen(a, endpoint);
     cluster.run_until([&] { return a.sockets.size() == 1; });
     a.intake->close();
-    cluster.dispatcher.close(a.member, a.grant.listener);
+    cluster.dispatcher.close(a.target, a.grant.listener);
     CHECK(cluster.connect(endpoint) == 0);
     auto& b = cluster.add(0);
     cluster.listen(b, endpoint);

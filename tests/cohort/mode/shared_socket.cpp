@@ -42,7 +42,7 @@ TEST_CASE("a successor in the slot continues with the same socket and its queue"
     cluster.open(a, "127.0.0.1:0"); // never accepts
     for (int i = 0; i < 5; ++i) REQUIRE(cluster.connect(a.grant.endpoint) == 0);
     a.intake->close();
-    cluster.dispatcher.leave(a.member, true);
+    cluster.dispatcher.leave(a.target, true);
     auto& b = cluster.add(0);
     cluster.listen(b, "127.0.0.1:0");
     CHECK(b.grant.endpoint == a.grant.endpoint);
@@ -58,7 +58,7 @@ TEST_CASE("the queue of a slot that nobody serves goes to the workers that there
     cluster.open(b, "127.0.0.1:0"); // never accepts
     for (int i = 0; i < 40; ++i) REQUIRE(cluster.connect(a.grant.endpoint) == 0);
     b.intake->close();
-    cluster.dispatcher.leave(b.member, true);
+    cluster.dispatcher.leave(b.target, true);
     cluster.run_until([&] { return a.sockets.size() == 40; });
 }
 
@@ -76,7 +76,7 @@ TEST_CASE("stopped, an intake still gives what was handed over, then ends") {
     auto& a = cluster.add(0);
     cluster.listen(a, "127.0.0.1:0");
     test::settle(cluster.io);
-    std::vector<Passage> connections;
+    std::vector<TransferredConnection> connections;
     test::Connection connection;
     connections.emplace_back(std::move(connection.server));
     a.intake->deliver(0, 1, std::move(connections));
@@ -119,8 +119,8 @@ TEST_CASE("all workers share the one socket of a Unix path") {
     cluster.run_until([&] { return a.sockets.size() + b.sockets.size() == 10; });
     a.intake->close();
     b.intake->close();
-    cluster.dispatcher.close(a.member, a.grant.listener);
+    cluster.dispatcher.close(a.target, a.grant.listener);
     CHECK(std::filesystem::exists(endpoint.path()));
-    cluster.dispatcher.close(b.member, b.grant.listener);
+    cluster.dispatcher.close(b.target, b.grant.listener);
     CHECK_FALSE(std::filesystem::exists(endpoint.path()));
 }

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// AsyncFd: a descriptor of ours that the event loop watches (layer 3).
+#pragma once
+
+#include <cohort/detail/system/unique_fd.hpp>
+#include <cohort/task.hpp>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
+namespace cohort::detail {
+
+/// Owns the descriptor itself and lends it to Asio, so that it leaves the epoll set before it is closed: a copy may
+/// live on in another process, and the kernel removes only what was closed everywhere.
+class AsyncFd {
+public:
+    AsyncFd(const asio::any_io_executor& executor, UniqueFd fd) : fd_(std::move(fd)), watch_(executor, fd_.get()) {}
+    AsyncFd(AsyncFd&&) = default;
+    ~AsyncFd() { close(); }
+
+    int get() const noexcept { return fd_.get(); }
+    bool is_open() const noexcept { return static_cast<bool>(fd_); }
+    auto get_executor() noexcept { return watch_.get_executor(); }
+
+    /// Waits until a read, or a write, would not block. Nothing is read, so a cancelled wait loses nothing.
+    template <class Token>
+    auto async_readable(Token&& token) {
+        return watch_.async_wait(asio::posix::descriptor_base::wait_read, std::forward<Token>(token));
+    }
+    template <class Token>
+    auto async_writable(Token&& token) {
+        return watch_.async_wait(asio::posix::descriptor_base::wait_write, std::forward<Token>(token));
+    }
+    /// The same for a coroutine. `error`: operation_aborted when it was cancelled.
+    Task<> readable(std::error_code& error) { return async_readable(asio::redirect_error(asio::use_awaitable, error)); }
+
+    /// Waits under way, in both directions, end with operation_aborted.
+    void cancel() {
+        std::error_code ignored;
+        watch_.cancel(ignored);
+    }
+    void close() {
+        if (fd_) [[maybe_unused]]
+            const int lent = watch_.release();
+        fd_.reset();
+    }
+
+private:
+    UniqueFd fd_;
+    asio::posix::stream_descriptor watch_;
+};
+
+} // namespace cohort::detail

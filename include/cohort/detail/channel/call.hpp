@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+// The two sides of a call: one that waits for its reply, and one that owes it (layer 3).
+#pragma once
+
+#include <cohort/detail/channel/encoded_message.hpp>
+#include <cohort/detail/channel/frame_stream.hpp>
+#include <cohort/serialize.hpp>
+
+#include <asio/cancellation_signal.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace cohort::detail {
+
+/// Why a call has no reply, as it travels.
+struct CallFailure {
+    std::int32_t error = 0; ///< of Errc
+    std::string what;
+};
+
+class PendingAnswer;
+class ServedCall;
+
+/// What one side waits for, and what it owes. It is a part of its stream; the entries are their owners'.
+class CallTable {
+public:
+    std::uint64_t add(PendingAnswer& answer) {
+        pending_[++last_] = &answer;
+        return last_;
+    }
+    void remove(std::uint64_t id) noexcept { pending_.erase(id); }
+    bool is_waiting() const noexcept { return !pending_.empty(); }
+    /// A reply, failure or taken frame has come. One that nobody waits for any more is of no consequence.
+    void answered(const Frame& frame, Passed* passed);
+    void fail(PendingAnswer& answer, std::error_code error);
+    /// No more answers will come.
+    void fail_all(std::error_code error);
+
+    void add(std::uint64_t id, ServedCall& call) { served_.try_emplace(id, &call); }
+    void remove(std::uint64_t id, const ServedCall& call) noexcept;
+    bool is_serving() const noexcept { return !served_.empty(); }
+    /// False: there is no such call.
+    bool cancel(std::uint64_t id);
+    /// Nobody wants any answer any more.
+    void cancel_all();
+
+private:
+    std::unordered_map<std::uint64_t, PendingAnswer*> pending_;
+    std::unordered_map<std::uint64_t, ServedCall*> served_;
+    std::uint64_t last_ = 0;
+};
+
+/// Something sent that the other side answers; it is wanted for as long as this lives.
+class PendingAnswer {
+public:
+    /// `expected`: the kind of frame that is the answer.
+    PendingAnswer(std::shared_ptr<FrameStream> stream, CallTable& table, FrameKind expected)
+        : stream_(std::move(stream)),
+          table_(table),
+          timer_(stream_->executor()),
+          expected_(expected),
+          id_(table.add(*this)) {}
+    PendingAnswer(const PendingAnswer&) = delete;
+    PendingAnswer& operator=(const PendingAnswer&) = delete;
+    virtual ~PendingAnswer() {
+        if (done_) return;
+        table_.remove(id_);
+        if (expected_ == FrameKind::reply) stream_->push(FrameKind::cancel, id_);
+    }
+
+    std::uint64_t id() const noexcept { return id_; }
+    void complete(std::error_code error, std::string what = {});
+    void complete(const Frame& frame, Passed* passed);
+    /// Until it is complete; throws why there is no answer: ETIMEDOUT, and operation_aborted when it was cancelled,
+    /// among others.
+    Task<> wait(std::chrono::steady_clock::duration timeout);
+
+private:
+    virtual std::error_code take_reply(const Frame&, Passed*) { return {}; }
+
+    std::shared_ptr<FrameStream> stream_;
+    CallTable& table_;
+    asio::steady_timer timer_;
+    FrameKind expected_;
+    std::uint64_t id_;
+    std::error_code error_;
+    std::string what_;
+    bool done_ = false;
+};
+
+/// A call whose reply is a T.
+template <class T>
+class PendingReply final : public PendingAnswer {
+public:
+    PendingReply(std::shared_ptr<FrameStream> stream, CallTable& table, const SerializeLimits& limits)
+        : PendingAnswer(std::move(stream), table, FrameKind::reply), limits_(limits) {}
+
+    T take() { return std::move(*reply_); }
+
+private:
+    std::error_code take_reply(const Frame& frame, Passed* passed) override {
+        return decode_frame(frame, passed, reply_.emplace(), limits_);
+    }
+
+    SerializeLimits limits_;
+    std::optional<T> reply_;
+};
+
+/// A call that was received. When it goes without a reply its caller is told so.
+class ServedCall {
+public:
+    ServedCall(std::shared_ptr<FrameStream> stream, CallTable& table, std::uint64_t id)
+        : stream_(std::move(stream)), table_(table), id_(id) {
+        table_.add(id_, *this);
+    }
+    ServedCall(const ServedCall&) = delete;
+    ServedCall& operator=(const ServedCall&) = delete;
+    ~ServedCall() {
+        table_.remove(id_, *this);
+        refuse(Errc::unanswered, {});
+    }
+
+    /// Queues the reply that `fill` writes, as FrameStream::push does; the first of several counts. A caller that has
+    /// gone, or given up, gets none. What cannot be sent is thrown, and there is still no reply.
+    template <class Fill>
+    Task<> reply(Fill&& fill) {
+        if (is_open()) stream_->push(FrameKind::reply, id_, std::forward<Fill>(fill));
+        answered_ = true;
+        return drained(stream_);
+    }
+    void refuse(Errc error, std::string_view what) noexcept;
+    bool is_open() const noexcept { return !answered_ && !cancelled_ && stream_->can_send(); }
+
+    void cancel() {
+        if (answered_) return;
+        cancelled_ = true;
+        signal_.emit(asio::cancellation_type::terminal);
+    }
+    bool cancelled() const noexcept { return cancelled_; }
+    /// What runs for the sake of this call ends with it.
+    asio::cancellation_slot cancellation_slot() noexcept { return signal_.slot(); }
+
+private:
+    static Task<> drained(std::shared_ptr<FrameStream> stream) {
+        if (stream->can_send()) co_await stream->room();
+    }
+
+    std::shared_ptr<FrameStream> stream_;
+    CallTable& table_;
+    std::uint64_t id_;
+    asio::cancellation_signal signal_;
+    bool answered_ = false;
+    bool cancelled_ = false;
+};
+
+inline void CallTable::answered(const Frame& frame, Passed* passed) {
+    const auto found = pending_.find(frame.header.correlation);
+    if (found == pending_.end()) return;
+    PendingAnswer& answer = *found->second;
+    pending_.erase(found);
+    answer.complete(frame, passed);
+}
+
+inline void CallTable::fail(PendingAnswer& answer, std::error_code error) {
+    pending_.erase(answer.id());
+    answer.complete(error);
+}
+
+inline void CallTable::fail_all(std::error_code error) {
+    for (const auto& [id, answer] : std::exchange(pending_, {})) answer->complete(error);
+}
+
+inline void CallTable::remove(std::uint64_t id, const ServedCall& call) noexcept {
+    const auto found = served_.find(id);
+    if (found != served_.end() && found->second == &call) served_.erase(found);
+}
+
+inline bool CallTable::cancel(std::uint64_t id) {
+    const auto found = served_.find(id);
+    if (found == served_.end()) return false;
+    found->second->cancel();
+    return true;
+}
+
+inline void CallTable::cancel_all() {
+    std::vector<std::uint64_t> ids; // whoever is cancelled may go at once
+    for (const auto& [id, call] : served_) ids.push_back(id);
+    for (const std::uint64_t id : ids) cancel(id);
+}
+
+inline void PendingAnswer::complete(std::error_code error, std::string what) {
+    done_ = true;
+    error_ = error;
+    what_ = std::move(what);
+    timer_.cancel();
+}
+
+inline void PendingAnswer::complete(const Frame& frame, Passed* passed) {
+    if (frame.header.kind == expected_) return complete(take_reply(frame, passed));
+    CallFailure failure;
+    const bool is_failure = frame.header.kind == FrameKind::failure && !decode(frame.payload, failure);
+    // A failure that is none must not pass for a reply.
+    if (!is_failure || failure.error == 0) return complete(make_error_code(Errc::bad_frame));
+    complete(make_error_code(static_cast<Errc>(failure.error)), std::move(failure.what));
+}
+
+/// The end of time, when that is nearer.
+inline std::chrono::steady_clock::time_point deadline_after(std::chrono::steady_clock::duration timeout) noexcept {
+    const auto now = std::chrono::steady_clock::now();
+    const auto end = std::chrono::steady_clock::time_point::max();
+    return timeout > end - now ? end : now + timeout;
+}
+
+/// The other side went before it answered.
+inline bool is_loss(std::error_code error) noexcept {
+    return error == std::errc::connection_reset || error == std::errc::broken_pipe || error == Errc::closed;
+}
+
+inline Task<> PendingAnswer::wait(std::chrono::steady_clock::duration timeout) {
+    timer_.expires_at(deadline_after(timeout));
+    if (!done_) {
+        std::error_code error;
+        co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        if (!done_ && !error) error = {ETIMEDOUT, std::system_category()};
+        if (!done_) throw std::system_error(error, "call");
+    }
+    if (error_) throw std::system_error(error_, what_);
+}
+
+inline void ServedCall::refuse(Errc error, std::string_view what) noexcept {
+    if (!is_open()) return;
+    answered_ = true;
+    try {
+        stream_->push(FrameKind::failure, id_, [&](Buffer& out, std::vector<int>&) {
+            encode(CallFailure{static_cast<std::int32_t>(error), std::string(what.substr(0, max_hello / 2))}, out);
+        });
+    } catch (const std::exception&) {
+        // The caller learns of it by the end of the stream.
+    }
+}
+
+/// For the caller of a public function.
+template <class T>
+Task<T> reply_of(std::shared_ptr<PendingReply<T>> reply, std::chrono::steady_clock::duration timeout) {
+    co_await reply->wait(timeout);
+    co_return reply->take();
+}
+
+inline Task<> answer_of(std::shared_ptr<PendingAnswer> answer, std::chrono::steady_clock::duration timeout) {
+    co_await answer->wait(timeout);
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+// FrameWriter: the writing half of a FrameStream: when frames go to the kernel, and who waits for that (layer 3).
+#pragma once
+
+#include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/channel/frame_queue.hpp>
+#include <cohort/detail/channel/stream_limits.hpp>
+#include <cohort/detail/channel/transport.hpp>
+
+#include <asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+namespace cohort::detail {
+
+/// The first frame of a turn of the event loop goes to the kernel at once, what follows in the same turn goes together
+/// at its end. Shared with its own writes under way.
+class FrameWriter : public std::enable_shared_from_this<FrameWriter> {
+public:
+    FrameWriter(const FrameWriter&) = delete;
+    FrameWriter& operator=(const FrameWriter&) = delete;
+
+    /// Queues a frame whose payload `fill(Buffer&, std::vector<int>&)` appends, and the descriptors that are to travel
+    /// with it; they are copied at once. Throws what fill throws, EMFILE, Errc::closed after close(), and EPIPE or
+    /// ECONNRESET when the other side is gone; then nothing was queued.
+    template <class Fill>
+    void push(FrameKind kind, std::uint64_t correlation, Fill&& fill);
+    /// A frame without payload. Of no consequence when nothing can be sent any more.
+    void push(FrameKind kind, std::uint64_t correlation) noexcept;
+
+    /// False after finish(), close(), abort(), and when the other side is known to be gone.
+    bool can_send() const noexcept { return !error_; }
+    std::error_code send_error() const noexcept { return error_; }
+    /// Waits while more than the high-water mark is queued. Throws why nothing can be sent any more, if that is so.
+    Task<> room() { return room(shared_from_this()); }
+    bool has_room() const noexcept { return queue_.size() <= limits_.high_water || error_; }
+    /// Waits until everything queued is the kernel's.
+    Task<> flush() { return flush(shared_from_this()); }
+    /// The same, holding the whole process up, for at most `timeout`: for the way out of a process.
+    void flush_now(std::chrono::milliseconds timeout) noexcept;
+    /// No more frames are sent; those queued still go out. The other side sees the end behind them.
+    void finish();
+
+    bool is_open() const noexcept { return transport_->socket().is_open(); }
+    int native_handle() const noexcept { return transport_->socket().get(); }
+    /// The other side has not only ended what it sends: it is gone altogether.
+    bool is_cut_off() const noexcept { return transport_->is_cut_off(); }
+    const StreamLimits& limits() const noexcept { return limits_; }
+    asio::any_io_executor executor() noexcept { return transport_->socket().get_executor(); }
+
+protected:
+    FrameWriter(const asio::any_io_executor& executor, std::unique_ptr<Transport> transport, StreamLimits limits)
+        : transport_(std::move(transport)), room_(executor), limits_(limits), queue_(limits.max_length) {}
+    ~FrameWriter() = default;
+
+    Transport& transport() noexcept { return *transport_; }
+    /// The event loop has come round: the next frame goes out at once again.
+    void begin_turn() noexcept { wrote_ = false; }
+    /// Spinning holds up the turn at whose end the rest would have gone out.
+    void flush_before_spinning();
+    bool nothing_queued() const noexcept { return queue_.empty(); }
+    /// The socket goes with the last frame.
+    void close_when_written() noexcept { closing_ = true; }
+    /// Nothing can be sent any more, for this reason; what is queued is dropped.
+    void fail(std::error_code error);
+
+private:
+    // The waits begin when they are awaited; until then, too, they keep the stream.
+    static Task<> room(std::shared_ptr<FrameWriter> self);
+    static Task<> flush(std::shared_ptr<FrameWriter> self);
+    void flush_later();
+    void write_some();
+    ssize_t write_front();
+    void write_when_possible();
+    void retry_soon();
+
+    std::unique_ptr<Transport> transport_;
+    Notifier room_;
+    StreamLimits limits_;
+    FrameQueue queue_;
+    std::unique_ptr<asio::steady_timer> retry_;
+    std::error_code error_; // why nothing can be sent any more
+    bool waiting_ = false;  // for the kernel to take more
+    bool wrote_ = false;    // a frame went out at once in what may still be this turn
+    bool flushing_ = false; // what followed it goes out at the end of this turn
+    bool finishing_ = false;
+    bool closing_ = false;
+};
+
+/// inline, though a template, so that g++ -O2 makes it a part of the send() that calls it.
+template <class Fill>
+inline void FrameWriter::push(FrameKind kind, std::uint64_t correlation, Fill&& fill) {
+    if (error_) throw std::system_error(error_);
+    queue_.append(kind, correlation, std::forward<Fill>(fill));
+    if (waiting_) return;
+    const bool much = queue_.size() >= transport_->write_size();
+    if (flushing_ && !much) return;
+    if (wrote_ && !much) return flush_later();
+    wrote_ = true;
+    write_some();
+}
+
+inline void FrameWriter::push(FrameKind kind, std::uint64_t correlation) noexcept {
+    try {
+        push(kind, correlation, [](Buffer&, std::vector<int>&) {});
+    } catch (const std::exception&) {
+        // The other side learns of it by the end of the stream.
+    }
+}
+
+inline void FrameWriter::flush_later() {
+    flushing_ = true;
+    asio::post(executor(), [self = shared_from_this()] {
+        self->flushing_ = self->wrote_ = false;
+        if (!self->waiting_ && !self->queue_.empty()) self->write_some();
+    });
+}
+
+inline void FrameWriter::write_some() {
+    while (!queue_.empty() && is_open()) {
+        if (write_front() >= 0) continue;
+        if (would_block(errno)) return write_when_possible();
+        if (is_kernel_limit(errno)) return retry_soon();
+        if (errno != EINTR) return fail(last_error());
+    }
+    queue_.shrink(2 * limits_.high_water);
+    if (finishing_ && is_open()) transport_->end_writing();
+    if (closing_) transport_->socket().close();
+}
+
+/// Those who wait learn of the room it makes.
+inline ssize_t FrameWriter::write_front() {
+    const bool was_full = !has_room();
+    const ssize_t count = queue_.write(*transport_);
+    if (count >= 0 && ((was_full && has_room()) || queue_.empty())) room_.notify_all();
+    return count;
+}
+
+inline void FrameWriter::write_when_possible() {
+    waiting_ = true;
+    transport_->wait_writable([self = shared_from_this()](std::error_code) {
+        self->waiting_ = false;
+        // Also after a cancellation: that was meant for the readers.
+        self->write_some();
+    });
+}
+
+inline void FrameWriter::retry_soon() {
+    waiting_ = true;
+    if (!retry_) retry_ = std::make_unique<asio::steady_timer>(executor());
+    retry_->expires_after(std::chrono::milliseconds(5));
+    retry_->async_wait([self = shared_from_this()](std::error_code) {
+        self->waiting_ = false;
+        self->write_some();
+    });
+}
+
+inline void FrameWriter::fail(std::error_code error) {
+    error_ = error;
+    queue_.clear();
+    room_.notify_all();
+}
+
+inline Task<> FrameWriter::room(std::shared_ptr<FrameWriter> self) {
+    while (!self->has_room()) co_await self->room_.wait();
+    if (self->error_) throw std::system_error(self->error_);
+}
+
+inline Task<> FrameWriter::flush(std::shared_ptr<FrameWriter> self) {
+    while (!self->queue_.empty()) {
+        if (!self->waiting_) self->write_some();
+        if (!self->queue_.empty()) co_await self->room_.wait();
+    }
+    if (self->error_ && self->error_ != Errc::closed) throw std::system_error(self->error_);
+}
+
+inline void FrameWriter::flush_now(std::chrono::milliseconds timeout) noexcept {
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    while (!queue_.empty() && is_open()) {
+        if (queue_.write(*transport_) >= 0 || errno == EINTR) continue;
+        if (!would_block(errno) && !is_kernel_limit(errno)) return;
+        auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+        if (!would_block(errno)) left = std::min(left, std::chrono::milliseconds(5));
+        if (left.count() <= 0 || !transport_->wait_writable_now(left)) return;
+    }
+}
+
+inline void FrameWriter::flush_before_spinning() {
+    wrote_ = false;
+    if (!waiting_) return write_some();
+    // What the wait is for may be here already; its handler would come after the spinning.
+    while (!queue_.empty())
+        if (write_front() < 0) return;
+}
+
+inline void FrameWriter::finish() {
+    if (error_) return;
+    error_ = Errc::closed;
+    finishing_ = true;
+    if (!waiting_) write_some();
+    room_.notify_all();
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// Transport: what carries the bytes and descriptors of a FrameStream; this one is a stream socket (layer 3).
+#pragma once
+
+#include <cohort/detail/async/async_fd.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <span>
+#include <system_error>
+#include <vector>
+
+#include <poll.h>
+
+namespace cohort::detail {
+
+/// The descriptors of one frame.
+struct Passed {
+    std::vector<UniqueFd> descriptors;
+    bool lost = false; ///< some did not fit in this process
+};
+
+/// A Unix stream socket. Other transports derive from it: they keep the socket, for descriptors, for waking the other
+/// side, and because its end is the end of the other process.
+class Transport {
+public:
+    Transport(const asio::any_io_executor& executor, UniqueFd socket) : socket_(executor, std::move(socket)) {}
+    Transport(const Transport&) = delete;
+    Transport& operator=(const Transport&) = delete;
+    virtual ~Transport() = default;
+
+    /// How many bytes were taken, at least one; the descriptors, which stay the caller's, go with the first. -1 with
+    /// errno set when none were: EAGAIN says to wait for wait_writable().
+    virtual ssize_t write(std::span<const std::byte> bytes, std::span<const int> descriptors) noexcept;
+    /// From how many bytes on it does not pay to wait for more before writing.
+    virtual std::size_t write_size() const noexcept { return std::size_t{64} << 10; }
+    /// How many bytes came, 0 at the end; -1 with errno set: EAGAIN when there are none now. Descriptors come with the
+    /// first byte of their frame or before it, and are put behind those in `passed`.
+    virtual ssize_t read(std::span<std::byte> room, std::deque<Passed>& passed);
+
+    /// Brings in descriptors that have come already, although read() has not been asked since.
+    virtual void collect(std::deque<Passed>&) {}
+    /// To be asked before waiting for the socket to be readable: false when there is something to read after all.
+    virtual bool may_wait_to_read() noexcept { return true; }
+    /// That wait is over.
+    virtual void waited_to_read() noexcept {}
+    /// Calls `then` once, when more can be written or the wait was cancelled.
+    virtual void wait_writable(std::function<void(std::error_code)> then) { socket_.async_writable(std::move(then)); }
+    /// Holds the process up in the same way for at most so long. False: nothing changed.
+    virtual bool wait_writable_now(std::chrono::milliseconds timeout) noexcept;
+    /// Nothing more will be written; the other side sees the end behind what was.
+    virtual void end_writing() noexcept { ::shutdown(socket_.get(), SHUT_WR); }
+
+    /// The other side has closed both directions, or its process is gone.
+    bool is_cut_off() const noexcept {
+        pollfd hung_up{socket_.get(), 0, 0};
+        return !socket_.is_open() || (::poll(&hung_up, 1, 0) == 1 && (hung_up.revents & POLLHUP) != 0);
+    }
+
+    AsyncFd& socket() noexcept { return socket_; }
+    const AsyncFd& socket() const noexcept { return socket_; }
+
+protected:
+    ssize_t receive(std::span<std::byte> room, std::deque<Passed>& passed);
+
+private:
+    AsyncFd socket_;
+};
+
+inline ssize_t Transport::write(std::span<const std::byte> bytes, std::span<const int> descriptors) noexcept {
+    SocketMessage message(bytes, descriptors);
+    return System::current().send(socket_.get(), message.get());
+}
+
+inline ssize_t Transport::read(std::span<std::byte> room, std::deque<Passed>& passed) { return receive(room, passed); }
+
+inline ssize_t Transport::receive(std::span<std::byte> room, std::deque<Passed>& passed) {
+    SocketMessage message(room);
+    const ssize_t count = System::current().recv(socket_.get(), message.get());
+    if (count < 0) return count;
+    Passed arrived;
+    message.take_descriptors(arrived.descriptors);
+    arrived.lost = message.descriptors_lost();
+    if (arrived.lost || !arrived.descriptors.empty()) passed.push_back(std::move(arrived));
+    return count;
+}
+
+inline bool Transport::wait_writable_now(std::chrono::milliseconds timeout) noexcept {
+    pollfd writable{socket_.get(), POLLOUT, 0};
+    return ::poll(&writable, 1, static_cast<int>(timeout.count())) != 0;
+}
+
+} // namespace cohort::detail

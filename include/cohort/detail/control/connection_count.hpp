@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// ConnectionCount: how many connections and requests a worker has, where its master can see it (layer 3).
+#pragma once
+
+#include <cohort/detail/control/shared_page.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+namespace cohort::detail {
+
+class ConnectionCount;
+
+/// Counts as one request under way for as long as it lives. Outside a cluster it counts nothing.
+class OngoingRequest {
+public:
+    OngoingRequest() = default;
+    explicit OngoingRequest(WorkerCell& cell) noexcept : cell_(&cell) {
+        cell.begun.fetch_add(1, std::memory_order_relaxed);
+    }
+    OngoingRequest(OngoingRequest&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
+    OngoingRequest& operator=(OngoingRequest&& other) noexcept {
+        OngoingRequest(std::move(other)).swap(*this);
+        return *this;
+    }
+    ~OngoingRequest() {
+        if (cell_ != nullptr) cell_->ended.fetch_add(1, std::memory_order_release); // after `begun`
+    }
+
+private:
+    void swap(OngoingRequest& other) noexcept { std::swap(cell_, other.cell_); }
+
+    WorkerCell* cell_ = nullptr;
+};
+
+/// Counts as one connection for as long as it lives. Outside a cluster it counts nothing.
+class CountedConnection {
+public:
+    CountedConnection() = default;
+    explicit CountedConnection(ConnectionCount& connection_count) noexcept;
+    CountedConnection(CountedConnection&& other) noexcept : connections_(std::exchange(other.connections_, nullptr)) {}
+    CountedConnection& operator=(CountedConnection&& other) noexcept {
+        CountedConnection(std::move(other)).swap(*this);
+        return *this;
+    }
+    ~CountedConnection();
+
+    /// An HTTP response that goes over this connection.
+    void count_response(int status) noexcept;
+    /// A request that came over this connection; it may outlive it.
+    [[nodiscard]] OngoingRequest begin_request() noexcept;
+
+private:
+    void swap(CountedConnection& other) noexcept { std::swap(connections_, other.connections_); }
+
+    ConnectionCount* connections_ = nullptr;
+};
+
+/// One for each worker process; it outlives all of its connections, which may end on any thread.
+class ConnectionCount {
+public:
+    /// `on_room` is told when a connection ends that was one of too many, on the thread where it ends.
+    ConnectionCount(WorkerCell& cell, std::function<void()> on_room) : cell_(cell), on_room_(std::move(on_room)) {}
+    ConnectionCount(const ConnectionCount&) = delete;
+    ConnectionCount& operator=(const ConnectionCount&) = delete;
+
+    std::uint32_t open() const noexcept { return cell_.open.load(std::memory_order_relaxed); }
+    std::uint32_t limit() const noexcept { return cell_.limit.load(std::memory_order_relaxed); }
+    bool is_full() const noexcept { return open() >= limit(); }
+    void set_limit(std::uint32_t most) {
+        cell_.limit.store(most, std::memory_order_relaxed);
+        on_room_();
+    }
+
+    /// Room for a connection, before it is taken: the master must not find it in neither count.
+    [[nodiscard]] CountedConnection enter() noexcept {
+        cell_.open.fetch_add(1, std::memory_order_seq_cst);
+        return CountedConnection(*this);
+    }
+    /// It was taken.
+    void count() noexcept { cell_.accepted.fetch_add(1, std::memory_order_relaxed); }
+    [[nodiscard]] OngoingRequest begin_request() noexcept { return OngoingRequest(cell_); }
+    void count_response(int status) noexcept { cell_.count_response(status); }
+
+private:
+    friend CountedConnection;
+    void leave() {
+        if (cell_.open.fetch_sub(1, std::memory_order_relaxed) >= limit()) on_room_();
+    }
+
+    WorkerCell& cell_;
+    std::function<void()> on_room_;
+};
+
+inline CountedConnection::CountedConnection(ConnectionCount& connection_count) noexcept
+    : connections_(&connection_count) {}
+
+inline CountedConnection::~CountedConnection() {
+    if (connections_ != nullptr) connections_->leave();
+}
+
+inline void CountedConnection::count_response(int status) noexcept {
+    if (connections_ != nullptr) connections_->count_response(status);
+}
+
+inline OngoingRequest CountedConnection::begin_request() noexcept {
+    return connections_ == nullptr ? OngoingRequest{} : connections_->begin_request();
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+// What master and worker say to each other about listening and leaving, beside the user's channel (layer 1).
+#pragma once
+
+#include <cohort/endpoint.hpp>
+#include <cohort/serialize.hpp>
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace cohort::detail {
+
+/// Names one listener of one worker: the number of its cell in the shared page.
+using ListenerId = std::uint32_t;
+/// Names one datagram socket that one worker has.
+using BindingId = std::uint32_t;
+
+// From the worker.
+
+/// The body is about to run. With the hashes of the messages that it sends and expects: the greeting of the channel has
+/// them too, but a worker may be ready before that is read.
+struct Online {
+    std::uint64_t sends = 0;
+    std::uint64_t expects = 0;
+};
+/// "Let me listen on this." Answered by Listening with the same request number.
+struct Listen {
+    std::uint32_t request = 0;
+    Endpoint endpoint;
+};
+/// The worker closed its listener.
+struct Unlisten {
+    ListenerId listener = 0;
+};
+/// One connection comes back with its descriptor: the listener was closed, the worker is full, or it leaves and has
+/// begun to serve the connection (`was_served`, with what the next worker must know). The master may have forgotten the
+/// listener by now, so it goes by the endpoint.
+struct ReturnedConnection {
+    ListenerId listener = 0;
+    Endpoint endpoint{};
+    bool was_served = false;
+    std::string state{};
+};
+/// `count` connections from number `first` on did not get through (RLIMIT_NOFILE). Answered by Forgotten.
+struct Lost {
+    ListenerId listener = 0;
+    std::uint64_t first = 0;
+    std::uint32_t count = 0;
+};
+/// The master had waited for the `taken` counter to move; it did.
+struct Took {
+    ListenerId listener = 0;
+};
+/// "Connect me with this worker." Answered by Introduced with the same request number.
+struct ConnectPeer {
+    std::uint32_t request = 0;
+    std::uint32_t worker = 0;
+};
+/// The worker listens on something of its own.
+struct Announced {
+    Endpoint endpoint;
+};
+/// "Let me have this UDP port." Answered by Bound with the same request number.
+struct Bind {
+    std::uint32_t request = 0;
+    Endpoint endpoint;
+};
+/// The worker closed its socket.
+struct Unbind {
+    BindingId binding = 0;
+};
+/// The worker can do its work from here on.
+struct Ready {};
+/// "Let me have this role." Answered by Elected with the same request number, when it is this worker's.
+struct Campaign {
+    std::uint32_t request = 0;
+    std::string role;
+};
+/// The role that was asked for with this number is not wanted any more.
+struct Resign {
+    std::uint32_t request = 0;
+};
+/// The worker has decided to leave.
+struct Leaving {};
+/// The process could not be prepared; it exits.
+struct SetupFailed {
+    std::int32_t system_error = 0;
+    std::string step;
+};
+
+using FromWorker = std::variant<Online, Listen, Unlisten, ReturnedConnection, Lost, Took, Leaving, SetupFailed,
+                                ConnectPeer, Announced, Bind, Unbind, Ready, Campaign, Resign>;
+
+// From the master.
+
+/// "Finish what you have, then end." `hand_over`: others go on, and connections that are still open are for them.
+struct Stop {
+    bool hand_over = false;
+};
+/// The answer to Listen. A listening descriptor comes along when the worker is to accept by itself, unless the process
+/// was forked with it: then `inherited` is its number there.
+struct Listening {
+    std::uint32_t request = 0;
+    ListenerId listener = 0;
+    std::int32_t inherited = -1;
+    Endpoint endpoint;
+    std::int32_t error = 0;
+    bool error_is_cohorts = false;
+};
+/// The answer to Bind: the socket comes along.
+struct Bound {
+    std::uint32_t request = 0;
+    BindingId binding = 0;
+    Endpoint endpoint;
+    std::int32_t error = 0;
+    bool error_is_cohorts = false;
+};
+/// The attached descriptors are connections number `first` and following of this listener. `states`: what other workers
+/// have said of them; empty when all are new.
+struct Connections {
+    ListenerId listener = 0;
+    std::uint64_t first = 0;
+    std::uint32_t count = 0;
+    std::vector<std::string> states{};
+};
+/// The answer to Lost: these numbers are settled, others have the connections.
+struct Forgotten {
+    ListenerId listener = 0;
+    std::uint64_t first = 0;
+    std::uint32_t count = 0;
+};
+
+/// The answer to Introduce: one end of a socket pair comes along, unless there is no such worker, or `error` says why.
+struct PeerSocket {
+    std::uint32_t request = 0;
+    std::int32_t error = 0; ///< errno
+};
+/// The other end of one, for the worker that was asked for.
+struct IncomingPeer {
+    std::uint32_t from = 0;
+};
+
+/// The answer to Campaign.
+struct Elected {
+    std::uint32_t request = 0;
+    std::int32_t error = 0;
+    bool error_is_cohorts = false;
+};
+
+using FromMaster = std::variant<Stop, Listening, Connections, Forgotten, PeerSocket, IncomingPeer, Bound, Elected>;
+
+/// What an answer (Listening, Bound, Elected) says of a failure: of the system, or one of Errc.
+template <class Answer>
+std::error_code error_of(const Answer& answer) noexcept {
+    return {answer.error, answer.error_is_cohorts ? error_category() : std::system_category()};
+}
+template <class Answer>
+void set_error(Answer& answer, std::error_code error) noexcept {
+    answer.error = error.value();
+    answer.error_is_cohorts = error.category() == error_category();
+}
+
+} // namespace cohort::detail

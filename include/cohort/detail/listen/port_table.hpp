@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// PortTable: the addresses a cluster listens on, and what every dispatcher does alike with them (layer 3).
+#pragma once
+
+#include <cohort/detail/listen/distributor.hpp>
+#include <cohort/detail/socket/listen_socket.hpp>
+#include <cohort/detail/socket/shared_address.hpp>
+#include <cohort/mode.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+namespace cohort::detail {
+
+/// One address, open as long as somebody listens on it, or is about to.
+struct Port : SharedAddress {
+    std::shared_ptr<Distributor> distributor;
+    SocketFile file;
+    bool permanent = false; ///< named in Options::listen: open until the end
+};
+
+/// The part of a dispatcher that finds the port a worker speaks of. `P` derives from Port.
+template <std::derived_from<Port> P>
+class PortTable {
+public:
+    void give(const Endpoint& bound, TransferredConnection connection) {
+        for (const auto& port : ports_)
+            if (port->bound == bound && !port->distributor->is_closed())
+                return port->distributor->give_again(std::move(connection));
+    }
+    void lost(DispatchTarget& target, ListenerId listener, std::uint64_t first, std::uint32_t count) {
+        if (P* const port = find(target, listener)) port->distributor->lost(target, listener, first, count);
+    }
+    std::size_t waiting() const noexcept {
+        std::size_t sum = 0;
+        for (const auto& port : ports_) sum += port->distributor->waiting();
+        return sum;
+    }
+    void took(DispatchTarget& target, ListenerId listener) {
+        if (P* const port = find(target, listener)) port->distributor->took(target, listener);
+    }
+
+protected:
+    explicit PortTable(DispatchContext context) : context_(context) {}
+    PortTable(const PortTable&) = delete;
+    PortTable& operator=(const PortTable&) = delete;
+    ~PortTable() {
+        for (const auto& port : ports_) port->distributor->abandon();
+    }
+
+    P& add(std::unique_ptr<P> port) {
+        port->file = SocketFile(port->requested);
+        return *ports_.emplace_back(std::move(port));
+    }
+
+    /// The port for this request. Port 0 means the same port in all workers; a worker that asks for it twice means two.
+    P* find(const DispatchTarget& target, const Endpoint& endpoint) const {
+        for (const auto& port : ports_) {
+            const bool another = endpoint.port() == 0 && endpoint.is_tcp() && port->distributor->has(target);
+            if (port->is_meant_by(endpoint) && !another && !port->distributor->is_closed()) return port.get();
+        }
+        return nullptr;
+    }
+    P* find(const DispatchTarget& target, ListenerId listener) const {
+        for (const auto& port : ports_)
+            if (port->distributor->has(target, listener)) return port.get();
+        return nullptr;
+    }
+
+    /// What waits there is this worker's to serve, although it is to leave: the port will close with it.
+    static bool is_last(const P& port, const DispatchTarget& target) noexcept {
+        return !port.permanent && port.distributor->has_only(target);
+    }
+
+    /// Calls `close(port)` for those whose last listening worker has gone for good: the address is free again.
+    template <class Close>
+    void close_unused(Close close) {
+        for (const auto& port : ports_)
+            if (!port->permanent && !port->distributor->has_workers()) close_once(*port, close);
+        std::erase_if(ports_,
+                      [](const auto& port) { return port->distributor->is_closed() && port->distributor->is_empty(); });
+    }
+    /// `goes_on`: another process listens there.
+    template <class Close>
+    void close_all(bool goes_on, Close close) {
+        for (const auto& port : ports_) {
+            if (goes_on) port->file.release();
+            close_once(*port, close);
+        }
+    }
+    /// A listener of the master before this one, or a new one.
+    UniqueFd open(const Endpoint& requested, const Endpoint& bound, unsigned slot, bool reuse_port,
+                  std::error_code& error) {
+        error.clear();
+        if (context_.passed != nullptr)
+            if (UniqueFd passed = context_.passed->take(requested, slot)) return passed;
+        return open_listener(bound, reuse_port, context_.options.backlog, error);
+    }
+
+    DispatchContext context_;
+    std::vector<std::unique_ptr<P>> ports_;
+
+private:
+    template <class Close>
+    static void close_once(P& port, Close& close) {
+        if (port.distributor->is_closed()) return;
+        port.file.remove();
+        close(port);
+        port.distributor->close();
+    }
+};
+
+} // namespace cohort::detail

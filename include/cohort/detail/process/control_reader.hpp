@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// Hearing: what workers say on their control links, no faster than this process can bear (layer 4).
+#pragma once
+
+#include <cohort/detail/process/worker_record.hpp>
+
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <utility>
+
+namespace cohort::detail {
+
+/// One more connection can be taken back although so many wait for a worker. One that arrives when no descriptor is
+/// free is lost (unix(7), MSG_CTRUNC).
+inline bool can_take_back(std::size_t waiting) noexcept {
+    constexpr std::size_t most_waiting = 256;
+    constexpr rlim_t reserve = 16; // for what this process does meanwhile
+    return waiting <= most_waiting && can_open(waiting > 0 ? reserve : 1);
+}
+
+/// A worker that leaves may have more connections to hand over than this process may have descriptors.
+class ControlReader {
+public:
+    using RecordPtr = std::shared_ptr<WorkerRecord>;
+
+    struct Owner {
+        std::function<void(WorkerRecord&, Packet<FromWorker>&)> handle; ///< what a worker says
+        std::function<std::size_t()> waiting; ///< connections that were given back and wait for somebody
+    };
+
+    /// `patience`: how long the end of a worker waits for descriptors.
+    ControlReader(asio::io_context& context, std::chrono::milliseconds patience, Owner owner)
+        : context_(context), patience_(patience), owner_(std::move(owner)) {}
+
+    /// Until the link has ended. Throws on what no worker says.
+    Task<> listen(RecordPtr record);
+    /// The process has ended: what is still in the link. The same.
+    Task<> finish(RecordPtr record);
+
+private:
+    bool must_slow_down(const WorkerRecord& record) const {
+        if (record.is_over() || record.state != WorkerState::draining) return false;
+        return record.link->has_arrived() && !can_take_back(owner_.waiting());
+    }
+    Task<> slow_down() {
+        asio::steady_timer pause(context_, std::chrono::milliseconds(1));
+        co_await pause.async_wait(asio::use_awaitable);
+    }
+    /// One packet, if one is here.
+    bool hear(WorkerRecord& record) {
+        auto packet = record.link->try_receive();
+        if (packet) owner_.handle(record, *packet);
+        return packet.has_value();
+    }
+
+    asio::io_context& context_;
+    std::chrono::milliseconds patience_;
+    Owner owner_;
+};
+
+inline Task<> ControlReader::listen(RecordPtr record) {
+    for (bool more = true; more && !record->abandoned;) {
+        if (must_slow_down(*record))
+            co_await slow_down();
+        else if (!hear(*record))
+            more = co_await record->link->arrival();
+    }
+}
+
+inline Task<> ControlReader::finish(RecordPtr record) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (bool more = true; more && !record->abandoned;) {
+        if (std::chrono::steady_clock::now() - begin < patience_ && must_slow_down(*record))
+            co_await slow_down();
+        else
+            more = hear(*record);
+    }
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// What the master keeps of each worker and of each slot (layer 4).
+#pragma once
+
+#include <cohort/detail/async/async_fd.hpp>
+#include <cohort/detail/channel/message_stream.hpp>
+#include <cohort/detail/policy/restart_policy.hpp>
+#include <cohort/detail/process/launch.hpp>
+#include <cohort/event.hpp>
+#include <cohort/mode.hpp>
+
+#include <asio/steady_timer.hpp>
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <system_error>
+#include <vector>
+
+namespace cohort::detail {
+
+/// Shared with the coroutines that wait for the worker; they check `abandoned` after every wait.
+struct WorkerRecord : DispatchTarget {
+    WorkerRecord(const asio::any_io_executor& executor, Identity identity, Launched launched,
+                 std::shared_ptr<MessageStream> its_messages)
+        : DispatchTarget{identity.id, identity.slot, identity.cell,
+                         std::make_shared<MasterLink>(executor, std::move(launched.control)),
+                         std::move(identity.inherited)},
+          pid(launched.process.pid),
+          pidfd(executor, std::move(launched.process.pidfd)),
+          messages(std::move(its_messages)),
+          drained(executor),
+          grace(executor) {}
+
+    WorkerInfo info() const noexcept { return {id, slot, pid, state, slow}; }
+    /// The process has gone, or the master.
+    bool is_over() const noexcept { return abandoned || state == WorkerState::exited; }
+
+    pid_t pid;
+    AsyncFd pidfd;
+    std::shared_ptr<MessageStream> messages;
+    Notifier drained;         // the last message that had been read was received
+    asio::steady_timer grace; // until it is asked to leave (WorkerOptions::lifetime), then until it is killed
+    WorkerState state = WorkerState::forked;
+    unsigned group = 0; // Assignment::group
+    std::optional<int> stop_signal;
+    bool kill_group = false; // with it
+    unsigned calls = 0;      // of the pool, under way
+    bool voluntary = false;
+    unsigned endpoints = 0; // that it shares now
+    bool listened = false;
+    bool announced = false; // Worker::ready()
+    bool reaped = false;    // the process is gone; its last words may not have been heard
+    bool ready = false;     // it was, at some time
+    bool slow = false;      // its event loop does not turn
+    bool abandoned = false;
+    std::error_code error;
+    std::chrono::steady_clock::time_point born = std::chrono::steady_clock::now();
+};
+
+/// The living workers, oldest first.
+using WorkerRecords = std::map<WorkerId, std::shared_ptr<WorkerRecord>>;
+
+/// Waits for each of these sends to workers; those that die meanwhile do no harm.
+inline Task<> all_sent(std::vector<Task<>> sends) {
+    for (auto& send : sends) {
+        try {
+            co_await std::move(send);
+        } catch (const std::system_error&) {
+            // That worker has just died; its exit is an event of its own.
+        }
+    }
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// What a master and the one that replaces it say to each other (layer 1).
+#pragma once
+
+#include <cohort/endpoint.hpp>
+#include <cohort/serialize.hpp>
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace cohort::detail {
+
+/// A socket that is bound, attached: a listener, or one for datagrams.
+struct SocketTransfer {
+    Endpoint requested;
+    std::uint32_t slot = 0;
+    bool datagrams = false;
+};
+/// There are no more. `endpoints`: how many the worker of each slot shares.
+struct SocketsTransferred {
+    std::vector<std::uint32_t> endpoints;
+};
+/// An open connection, attached, that a worker has given back.
+struct ConnectionTransfer {
+    Endpoint endpoint;
+    std::string state;
+};
+/// The new master's workers are ready: the old one's may leave.
+struct NewMasterReady {};
+
+using FromOldMaster = std::variant<SocketTransfer, SocketsTransferred, ConnectionTransfer>;
+using FromNewMaster = std::variant<NewMasterReady>;
+
+} // namespace cohort::detail

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// Heartbeat: a worker's event loop shows its master that it turns (layer 3).
+#pragma once
+
+#include <cohort/detail/control/shared_page.hpp>
+
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <system_error>
+
+namespace cohort::detail {
+
+/// Beats until it is destroyed, or the loop ends. Only the number counts: the clocks of two processes are not compared.
+class Heartbeat {
+public:
+    /// The interval is the master's to choose: this may be another program, with other options.
+    Heartbeat(asio::io_context& context, WorkerCell& cell)
+        : timer_(context), cell_(cell), interval_(cell.beat_interval.load(std::memory_order_relaxed)) {
+        if (interval_.count() > 0) beat();
+    }
+    Heartbeat(const Heartbeat&) = delete;
+    Heartbeat& operator=(const Heartbeat&) = delete;
+
+    /// The loop will not turn any more, and that is as it should be.
+    void end() noexcept { cell_.heartbeat.store(WorkerCell::last_beat, std::memory_order_relaxed); }
+
+private:
+    void beat() {
+        cell_.heartbeat.fetch_add(1, std::memory_order_relaxed);
+        timer_.expires_after(interval_);
+        timer_.async_wait([this](std::error_code error) {
+            if (!error) beat();
+        });
+    }
+
+    asio::steady_timer timer_;
+    WorkerCell& cell_;
+    std::chrono::milliseconds interval_;
+};
+
+} // namespace cohort::detail

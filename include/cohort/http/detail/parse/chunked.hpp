@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// Takes the chunked transfer coding off a body, strictly (layer 1).
+#pragma once
+
+#include <cohort/http/detail/parse/text.hpp>
+#include <cohort/http/limits.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace cohort::http::detail {
+
+/// RFC 9112 section 7.1, to the letter. llhttp decodes this too, but how strictly depends on its version, and what
+/// frames a body decides where the next request begins: two readers that disagree there are a request smuggled.
+class ChunkDecoder {
+public:
+    /// What was taken from the input: `consumed` bytes, of which `data` is body; status is 0 or that of the refusal.
+    struct Step {
+        std::size_t consumed = 0;
+        std::string_view data;
+        int status = 0;
+    };
+
+    void reset() noexcept { *this = ChunkDecoder{}; }
+    bool done() const noexcept { return state_ == State::done; }
+
+    /// Goes on until there is data to give, the body ends, or the input does.
+    Step next(std::string_view input, const Limits& limits) noexcept {
+        Step step;
+        while (step.consumed != input.size() && !done()) {
+            if (state_ == State::data) {
+                const auto count = std::min<std::uint64_t>(chunk_, input.size() - step.consumed);
+                step.data = input.substr(step.consumed, static_cast<std::size_t>(count));
+                step.consumed += step.data.size();
+                chunk_ -= count;
+                if (chunk_ == 0) state_ = State::data_cr;
+                return step;
+            }
+            step.status = take(input[step.consumed++], limits);
+            if (step.status != 0) return step;
+        }
+        return step;
+    }
+
+private:
+    enum class State : std::uint8_t {
+        first_digit,
+        digits,
+        extension,
+        size_lf,
+        data,
+        data_cr,
+        data_lf,
+        trailer_begin,
+        trailer_name,
+        trailer_value,
+        trailer_lf,
+        end_lf,
+        done,
+    };
+
+    int move_to(State state) noexcept { return state_ = state, 0; }
+    int expect(char c, char wanted, State next) noexcept { return c == wanted ? move_to(next) : 400; }
+
+    int take(char c, const Limits& limits) noexcept {
+        switch (state_) {
+            case State::first_digit: chunk_ = 0, digits_ = 0, extension_ = 0; return take_digit(c);
+            case State::digits:
+                if (c == '\r') return move_to(State::size_lf);
+                return c == ';' ? take_extension(c, limits) : take_digit(c);
+            case State::extension: return c == '\r' ? move_to(State::size_lf) : take_extension(c, limits);
+            case State::size_lf: return c == '\n' ? begin_chunk(limits) : 400;
+            case State::data_cr: return expect(c, '\r', State::data_lf);
+            case State::data_lf: return expect(c, '\n', State::first_digit);
+            case State::end_lf: return expect(c, '\n', State::done);
+            default: return take_trailer(c, limits);
+        }
+    }
+
+    int take_digit(char c) noexcept {
+        const int value = hex_value(c);
+        if (value < 0 || ++digits_ > 16) return 400;
+        chunk_ = chunk_ * 16 + static_cast<unsigned>(value);
+        return move_to(State::digits);
+    }
+
+    int take_extension(char c, const Limits& limits) noexcept {
+        if (!is(c, char_line)) return 400;
+        if (++extension_ > limits.chunk_extension || ++extensions_ > limits.chunk_extensions) return 413;
+        return move_to(State::extension);
+    }
+
+    int begin_chunk(const Limits& limits) noexcept {
+        if (chunk_ == 0) return move_to(State::trailer_begin);
+        if (chunk_ > limits.body || total_ > limits.body - chunk_) return 413;
+        total_ += chunk_;
+        return move_to(State::data);
+    }
+
+    /// Trailers are checked and dropped: merged into the fields they could forge them (RFC 9110 section 6.5.1).
+    int take_trailer(char c, const Limits& limits) noexcept {
+        if (++trailers_ > limits.trailers) return 431;
+        switch (state_) {
+            case State::trailer_begin:
+                if (c == '\r') return move_to(State::end_lf);
+                return is(c, char_token) ? move_to(State::trailer_name) : 400;
+            case State::trailer_name:
+                if (c == ':') return move_to(State::trailer_value);
+                return is(c, char_token) ? 0 : 400;
+            case State::trailer_value:
+                if (c == '\r') return move_to(State::trailer_lf);
+                return is(c, char_line) ? 0 : 400;
+            default: return expect(c, '\n', State::trailer_begin);
+        }
+    }
+
+    std::uint64_t chunk_ = 0;
+    std::uint64_t total_ = 0;
+    std::size_t extension_ = 0;
+    std::size_t extensions_ = 0;
+    std::size_t trailers_ = 0;
+    unsigned digits_ = 0;
+    State state_ = State::first_digit;
+};
+
+} // namespace cohort::http::detail

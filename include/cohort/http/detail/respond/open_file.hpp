@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// Files that are opened to be sent, and no others (layer 2).
+#pragma once
+
+#include <cohort/detail/system/system.hpp>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace cohort::http::detail {
+
+/// Open as long as it lives. The descriptor is not of those that a forked worker closes: what the program opened before
+/// is for all.
+class OpenFile {
+public:
+    OpenFile() = default;
+    OpenFile(OpenFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)), facts_(other.facts_) {}
+    OpenFile& operator=(OpenFile&& other) noexcept {
+        std::swap(fd_, other.fd_);
+        std::swap(facts_, other.facts_);
+        return *this;
+    }
+    ~OpenFile() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+
+    /// A file or a folder; one that others are opened beneath, if `only_folder`.
+    static OpenFile open(const std::string& path, bool only_folder, std::error_code& error) {
+        const int flags = only_folder ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK | O_NOCTTY;
+        return OpenFile(::open(path.c_str(), flags | O_CLOEXEC), error);
+    }
+
+    /// One beneath this folder: no symbolic link and no ".." leads out of it (openat2(2)).
+    OpenFile open_beneath(const std::string& path, std::error_code& error) const {
+        int fd = -1;
+        // The kernel gives up when something is renamed while it looks.
+        for (int attempt = 0; attempt != 16; ++attempt) {
+            fd = cohort::detail::System::current().open_beneath(fd_, path.c_str());
+            if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
+        }
+        return OpenFile(fd, error);
+    }
+
+    bool is_file() const noexcept { return S_ISREG(facts_.st_mode); }
+    bool is_folder() const noexcept { return S_ISDIR(facts_.st_mode); }
+    std::uint64_t size() const noexcept { return static_cast<std::uint64_t>(facts_.st_size); }
+    std::uint64_t inode() const noexcept { return facts_.st_ino; }
+    timespec modified() const noexcept { return facts_.st_mtim; }
+
+    /// Up to `size` bytes from there; 0 at the end of the file.
+    std::size_t read_at(std::uint64_t offset, char* bytes, std::size_t size, std::error_code& error) const {
+        ssize_t count = -1;
+        do count = cohort::detail::System::current().pread(fd_, bytes, size, static_cast<off_t>(offset));
+        while (count < 0 && errno == EINTR);
+        if (count >= 0) return static_cast<std::size_t>(count);
+        error = cohort::detail::last_error();
+        return 0;
+    }
+
+private:
+    OpenFile(int fd, std::error_code& error) : fd_(fd) {
+        if (fd_ < 0 || ::fstat(fd_, &facts_) != 0) error = cohort::detail::last_error();
+    }
+
+    int fd_ = -1;
+    struct stat facts_ {};
+};
+
+} // namespace cohort::http::detail

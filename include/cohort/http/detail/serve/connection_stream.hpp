@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+// The socket of a connection with its buffers and its deadline (layer 3).
+#pragma once
+
+#include <cohort/acceptor.hpp>
+#include <cohort/detail/serialize/buffer.hpp>
+#include <cohort/http/detail/serve/server.hpp>
+#include <cohort/http/detail/serve/stream_layer.hpp>
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/bind_executor.hpp>
+#include <asio/buffer.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/error.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace cohort::http::detail {
+
+/// Reads into `in`, writes from `out`. A write is tried at once and waits only when the kernel's buffer is full; a read
+/// waits for the reactor, so a request costs one of each and nothing else.
+class ConnectionStream : public TimedConnection {
+public:
+    ConnectionStream(std::shared_ptr<Server> server, Socket socket)
+        : server_(std::move(server)), socket_(std::move(socket)) {
+        std::error_code ignored;
+        socket_.non_blocking(true, ignored);
+        server_->add(*this);
+    }
+
+    ~ConnectionStream() {
+        end();
+        server_->ended(*this);
+    }
+
+    Server& server() const noexcept { return *server_; }
+    asio::cancellation_slot slot() noexcept { return cancel_.slot(); }
+    asio::any_io_executor executor() { return server_->executor(); }
+
+    Socket& socket() noexcept { return socket_; }
+
+    /// From now on bytes go through it.
+    Task<> open_layer(std::unique_ptr<StreamLayer> layer, std::uint64_t deadline, std::error_code& error);
+    bool has_layer() const noexcept { return layer_ != nullptr; }
+
+    std::string_view received() const noexcept { return {reinterpret_cast<const char*>(in_.data()), in_.size()}; }
+    void consume(std::size_t count) noexcept { in_.consume(count); }
+    [[nodiscard]] cohort::detail::OngoingRequest begin_request() noexcept { return socket_.begin_request(); }
+
+    std::string& out() noexcept { return out_; }
+    const std::string& out() const noexcept { return out_; }
+    bool unsent() const noexcept { return out_.size() != sent_; }
+
+    /// Whether the client can send no more.
+    bool input_ended() const noexcept { return input_ended_; }
+
+    /// Reads once, waiting at most until `deadline`. Gives 0 and an error when there is nothing: end of file,
+    /// timed_out, operation_aborted for an interruption, or what the socket reports.
+    Task<std::size_t> read(Waiting what, std::uint64_t deadline, std::size_t room, std::error_code& error);
+
+    /// The same in two halves: the path of every request does without a coroutine of its own.
+    Task<std::size_t> begin_read(Waiting what, std::uint64_t deadline, std::size_t room, std::error_code& error) {
+        server_->begin_waiting(*this, what, deadline);
+        if (layer_) return layer_->read_some(space(room), error);
+        return socket_.async_read_some(space(room), asio::redirect_error(asio::use_awaitable, error));
+    }
+    void end_read(std::size_t count, std::error_code& error) noexcept;
+
+    /// What has arrived already, without waiting for more than its end.
+    Task<std::size_t> read_rest();
+
+    /// Waits for the next byte with nothing held for it: `then` is called when there is one, or no time any more, or
+    /// when the waiting was interrupted, and calls end_wait() first. Throws std::bad_alloc.
+    template <class F>
+    void wait_readable(Waiting what, std::uint64_t deadline, F then) {
+        server_->begin_waiting(*this, what, deadline);
+        auto cancellable = asio::bind_cancellation_slot(slot(), std::move(then));
+        socket_.async_wait(Socket::wait_read, asio::bind_executor(server_->executor(), std::move(cancellable)));
+    }
+    /// Whether the deadline has passed.
+    bool end_wait() noexcept { return end_waiting(); }
+
+    /// Hands `out` and then `tail` to the kernel as far as it takes them; would_block when not all of them.
+    std::error_code send_now(std::string_view& tail);
+
+    /// Whether `out` could be sent without waiting. A failure shows again at the next write.
+    bool send_at_once() {
+        std::string_view nothing;
+        return !send_now(nothing);
+    }
+
+    /// Sends all of `out` and then `tail`. Throws std::system_error; timed_out when the client takes nothing.
+    Task<> send(std::string_view tail = {});
+
+    /// The same while somebody else waits for bytes to read.
+    Task<> send_beside_reading(std::string_view bytes);
+
+    /// Ends what the layer has to end; the client may have to answer that.
+    Task<> close_layer();
+
+    /// Tells the client that nothing more will come, and reads on for a while: closing with unread bytes would reset
+    /// the connection and destroy the answer on its way.
+    Task<> linger();
+
+    /// What the server says that had the connection before; empty: nobody had it.
+    const std::string& state() const noexcept { return socket_.state(); }
+    /// Gives the connection to another server. False: it stays here.
+    bool hand_over(std::string state) { return server_->hand_over(socket_, std::move(state)); }
+
+    /// Ends the connection for everybody who holds a copy of the descriptor.
+    void end() noexcept {
+        std::error_code ignored;
+        socket_.shutdown(Socket::shutdown_both, ignored);
+        socket_.close(ignored);
+    }
+
+    /// Gives the memory back that an idle connection does not need.
+    void release_buffers() {
+        in_.shrink(0);
+        if (!unsent()) std::string{}.swap(out_), sent_ = 0;
+    }
+
+    /// Gives back what only a large body needed.
+    void trim_buffers() {
+        in_.shrink(usual_room);
+        if (!unsent() && out_.capacity() > 4 * usual_room) std::string{}.swap(out_), sent_ = 0;
+    }
+
+    static constexpr std::size_t usual_room = 4096;
+
+private:
+    Task<> send_through_layer(std::string_view tail);
+    void cancel_waiting() override {
+        std::error_code ignored;
+        if (!writing_beside_) socket_.cancel(ignored); // cancelling is of everything on the socket
+    }
+    void cancel_all() override { cancel_.emit(asio::cancellation_type::terminal); }
+
+    void sent(std::size_t count, std::string_view& tail) noexcept {
+        const std::size_t from_out = std::min(count, out_.size() - sent_);
+        sent_ += from_out;
+        if (sent_ == out_.size()) out_.clear(), sent_ = 0;
+        tail.remove_prefix(count - from_out);
+    }
+
+    asio::mutable_buffer space(std::size_t room) {
+        std::byte* const at = in_.prepare(room);
+        return asio::buffer(at, in_.room());
+    }
+
+    std::shared_ptr<Server> server_;
+    Socket socket_;
+    asio::cancellation_signal cancel_;
+    std::unique_ptr<StreamLayer> layer_;
+    cohort::detail::Buffer in_;
+    std::string out_;
+    std::size_t sent_ = 0;
+    bool input_ended_ = false;
+    bool writing_beside_ = false;
+};
+
+inline Task<> ConnectionStream::open_layer(std::unique_ptr<StreamLayer> layer, std::uint64_t deadline,
+                                           std::error_code& error) {
+    server_->begin_waiting(*this, Waiting::head, deadline);
+    co_await layer->open(received(), error);
+    if (end_waiting() && !error) error = asio::error::timed_out;
+    in_.clear();
+    layer_ = std::move(layer);
+}
+
+inline Task<std::size_t> ConnectionStream::read(Waiting what, std::uint64_t deadline, std::size_t room,
+                                                std::error_code& error) {
+    const std::size_t count = co_await begin_read(what, deadline, room, error);
+    end_read(count, error);
+    co_return count;
+}
+
+inline void ConnectionStream::end_read(std::size_t count, std::error_code& error) noexcept {
+    const bool expired = end_waiting();
+    in_.commit(count);
+    if (error == asio::error::operation_aborted && expired) error = asio::error::timed_out;
+    if (error == asio::error::eof) input_ended_ = true;
+}
+
+inline Task<std::size_t> ConnectionStream::read_rest() {
+    std::error_code error;
+    std::size_t count = 0;
+    if (!layer_) {
+        count = socket_.read_some(space(usual_room), error);
+        in_.commit(count);
+    } else if (socket_.available(error) != 0) {
+        count = co_await read(Waiting::head, server_->after(server_->ticks_for().fresh), usual_room, error);
+    }
+    co_return count;
+}
+
+inline std::error_code ConnectionStream::send_now(std::string_view& tail) {
+    if (layer_) return unsent() || !tail.empty() ? asio::error::would_block : std::error_code();
+    while (unsent() || !tail.empty()) {
+        std::error_code error;
+        std::size_t count = 0;
+        const std::string_view head = std::string_view{out_}.substr(sent_);
+        if (tail.empty())
+            count = socket_.write_some(asio::buffer(head.data(), head.size()), error);
+        else if (head.empty())
+            count = socket_.write_some(asio::buffer(tail.data(), tail.size()), error);
+        else
+            count = socket_.write_some(
+                std::array{asio::buffer(head.data(), head.size()), asio::buffer(tail.data(), tail.size())}, error);
+        if (error) return error;
+        sent(count, tail);
+    }
+    return {};
+}
+
+inline Task<> ConnectionStream::send_through_layer(std::string_view tail) {
+    while (unsent() || !tail.empty()) {
+        const std::string_view part = unsent() ? std::string_view{out_}.substr(sent_) : tail;
+        std::error_code error;
+        server_->begin_waiting(*this, Waiting::write, server_->after(server_->ticks_for().write));
+        const std::size_t count = co_await layer_->write_some(asio::buffer(part.data(), part.size()), error);
+        const bool expired = end_waiting();
+        if (error) throw std::system_error(expired ? asio::error::make_error_code(asio::error::timed_out) : error);
+        sent(count, tail);
+    }
+}
+
+/// Its deadline is one of the work, since what is waited for is something to read.
+inline Task<> ConnectionStream::send_beside_reading(std::string_view bytes) {
+    while (!bytes.empty()) {
+        std::error_code error;
+        std::size_t count = 0;
+        if (!layer_) count = socket_.write_some(asio::buffer(bytes.data(), bytes.size()), error);
+        if (layer_ || error == asio::error::would_block) {
+            error.clear();
+            server_->limit_work(*this, server_->after(server_->ticks_for().write));
+            writing_beside_ = true;
+            if (layer_)
+                count = co_await layer_->write_some(asio::buffer(bytes.data(), bytes.size()), error);
+            else
+                co_await socket_.async_wait(Socket::wait_write, asio::redirect_error(asio::use_awaitable, error));
+            writing_beside_ = false;
+            server_->end_work(*this);
+            if (interrupted()) cancel_waiting();
+        }
+        if (error) throw std::system_error(error);
+        bytes.remove_prefix(count);
+    }
+}
+
+inline Task<> ConnectionStream::send(std::string_view tail) {
+    if (layer_) {
+        co_await send_through_layer(tail);
+        co_return;
+    }
+    while (true) {
+        std::error_code error = send_now(tail);
+        if (!error) co_return;
+        if (error != asio::error::would_block && error != asio::error::try_again) throw std::system_error(error);
+        error.clear();
+        server_->begin_waiting(*this, Waiting::write, server_->after(server_->ticks_for().write));
+        co_await socket_.async_wait(Socket::wait_write, asio::redirect_error(asio::use_awaitable, error));
+        const bool expired = end_waiting();
+        if (error) throw std::system_error(expired ? asio::error::make_error_code(asio::error::timed_out) : error);
+    }
+}
+
+inline Task<> ConnectionStream::close_layer() {
+    std::error_code ignored;
+    server_->begin_waiting(*this, Waiting::linger, server_->after(server_->ticks_for().linger));
+    co_await layer_->close(ignored);
+    end_waiting();
+}
+
+inline Task<> ConnectionStream::linger() {
+    std::error_code error;
+    const std::uint64_t deadline = server_->after(server_->ticks_for().linger);
+    socket_.shutdown(Socket::shutdown_send, error);
+    layer_.reset(); // what comes now is not looked at
+    std::size_t discarded = in_.size();
+    error.clear();
+    while (!error && discarded < server_->options().linger_bytes) {
+        in_.clear();
+        discarded += co_await read(Waiting::linger, deadline, usual_room, error);
+    }
+}
+
+} // namespace cohort::http::detail

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+// Deadlines of many connections, kept by one coarse timer (layer 3).
+#pragma once
+
+#include <cohort/detail/config.hpp>
+#include <cohort/http/detail/serve/timer_wheel.hpp>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <system_error>
+#include <utility>
+
+namespace cohort::http::detail {
+
+/// What a connection waits for; it decides what interrupting it means.
+enum class Waiting : std::uint8_t {
+    nothing, ///< it is not waiting for the client
+    fresh,   ///< for the first byte ever
+    idle,    ///< for the first byte of another request
+    head,
+    body,
+    write,
+    linger,
+    upgraded, ///< for bytes of another protocol
+};
+
+class DeadlineList;
+
+/// A connection as the timer sees it. It leaves its list before it is destroyed.
+class TimedConnection : public TimerWheel::Entry {
+public:
+    TimedConnection(const TimedConnection&) = delete;
+    TimedConnection& operator=(const TimedConnection&) = delete;
+
+    Waiting waiting() const noexcept { return waiting_; }
+
+    /// Its work took too long and is being cancelled.
+    bool overdue() const noexcept { return overdue_; }
+
+protected:
+    TimedConnection() = default;
+    ~TimedConnection() = default;
+
+    /// Whether the wait under way was interrupted.
+    bool interrupted() const noexcept { return waiting_ != Waiting::nothing && interrupted_; }
+
+    /// Whether the deadline passed meanwhile, and that is why it has ended.
+    bool end_waiting() noexcept {
+        waiting_ = Waiting::nothing;
+        return expired_;
+    }
+
+private:
+    friend class DeadlineList;
+    /// May do nothing, or come too late: it is called again until the waiting has ended.
+    virtual void cancel_waiting() = 0;
+    virtual void cancel_all() = 0;
+
+    std::uint64_t wait_deadline_ = TimerWheel::never;
+    std::uint64_t work_deadline_ = TimerWheel::never;
+    Waiting waiting_ = Waiting::nothing;
+    bool expired_ = false;
+    bool interrupted_ = false;
+    bool overdue_ = false;
+};
+
+/// The connections of a server, and the timer that turns their wheel a few times a second: nothing per request, and
+/// nothing at all while there are none.
+class DeadlineList : public std::enable_shared_from_this<DeadlineList> {
+public:
+    DeadlineList(const asio::any_io_executor& executor, std::chrono::milliseconds interval)
+        : timer_(executor), interval_(interval) {}
+
+    std::size_t size() const noexcept { return wheel_.size(); }
+    asio::any_io_executor executor() { return timer_.get_executor(); }
+
+    /// How many ticks certainly cover `duration`.
+    std::uint64_t ticks(std::chrono::milliseconds duration) const noexcept {
+        const auto count = std::max<std::chrono::milliseconds::rep>(duration.count(), 0);
+        return static_cast<std::uint64_t>(count / interval_.count() + (count % interval_.count() != 0)) + 1;
+    }
+
+    /// The tick that is `count` from now; deadlines are such numbers.
+    std::uint64_t after(std::uint64_t count) const noexcept { return wheel_.now() + count; }
+
+    /// Throws std::bad_alloc, and has not added it then.
+    void add(TimedConnection& watched) {
+        if (!armed_) arm();
+        wheel_.add(watched);
+    }
+    void remove(TimedConnection& watched) noexcept { wheel_.remove(watched); }
+
+    void begin_waiting(TimedConnection& watched, Waiting what, std::uint64_t tick) noexcept {
+        watched.waiting_ = what;
+        watched.expired_ = watched.interrupted_ = false;
+        wait_until(watched, tick);
+    }
+    void wait_until(TimedConnection& watched, std::uint64_t tick) noexcept {
+        watched.wait_deadline_ = tick;
+        set_deadline(watched);
+    }
+
+    /// Ends the waiting, if there is any, before its time.
+    void interrupt(TimedConnection& watched) {
+        if (watched.waiting_ == Waiting::nothing) return;
+        watched.interrupted_ = true;
+        end_wait(watched);
+    }
+
+    /// From now on all that the connection does is cancelled at `tick`, whatever it waits for by then.
+    void limit_work(TimedConnection& watched, std::uint64_t tick) noexcept {
+        watched.work_deadline_ = tick;
+        set_deadline(watched);
+    }
+    /// Whether that has happened.
+    bool end_work(TimedConnection& watched) noexcept {
+        watched.work_deadline_ = TimerWheel::never;
+        return std::exchange(watched.overdue_, false);
+    }
+
+    template <class F>
+    void for_each(F visit) {
+        wheel_.for_each([&visit](TimerWheel::Entry& entry) { visit(static_cast<TimedConnection&>(entry)); });
+    }
+
+    /// Cancels whatever the connections and their handlers wait for.
+    void cancel_all() {
+        for_each([](TimedConnection& watched) { watched.cancel_all(); });
+    }
+
+    void stop() { timer_.cancel(); }
+
+private:
+    void set_deadline(TimedConnection& watched) noexcept {
+        wheel_.set_deadline(watched, std::min(watched.wait_deadline_, watched.work_deadline_));
+    }
+    /// What is cancelled may have happened already, and be the first part of something that goes on (a piece of a
+    /// record of TLS): so the next tick cancels what there is then.
+    void end_wait(TimedConnection& watched) {
+        watched.expired_ = !watched.interrupted_;
+        wait_until(watched, after(1));
+        watched.cancel_waiting();
+    }
+    void expire(TimedConnection& watched);
+    void arm();
+    void tick();
+
+    asio::steady_timer timer_;
+    std::chrono::milliseconds interval_;
+    TimerWheel wheel_;
+    bool armed_ = false;
+};
+
+inline void DeadlineList::arm() {
+    timer_.expires_after(interval_);
+    timer_.async_wait([self = shared_from_this()](const std::error_code& error) {
+        self->armed_ = false;
+        if (!error) self->tick();
+    });
+    armed_ = true;
+}
+
+inline void DeadlineList::expire(TimedConnection& watched) {
+    const bool is_overdue = watched.work_deadline_ <= wheel_.now();
+    if (is_overdue) watched.work_deadline_ = TimerWheel::never;
+    if (watched.wait_deadline_ <= wheel_.now() && watched.waiting_ != Waiting::nothing)
+        end_wait(watched);
+    else if (watched.wait_deadline_ <= wheel_.now())
+        wait_until(watched, TimerWheel::never);
+    else
+        set_deadline(watched);
+    if (!is_overdue) return;
+    watched.overdue_ = true;
+    watched.cancel_all();
+}
+
+/// A tick is counted when the loop gets to it: a loop that was held up gives its connections that time back.
+inline void DeadlineList::tick() {
+    try {
+        if (size() != 0) arm();       // at once: the memory of the wait that has ended is at hand
+    } catch (const std::bad_alloc&) { // The next connection tries again.
+    }
+    wheel_.advance([this](TimerWheel::Entry& entry) { expire(static_cast<TimedConnection&>(entry)); });
+}
+
+} // namespace cohort::http::detail

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include <cohort/detail/socket/transferred_listeners.hpp>
+
+#include <cohort/mode/round_robin.hpp>
+#include <cohort/mode/shared_socket.hpp>
+
+#include <support/mode_fixture.hpp>
+
+#include <doctest/doctest.h>
+
+using namespace cohort::detail;
+using cohort::Endpoint;
+using cohort::OpenListener;
+
+namespace {
+
+const Endpoint any("127.0.0.1:0");
+
+/// What one dispatcher has, as the next master gets it.
+TransferredListeners pass_on(const std::vector<OpenListener>& listeners) {
+    TransferredListeners passed;
+    for (const auto& each : listeners) passed.add(each.requested, each.slot, duplicate(each.descriptor));
+    return passed;
+}
+
+/// The dispatcher of a master that was started with what another one had.
+template <class M>
+struct NextMaster {
+    explicit NextMaster(asio::io_context& io, TransferredListeners its) : passed(std::move(its)) {
+        dispatcher.emplace(cohort::DispatchContext{io.get_executor(), page, ledger, options, &passed});
+    }
+    TransferredListeners passed;
+    SharedPage page;
+    Ledger ledger;
+    cohort::Options options{};
+    std::optional<typename M::Dispatcher> dispatcher;
+};
+
+} // namespace
+
+TEST_CASE("a listener is taken once, for the slot that it is of") {
+    TransferredListeners passed;
+    passed.add(any, 2, UniqueFd(::dup(0)));
+    passed.add(any, 0, UniqueFd(::dup(0)));
+    passed.add("127.0.0.1:80", 0, UniqueFd(::dup(0)));
+    CHECK(passed.slots(any) == std::vector<unsigned>{2, 0});
+    CHECK_FALSE(passed.take(any, 1));
+    CHECK(passed.take(any, 2));
+    CHECK_FALSE(passed.take(any, 2));
+    CHECK(passed.slots(any) == std::vector<unsigned>{0});
+    passed.clear();
+    CHECK(passed.slots("127.0.0.1:80").empty());
+}
+
+TEST_CASE_TEMPLATE("who has connected to the master before is served by the next one", M, cohort::RoundRobin,
+                   cohort::SharedSocket) {
+    test::ModeFixture<M> before;
+    auto& first = before.add(0);
+    auto& second = before.add(1);
+    before.open(first, any); // they do not accept
+    before.open(second, any);
+    const Endpoint bound = first.grant.endpoint;
+    NextMaster<M> next(before.io, pass_on(before.dispatcher.listeners()));
+    auto& new_master = before.add(0);
+    new_master.grant = next.dispatcher->open(new_master.target, any);
+    REQUIRE_FALSE(new_master.grant.error);
+    CHECK(new_master.grant.endpoint == bound);
+    before.dispatcher.stop(true);
+    for (int i = 0; i < 20; ++i) CHECK(before.connect(bound) == 0);
+    std::uint32_t waiting = 0;
+    for (const auto& queue : next.dispatcher->queues()) waiting += queue.length;
+    CHECK(waiting == 20);
+}
