@@ -28,11 +28,7 @@ public:
     /// What the worker that had it before has left for this one (Listener::hand_over); empty for a new connection.
     const std::string& state() const noexcept { return state_; }
     /// The connection itself, which counts for this worker no more. Waits under way end with operation_aborted.
-    [[nodiscard]] detail::UniqueFd take() {
-        detail::UniqueFd connection(Base::release());
-        counted_ = {};
-        return connection;
-    }
+    [[nodiscard]] detail::UniqueFd take();
 
     /// For servers: what is returned counts as one request (SlotStats::requests, Recycle::requests) that is under way
     /// until it is destroyed. It may outlive the socket.
@@ -47,17 +43,7 @@ private:
 };
 
 /// A connection that came in a message. Errors: ENOTSOCK, EBADF, EPROTOTYPE: it is no stream socket.
-inline Socket to_socket(const asio::any_io_executor& executor, Handle handle) {
-    const auto option = [&](int name) {
-        int value = 0;
-        socklen_t size = sizeof value;
-        if (::getsockopt(handle.get(), SOL_SOCKET, name, &value, &size) != 0) detail::throw_last_error("getsockopt");
-        return value;
-    };
-    if (option(SO_TYPE) != SOCK_STREAM) throw std::system_error(EPROTOTYPE, std::system_category(), "to_socket");
-    const asio::generic::stream_protocol protocol(option(SO_DOMAIN), option(SO_PROTOCOL));
-    return Socket(executor, protocol, handle.release());
-}
+Socket to_socket(const asio::any_io_executor& executor, Handle handle);
 
 /// Anything that yields connections: `co_await accept()` gives the next one, or nothing when no more will come
 /// (closed, or draining because the process is to stop). A `bool stopping()`, if there is one, says that without
@@ -75,3 +61,7 @@ concept HandsOver = Acceptor<A> && requires(A& acceptor, Socket& socket, std::st
 };
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/acceptor.ipp>
+#endif

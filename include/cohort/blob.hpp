@@ -2,13 +2,11 @@
 // Blob: many bytes as a member of a message, shared instead of copied (layer 2).
 #pragma once
 
+#include <cohort/detail/serialize/archive.hpp>
 #include <cohort/detail/system/memfd.hpp>
-#include <cohort/serialize.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -44,12 +42,7 @@ public:
     Blob() = default;
 
     /// Errors: Errc::message_too_large above `max_size`; EMFILE, ENOMEM.
-    static Blob copy_of(std::span<const std::byte> bytes) {
-        if (bytes.size() >= shared_from) return share(bytes.size(), [&](int fd) { detail::write_all(fd, bytes); });
-        auto own = std::make_unique_for_overwrite<std::byte[]>(bytes.size());
-        std::ranges::copy(bytes, own.get());
-        return keep(std::move(own), bytes.size());
-    }
+    static Blob copy_of(std::span<const std::byte> bytes);
     static Blob copy_of(std::string_view text) { return copy_of(std::as_bytes(std::span(text))); }
 
     /// `fill` writes the bytes where they will stay; before it does they are zero. Errors: those of copy_of(), ENOSPC,
@@ -92,20 +85,12 @@ private:
         detail::UniqueFd fd;
     };
 
-    explicit Blob(Content content) : content_(std::make_shared<const Content>(std::move(content))) {}
+    explicit Blob(Content content);
 
-    static Blob keep(std::unique_ptr<std::byte[]> own, std::size_t size) {
-        if (size == 0) return {};
-        const std::span<const std::byte> bytes(own.get(), size);
-        return Blob(Content{bytes, std::move(own), {}, {}});
-    }
+    static Blob keep(std::unique_ptr<std::byte[]> own, std::size_t size);
     static Blob share(std::size_t size, std::invocable<int> auto&& fill);
     /// Takes sealed memory over.
-    static Blob adopt(detail::UniqueFd fd, std::size_t size) {
-        auto mapping = detail::Mapping::map(fd.get(), size, false);
-        const std::span<const std::byte> bytes = mapping.bytes();
-        return Blob(Content{bytes, {}, std::move(mapping), std::move(fd)});
-    }
+    static Blob adopt(detail::UniqueFd fd, std::size_t size);
 
     void write_to(detail::Encoder& archive) const;
     void read_from(detail::Decoder& archive);
@@ -122,41 +107,8 @@ Blob Blob::share(std::size_t size, std::invocable<int> auto&& fill) {
     return adopt(std::move(fd), size);
 }
 
-inline void Blob::write_to(detail::Encoder& archive) const {
-    const bool shared = content_ && content_->fd;
-    archive(shared);
-    if (shared) {
-        archive(static_cast<std::uint64_t>(size()));
-        archive.pass_descriptor(content_->fd.get());
-        return;
-    }
-    archive.put_length<1>(size());
-    std::ranges::copy(bytes(), archive.take(size()));
-}
-
-inline void Blob::read_from(detail::Decoder& archive) {
-    bool shared = false;
-    if (!archive(shared)) return;
-    if (shared) return read_shared_from(archive);
-    std::size_t size = 0;
-    if (!archive.get_length<1, 1>(size)) return;
-    auto own = std::make_unique_for_overwrite<std::byte[]>(size);
-    std::copy_n(archive.take(size), size, own.get());
-    *this = keep(std::move(own), size);
-}
-
-inline void Blob::read_shared_from(detail::Decoder& archive) {
-    std::uint64_t size = 0;
-    if (!archive(size)) return;
-    detail::UniqueFd fd(archive.take_descriptor());
-    if (!fd) return;
-    const bool sound = size != 0 && size <= max_size && detail::has_seals(fd.get(), seals) &&
-                       detail::keeps_size(fd.get(), static_cast<std::size_t>(size));
-    if (!sound) {
-        archive.reject();
-        return;
-    }
-    *this = adopt(std::move(fd), static_cast<std::size_t>(size));
-}
-
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/blob.ipp>
+#endif

@@ -4,8 +4,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <stdexcept>
-#include <string>
 #include <string_view>
 
 namespace cohort {
@@ -42,29 +40,16 @@ struct alignas(64) NamedCounter {
         return state.load(std::memory_order_acquire) == named && wanted == name;
     }
     /// False: it has a name already, or is getting one.
-    bool give(std::string_view wanted) noexcept {
-        std::uint32_t expected = free;
-        if (!state.compare_exchange_strong(expected, being_named)) return false;
-        wanted.copy(name, longest_name);
-        name[wanted.size()] = '\0';
-        state.store(named, std::memory_order_release);
-        return true;
-    }
+    bool give(std::string_view wanted) noexcept;
 };
 static_assert(sizeof(NamedCounter) == 64);
 
 /// Prometheus' rule for names, so that every counter can be exported as it is.
-inline void check_counter_name(std::string_view name) {
-    const auto fits = [](char c) {
-        const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        return is_letter || (c >= '0' && c <= '9') || c == '_' || c == ':';
-    };
-    bool is_name = !name.empty() && name.size() <= NamedCounter::longest_name && !(name[0] >= '0' && name[0] <= '9');
-    for (const char c : name) is_name = is_name && fits(c);
-    if (!is_name)
-        throw std::invalid_argument("a counter's name is up to 51 letters, digits, '_' and ':', not '" +
-                                    std::string(name) + "'");
-}
+void check_counter_name(std::string_view name);
 
 } // namespace detail
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/counter.ipp>
+#endif

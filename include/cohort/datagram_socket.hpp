@@ -23,28 +23,16 @@ namespace cohort {
 ///     const auto size = co_await socket.async_receive_from(asio::buffer(data), sender, asio::use_awaitable);
 class DatagramSocket : public asio::ip::udp::socket {
 public:
-    DatagramSocket(asio::ip::udp::socket socket, Endpoint endpoint, std::function<void()> on_close)
-        : asio::ip::udp::socket(std::move(socket)), endpoint_(std::move(endpoint)), on_close_(std::move(on_close)) {}
+    DatagramSocket(asio::ip::udp::socket socket, Endpoint endpoint, std::function<void()> on_close);
     DatagramSocket(DatagramSocket&& other) noexcept
         : asio::ip::udp::socket(std::move(other)),
           endpoint_(other.endpoint_),
           on_close_(std::exchange(other.on_close_, nullptr)) {}
-    DatagramSocket& operator=(DatagramSocket&& other) noexcept {
-        if (this == &other) return *this;
-        close();
-        asio::ip::udp::socket::operator=(std::move(other));
-        endpoint_ = other.endpoint_;
-        on_close_ = std::exchange(other.on_close_, nullptr);
-        return *this;
-    }
+    DatagramSocket& operator=(DatagramSocket&& other) noexcept;
     ~DatagramSocket() { close(); }
 
     /// What waits ends with operation_aborted.
-    void close() noexcept {
-        std::error_code ignored;
-        asio::ip::udp::socket::close(ignored);
-        if (const auto tell = std::exchange(on_close_, nullptr)) tell();
-    }
+    void close() noexcept;
     void close(std::error_code& error) noexcept {
         error.clear();
         close();
@@ -60,3 +48,7 @@ private:
 };
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/datagram_socket.ipp>
+#endif

@@ -2,10 +2,6 @@
 // How a process ended: a code or a signal, never both (layer 1).
 #pragma once
 
-#include <cohort/detail/config.hpp>
-
-#include <csignal>
-#include <cstring>
 #include <optional>
 #include <string>
 
@@ -32,12 +28,7 @@ public:
     bool success() const noexcept { return !by_signal_ && value_ == 0; }
 
     /// For people: "exited with code 3", "killed by SIGKILL", "killed by SIGSEGV (core dumped)".
-    std::string describe() const {
-        if (!by_signal_) return "exited with code " + std::to_string(value_);
-        const char* name = sigabbrev_np(value_);
-        std::string text = "killed by " + (name ? "SIG" + std::string(name) : "signal " + std::to_string(value_));
-        return core_dumped_ ? text + " (core dumped)" : text;
-    }
+    std::string describe() const;
 
     friend bool operator==(const ExitStatus&, const ExitStatus&) = default;
 
@@ -51,3 +42,7 @@ private:
 };
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/exit_status.ipp>
+#endif

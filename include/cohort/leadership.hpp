@@ -13,17 +13,10 @@ namespace cohort {
 /// replaced (Master::upgrade), still finish, they may have roles that its successor gives out again.
 class Leadership {
 public:
-    Leadership(std::string role, std::function<void()> give_up)
-        : role_(std::move(role)), give_up_(std::move(give_up)) {}
+    Leadership(std::string role, std::function<void()> give_up);
     Leadership(Leadership&& other) noexcept
         : role_(std::move(other.role_)), give_up_(std::exchange(other.give_up_, nullptr)) {}
-    Leadership& operator=(Leadership&& other) noexcept {
-        if (this == &other) return *this;
-        resign();
-        role_ = std::move(other.role_);
-        give_up_ = std::exchange(other.give_up_, nullptr);
-        return *this;
-    }
+    Leadership& operator=(Leadership&& other) noexcept;
     ~Leadership() { resign(); }
 
     /// Gives the role up now: from here on another worker may have it. Again does nothing.
@@ -40,3 +33,7 @@ private:
 };
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/leadership.ipp>
+#endif

@@ -23,36 +23,16 @@ inline constexpr Exclusive exclusive{};
 /// the caller alone; end it by shutdown(2), since the master may hold a copy of its descriptor for some milliseconds.
 class Listener {
 public:
-    Listener(std::shared_ptr<Intake> intake, std::function<void()> on_close)
-        : intake_(std::move(intake)), on_close_(std::move(on_close)) {}
+    Listener(std::shared_ptr<Intake> intake, std::function<void()> on_close);
     Listener(Listener&& other) noexcept
         : intake_(std::move(other.intake_)), on_close_(std::exchange(other.on_close_, nullptr)) {}
-    Listener& operator=(Listener&& other) noexcept {
-        if (this != &other) {
-            close();
-            intake_ = std::move(other.intake_);
-            on_close_ = std::exchange(other.on_close_, nullptr);
-        }
-        return *this;
-    }
+    Listener& operator=(Listener&& other) noexcept;
     ~Listener() { close(); }
 
     /// The next connection; nothing when no more will come. Cancelling loses none.
-    [[nodiscard]] Task<std::optional<Socket>> accept() {
-        const auto intake = intake_;
-        const bool steady = co_await detail::switched();
-        if (!steady) co_await asio::post(asio::use_awaitable);
-        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
-        detail::throw_if_cancelled(cancellation);
-        co_return co_await intake->accept();
-    }
+    [[nodiscard]] Task<std::optional<Socket>> accept();
 
-    void close() {
-        if (const auto tell = std::exchange(on_close_, nullptr)) {
-            intake_->close();
-            tell();
-        }
-    }
+    void close();
 
     /// Nothing new comes any more: accept() gives what is here, and then nothing.
     bool stopping() const noexcept { return intake_->stopping(); }
@@ -77,3 +57,7 @@ private:
 static_assert(HandsOver<Listener>);
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/listener.ipp>
+#endif

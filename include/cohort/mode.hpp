@@ -5,6 +5,7 @@
 #include <cohort/acceptor.hpp>
 #include <cohort/detail/control/connection_count.hpp>
 #include <cohort/detail/control/control_link.hpp>
+#include <cohort/detail/control/control_message.hpp>
 #include <cohort/detail/control/shared_page.hpp>
 #include <cohort/detail/socket/transferred_connection.hpp>
 #include <cohort/detail/socket/transferred_listeners.hpp>

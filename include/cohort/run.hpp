@@ -3,116 +3,39 @@
 #pragma once
 
 #include <cohort/detail/async/async_fd.hpp>
-#include <cohort/detail/system/orphan_reaper.hpp>
-#include <cohort/detail/system/signals.hpp>
 #include <cohort/master.hpp>
-
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 
 #include <algorithm>
 #include <exception>
 #include <functional>
 #include <iostream>
-#include <vector>
 
 namespace cohort {
 
 namespace detail {
 
-inline Task<> reload_and_tell(Supervisor& supervisor) {
-    const ReloadReport report = co_await supervisor.reload();
-    if (!report) std::cerr << "cohort: reload: " << report.error.message() << std::endl;
-}
+Task<> reload_and_tell(Supervisor& supervisor);
 
-inline Task<> upgrade_and_tell(Supervisor& supervisor) {
-    const ReloadReport report = co_await supervisor.upgrade();
-    if (!report) std::cerr << "cohort: upgrade: " << report.error.message() << std::endl;
-}
+Task<> upgrade_and_tell(Supervisor& supervisor);
 
-inline void scale_and_tell(Supervisor& supervisor, unsigned workers) {
-    try {
-        supervisor.slot_manager().scale(workers);
-    } catch (const std::system_error& error) {
-        std::cerr << "cohort: scale: " << error.what() << std::endl;
-    }
-}
+void scale_and_tell(Supervisor& supervisor, unsigned workers);
 
 /// Ended children that nobody watches. One that is watched may stand before them until the event loop has reaped it.
-inline void reap_orphans(Supervisor& supervisor, asio::steady_timer& again) {
-    if (reap_strangers([&](pid_t pid) { return supervisor.is_watched(pid); })) return;
-    again.expires_after(std::chrono::milliseconds(20));
-    again.async_wait([&](std::error_code error) {
-        if (!error) reap_orphans(supervisor, again);
-    });
-}
+void reap_orphans(Supervisor& supervisor, asio::steady_timer& again);
 
 /// The first that ends asks everybody to leave, the next one does not ask.
-inline void end_by_signal(Supervisor& supervisor) {
-    if (supervisor.stopping())
-        supervisor.kill_all();
-    else
-        asio::co_spawn(supervisor.context(), supervisor.stop(), asio::detached);
-}
+void end_by_signal(Supervisor& supervisor);
 
-inline Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals, asio::steady_timer& orphans) {
-    for (;;) {
-        std::error_code error;
-        co_await signals.readable(error);
-        if (error) co_return;
-        unsigned char signal = 0;
-        while (::read(signals.get(), &signal, 1) == 1) {
-            switch (signal) {
-                case SIGCHLD: reap_orphans(supervisor, orphans); break;
-                case SIGHUP: asio::co_spawn(supervisor.context(), reload_and_tell(supervisor), asio::detached); break;
-                case SIGUSR2: asio::co_spawn(supervisor.context(), upgrade_and_tell(supervisor), asio::detached); break;
-                case SIGTTIN: scale_and_tell(supervisor, supervisor.slot_manager().count() + 1); break;
-                case SIGTTOU: scale_and_tell(supervisor, std::max(2U, supervisor.slot_manager().count()) - 1); break;
-                default: end_by_signal(supervisor);
-            }
-        }
-    }
-}
+Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals, asio::steady_timer& orphans);
 
 /// How the master's own function ended, and the end of the cluster when it failed.
-inline Task<> watch_over(Supervisor& supervisor, Task<> watch, int& code) {
-    try {
-        co_await std::move(watch);
-        co_await supervisor.mail().discard();
-    } catch (const std::exception& error) {
-        std::cerr << "cohort: master: " << error.what() << std::endl;
-        code = 1;
-    }
-    co_await supervisor.stop();
-}
+Task<> watch_over(Supervisor& supervisor, Task<> watch, int& code);
 
 /// Waits for the last worker, stops what keeps the loop alive.
-inline Task<> close_down(Supervisor& supervisor, AsyncFd& signals, asio::steady_timer& orphans) {
-    co_await supervisor.until_finished();
-    co_await supervisor.stop();
-    signals.close();
-    orphans.cancel();
-}
+Task<> close_down(Supervisor& supervisor, AsyncFd& signals, asio::steady_timer& orphans);
 
 /// From the first worker to the last one's end.
-inline int run_to_the_end(Supervisor& supervisor, const std::function<void()>& spawn, Task<> watch) {
-    asio::io_context& context = supervisor.context();
-    std::vector<int> numbers{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU};
-    const bool reaps_strangers = supervisor.options().reap_strangers.value_or(inherits_orphans());
-    if (reaps_strangers) numbers.push_back(SIGCHLD);
-    SignalPipe pipe(numbers);
-    asio::steady_timer orphans(context);
-    ::signal(SIGPIPE, SIG_IGN);
-    AsyncFd signals(context.get_executor(), duplicate(pipe.descriptor()));
-    for (unsigned i = 0; i < supervisor.options().workers; ++i) spawn();
-    if (reaps_strangers) reap_orphans(supervisor, orphans); // of those who were process 1 before
-    int code = 0;
-    asio::co_spawn(context, obey_signals(supervisor, signals, orphans), asio::detached);
-    asio::co_spawn(context, watch_over(supervisor, std::move(watch), code), asio::detached);
-    asio::co_spawn(context, close_down(supervisor, signals, orphans), asio::detached);
-    context.run();
-    return supervisor.has_given_up() ? 1 : code;
-}
+int run_to_the_end(Supervisor& supervisor, const std::function<void()>& spawn, Task<> watch);
 
 } // namespace detail
 
@@ -153,3 +76,7 @@ int run(Options options, Work work) {
 }
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/run.ipp>
+#endif

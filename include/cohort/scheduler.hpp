@@ -2,7 +2,6 @@
 // Scheduler: which worker gets a connection that the master has accepted (layer 3).
 #pragma once
 
-#include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/event.hpp>
 
 #include <concepts>
@@ -10,7 +9,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <utility>
 
 namespace cohort {
 
@@ -54,15 +52,7 @@ concept Scheduler = std::default_initializable<S> &&
 /// The next one that has room.
 class InTurn {
 public:
-    std::size_t choose(const Arrival&, std::span<const Candidate> workers) noexcept {
-        for (std::size_t i = 0; i < workers.size(); ++i) {
-            const std::size_t index = (next_ + i) % workers.size();
-            if (workers[index].room == 0) continue;
-            next_ = index + 1;
-            return index;
-        }
-        return workers.size();
-    }
+    std::size_t choose(const Arrival&, std::span<const Candidate> workers) noexcept;
 
 private:
     std::size_t next_ = 0;
@@ -71,16 +61,7 @@ private:
 /// The one with the fewest connections; among equals, in turn.
 class Fewest {
 public:
-    std::size_t choose(const Arrival&, std::span<const Candidate> workers) noexcept {
-        std::size_t best = workers.size();
-        for (std::size_t i = 0; i < workers.size(); ++i) {
-            const std::size_t index = (next_ + i) % workers.size();
-            if (workers[index].room == 0) continue;
-            if (best == workers.size() || workers[index].load() < workers[best].load()) best = index;
-        }
-        if (best != workers.size()) next_ = best + 1;
-        return best;
-    }
+    std::size_t choose(const Arrival&, std::span<const Candidate> workers) noexcept;
 
 private:
     std::size_t next_ = 0;
@@ -148,26 +129,8 @@ struct ClientAddress {
     std::uint64_t operator()(const Arrival& connection) const noexcept;
 };
 
-inline Endpoint Arrival::client() const {
-    detail::SocketAddress address;
-    if (::getpeername(descriptor_, address.get(), &address.size) != 0) return {};
-    return detail::to_endpoint(address);
-}
-
-inline std::uint64_t ClientAddress::operator()(const Arrival& connection) const noexcept {
-    detail::SocketAddress address;
-    ::getpeername(connection.descriptor(), address.get(), &address.size);
-    if (address.storage.ss_family == AF_INET)
-        return reinterpret_cast<const sockaddr_in&>(address.storage).sin_addr.s_addr;
-    if (address.storage.ss_family == AF_INET6) {
-        std::uint64_t halves[2];
-        std::memcpy(halves, &reinterpret_cast<const sockaddr_in6&>(address.storage).sin6_addr, sizeof halves);
-        return detail::mix(halves[0]) ^ halves[1];
-    }
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    ::getsockopt(connection.descriptor(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
-    return static_cast<std::uint64_t>(peer.pid);
-}
-
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/scheduler.ipp>
+#endif

@@ -26,17 +26,7 @@ public:
     unsigned number() const noexcept { return number_; }
     /// Asks them to leave and waits until they have gone, also when the wait is cancelled. For a coroutine that does
     /// not throw because it was cancelled before (asio::this_coro::throw_if_cancelled).
-    Task<> end() {
-        for (bool gone = false; !gone;) {
-            close();
-            try {
-                co_await supervisor_.until_gone(number_);
-                gone = true;
-            } catch (const std::system_error&) {
-                // Cancelled while it waited: they have not gone yet.
-            }
-        }
-    }
+    Task<> end();
 
 private:
     void close() {
@@ -100,3 +90,7 @@ template <class App, class Work, class Body>
 }
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/scope.ipp>
+#endif

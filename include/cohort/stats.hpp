@@ -60,26 +60,13 @@ struct Stats {
     std::vector<QueueStats> queues;
 
     /// Connections that are open, and those that wait to be accepted.
-    std::uint64_t load() const noexcept {
-        std::uint64_t sum = 0;
-        for (const auto& slot : slots) sum += slot.open;
-        for (const auto& queue : queues) sum += queue.length;
-        return sum;
-    }
+    std::uint64_t load() const noexcept;
     /// Of all slots together; `slot` and `worker` mean nothing.
-    SlotStats total() const noexcept {
-        SlotStats sum;
-        for (const auto& each : slots) {
-            sum.accepted += each.accepted;
-            sum.delivered += each.delivered;
-            sum.redelivered += each.redelivered;
-            sum.refused += each.refused;
-            sum.handed_over += each.handed_over;
-            sum.open += each.open;
-            sum.requests += each.requests;
-        }
-        return sum;
-    }
+    SlotStats total() const noexcept;
 };
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/stats.ipp>
+#endif

@@ -2,8 +2,8 @@
 // What carries a channel, chosen at compile time: a Unix stream socket or shared memory (layer 3).
 #pragma once
 
-#include <cohort/detail/channel/frame_stream.hpp>
 #include <cohort/detail/channel/shared_memory_transport.hpp>
+#include <cohort/detail/channel/stream_limits.hpp>
 
 #include <memory>
 #include <utility>
@@ -19,9 +19,7 @@ struct UnixStream {
         return {connected(executor, std::move(one), limits), accepted(executor, std::move(other), limits)};
     }
     static std::unique_ptr<detail::Transport> connected(const asio::any_io_executor& executor, detail::UniqueFd socket,
-                                                        const detail::StreamLimits&) {
-        return std::make_unique<detail::Transport>(executor, std::move(socket));
-    }
+                                                        const detail::StreamLimits&);
     static std::unique_ptr<detail::Transport> accepted(const asio::any_io_executor& executor, detail::UniqueFd socket,
                                                        const detail::StreamLimits& limits) {
         return connected(executor, std::move(socket), limits);
@@ -35,22 +33,10 @@ struct UnixStream {
 struct SharedMemory {
     using Ends = UnixStream::Ends;
 
-    static Ends pair(const asio::any_io_executor& executor, const detail::StreamLimits& limits) {
-        auto [one, other] = detail::make_socketpair(SOCK_STREAM);
-        const detail::UniqueFd memory = detail::make_ring_memory(limits.ring_size);
-        auto maker = make(executor, std::move(one), limits);
-        auto delivery = make(executor, std::move(other), limits);
-        maker->adopt(memory.get(), true);
-        delivery->adopt(memory.get(), false);
-        return {std::move(maker), std::move(delivery)};
-    }
+    static Ends pair(const asio::any_io_executor& executor, const detail::StreamLimits& limits);
     /// Makes the memory.
     static std::unique_ptr<detail::Transport> connected(const asio::any_io_executor& executor, detail::UniqueFd socket,
-                                                        const detail::StreamLimits& limits) {
-        auto transport = make(executor, std::move(socket), limits);
-        transport->make(limits.ring_size);
-        return transport;
-    }
+                                                        const detail::StreamLimits& limits);
     /// Gets the memory from the side that connected.
     static std::unique_ptr<detail::Transport> accepted(const asio::any_io_executor& executor, detail::UniqueFd socket,
                                                        const detail::StreamLimits& limits) {
@@ -59,9 +45,11 @@ struct SharedMemory {
 
 private:
     static std::unique_ptr<detail::SharedMemoryTransport>
-    make(const asio::any_io_executor& executor, detail::UniqueFd socket, const detail::StreamLimits& limits) {
-        return std::make_unique<detail::SharedMemoryTransport>(executor, std::move(socket), limits.spin);
-    }
+    make(const asio::any_io_executor& executor, detail::UniqueFd socket, const detail::StreamLimits& limits);
 };
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/transport.ipp>
+#endif

@@ -223,10 +223,7 @@ concept WorkerBody = requires(Body& body, W& self) {
     { body(self) } -> std::same_as<Task<int>>;
 };
 
-inline Task<int> with_code_0(Task<> body) {
-    co_await std::move(body);
-    co_return 0;
-}
+Task<int> with_code_0(Task<> body);
 
 /// What a body of either kind is to the rest of the library.
 template <class W, class Body>
@@ -249,3 +246,7 @@ MakeWorker worker_factory(Body body, Options options, std::vector<std::string> a
 } // namespace detail
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/worker.ipp>
+#endif

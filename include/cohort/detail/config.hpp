@@ -24,6 +24,20 @@
 #endif
 #endif
 
+// Bodies that depend on no template argument stand in NAME.ipp beside NAME.hpp, which includes it at its end. With
+// COHORT_SEPARATE_COMPILATION the headers declare only, and one source file includes <cohort/src.hpp>; that holds for
+// Asio's own bodies, too.
+#if defined(COHORT_SEPARATE_COMPILATION)
+#define COHORT_DECL
+#if !defined(ASIO_SEPARATE_COMPILATION)
+#define ASIO_SEPARATE_COMPILATION 1
+#endif
+#else
+#define COHORT_DECL inline
+#endif
+
+#include <cohort/detail/abi_check.hpp>
+
 // GCC 12 destroys an aggregate temporary twice when it stands inside a co_await expression (`co_await f(Hit{"/"})`).
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
 #define COHORT_NAME_MESSAGES_FIRST 1

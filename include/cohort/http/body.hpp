@@ -35,7 +35,7 @@ protected:
     ~BodySink() = default;
 };
 
-inline Task<std::optional<std::string_view>> no_chunk() { co_return std::nullopt; }
+Task<std::optional<std::string_view>> no_chunk();
 
 template <class Bytes>
 Task<Bytes> read_all(BodySource* source, std::uint64_t limit) {
@@ -95,3 +95,7 @@ private:
 };
 
 } // namespace cohort::http
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/body.ipp>
+#endif

@@ -6,12 +6,8 @@
 #include <cohort/http/response.hpp>
 #include <cohort/task.hpp>
 
-#include <algorithm>
 #include <chrono>
-#include <cstddef>
-#include <cstdint>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -46,7 +42,7 @@ public:
     bool draining() const noexcept { return out_->draining(); }
 
 private:
-    static Task<> write(BodyWriter out, std::string text) { co_await out.write(text); }
+    static Task<> write(BodyWriter out, std::string text);
 
     static std::string text_of(const StreamEvent& event);
     static std::string comment_of(std::string_view text);
@@ -55,37 +51,6 @@ private:
 
     BodyWriter* out_;
 };
-
-inline void EventStream::append_lines(std::string& out, std::string_view name, std::string_view text) {
-    while (true) {
-        const std::size_t end = std::min(text.find_first_of("\r\n"), text.size());
-        out.append(name).append(": ").append(text.substr(0, end)).append("\n");
-        if (end == text.size()) return;
-        text.remove_prefix(end + (text.substr(end).starts_with("\r\n") ? 2 : 1));
-    }
-}
-
-inline void EventStream::append_field(std::string& out, std::string_view name, std::string_view value) {
-    if (value.empty()) return;
-    if (value.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos)
-        throw std::invalid_argument("http::StreamEvent: CR, LF or NUL in " + std::string{name});
-    out.append(name).append(": ").append(value).append("\n");
-}
-
-inline std::string EventStream::text_of(const StreamEvent& event) {
-    std::string text;
-    append_field(text, "event", event.name);
-    append_field(text, "id", event.id);
-    if (event.retry) append_field(text, "retry", std::to_string(std::max<std::int64_t>(event.retry->count(), 0)));
-    append_lines(text, "data", event.data);
-    return text.append("\n");
-}
-
-inline std::string EventStream::comment_of(std::string_view text) {
-    std::string lines;
-    append_lines(lines, "", text);
-    return lines.append("\n");
-}
 
 namespace detail {
 
@@ -121,3 +86,7 @@ Response events(P producer) {
 }
 
 } // namespace cohort::http
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/event_stream.ipp>
+#endif

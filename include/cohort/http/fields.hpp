@@ -8,10 +8,8 @@
 #include <cstdint>
 #include <iterator>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace cohort::http {
@@ -101,60 +99,8 @@ private:
     std::size_t index_ = 0;
 };
 
-inline Fields::Iterator Fields::begin() const noexcept { return {*this, 0}; }
-inline Fields::Iterator Fields::end() const noexcept { return {*this, entries_.size()}; }
-
-inline Field Fields::operator[](std::size_t index) const noexcept {
-    const detail::FieldSpan& entry = entries_[index];
-    return {entry.name_in(text_), entry.value_in(text_)};
-}
-
-inline std::optional<std::string_view> Fields::get(std::string_view name) const noexcept {
-    for (const Field field : *this)
-        if (detail::equal_ignoring_case(field.name, name)) return field.value;
-    return std::nullopt;
-}
-
-inline bool Fields::has_token(std::string_view name, std::string_view token) const noexcept {
-    for (const Field field : *this) {
-        if (!detail::equal_ignoring_case(field.name, name)) continue;
-        for (std::string_view list = field.value; !list.empty();)
-            if (detail::equal_ignoring_case(detail::trim(detail::take_until(list, ',')), token)) return true;
-    }
-    return false;
-}
-
-inline void Fields::add(std::string_view name, std::string_view value) {
-    if (!detail::is_token(name)) throw std::invalid_argument("http::Fields: a field name is not a token");
-    if (value.find_first_of(std::string_view{"\r\n\0", 3}) != std::string_view::npos)
-        throw std::invalid_argument("http::Fields: CR, LF or NUL in the value of " + std::string{name});
-    if (text_.size() + name.size() + value.size() > UINT32_MAX) throw std::length_error("http::Fields: too large");
-    detail::FieldSpan entry;
-    entry.name = static_cast<std::uint32_t>(text_.size());
-    entry.name_size = static_cast<std::uint32_t>(name.size());
-    entry.value = entry.name + entry.name_size;
-    entry.value_size = static_cast<std::uint32_t>(value.size());
-    text_.append(name).append(value);
-    entries_.push_back(entry);
-}
-
-inline void Fields::set(std::string_view name, std::string_view value) {
-    Fields fresh = *this;
-    fresh.remove(name);
-    fresh.add(name, value);
-    *this = std::move(fresh);
-}
-
-inline std::size_t Fields::remove(std::string_view name) {
-    // The text of what is removed stays behind: removing is rare and the fields are short-lived.
-    return std::erase_if(entries_, [this, name](const detail::FieldSpan& entry) {
-        return detail::equal_ignoring_case(entry.name_in(text_), name);
-    });
-}
-
-inline void Fields::clear() noexcept {
-    text_.clear();
-    entries_.clear();
-}
-
 } // namespace cohort::http
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/fields.ipp>
+#endif

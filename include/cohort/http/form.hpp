@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cohort/http/detail/parse/text.hpp>
-#include <cohort/http/status.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -29,21 +28,12 @@ public:
     auto end() const noexcept { return entries_.end(); }
 
     /// The first value of that name; "" for a name without one. Views hold as long as the Form.
-    std::optional<std::string_view> get(std::string_view name) const noexcept {
-        for (const Entry& entry : entries_)
-            if (entry.name == name) return entry.value;
-        return std::nullopt;
-    }
+    std::optional<std::string_view> get(std::string_view name) const noexcept;
 
     bool contains(std::string_view name) const noexcept { return get(name).has_value(); }
 
     /// All values of that name.
-    std::vector<std::string_view> all(std::string_view name) const {
-        std::vector<std::string_view> values;
-        for (const Entry& entry : entries_)
-            if (entry.name == name) values.push_back(entry.value);
-        return values;
-    }
+    std::vector<std::string_view> all(std::string_view name) const;
 
     void add(std::string name, std::string value) { entries_.push_back({std::move(name), std::move(value)}); }
 
@@ -53,16 +43,10 @@ private:
 
 /// Reads application/x-www-form-urlencoded: "name=J%C3%BCrgen+M&flag". No text is malformed: what is no encoding stands
 /// for itself. Throws http::Error 413 for more names than `most`.
-inline Form parse_form(std::string_view text, std::size_t most = SIZE_MAX) {
-    Form form;
-    while (!text.empty()) {
-        std::string_view value = detail::take_until(text, '&');
-        if (value.empty()) continue;
-        if (form.size() == most) throw Error(413, "a form of more than " + std::to_string(most) + " names");
-        const std::string_view name = detail::take_until(value, '=');
-        form.add(detail::decode(name, true), detail::decode(value, true));
-    }
-    return form;
-}
+Form parse_form(std::string_view text, std::size_t most = SIZE_MAX);
 
 } // namespace cohort::http
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/form.ipp>
+#endif

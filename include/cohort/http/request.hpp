@@ -8,7 +8,6 @@
 #include <cohort/http/fields.hpp>
 #include <cohort/http/form.hpp>
 #include <cohort/http/method.hpp>
-#include <cohort/http/status.hpp>
 #include <cohort/task.hpp>
 
 #include <chrono>
@@ -17,7 +16,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace cohort::http {
@@ -156,9 +154,7 @@ private:
         return std::string_view{fields_.text_}.substr(begin, size);
     }
 
-    void refuse_beyond(std::uint64_t limit) const {
-        if (content_length_ > limit) throw Error(413);
-    }
+    void refuse_beyond(std::uint64_t limit) const;
 
     Fields fields_;
     detail::BodySource* source_ = nullptr;
@@ -175,41 +171,14 @@ private:
     bool expects_continue_ = false;
 };
 
-inline std::optional<std::string> Request::query(std::string_view name) const {
-    for (std::string_view rest = query(); !rest.empty();) {
-        std::string_view value = detail::take_until(rest, '&');
-        const std::string_view key = detail::take_until(value, '=');
-        if (key == name || detail::decode(key, true) == name) return detail::decode(value, true);
-    }
-    return std::nullopt;
-}
-
 namespace detail {
 
-inline Task<Form> read_form(Task<std::string> reading, std::size_t most) {
-    const std::string text = co_await std::move(reading);
-    co_return parse_form(text, most);
-}
+Task<Form> read_form(Task<std::string> reading, std::size_t most);
 
 } // namespace detail
 
-inline Task<Form> Request::form(std::size_t most) const {
-    if (!is("application/x-www-form-urlencoded")) throw Error(415);
-    return detail::read_form(text(), most);
-}
-
-inline std::optional<std::string> Request::param(std::string_view name) const {
-    for (const auto& parameter : parameters_.list)
-        if (parameter.name == name) return detail::decode(parameter.value, false);
-    return std::nullopt;
-}
-
-inline std::string_view Request::rest() const noexcept {
-    if (!parameters_.list.empty()) return parameters_.list.back().value;
-    std::string_view all = path();
-    if (all.starts_with('/')) all.remove_prefix(1);
-    if (all.ends_with('/')) all.remove_suffix(1);
-    return all;
-}
-
 } // namespace cohort::http
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/request.ipp>
+#endif

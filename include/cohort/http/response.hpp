@@ -8,7 +8,6 @@
 #include <cohort/http/status.hpp>
 #include <cohort/http/upgraded.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -53,11 +52,7 @@ public:
 
     /// Streams the body. With a length the producer must write exactly that many bytes (else the connection is cut);
     /// without one it is sent in chunks, and to an HTTP/1.0 client until the connection closes.
-    Response& stream(Producer producer, std::optional<std::uint64_t> length = std::nullopt) {
-        producer_ = std::move(producer);
-        length_ = length;
-        return *this;
-    }
+    Response& stream(Producer producer, std::optional<std::uint64_t> length = std::nullopt);
 
     bool streamed() const noexcept { return static_cast<bool>(producer_); }
     const Producer& producer() const noexcept { return producer_; }
@@ -66,10 +61,7 @@ public:
     }
 
     /// Switches to another protocol (status 101). See http::upgrade.
-    Response& upgrade(std::string_view protocol, Takeover takeover) {
-        takeover_ = std::make_shared<const Takeover>(std::move(takeover));
-        return status(101).set("Upgrade", protocol);
-    }
+    Response& upgrade(std::string_view protocol, Takeover takeover);
     const Takeover* takeover() const noexcept { return takeover_.get(); }
 
     /// The Content-Type to send when the fields have none. The text must be a literal, or live as long as one.
@@ -86,65 +78,33 @@ private:
     std::shared_ptr<const Takeover> takeover_;
 };
 
-inline Response& Response::clear_cookie(std::string_view name, std::string_view path, std::string_view domain) {
-    Cookie cookie{std::string{name}, {}, std::string{path}, std::string{domain}};
-    cookie.max_age = std::chrono::seconds(0);
-    cookie.expires = std::chrono::system_clock::time_point();
-    cookie.secure = detail::has_prefix(name, "__Secure-") || detail::has_prefix(name, "__Host-");
-    return set_cookie(cookie);
-}
-
 /// 200 with plain text in UTF-8.
-inline Response text(std::string body) {
-    Response response(200, std::move(body));
-    response.default_type("text/plain; charset=utf-8");
-    return response;
-}
+Response text(std::string body);
 
 /// 200 with HTML in UTF-8.
-inline Response html(std::string body) {
-    Response response(200, std::move(body));
-    response.default_type("text/html; charset=utf-8");
-    return response;
-}
+Response html(std::string body);
 
 /// 200 with a text that is JSON already.
-inline Response json(std::string body) {
-    Response response(200, std::move(body));
-    response.default_type("application/json");
-    return response;
-}
+Response json(std::string body);
 
 /// 200 with a body that `producer` writes, of `length` bytes when that is known.
-inline Response stream(Producer producer, std::optional<std::uint64_t> length = std::nullopt) {
-    Response response(200);
-    response.default_type("application/octet-stream");
-    response.stream(std::move(producer), length);
-    return response;
-}
+Response stream(Producer producer, std::optional<std::uint64_t> length = std::nullopt);
 
 /// 101: the connection is `takeover`'s when this is sent. A client that has not offered to change over
 /// (Request::upgrade) gets 426 instead, which names the protocol.
 ///
 ///     co_return http::upgrade("websocket", chat).set("Sec-WebSocket-Accept", proof);
-inline Response upgrade(std::string_view protocol, Takeover takeover) {
-    return Response().upgrade(protocol, std::move(takeover));
-}
+Response upgrade(std::string_view protocol, Takeover takeover);
 
 /// The code with its phrase as the text; no body for 1xx, 204, 205 and 304.
-inline Response status(int code) {
-    if (code < 200 || code == 204 || code == 205 || code == 304) return Response(code);
-    Response response = text(std::string{reason(code)} + "\n");
-    response.status(code);
-    return response;
-}
+Response status(int code);
 
 /// Sends the client elsewhere: 302 by default; 301 and 308 for good, 303 to a GET, 307 with the same method.
 /// Throws std::invalid_argument when the location holds CR, LF or NUL.
-inline Response redirect(std::string_view location, int code = 302) {
-    Response response = status(code);
-    response.add("Location", location);
-    return response;
-}
+Response redirect(std::string_view location, int code = 302);
 
 } // namespace cohort::http
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/response.ipp>
+#endif

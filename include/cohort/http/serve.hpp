@@ -90,19 +90,12 @@ Task<> converse(Connection& connection, S& service, std::unique_ptr<StreamLayer>
     if (!connection.asleep()) co_await connection.finish();
 }
 
-inline Task<> refuse_connection(Connection& connection) {
-    const Server::Refusal refusal(connection.stream().server());
-    connection.responder().refuse(503);
-    co_await connection.finish();
-}
+Task<> refuse_connection(Connection& connection);
 
 template <class S>
 void sleep(const std::shared_ptr<Connection>& connection, S& service);
 
-inline void end(Connection& connection) {
-    connection.stream().end();
-    connection.stream().server().ended(connection.stream());
-}
+void end(Connection& connection);
 
 /// Runs `life` beside everything else. The connection is held until after its frame is gone; an exception that comes
 /// out ends that connection and nothing else.
@@ -241,3 +234,7 @@ Task<> serve(A& acceptor, H handler, ServerOptions options) {
 }
 
 } // namespace cohort::http
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/serve.ipp>
+#endif

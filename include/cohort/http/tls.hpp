@@ -26,17 +26,8 @@ class TlsLayer final : public StreamLayer {
 public:
     TlsLayer(Socket& socket, asio::ssl::context& context) : stream_(socket, context) {}
 
-    Task<> open(std::string_view received, std::error_code& error) override {
-        co_await stream_.async_handshake(asio::ssl::stream_base::server, asio::buffer(received.data(), received.size()),
-                                         asio::redirect_error(asio::use_awaitable, error));
-    }
-    Task<std::size_t> read_some(asio::mutable_buffer space, std::error_code& error) override {
-        const std::size_t count =
-            co_await stream_.async_read_some(space, asio::redirect_error(asio::use_awaitable, error));
-        // Whoever can forge an end of the connection gains nothing: HTTP knows where its messages end.
-        if (error == asio::ssl::error::stream_truncated) error = asio::error::eof;
-        co_return count;
-    }
+    Task<> open(std::string_view received, std::error_code& error) override;
+    Task<std::size_t> read_some(asio::mutable_buffer space, std::error_code& error) override;
     Task<std::size_t> write_some(asio::const_buffer bytes, std::error_code& error) override {
         return stream_.async_write_some(bytes, asio::redirect_error(asio::use_awaitable, error));
     }
@@ -49,30 +40,15 @@ private:
 };
 
 /// ALPN (RFC 7301): HTTP/1.1 when the client offers it; one that offers only others is refused.
-inline int choose_http_1_1(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
-                           unsigned offered_size, void*) noexcept {
-    static constexpr unsigned char ours[] = "\x08http/1.1";
-    unsigned char* match = nullptr;
-    const int result = SSL_select_next_proto(&match, size, ours, sizeof ours - 1, offered, offered_size);
-    *chosen = match;
-    return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
-}
+int choose_http_1_1(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
+                    unsigned offered_size, void*) noexcept;
 
 } // namespace detail
 
 /// A context as a server wants it: TLS 1.2 and newer, without renegotiation, with HTTP/1.1 by ALPN, and with this
 /// certificate (a chain in PEM) and its key. Throws std::system_error when a file cannot be read or they do not fit
 /// together. A reload of the workers reads them anew.
-inline asio::ssl::context tls_context(const std::string& chain_file, const std::string& key_file) {
-    asio::ssl::context context(asio::ssl::context::tls_server);
-    context.use_certificate_chain_file(chain_file);
-    context.use_private_key_file(key_file, asio::ssl::context::pem);
-    SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
-    SSL_CTX_set_options(context.native_handle(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_mode(context.native_handle(), SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_alpn_select_cb(context.native_handle(), &detail::choose_http_1_1, nullptr);
-    return context;
-}
+asio::ssl::context tls_context(const std::string& chain_file, const std::string& key_file);
 
 /// The connections of another acceptor, over TLS: for http::serve. Both arguments outlive it. A connection that the
 /// worker has when it leaves is closed after its response: what TLS knows of it cannot go to another process. Client
@@ -104,3 +80,7 @@ private:
 };
 
 } // namespace cohort::http
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/tls.ipp>
+#endif

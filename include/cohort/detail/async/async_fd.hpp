@@ -41,11 +41,7 @@ public:
         std::error_code ignored;
         watch_.cancel(ignored);
     }
-    void close() {
-        if (fd_) [[maybe_unused]]
-            const int lent = watch_.release();
-        fd_.reset();
-    }
+    void close();
 
 private:
     UniqueFd fd_;
@@ -53,3 +49,7 @@ private:
 };
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/async/async_fd.ipp>
+#endif

@@ -10,7 +10,6 @@
 #include <asio/dispatch.hpp>
 #include <asio/error.hpp>
 #include <asio/post.hpp>
-#include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <list>
@@ -75,11 +74,7 @@ private:
         slot.assign([this, self](asio::cancellation_type) { complete(self, asio::error::operation_aborted); });
     }
 
-    void complete(Waiters::iterator position, std::error_code error, bool now = false) {
-        const auto waiter = std::move(*position);
-        waiters_.erase(position);
-        waiter->resume(executor_, error, now);
-    }
+    void complete(Waiters::iterator position, std::error_code error, bool now = false);
 
     asio::any_io_executor executor_;
     Waiters waiters_;
@@ -92,9 +87,10 @@ private:
 inline auto switched() noexcept { return asio::detail::awaitable_thread_has_context_switched{}; }
 
 /// Throws operation_aborted if the calling coroutine was cancelled while it was suspended.
-inline void throw_if_cancelled(const asio::cancellation_state& state) {
-    if (state.cancelled() != asio::cancellation_type::none)
-        throw std::system_error(asio::error::make_error_code(asio::error::operation_aborted));
-}
+void throw_if_cancelled(const asio::cancellation_state& state);
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/async/notifier.ipp>
+#endif

@@ -4,13 +4,9 @@
 
 #include <cohort/detail/channel/encoded_message.hpp>
 #include <cohort/detail/channel/frame_stream.hpp>
-#include <cohort/serialize.hpp>
 
 #include <asio/cancellation_signal.hpp>
-#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
-#include <asio/this_coro.hpp>
-#include <asio/use_awaitable.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -19,7 +15,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace cohort::detail {
 
@@ -65,19 +60,10 @@ private:
 class PendingAnswer {
 public:
     /// `expected`: the kind of frame that is the answer.
-    PendingAnswer(std::shared_ptr<FrameStream> stream, CallTable& table, FrameKind expected)
-        : stream_(std::move(stream)),
-          table_(table),
-          timer_(stream_->executor()),
-          expected_(expected),
-          id_(table.add(*this)) {}
+    PendingAnswer(std::shared_ptr<FrameStream> stream, CallTable& table, FrameKind expected);
     PendingAnswer(const PendingAnswer&) = delete;
     PendingAnswer& operator=(const PendingAnswer&) = delete;
-    virtual ~PendingAnswer() {
-        if (done_) return;
-        table_.remove(id_);
-        if (expected_ == FrameKind::reply) stream_->push(FrameKind::cancel, id_);
-    }
+    virtual ~PendingAnswer();
 
     std::uint64_t id() const noexcept { return id_; }
     void complete(std::error_code error, std::string what = {});
@@ -142,19 +128,13 @@ public:
     void refuse(Errc error, std::string_view what) noexcept;
     bool is_open() const noexcept { return !answered_ && !cancelled_ && stream_->can_send(); }
 
-    void cancel() {
-        if (answered_) return;
-        cancelled_ = true;
-        signal_.emit(asio::cancellation_type::terminal);
-    }
+    void cancel();
     bool cancelled() const noexcept { return cancelled_; }
     /// What runs for the sake of this call ends with it.
     asio::cancellation_slot cancellation_slot() noexcept { return signal_.slot(); }
 
 private:
-    static Task<> drained(std::shared_ptr<FrameStream> stream) {
-        if (stream->can_send()) co_await stream->room();
-    }
+    static Task<> drained(std::shared_ptr<FrameStream> stream);
 
     std::shared_ptr<FrameStream> stream_;
     CallTable& table_;
@@ -164,91 +144,11 @@ private:
     bool cancelled_ = false;
 };
 
-inline void CallTable::answered(const Frame& frame, Passed* passed) {
-    const auto found = pending_.find(frame.header.correlation);
-    if (found == pending_.end()) return;
-    PendingAnswer& answer = *found->second;
-    pending_.erase(found);
-    answer.complete(frame, passed);
-}
-
-inline void CallTable::fail(PendingAnswer& answer, std::error_code error) {
-    pending_.erase(answer.id());
-    answer.complete(error);
-}
-
-inline void CallTable::fail_all(std::error_code error) {
-    for (const auto& [id, answer] : std::exchange(pending_, {})) answer->complete(error);
-}
-
-inline void CallTable::remove(std::uint64_t id, const ServedCall& call) noexcept {
-    const auto found = served_.find(id);
-    if (found != served_.end() && found->second == &call) served_.erase(found);
-}
-
-inline bool CallTable::cancel(std::uint64_t id) {
-    const auto found = served_.find(id);
-    if (found == served_.end()) return false;
-    found->second->cancel();
-    return true;
-}
-
-inline void CallTable::cancel_all() {
-    std::vector<std::uint64_t> ids; // whoever is cancelled may go at once
-    for (const auto& [id, call] : served_) ids.push_back(id);
-    for (const std::uint64_t id : ids) cancel(id);
-}
-
-inline void PendingAnswer::complete(std::error_code error, std::string what) {
-    done_ = true;
-    error_ = error;
-    what_ = std::move(what);
-    timer_.cancel();
-}
-
-inline void PendingAnswer::complete(const Frame& frame, Passed* passed) {
-    if (frame.header.kind == expected_) return complete(take_reply(frame, passed));
-    CallFailure failure;
-    const bool is_failure = frame.header.kind == FrameKind::failure && !decode(frame.payload, failure);
-    // A failure that is none must not pass for a reply.
-    if (!is_failure || failure.error == 0) return complete(make_error_code(Errc::bad_frame));
-    complete(make_error_code(static_cast<Errc>(failure.error)), std::move(failure.what));
-}
-
 /// The end of time, when that is nearer.
-inline std::chrono::steady_clock::time_point deadline_after(std::chrono::steady_clock::duration timeout) noexcept {
-    const auto now = std::chrono::steady_clock::now();
-    const auto end = std::chrono::steady_clock::time_point::max();
-    return timeout > end - now ? end : now + timeout;
-}
+std::chrono::steady_clock::time_point deadline_after(std::chrono::steady_clock::duration timeout) noexcept;
 
 /// The other side went before it answered.
-inline bool is_loss(std::error_code error) noexcept {
-    return error == std::errc::connection_reset || error == std::errc::broken_pipe || error == Errc::closed;
-}
-
-inline Task<> PendingAnswer::wait(std::chrono::steady_clock::duration timeout) {
-    timer_.expires_at(deadline_after(timeout));
-    if (!done_) {
-        std::error_code error;
-        co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, error));
-        if (!done_ && !error) error = {ETIMEDOUT, std::system_category()};
-        if (!done_) throw std::system_error(error, "call");
-    }
-    if (error_) throw std::system_error(error_, what_);
-}
-
-inline void ServedCall::refuse(Errc error, std::string_view what) noexcept {
-    if (!is_open()) return;
-    answered_ = true;
-    try {
-        stream_->push(FrameKind::failure, id_, [&](Buffer& out, std::vector<int>&) {
-            encode(CallFailure{static_cast<std::int32_t>(error), std::string(what.substr(0, max_hello / 2))}, out);
-        });
-    } catch (const std::exception&) {
-        // The caller learns of it by the end of the stream.
-    }
-}
+bool is_loss(std::error_code error) noexcept;
 
 /// For the caller of a public function.
 template <class T>
@@ -257,8 +157,10 @@ Task<T> reply_of(std::shared_ptr<PendingReply<T>> reply, std::chrono::steady_clo
     co_return reply->take();
 }
 
-inline Task<> answer_of(std::shared_ptr<PendingAnswer> answer, std::chrono::steady_clock::duration timeout) {
-    co_await answer->wait(timeout);
-}
+Task<> answer_of(std::shared_ptr<PendingAnswer> answer, std::chrono::steady_clock::duration timeout);
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/channel/call.ipp>
+#endif

@@ -2,39 +2,19 @@
 // Connecting to a Unix socket without holding up the event loop (layer 3).
 #pragma once
 
-#include <cohort/detail/socket/listen_socket.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/endpoint.hpp>
 #include <cohort/task.hpp>
 
 #include <asio/any_io_executor.hpp>
-#include <asio/steady_timer.hpp>
-#include <asio/use_awaitable.hpp>
-
-#include <algorithm>
-#include <chrono>
-#include <string>
-
-#include <sys/socket.h>
 
 namespace cohort::detail {
 
 /// Connects to a Unix socket. The kernel gives no event for a place in the queue of a listener (unix(7), EAGAIN).
-inline Task<UniqueFd> connect_to(asio::any_io_executor executor, Endpoint endpoint) {
-    const std::string what = "connect to " + endpoint.to_string();
-    std::error_code error;
-    if (!endpoint.is_unix()) error = Errc::bad_endpoint;
-    const SocketAddress address = to_socket_address(endpoint, error);
-    if (error) throw std::system_error(error, what);
-    UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket) throw_last_error("socket");
-    asio::steady_timer retry(executor);
-    for (std::chrono::milliseconds pause{1}; ::connect(socket.get(), address.get(), address.size) != 0;) {
-        if (!would_block(errno) && errno != EINTR) throw std::system_error(last_error(), what);
-        retry.expires_after(pause);
-        pause = std::min(2 * pause, std::chrono::milliseconds(50));
-        co_await retry.async_wait(asio::use_awaitable);
-    }
-    co_return socket;
-}
+Task<UniqueFd> connect_to(asio::any_io_executor executor, Endpoint endpoint);
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/channel/connect.ipp>
+#endif

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/channel/frame.hpp>
 #include <cohort/detail/channel/transport.hpp>
+#include <cohort/detail/system/system.hpp>
 #include <cohort/serialize.hpp>
 
 #include <span>
@@ -22,10 +23,7 @@ public:
         for (const int fd : numbers) descriptors_.push_back(duplicate(fd));
     }
     /// As FrameStream::push wants it.
-    void operator()(Buffer& out, std::vector<int>& descriptors) const {
-        out.append(bytes_.data(), bytes_.size());
-        for (const auto& fd : descriptors_) descriptors.push_back(fd.get());
-    }
+    void operator()(Buffer& out, std::vector<int>& descriptors) const;
 
 private:
     Buffer bytes_;
@@ -35,11 +33,7 @@ private:
 /// Descriptors between their arrival and the value that takes them; those it leaves are closed.
 class LoanedDescriptors {
 public:
-    explicit LoanedDescriptors(Passed& passed) {
-        numbers_.reserve(passed.descriptors.size());
-        for (auto& fd : passed.descriptors) numbers_.push_back(fd.release());
-        passed.descriptors.clear();
-    }
+    explicit LoanedDescriptors(Passed& passed);
     LoanedDescriptors(const LoanedDescriptors&) = delete;
     LoanedDescriptors& operator=(const LoanedDescriptors&) = delete;
     ~LoanedDescriptors() {
@@ -61,3 +55,7 @@ std::error_code decode_frame(const Frame& frame, Passed* passed, T& value, const
 }
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/channel/encoded_message.ipp>
+#endif

@@ -6,11 +6,8 @@
 #include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/serialize/buffer.hpp>
 
-#include <array>
 #include <cstdint>
 #include <deque>
-#include <span>
-#include <utility>
 #include <vector>
 
 namespace cohort::detail {
@@ -69,41 +66,8 @@ void FrameQueue::append(FrameKind kind, std::uint64_t correlation, Fill&& fill) 
     if (!passing_.empty()) attach(size_before);
 }
 
-/// The sender may close its own copies as soon as append() has returned.
-inline void FrameQueue::attach(std::size_t size_before) {
-    try {
-        Attached attached{taken_by_kernel_ + size_before, {}};
-        attached.descriptors.reserve(passing_.size());
-        for (const int fd : passing_) attached.descriptors.push_back(duplicate(fd));
-        attached_.push_back(std::move(attached));
-    } catch (...) {
-        bytes_.truncate(size_before);
-        throw;
-    }
-}
-
-inline ssize_t FrameQueue::write(Transport& transport) noexcept {
-    const ssize_t count = attached_.empty() ? transport.write(bytes_.bytes(), {}) : write_up_to_descriptors(transport);
-    if (count <= 0) return count;
-    taken_by_kernel_ += static_cast<std::uint64_t>(count);
-    bytes_.consume(static_cast<std::size_t>(count));
-    return count;
-}
-
-/// One call carries the descriptors of one frame, whose header is its first byte: so each set arrives apart, and the
-/// kernel's bound for one call holds.
-inline ssize_t FrameQueue::write_up_to_descriptors(Transport& transport) noexcept {
-    const Attached& next = attached_.front();
-    if (next.position != taken_by_kernel_)
-        return transport.write(bytes_.bytes().first(static_cast<std::size_t>(next.position - taken_by_kernel_)), {});
-    std::array<int, max_descriptors> numbers;
-    const std::size_t count = next.descriptors.size();
-    for (std::size_t i = 0; i < count; ++i) numbers[i] = next.descriptors[i].get();
-    const std::size_t size =
-        attached_.size() > 1 ? static_cast<std::size_t>(attached_[1].position - next.position) : bytes_.size();
-    const ssize_t sent = transport.write(bytes_.bytes().first(size), std::span(numbers).first(count));
-    if (sent > 0) attached_.pop_front();
-    return sent;
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/channel/frame_queue.ipp>
+#endif

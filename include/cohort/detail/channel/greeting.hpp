@@ -29,16 +29,13 @@ struct Greeting {
     std::string name;
 };
 
-inline Greeting greeting_of(const Schema& schema) { return {schema.hash, std::string(schema.name)}; }
+Greeting greeting_of(const Schema& schema);
 
 /// Throws when it is none, or one of other messages: Errc::bad_frame, bad_message, schema_mismatch.
-inline void expect_greeting(const Frame& frame, const Schema& schema) {
-    Greeting greeting;
-    if (frame.header.kind != FrameKind::hello) throw std::system_error(make_error_code(Errc::bad_frame));
-    if (const auto error = decode(frame.payload, greeting)) throw std::system_error(error);
-    if (greeting.hash != schema.hash)
-        throw std::system_error(make_error_code(Errc::schema_mismatch),
-                                "expected " + std::string(schema.name) + ", the other side sends " + greeting.name);
-}
+void expect_greeting(const Frame& frame, const Schema& schema);
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/channel/greeting.ipp>
+#endif

@@ -5,9 +5,6 @@
 #include <cohort/detail/channel/call.hpp>
 #include <cohort/detail/channel/frame_stream.hpp>
 #include <cohort/detail/channel/greeting.hpp>
-#include <cohort/serialize.hpp>
-
-#include <asio/this_coro.hpp>
 
 #include <deque>
 #include <memory>
@@ -18,11 +15,7 @@ namespace cohort::detail {
 class MessageStream : public FrameStream {
 public:
     MessageStream(const asio::any_io_executor& executor, std::unique_ptr<Transport> transport, StreamLimits limits,
-                  Schema incoming, Schema outgoing = {})
-        : FrameStream(executor, std::move(transport), limits),
-          incoming_(incoming),
-          outgoing_(outgoing),
-          ahead_(limits.max_length) {}
+                  Schema incoming, Schema outgoing = {});
 
     /// Made, and its greeting is on the way.
     static std::shared_ptr<MessageStream> open(const asio::any_io_executor& executor,
@@ -92,24 +85,12 @@ private:
     bool looks_ahead() const noexcept { return calls_.is_waiting() || (last_received_ && calls_.is_serving()); }
     std::shared_ptr<ServedCall> taken(const Frame& frame);
     void drop(const Frame& frame);
-    void forget_received() noexcept {
-        in_front_ = false;
-        seen_.clear();
-        looked_at_ = sets_ahead_ = 0;
-    }
-    static Task<> done() { co_return; }
-    static Task<> refused() {
-        throw std::system_error(make_error_code(Errc::closed));
-        co_return;
-    }
+    void forget_received() noexcept;
+    static Task<> done();
+    static Task<> refused();
 
     /// The message that has_message() has seen.
-    Frame known_front() const noexcept {
-        Frame frame;
-        std::memcpy(&frame.header, received().data(), sizeof frame.header);
-        frame.payload = received().subspan(sizeof frame.header, frame.header.length);
-        return frame;
-    }
+    Frame known_front() const noexcept;
 
     Schema incoming_;
     Schema outgoing_;
@@ -128,14 +109,6 @@ private:
     std::size_t sets_ahead_ = 0;     // frames with descriptors among them
 };
 
-inline std::shared_ptr<MessageStream> MessageStream::open(const asio::any_io_executor& executor,
-                                                          std::unique_ptr<Transport> transport, StreamLimits limits,
-                                                          Schema outgoing, Schema incoming) {
-    auto stream = std::make_shared<MessageStream>(executor, std::move(transport), limits, incoming, outgoing);
-    stream->push(FrameKind::hello, 0, [&](Buffer& out, std::vector<int>&) { encode(greeting_of(outgoing), out); });
-    return stream;
-}
-
 // Messages
 
 inline bool MessageStream::has_message() {
@@ -149,31 +122,6 @@ inline bool MessageStream::has_message() {
         if (!in_front_) drop(*frame);
     }
     return true;
-}
-
-/// Deals with everything that is no message: the greeting, answers, cancellations, the end. What concerns messages that
-/// have not been received yet has to wait for its turn.
-inline bool MessageStream::is_dealt_with(const Frame& frame, bool in_turn) {
-    if (!greeted_) {
-        expect_greeting(frame, incoming_);
-        return greeted_ = true;
-    }
-    switch (frame.header.kind) {
-        case FrameKind::hello: throw std::system_error(make_error_code(Errc::bad_frame));
-        case FrameKind::message:
-        case FrameKind::acked:
-        case FrameKind::call:
-            if (in_turn && last_received_) throw std::system_error(make_error_code(Errc::bad_frame));
-            return false;
-        case FrameKind::reply:
-        case FrameKind::failure:
-        case FrameKind::taken:
-            calls_.answered(frame, frame.header.descriptors != 0 ? &passed(frame, in_turn ? 0 : sets_ahead_) : nullptr);
-            return true;
-        case FrameKind::cancel: return calls_.cancel(frame.header.correlation) || in_turn;
-        case FrameKind::last: last_received_ = last_received_ || in_turn; return in_turn;
-    }
-    return in_turn;
 }
 
 template <class T>
@@ -207,24 +155,6 @@ inline void MessageStream::drop(const Frame& frame) {
     if (looks_ahead()) read_ahead();
 }
 
-inline Task<bool> MessageStream::arrival() {
-    const auto self = shared_from_this();
-    const bool steady = co_await switched();
-    if (!steady) co_await asio::post(asio::use_awaitable);
-    for (;;) {
-        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
-        throw_if_cancelled(cancellation);
-        if (has_message()) co_return true;
-        if (last_received_) co_return false;
-        const bool more = co_await fill();
-        if (!more) co_return false;
-    }
-}
-
-inline void MessageStream::end_messages() {
-    if (!std::exchange(last_sent_, true)) push(FrameKind::last, 0);
-}
-
 // Calls
 
 template <class Fill>
@@ -241,46 +171,8 @@ void MessageStream::begin(PendingAnswer& answer, FrameKind kind, Fill&& fill) {
     read_ahead();
 }
 
-inline void MessageStream::on_arrival() {
-    if (!looks_ahead()) return;
-    try {
-        look_for_answers();
-        drop_seen();
-    } catch (const std::system_error& error) {
-        on_end(error.code());
-        throw;
-    }
-}
-
-/// A reply does not wait until the messages before it have been received.
-inline void MessageStream::look_for_answers() {
-    for (std::error_code error;;) {
-        const auto frame = ahead_.next(received().subspan(looked_at_), error);
-        if (error) throw std::system_error(error);
-        if (!frame) return;
-        if (is_dealt_with(*frame, false)) seen_.push_back(position_ + looked_at_);
-        if (frame->header.descriptors != 0) ++sets_ahead_;
-        looked_at_ += sizeof(FrameHeader) + frame->header.length;
-    }
-}
-
-/// What was dealt with takes no memory, unless it stands behind a message.
-inline void MessageStream::drop_seen() {
-    while (!seen_.empty() && seen_.front() == position_) {
-        seen_.pop_front();
-        drop(*front());
-    }
-}
-
-inline void MessageStream::on_end(std::error_code error) {
-    if (received().empty()) forget_received();
-    if (!end_) end_ = error;
-    calls_.fail_all(error);
-    if (error == Errc::closed || is_cut_off()) calls_.cancel_all();
-}
-
-inline bool MessageStream::wants_more() const noexcept {
-    return looks_ahead() && !end_ && (received().size() <= limits().unreceived || looked_at_ == 0);
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/channel/message_stream.ipp>
+#endif

@@ -5,16 +5,10 @@
 #include <cohort/detail/channel/ring.hpp>
 #include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/system/memfd.hpp>
-#include <cohort/error.hpp>
 
-#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
-#include <algorithm>
-#include <array>
-#include <bit>
 #include <chrono>
-#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -27,12 +21,7 @@ struct RingPair {
 };
 
 /// Two rings of `size` bytes, a power of two, in memory whose size nobody can change.
-inline UniqueFd make_ring_memory(std::size_t size) {
-    UniqueFd memory = make_memfd("cohort-rings", sizeof(RingPair) + 2 * size);
-    reserve(memory.get(), sizeof(RingPair) + 2 * size);
-    seal(memory.get(), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-    return memory;
-}
+UniqueFd make_ring_memory(std::size_t size);
 
 /// What is read has been copied out of the ring before anything looks at it, and the ring's indices are checked, so a
 /// peer that crashes or means harm can spoil only what it sends itself. The socket brings the memory, wakes a side that
@@ -80,129 +69,8 @@ private:
     bool ended_ = false; // the socket is at its end
 };
 
-inline void SharedMemoryTransport::adopt(int memory, bool is_maker) {
-    const std::size_t size = size_of(memory);
-    const std::size_t ring_size = (size - std::min(size, sizeof(RingPair))) / 2;
-    const bool fits = std::has_single_bit(ring_size) && sizeof(RingPair) + 2 * ring_size == size;
-    if (!fits || !keeps_size(memory, size)) throw std::system_error(make_error_code(Errc::bad_frame));
-    memory_ = Mapping::map(memory, size, true);
-    auto& rings = *reinterpret_cast<RingPair*>(memory_.bytes().data());
-    const auto first = memory_.bytes().subspan(sizeof(RingPair), ring_size);
-    const auto second = memory_.bytes().subspan(sizeof(RingPair) + ring_size);
-    writer_.emplace(is_maker ? rings.from_maker : rings.to_maker, is_maker ? first : second);
-    reader_.emplace(is_maker ? rings.to_maker : rings.from_maker, is_maker ? second : first);
-}
-
-inline void SharedMemoryTransport::make(std::size_t ring_size) {
-    const UniqueFd memory = make_ring_memory(ring_size);
-    const int number = memory.get();
-    adopt(number, true);
-    if (!ring(std::span(&number, 1))) throw_last_error("send");
-}
-
-/// Whether the memory is there.
-inline bool SharedMemoryTransport::is_ready() {
-    if (writer_) return true;
-    take_bells();
-    if (arrived_.empty()) return false;
-    // What is no such memory stays in front: this fails again for whoever asks next.
-    const auto& descriptors = arrived_.front().descriptors;
-    if (descriptors.size() != 1) throw std::system_error(make_error_code(Errc::bad_frame));
-    adopt(descriptors.front().get(), false);
-    arrived_.pop_front();
-    if (reader_waits_) socket().cancel(); // it waits for a bell that nobody knows it wants
-    return true;
-}
-
-/// A byte on the socket: whoever waits for it wakes up. One that does not fit is not needed: others are there.
-inline bool SharedMemoryTransport::ring(std::span<const int> descriptors) noexcept {
-    constexpr std::byte bell{1};
-    return Transport::write(std::span(&bell, 1), descriptors) == 1;
-}
-
-inline ssize_t SharedMemoryTransport::write(std::span<const std::byte> bytes,
-                                            std::span<const int> descriptors) noexcept {
-    try {
-        if (!is_ready()) return refuse(EAGAIN);
-    } catch (const std::exception&) {
-        return refuse(EPROTO);
-    }
-    // Descriptors go first, so that they are there when their frame is; they go only if some of the frame can follow.
-    if (!descriptors.empty() && !writer_->has_room()) return refuse(writer_->broken() ? EPROTO : EAGAIN);
-    if (!descriptors.empty() && !ring(descriptors)) return -1;
-    const std::size_t count = writer_->write(bytes);
-    if (writer_->broken()) return refuse(EPROTO);
-    if (count == 0) return refuse(is_cut_off() ? EPIPE : EAGAIN);
-    if (writer_->wants_doorbell()) ring({});
-    return static_cast<ssize_t>(count);
-}
-
-inline ssize_t SharedMemoryTransport::read(std::span<std::byte> room, std::deque<Passed>& passed) {
-    if (!is_ready()) return ended_ ? 0 : refuse(EAGAIN);
-    if (std::exchange(slept_, false)) take_bells();
-    std::size_t count = reader_->read(room);
-    if (count == 0 && !ended_) {
-        take_bells();
-        count = reader_->read(room); // what was written before the end
-    }
-    if (reader_->broken()) throw std::system_error(make_error_code(Errc::bad_frame));
-    if (reader_->wants_doorbell()) ring({});
-    std::ranges::move(arrived_, std::back_inserter(passed));
-    arrived_.clear();
-    if (count == 0 && !ended_) return refuse(EAGAIN);
-    return static_cast<ssize_t>(count);
-}
-
-inline void SharedMemoryTransport::collect(std::deque<Passed>& passed) {
-    take_bells();
-    std::ranges::move(arrived_, std::back_inserter(passed));
-    arrived_.clear();
-}
-
-inline void SharedMemoryTransport::take_bells() {
-    std::array<std::byte, 256> bells;
-    for (;;) {
-        const std::size_t sets = arrived_.size();
-        const ssize_t count = receive(bells, arrived_);
-        if (count < 0 && errno == EINTR) continue;
-        if (count == 0 || (count < 0 && !would_block(errno))) ended_ = true;
-        // Descriptors end what one call gives.
-        if (count < static_cast<ssize_t>(bells.size()) && arrived_.size() == sets) return;
-    }
-}
-
-inline bool SharedMemoryTransport::may_wait_to_read() noexcept {
-    if (!reader_) return reader_waits_ = true;
-    if (spin_ > Duration::zero()) {
-        const auto deadline = std::chrono::steady_clock::now() + spin_;
-        do {
-            for (int i = 0; i < 64; ++i) {
-                if (reader_->has_bytes()) return false;
-                pause_processor();
-            }
-        } while (std::chrono::steady_clock::now() < deadline);
-    }
-    slept_ = reader_waits_ = reader_->may_sleep();
-    return slept_;
-}
-
-inline void SharedMemoryTransport::wait_writable(std::function<void(std::error_code)> then) {
-    // A bell that is there may be the one for a reader who sleeps: then it stays, and wakes both.
-    if (!reader_waits_) take_bells();
-    const bool waits = writer_ ? writer_->may_sleep() : arrived_.empty();
-    if (!waits || is_cut_off()) return asio::post(socket().get_executor(), [then] { then({}); });
-    if (!ended_) return socket().async_readable(std::move(then));
-    // The other side has ended its own direction, so the socket rings no more.
-    retry_.expires_after(std::chrono::milliseconds(1));
-    retry_.async_wait(std::move(then));
-}
-
-inline bool SharedMemoryTransport::wait_writable_now(std::chrono::milliseconds timeout) noexcept {
-    if (is_cut_off()) return false;
-    if (writer_ && !writer_->may_sleep()) return true;
-    pollfd bell{socket().get(), POLLIN, 0};
-    ::poll(&bell, 1, static_cast<int>(std::min(timeout, std::chrono::milliseconds(1)).count()));
-    return true;
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/channel/shared_memory_transport.ipp>
+#endif

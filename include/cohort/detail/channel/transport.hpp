@@ -69,27 +69,8 @@ private:
     AsyncFd socket_;
 };
 
-inline ssize_t Transport::write(std::span<const std::byte> bytes, std::span<const int> descriptors) noexcept {
-    SocketMessage message(bytes, descriptors);
-    return System::current().send(socket_.get(), message.get());
-}
-
-inline ssize_t Transport::read(std::span<std::byte> room, std::deque<Passed>& passed) { return receive(room, passed); }
-
-inline ssize_t Transport::receive(std::span<std::byte> room, std::deque<Passed>& passed) {
-    SocketMessage message(room);
-    const ssize_t count = System::current().recv(socket_.get(), message.get());
-    if (count < 0) return count;
-    Passed arrived;
-    message.take_descriptors(arrived.descriptors);
-    arrived.lost = message.descriptors_lost();
-    if (arrived.lost || !arrived.descriptors.empty()) passed.push_back(std::move(arrived));
-    return count;
-}
-
-inline bool Transport::wait_writable_now(std::chrono::milliseconds timeout) noexcept {
-    pollfd writable{socket_.get(), POLLOUT, 0};
-    return ::poll(&writable, 1, static_cast<int>(timeout.count())) != 0;
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/channel/transport.ipp>
+#endif

@@ -94,19 +94,8 @@ private:
     std::function<void()> on_room_;
 };
 
-inline CountedConnection::CountedConnection(ConnectionCount& connection_count) noexcept
-    : connections_(&connection_count) {}
-
-inline CountedConnection::~CountedConnection() {
-    if (connections_ != nullptr) connections_->leave();
-}
-
-inline void CountedConnection::count_response(int status) noexcept {
-    if (connections_ != nullptr) connections_->count_response(status);
-}
-
-inline OngoingRequest CountedConnection::begin_request() noexcept {
-    return connections_ == nullptr ? OngoingRequest{} : connections_->begin_request();
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/control/connection_count.ipp>
+#endif

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cohort/detail/async/async_fd.hpp>
-#include <cohort/detail/control/control_message.hpp>
+#include <cohort/detail/serialize/buffer.hpp>
 #include <cohort/detail/system/fd_passing.hpp>
+#include <cohort/error.hpp>
+#include <cohort/serialize.hpp>
 
 #include <asio/steady_timer.hpp>
 
@@ -88,7 +90,7 @@ private:
 };
 
 /// The socket is full, or the kernel is.
-inline bool is_backpressure(int error) noexcept { return would_block(error) || is_kernel_limit(error); }
+bool is_backpressure(int error) noexcept;
 
 /// Empty: not now.
 template <class Out, class In>
@@ -204,3 +206,7 @@ Task<std::optional<Packet<In>>> ControlLink<Out, In>::receive() {
 }
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/control/control_link.ipp>
+#endif

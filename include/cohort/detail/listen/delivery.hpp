@@ -5,12 +5,9 @@
 #include <cohort/mode.hpp>
 #include <cohort/scheduler.hpp>
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <deque>
 #include <memory>
-#include <span>
 
 namespace cohort::detail {
 
@@ -21,16 +18,7 @@ public:
     using Clock = std::chrono::steady_clock;
 
     /// Throws Errc::no_free_slot.
-    Delivery(const DispatchContext& context, const DispatchTarget& target)
-        : page_(context.page),
-          worker_(target.id),
-          slot_(target.slot),
-          vitals_(page_.worker(target.cell)),
-          listener_(page_.acquire()),
-          cell_(page_[listener_]),
-          credit_(context.options.credit),
-          link_(target.link),
-          stats_(context.ledger[target.slot]) {}
+    Delivery(const DispatchContext& context, const DispatchTarget& target);
     Delivery(const Delivery&) = delete;
     Delivery& operator=(const Delivery&) = delete;
     ~Delivery() { page_.release(listener_); }
@@ -95,102 +83,8 @@ private:
     Clock::time_point rests_until_{};
 };
 
-inline std::uint64_t Delivery::outstanding() const noexcept {
-    // A worker that writes nonsense to its cell must not gain credit by it.
-    const std::uint64_t taken = cell_.taken.load(std::memory_order_seq_cst);
-    return taken > sent_ ? copies_.size() : sent_ - taken;
-}
-
-inline bool Delivery::is_active() noexcept {
-    if (stuck_ && cell_.accepted.load(std::memory_order_relaxed) != seen_) stuck_ = false;
-    if (retired_ || stuck_) return false;
-    return rests_until_ == Clock::time_point{} || rests_until_ <= Clock::now();
-}
-
-inline Candidate Delivery::candidate() const noexcept {
-    const std::uint64_t sent = outstanding(); // first: one that it takes meanwhile counts twice, and not at all never
-    const std::uint32_t open = vitals_.open.load(std::memory_order_seq_cst);
-    const std::uint32_t limit = vitals_.limit.load(std::memory_order_relaxed);
-    const std::uint64_t by_limit = limit > open + sent ? limit - open - sent : 0;
-    const std::uint64_t by_credit = credit_ > sent ? credit_ - sent : 0;
-    return {.worker = worker_,
-            .slot = slot_,
-            .open = open,
-            .sent = static_cast<std::uint32_t>(sent),
-            .room = static_cast<std::uint32_t>(std::min(by_limit, by_credit))};
-}
-
-inline void Delivery::assign(TransferredConnection connection) {
-    release_taken();
-    if (copies_.empty()) moved_ = Clock::now();
-    if (state_bytes_ + connection.state.size() > TransferredConnection::max_state) flush();
-    state_bytes_ += connection.state.size();
-    copies_.push_back(std::move(connection));
-    ++sent_;
-    ++stats_.delivered;
-    if (++unsent_ == max_passed) flush();
-}
-
-inline void Delivery::flush() {
-    if (unsent_ == 0) return;
-    std::array<int, max_passed> descriptors{};
-    Connections message{listener_, sent_ - unsent_, static_cast<std::uint32_t>(unsent_)};
-    const std::size_t begin = copies_.size() - unsent_;
-    for (std::size_t i = 0; i < unsent_; ++i) {
-        descriptors[i] = copies_[begin + i].connection.get();
-        if (state_bytes_ != 0) message.states.push_back(copies_[begin + i].state);
-    }
-    link_->send(message, std::span<const int>(descriptors).first(unsent_));
-    unsent_ = state_bytes_ = 0;
-}
-
-inline void Delivery::release_taken() {
-    const std::uint64_t keep = outstanding();
-    while (copies_.size() > keep) copies_.pop_front();
-}
-
-inline void Delivery::move_copies(std::deque<TransferredConnection>& others) {
-    for (auto& copy : copies_) {
-        if (!copy) continue;
-        others.push_back(std::move(copy));
-        ++stats_.redelivered;
-    }
-    copies_.clear();
-    unsent_ = state_bytes_ = 0;
-}
-
-inline void Delivery::take_back(std::deque<TransferredConnection>& others) {
-    release_taken();
-    move_copies(others);
-}
-
-inline bool Delivery::is_idle(Clock::time_point now, Clock::duration time) noexcept {
-    const std::uint64_t taken = cell_.taken.load(std::memory_order_seq_cst);
-    if (taken != seen_) {
-        seen_ = taken;
-        moved_ = now;
-    }
-    return !copies_.empty() && now - moved_ >= time;
-}
-
-inline void Delivery::take_back_from_stuck(std::deque<TransferredConnection>& others) {
-    std::uint64_t taken = seen_;
-    if (!cell_.taken.compare_exchange_strong(taken, sent_, std::memory_order_seq_cst)) return;
-    move_copies(others);
-    set_stuck();
-}
-
-inline void Delivery::take_back_lost(std::uint64_t first, std::uint32_t count,
-                                     std::deque<TransferredConnection>& others) {
-    const std::uint64_t oldest = sent_ - copies_.size();
-    for (std::uint64_t number = std::max(first, oldest); number < std::min(first + count, sent_); ++number) {
-        TransferredConnection& copy = copies_[static_cast<std::size_t>(number - oldest)];
-        if (!copy) continue;
-        others.push_back(std::move(copy));
-        ++stats_.redelivered;
-    }
-    rests_until_ = Clock::now() + rest_after_loss;
-    link_->send(Forgotten{listener_, first, count});
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/listen/delivery.ipp>
+#endif

@@ -7,7 +7,6 @@
 
 #include <asio/steady_timer.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <memory>
@@ -20,12 +19,7 @@ namespace cohort::detail {
 /// touched for Options::stuck_after while others had room, goes to another.
 class Distributor : public std::enable_shared_from_this<Distributor> {
 public:
-    Distributor(const DispatchContext& context, const Endpoint& endpoint, std::unique_ptr<AnyScheduler> scheduler)
-        : context_(context),
-          endpoint_(endpoint),
-          scheduler_(std::move(scheduler)),
-          room_(context.executor),
-          sweep_(context.executor) {}
+    Distributor(const DispatchContext& context, const Endpoint& endpoint, std::unique_ptr<AnyScheduler> scheduler);
 
     /// The worker takes part from now on; the result names its listener.
     ListenerId join(DispatchTarget& target);
@@ -57,10 +51,7 @@ public:
     /// A connection for the worker that the scheduler chooses. Beyond its credit it waits here. Sent by flush().
     void give(TransferredConnection connection);
     /// One that a worker has given back.
-    void give_again(TransferredConnection connection) {
-        waiting_.push_back(std::move(connection));
-        look_again();
-    }
+    void give_again(TransferredConnection connection);
     /// The same, ignoring credit, for what must go out before the end.
     void give_last(TransferredConnection connection);
     void give_waiting() {
@@ -110,195 +101,8 @@ private:
     bool closed_ = false;
 };
 
-inline ListenerId Distributor::join(DispatchTarget& target) {
-    deliveries_.push_back(std::make_unique<Delivery>(context_, target));
-    // Connections may have been waiting for somebody to come; they go out once the worker knows its listener.
-    asio::post(context_.executor, [self = shared_from_this()] { self->look_again(); });
-    return deliveries_.back()->listener();
-}
-
-inline Delivery* Distributor::find(const DispatchTarget& target, ListenerId listener) const noexcept {
-    for (const auto& delivery : deliveries_)
-        if (delivery->worker() == target.id && delivery->listener() == listener) return delivery.get();
-    return nullptr;
-}
-
-inline bool Distributor::has(const DispatchTarget& target) const noexcept {
-    return std::ranges::any_of(
-        deliveries_, [&](const auto& delivery) { return delivery->worker() == target.id && !delivery->is_retired(); });
-}
-
-inline bool Distributor::has_only(const DispatchTarget& target) const noexcept {
-    const auto is_another = [&](const auto& delivery) {
-        return delivery->worker() != target.id && !delivery->is_retired();
-    };
-    return has(target) && std::ranges::none_of(deliveries_, is_another);
-}
-
-inline bool Distributor::has_workers() const noexcept {
-    return std::ranges::any_of(deliveries_, [](const auto& delivery) { return !delivery->is_retired(); });
-}
-
-inline void Distributor::set_stuck(ListenerId listener) {
-    for (const auto& delivery : deliveries_)
-        if (delivery->listener() == listener) delivery->set_stuck();
-}
-
-inline void Distributor::look_at_deliveries() {
-    forget_candidates();
-    for (const auto& delivery : deliveries_) {
-        if (!delivery->is_active()) continue;
-        candidates_.push_back(delivery->candidate());
-        active_.push_back(delivery.get());
-    }
-}
-
-inline std::size_t Distributor::room() {
-    if (waiting_.empty())
-        look_at_deliveries();
-    else
-        place_waiting();
-    std::size_t total = 0;
-    for (const auto& candidate : candidates_) total += candidate.room;
-    const std::size_t most_waiting = candidates_.size() * context_.options.credit;
-    return most_waiting > waiting_.size() ? std::min(total, most_waiting - waiting_.size()) : 0;
-}
-
-inline Task<> Distributor::wait_room() {
-    const auto self = shared_from_this();
-    for (const auto& delivery : deliveries_) delivery->ask_to_tell();
-    arm_sweep();
-    if (room() == 0 && !closed_) co_await room_.wait();
-}
-
-/// False: the one that was chosen has no room, and the connection stays where it is.
-inline bool Distributor::place(TransferredConnection& connection) {
-    if (candidates_.empty()) return false;
-    const std::size_t index = scheduler_->choose(Arrival(connection.connection.get(), endpoint_), candidates_);
-    if (index >= candidates_.size() || candidates_[index].room == 0) return false;
-    --candidates_[index].room;
-    ++candidates_[index].sent;
-    active_[index]->assign(std::move(connection));
-    return true;
-}
-
-inline void Distributor::give(TransferredConnection connection) {
-    if (closed_ || place(connection)) return;
-    look_at_deliveries();
-    if (!place(connection)) waiting_.push_back(std::move(connection));
-}
-
-inline void Distributor::give_last(TransferredConnection connection) {
-    for (std::size_t i = 0; i < deliveries_.size(); ++i) {
-        Delivery& delivery = *deliveries_[last_++ % deliveries_.size()];
-        if (!delivery.is_retired()) return delivery.assign(std::move(connection));
-    }
-}
-
-inline void Distributor::flush() {
-    for (const auto& delivery : deliveries_) delivery->flush();
-    arm_sweep();
-}
-
-inline void Distributor::place_waiting() {
-    look_at_deliveries();
-    std::size_t room = 0;
-    for (const auto& candidate : candidates_) room += candidate.room;
-    for (auto& connection : waiting_) {
-        if (room == 0) break;
-        room -= place(connection) ? 1 : 0;
-    }
-    std::erase_if(waiting_, [](const TransferredConnection& connection) { return !connection; });
-    for (const auto& delivery : deliveries_) delivery->flush();
-}
-
-inline bool Distributor::has_room_beside(const Delivery& delivery) const noexcept {
-    for (std::size_t i = 0; i < candidates_.size(); ++i)
-        if (active_[i]->worker() != delivery.worker() && candidates_[i].room > 0) return true;
-    return false;
-}
-
-inline void Distributor::look_again() {
-    const auto now = std::chrono::steady_clock::now();
-    look_at_deliveries();
-    for (std::size_t i = deliveries_.size(); i-- > 0;) {
-        Delivery& delivery = *deliveries_[i];
-        delivery.release_taken();
-        if (!closed_ && delivery.is_idle(now, context_.options.stuck_after) && has_room_beside(delivery))
-            delivery.take_back_from_stuck(waiting_);
-        if (delivery.is_retired() && !delivery.has_copies()) drop(i);
-    }
-    place_waiting();
-    if (closed_ || room() > 0) room_.notify_all();
-    arm_sweep();
-}
-
-inline void Distributor::drop(std::size_t index) {
-    forget_candidates();
-    deliveries_.erase(deliveries_.begin() + static_cast<std::ptrdiff_t>(index));
-}
-
-inline void Distributor::arm_sweep() {
-    const bool wanted = !waiting_.empty() || room_.has_waiters();
-    const bool needed =
-        std::ranges::any_of(deliveries_, [wanted](const auto& delivery) { return wanted || delivery->has_copies(); });
-    if (sweeping_ || !needed) return;
-    sweeping_ = true;
-    sweep_.expires_after(sweep_interval);
-    sweep_.async_wait([self = shared_from_this()](std::error_code error) {
-        self->sweeping_ = false;
-        if (!error) self->look_again();
-    });
-}
-
-inline void Distributor::took(const DispatchTarget& target, ListenerId listener) {
-    Delivery* const delivery = find(target, listener);
-    if (delivery == nullptr) return;
-    delivery->revive();
-    look_again();
-}
-
-inline void Distributor::lost(const DispatchTarget& target, ListenerId listener, std::uint64_t first,
-                              std::uint32_t count) {
-    Delivery* const delivery = find(target, listener);
-    if (delivery == nullptr) return;
-    delivery->take_back_lost(first, count, waiting_);
-    look_again();
-}
-
-inline void Distributor::retire(const DispatchTarget& target, ListenerId listener) {
-    if (Delivery* delivery = find(target, listener)) delivery->retire();
-    forget_candidates();
-    look_again();
-}
-
-inline void Distributor::retire(const DispatchTarget& target) {
-    for (const auto& delivery : deliveries_)
-        if (delivery->worker() == target.id) delivery->retire();
-    forget_candidates();
-}
-
-inline void Distributor::leave(const DispatchTarget& target) {
-    for (std::size_t i = deliveries_.size(); i-- > 0;) {
-        if (deliveries_[i]->worker() != target.id) continue;
-        deliveries_[i]->take_back(waiting_);
-        drop(i);
-    }
-    if (closed_) waiting_.clear();
-    look_again();
-}
-
-inline void Distributor::close() {
-    closed_ = true;
-    give_waiting();
-    flush();
-    room_.notify_all();
-}
-
-inline void Distributor::abandon() {
-    close();
-    deliveries_.clear();
-    sweep_.cancel();
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/listen/distributor.ipp>
+#endif

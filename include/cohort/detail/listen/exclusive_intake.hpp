@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cohort/detail/listen/accepting_intake.hpp>
+#include <cohort/detail/socket/socket_file.hpp>
 
 #include <utility>
-#include <vector>
 
 namespace cohort::detail {
 
@@ -24,25 +24,20 @@ public:
               {executor, std::move(link), 0, own_cell, connection_count, std::move(endpoint), std::move(listener)}) {}
     ~ExclusiveIntake() override { file_.remove(); }
 
-    void stop(bool) override {
-        if (!stopping()) take_the_rest();
-        file_.remove();
-        AcceptingIntake::stop(false);
-    }
+    void stop(bool) override;
     void close() override {
         file_.remove();
         AcceptingIntake::close();
     }
 
 private:
-    void take_the_rest() {
-        std::vector<TransferredConnection> rest;
-        while (UniqueFd connection = accept_next()) rest.emplace_back(std::move(connection));
-        const auto count = static_cast<std::uint32_t>(rest.size());
-        deliver(0, count, std::move(rest));
-    }
+    void take_the_rest();
 
     SocketFile file_{endpoint()};
 };
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/listen/exclusive_intake.ipp>
+#endif

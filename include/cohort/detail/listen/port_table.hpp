@@ -5,6 +5,7 @@
 #include <cohort/detail/listen/distributor.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/detail/socket/shared_address.hpp>
+#include <cohort/detail/socket/socket_file.hpp>
 #include <cohort/mode.hpp>
 
 #include <algorithm>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/event.hpp>
+#include <cohort/options.hpp>
 
 #include <chrono>
 #include <map>

@@ -5,8 +5,6 @@
 #include <cohort/detail/process/worker_record.hpp>
 
 #include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
-#include <asio/use_awaitable.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -18,11 +16,7 @@ namespace cohort::detail {
 
 /// One more connection can be taken back although so many wait for a worker. One that arrives when no descriptor is
 /// free is lost (unix(7), MSG_CTRUNC).
-inline bool can_take_back(std::size_t waiting) noexcept {
-    constexpr std::size_t most_waiting = 256;
-    constexpr rlim_t reserve = 16; // for what this process does meanwhile
-    return waiting <= most_waiting && can_open(waiting > 0 ? reserve : 1);
-}
+bool can_take_back(std::size_t waiting) noexcept;
 
 /// A worker that leaves may have more connections to hand over than this process may have descriptors.
 class ControlReader {
@@ -48,39 +42,17 @@ private:
         if (record.is_over() || record.state != WorkerState::draining) return false;
         return record.link->has_arrived() && !can_take_back(owner_.waiting());
     }
-    Task<> slow_down() {
-        asio::steady_timer pause(context_, std::chrono::milliseconds(1));
-        co_await pause.async_wait(asio::use_awaitable);
-    }
+    Task<> slow_down();
     /// One packet, if one is here.
-    bool hear(WorkerRecord& record) {
-        auto packet = record.link->try_receive();
-        if (packet) owner_.handle(record, *packet);
-        return packet.has_value();
-    }
+    bool hear(WorkerRecord& record);
 
     asio::io_context& context_;
     std::chrono::milliseconds patience_;
     Owner owner_;
 };
 
-inline Task<> ControlReader::listen(RecordPtr record) {
-    for (bool more = true; more && !record->abandoned;) {
-        if (must_slow_down(*record))
-            co_await slow_down();
-        else if (!hear(*record))
-            more = co_await record->link->arrival();
-    }
-}
-
-inline Task<> ControlReader::finish(RecordPtr record) {
-    const auto begin = std::chrono::steady_clock::now();
-    for (bool more = true; more && !record->abandoned;) {
-        if (std::chrono::steady_clock::now() - begin < patience_ && must_slow_down(*record))
-            co_await slow_down();
-        else
-            more = hear(*record);
-    }
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/process/control_reader.ipp>
+#endif

@@ -17,17 +17,8 @@ public:
 
     explicit EventLog(const asio::any_io_executor& executor) : happened_(executor) {}
 
-    void add(Event event) {
-        if (events_.size() == capacity) events_.pop_front();
-        events_.push_back(std::move(event));
-        happened_.notify_all(); // one of them may just have been cancelled
-    }
-    std::optional<Event> next() {
-        if (events_.empty()) return std::nullopt;
-        std::optional<Event> event(std::move(events_.front()));
-        events_.pop_front();
-        return event;
-    }
+    void add(Event event);
+    std::optional<Event> next();
 
     Task<> wait() { return happened_.wait(); }
     void notify() { happened_.notify_all(); }
@@ -38,3 +29,7 @@ private:
 };
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/process/event_log.ipp>
+#endif

@@ -4,7 +4,6 @@
 
 #include <cohort/detail/async/async_fd.hpp>
 #include <cohort/detail/channel/message_stream.hpp>
-#include <cohort/detail/policy/restart_policy.hpp>
 #include <cohort/detail/process/launch.hpp>
 #include <cohort/event.hpp>
 #include <cohort/mode.hpp>
@@ -22,15 +21,7 @@ namespace cohort::detail {
 /// Shared with the coroutines that wait for the worker; they check `abandoned` after every wait.
 struct WorkerRecord : DispatchTarget {
     WorkerRecord(const asio::any_io_executor& executor, Identity identity, Launched launched,
-                 std::shared_ptr<MessageStream> its_messages)
-        : DispatchTarget{identity.id, identity.slot, identity.cell,
-                         std::make_shared<MasterLink>(executor, std::move(launched.control)),
-                         std::move(identity.inherited)},
-          pid(launched.process.pid),
-          pidfd(executor, std::move(launched.process.pidfd)),
-          messages(std::move(its_messages)),
-          drained(executor),
-          grace(executor) {}
+                 std::shared_ptr<MessageStream> its_messages);
 
     WorkerInfo info() const noexcept { return {id, slot, pid, state, slow}; }
     /// The process has gone, or the master.
@@ -62,14 +53,10 @@ struct WorkerRecord : DispatchTarget {
 using WorkerRecords = std::map<WorkerId, std::shared_ptr<WorkerRecord>>;
 
 /// Waits for each of these sends to workers; those that die meanwhile do no harm.
-inline Task<> all_sent(std::vector<Task<>> sends) {
-    for (auto& send : sends) {
-        try {
-            co_await std::move(send);
-        } catch (const std::system_error&) {
-            // That worker has just died; its exit is an event of its own.
-        }
-    }
-}
+Task<> all_sent(std::vector<Task<>> sends);
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/process/worker_record.ipp>
+#endif

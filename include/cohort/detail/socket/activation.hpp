@@ -4,13 +4,9 @@
 
 #include <cohort/error.hpp>
 
-#include <charconv>
-#include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <system_error>
-
-#include <unistd.h>
 
 namespace cohort::detail {
 
@@ -25,40 +21,16 @@ struct Activation {
     std::optional<int> find(std::string_view wanted) const noexcept;
 };
 
-inline std::optional<int> parse_decimal(std::string_view text) noexcept {
-    int number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size() || number < 0) return std::nullopt;
-    return number;
-}
-
-inline std::optional<int> Activation::find(std::string_view wanted) const noexcept {
-    std::string_view rest = names;
-    for (int position = 0; position < count && !rest.empty(); ++position) {
-        const auto end = rest.find(':');
-        if (rest.substr(0, end) == wanted) return first_descriptor + position;
-        rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
-    }
-    const auto position = parse_decimal(wanted);
-    if (!position || *position >= count) return std::nullopt;
-    return first_descriptor + *position;
-}
+std::optional<int> parse_decimal(std::string_view text) noexcept;
 
 /// Of this process: the variables are for the one whose number is in LISTEN_PID, not for its children.
-inline Activation activation_from_environment() noexcept {
-    const auto variable = [](const char* name) -> std::string_view {
-        const char* const text = std::getenv(name);
-        return text == nullptr ? "" : text;
-    };
-    if (parse_decimal(variable("LISTEN_PID")) != ::getpid()) return {};
-    return {parse_decimal(variable("LISTEN_FDS")).value_or(0), variable("LISTEN_FDNAMES")};
-}
+Activation activation_from_environment() noexcept;
 
 /// The number of the descriptor, or Errc::not_activated.
-inline int activated_descriptor(std::string_view name, std::error_code& error) noexcept {
-    const auto descriptor = activation_from_environment().find(name);
-    if (!descriptor) error = Errc::not_activated;
-    return descriptor.value_or(-1);
-}
+int activated_descriptor(std::string_view name, std::error_code& error) noexcept;
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/socket/activation.ipp>
+#endif

@@ -4,11 +4,6 @@
 
 #include <cstdint>
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <sys/socket.h>
-
 namespace cohort::detail {
 
 struct ListenQueue {
@@ -18,17 +13,13 @@ struct ListenQueue {
 
 /// For a listening socket tcp_info(7) has the length in tcpi_unacked and the backlog in tcpi_sacked. All 0 for a Unix
 /// socket, of which the kernel does not tell.
-inline ListenQueue listen_queue(int listener) noexcept {
-    tcp_info info{};
-    socklen_t size = sizeof info;
-    if (::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return {};
-    return {info.tcpi_unacked, info.tcpi_sacked};
-}
+ListenQueue listen_queue(int listener) noexcept;
 
 /// Somebody waits to be accepted.
-inline bool has_waiting(int listener) noexcept {
-    pollfd entry{listener, POLLIN, 0};
-    return ::poll(&entry, 1, 0) == 1;
-}
+bool has_waiting(int listener) noexcept;
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/socket/listen_queue.ipp>
+#endif

@@ -2,110 +2,43 @@
 // Listening sockets made from an Endpoint: socket(7), ipv6(7), unix(7) (layer 2).
 #pragma once
 
-#include <cohort/detail/socket/inherited_socket.hpp>
 #include <cohort/detail/socket/socket_address.hpp>
-#include <cohort/detail/socket/socket_file.hpp>
 
 #include <chrono>
 
-#include <netinet/tcp.h>
-
 namespace cohort::detail {
 
-inline UniqueFd bind_to(const SocketAddress& address, const Endpoint& endpoint, bool reuse_port, int type,
-                        std::error_code& error) {
-    UniqueFd socket(::socket(address.family(), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket) {
-        error = last_error();
-        return {};
-    }
-    if (type == SOCK_STREAM) { // for UDP the first would let others take the port away
-        enable(socket.get(), SOL_SOCKET, SO_REUSEADDR);
-        enable(socket.get(), IPPROTO_TCP, TCP_NODELAY); // its connections inherit it
-    }
-    if (address.family() == AF_INET6) enable(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, endpoint.v6_only());
-    if (reuse_port) enable(socket.get(), SOL_SOCKET, SO_REUSEPORT);
-    const bool bound = ::bind(socket.get(), address.get(), address.size) == 0;
-    error = bound ? std::error_code{} : last_error();
-    return bound ? std::move(socket) : UniqueFd();
-}
+UniqueFd bind_to(const SocketAddress& address, const Endpoint& endpoint, bool reuse_port, int type,
+                 std::error_code& error);
 
 /// A non-blocking socket of a host and port that does not listen yet, or an error (EADDRINUSE, EACCES, ...).
 /// `reuse_port`: further ones may be bound to the same address by this user (SO_REUSEPORT).
-inline UniqueFd open_bound(const Endpoint& endpoint, bool reuse_port, std::error_code& error, int type = SOCK_STREAM) {
-    error.clear();
-    const SocketAddress address = to_socket_address(endpoint, error);
-    if (error) return {};
-    UniqueFd socket = bind_to(address, endpoint, reuse_port, type, error);
-    const bool without_ipv6 = error.value() == EAFNOSUPPORT || error.value() == EADDRNOTAVAIL;
-    if (socket || !endpoint.host().empty() || !without_ipv6) return socket;
-    return bind_to(any_address(AF_INET, endpoint.port()), endpoint, reuse_port, type, error);
-}
+UniqueFd open_bound(const Endpoint& endpoint, bool reuse_port, std::error_code& error, int type = SOCK_STREAM);
 
 /// Makes the file, with the permission bits that were asked for whatever the umask is.
-inline UniqueFd bind_path(const SocketAddress& address, unsigned mode, std::error_code& error) {
-    UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    const mode_t previous = ::umask(0777 & ~mode);
-    const bool bound = socket && ::bind(socket.get(), address.get(), address.size) == 0;
-    error = bound ? std::error_code{} : last_error();
-    ::umask(previous);
-    return bound ? std::move(socket) : UniqueFd();
-}
+UniqueFd bind_path(const SocketAddress& address, unsigned mode, std::error_code& error);
 
-inline UniqueFd listen_with(UniqueFd socket, int backlog, std::error_code& error) {
-    if (!socket || ::listen(socket.get(), backlog) == 0) return socket;
-    error = last_error();
-    return {};
-}
+UniqueFd listen_with(UniqueFd socket, int backlog, std::error_code& error);
 
 /// A file that nobody serves any more is replaced. Of programs that do this at the same moment one gets the path.
-inline UniqueFd open_path_listener(const Endpoint& endpoint, int backlog, std::error_code& error) {
-    error.clear();
-    const SocketAddress address = to_socket_address(endpoint, error);
-    if (error) return {};
-    const FolderLock until_it_listens(endpoint.path());
-    UniqueFd socket = bind_path(address, endpoint.mode(), error);
-    if (error == std::errc::address_in_use && remove_stale_file(endpoint.path()))
-        socket = bind_path(address, endpoint.mode(), error);
-    return listen_with(std::move(socket), backlog, error);
-}
+UniqueFd open_path_listener(const Endpoint& endpoint, int backlog, std::error_code& error);
 
 /// A copy of a socket that the program has; its queue may be known already.
-inline UniqueFd open_inherited_listener(const Endpoint& endpoint, int backlog, std::error_code& error) {
-    UniqueFd socket = copy_inherited(endpoint, SOCK_STREAM, error);
-    if (error) return {};
-    enable(socket.get(), IPPROTO_TCP, TCP_NODELAY); // a Unix socket has no such option
-    return is_enabled(socket.get(), SOL_SOCKET, SO_ACCEPTCONN) ? std::move(socket)
-                                                               : listen_with(std::move(socket), backlog, error);
-}
+UniqueFd open_inherited_listener(const Endpoint& endpoint, int backlog, std::error_code& error);
 
 /// A non-blocking listening socket, or an error (EADDRINUSE, EACCES, ...). `reuse_port`: as of open_bound(); there is
 /// only one of a Unix path or of an inherited socket.
-inline UniqueFd open_listener(const Endpoint& endpoint, bool reuse_port, int backlog, std::error_code& error) {
-    if (endpoint.is_unix()) return open_path_listener(endpoint, backlog, error);
-    if (!endpoint.is_tcp()) return open_inherited_listener(endpoint, backlog, error);
-    return listen_with(open_bound(endpoint, reuse_port, error), backlog, error);
-}
+UniqueFd open_listener(const Endpoint& endpoint, bool reuse_port, int backlog, std::error_code& error);
 
 /// What accept(2) may say without anything being wrong with the listener: the one connection failed, or the kernel
 /// passes on an error of the network (accept(2), "Error handling").
-inline bool concerns_one_connection(int error) noexcept {
-    switch (error) {
-        case EINTR:
-        case ECONNABORTED:
-        case EPROTO:
-        case ENETDOWN:
-        case ENOPROTOOPT:
-        case EHOSTDOWN:
-        case ENONET:
-        case EHOSTUNREACH:
-        case EOPNOTSUPP:
-        case ENETUNREACH: return true;
-        default: return false;
-    }
-}
+bool concerns_one_connection(int error) noexcept;
 
 /// How long accepting rests when descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM).
 inline constexpr std::chrono::milliseconds accept_rest{50};
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/socket/listen_socket.ipp>
+#endif

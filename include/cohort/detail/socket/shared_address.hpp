@@ -12,13 +12,13 @@ struct SharedAddress {
     Endpoint bound; ///< with the real address and port
 
     /// Whether a worker means this one: it asks as another one did before, or for the number that port 0 became.
-    bool is_meant_by(const Endpoint& endpoint) const {
-        const bool by_number = endpoint.port() == bound.port() && endpoint.host() == requested.host() &&
-                               endpoint.v6_only() == requested.v6_only();
-        return endpoint == requested || (by_number && endpoint.is_tcp() && requested.is_tcp());
-    }
+    bool is_meant_by(const Endpoint& endpoint) const;
     /// The slot whose socket this slot uses: a path and an inherited socket have only one.
     unsigned key(unsigned slot) const noexcept { return requested.is_tcp() ? slot : 0; }
 };
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/socket/shared_address.ipp>
+#endif

@@ -2,20 +2,10 @@
 // Endpoints as the kernel writes them: socket(7), ipv6(7), unix(7) (layer 2).
 #pragma once
 
-#include <cohort/detail/system/system.hpp>
 #include <cohort/endpoint.hpp>
-#include <cohort/error.hpp>
 
-#include <algorithm>
-#include <array>
-#include <cstddef>
 #include <cstring>
 #include <string>
-
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <sys/un.h>
 
 namespace cohort::detail {
 
@@ -37,98 +27,31 @@ struct SocketAddress {
     }
 };
 
-inline SocketAddress any_address(int family, std::uint16_t port) noexcept {
-    if (family == AF_INET6) {
-        sockaddr_in6 v6{};
-        v6.sin6_family = AF_INET6;
-        v6.sin6_port = htons(port);
-        return SocketAddress::of(v6);
-    }
-    sockaddr_in v4{};
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(port);
-    return SocketAddress::of(v4);
-}
+SocketAddress any_address(int family, std::uint16_t port) noexcept;
 
 /// sun_path has room for 107 bytes. A longer path is written by its folder's descriptor, as proc(5) names it, so that
 /// nobody's working directory changes; then only the name must fit.
-inline SocketAddress unix_address(const std::string& path, std::error_code& error) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::string text = path;
-    UniqueFd folder;
-    if (const auto slash = path.rfind('/'); path.size() >= sizeof address.sun_path && slash != path.npos) {
-        folder = UniqueFd(::open(path.substr(0, slash + 1).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-        if (!folder) error = last_error();
-        text = "/proc/self/fd/" + std::to_string(folder.get()) + path.substr(slash);
-    }
-    if (!error && text.size() >= sizeof address.sun_path) error = {ENAMETOOLONG, std::system_category()};
-    std::memcpy(address.sun_path, text.data(), std::min(text.size(), sizeof address.sun_path - 1));
-    SocketAddress result = SocketAddress::of(address);
-    result.folder = std::move(folder);
-    return result;
-}
+SocketAddress unix_address(const std::string& path, std::error_code& error);
 
 /// The address to bind or to connect to. An empty host is IPv6's "any", which serves IPv4 too.
-inline SocketAddress to_socket_address(const Endpoint& endpoint, std::error_code& error) {
-    if (endpoint.is_unix()) return unix_address(endpoint.path(), error);
-    if (endpoint.host().empty()) return any_address(AF_INET6, endpoint.port());
-    sockaddr_in6 v6{};
-    if (::inet_pton(AF_INET6, endpoint.host().c_str(), &v6.sin6_addr) == 1) {
-        v6.sin6_family = AF_INET6;
-        v6.sin6_port = htons(endpoint.port());
-        return SocketAddress::of(v6);
-    }
-    sockaddr_in v4{};
-    if (::inet_pton(AF_INET, endpoint.host().c_str(), &v4.sin_addr) != 1) error = Errc::bad_endpoint;
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(endpoint.port());
-    return SocketAddress::of(v4);
-}
+SocketAddress to_socket_address(const Endpoint& endpoint, std::error_code& error);
 
-inline void enable(int socket, int level, int option, bool enabled = true) noexcept {
-    const int value = enabled ? 1 : 0;
-    ::setsockopt(socket, level, option, &value, sizeof value);
-}
-inline bool is_enabled(int socket, int level, int option) noexcept {
-    int value = 0;
-    socklen_t size = sizeof value;
-    return ::getsockopt(socket, level, option, &value, &size) == 0 && value != 0;
-}
+void enable(int socket, int level, int option, bool enabled = true) noexcept;
+bool is_enabled(int socket, int level, int option) noexcept;
 
 /// A Unix path comes without its mode, a long one as it was bound, and an abstract name as "@name"; an unnamed socket
 /// has none: nothing.
-inline Endpoint to_endpoint(const SocketAddress& address) {
-    std::array<char, INET6_ADDRSTRLEN> text{};
-    if (address.family() == AF_INET6) {
-        const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address.storage);
-        return Endpoint::tcp(::inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size()), ntohs(v6.sin6_port));
-    }
-    if (address.family() == AF_INET) {
-        const auto& v4 = reinterpret_cast<const sockaddr_in&>(address.storage);
-        return Endpoint::tcp(::inet_ntop(AF_INET, &v4.sin_addr, text.data(), text.size()), ntohs(v4.sin_port));
-    }
-    const auto& path = reinterpret_cast<const sockaddr_un&>(address.storage);
-    if (address.size <= offsetof(sockaddr_un, sun_path)) return {};
-    if (path.sun_path[0] != '\0') return Endpoint::unix_path(path.sun_path);
-    std::string name(path.sun_path, address.size - offsetof(sockaddr_un, sun_path));
-    std::ranges::replace(name, '\0', '@');
-    return Endpoint::unix_path(name);
-}
+Endpoint to_endpoint(const SocketAddress& address);
 
 /// Where a socket is bound: getsockname(2).
-inline Endpoint local_endpoint(int socket) {
-    SocketAddress address;
-    if (::getsockname(socket, address.get(), &address.size) != 0) throw_last_error("getsockname");
-    const Endpoint endpoint = to_endpoint(address);
-    const bool only_v6 = address.family() == AF_INET6 && is_enabled(socket, IPPROTO_IPV6, IPV6_V6ONLY);
-    return only_v6 ? endpoint.only_v6() : endpoint;
-}
+Endpoint local_endpoint(int socket);
 
 /// Where a socket is bound that was made for `requested`: with the number that port 0 became, and a path as it was
 /// asked for.
-inline Endpoint bound_endpoint(int socket, const Endpoint& requested) {
-    return requested.is_unix() ? requested : local_endpoint(socket);
-}
+Endpoint bound_endpoint(int socket, const Endpoint& requested);
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/socket/socket_address.ipp>
+#endif

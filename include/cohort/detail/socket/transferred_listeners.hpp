@@ -5,8 +5,6 @@
 #include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/endpoint.hpp>
 
-#include <algorithm>
-#include <utility>
 #include <vector>
 
 namespace cohort::detail {
@@ -14,26 +12,12 @@ namespace cohort::detail {
 /// Their queues go on as if nothing had happened. What nobody asks for is closed with it.
 class TransferredListeners {
 public:
-    void add(Endpoint requested, unsigned slot, UniqueFd listener) {
-        listeners_.push_back({std::move(requested), slot, std::move(listener)});
-    }
+    void add(Endpoint requested, unsigned slot, UniqueFd listener);
 
     /// The slots that have one of this endpoint, as it was asked for.
-    std::vector<unsigned> slots(const Endpoint& requested) const {
-        std::vector<unsigned> result;
-        for (const auto& each : listeners_)
-            if (each.requested == requested) result.push_back(each.slot);
-        return result;
-    }
+    std::vector<unsigned> slots(const Endpoint& requested) const;
     /// Empty: there is none.
-    UniqueFd take(const Endpoint& requested, unsigned slot) {
-        const auto found = std::ranges::find_if(
-            listeners_, [&](const auto& each) { return each.requested == requested && each.slot == slot; });
-        if (found == listeners_.end()) return {};
-        UniqueFd listener = std::move(found->listener);
-        listeners_.erase(found);
-        return listener;
-    }
+    UniqueFd take(const Endpoint& requested, unsigned slot);
     void clear() noexcept { listeners_.clear(); }
 
 private:
@@ -47,3 +31,7 @@ private:
 };
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/socket/transferred_listeners.ipp>
+#endif

@@ -4,10 +4,8 @@
 
 #include <cohort/detail/process/worker_record.hpp>
 
-#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <memory>
@@ -65,6 +63,21 @@ private:
     }
     void withdraw(const std::shared_ptr<Waiter>& waiter);
 
+    /// In the queue until it goes, however the wait ends.
+    class Waiting {
+    public:
+        Waiting(CallPool& pool, std::shared_ptr<Waiter> waiter) : pool_(pool), waiter_(std::move(waiter)) {
+            pool_.waiters_.push_back(waiter_);
+        }
+        Waiting(const Waiting&) = delete;
+        Waiting& operator=(const Waiting&) = delete;
+        ~Waiting() { pool_.withdraw(waiter_); }
+
+    private:
+        CallPool& pool_;
+        std::shared_ptr<Waiter> waiter_;
+    };
+
     asio::any_io_executor executor_;
     const WorkerRecords& records_;
     unsigned calls_per_worker_;
@@ -72,59 +85,8 @@ private:
     std::deque<std::shared_ptr<Waiter>> waiters_;
 };
 
-inline CallPool::RecordPtr CallPool::least_busy() const {
-    RecordPtr best;
-    for (const auto& [id, record] : records_) {
-        const bool takes_calls = (record->state == WorkerState::online || record->state == WorkerState::listening) &&
-                                 record->messages->can_send() && !record->messages->ended();
-        if (takes_calls && record->calls < calls_per_worker_ && (!best || record->calls < best->calls)) best = record;
-    }
-    return best;
-}
-
-inline void CallPool::grant() {
-    while (!waiters_.empty()) {
-        auto worker = least_busy();
-        if (!worker) return;
-        ++worker->calls;
-        waiters_.front()->granted = std::move(worker);
-        waiters_.front()->timer.cancel();
-        waiters_.pop_front();
-    }
-}
-
-inline void CallPool::refuse_all(std::error_code error) {
-    for (const auto& waiter : std::exchange(waiters_, {})) {
-        waiter->refused = error;
-        waiter->timer.cancel();
-    }
-}
-
-/// Whoever stops waiting passes on what it may just have been granted.
-inline void CallPool::withdraw(const std::shared_ptr<Waiter>& waiter) {
-    std::erase(waiters_, waiter);
-    if (const auto granted = std::exchange(waiter->granted, nullptr)) give_back(*granted);
-}
-
-inline Task<CallPool::Lease> CallPool::lease(Clock::time_point deadline) {
-    if (waiters_.empty()) {
-        if (auto worker = least_busy()) {
-            ++worker->calls;
-            co_return Lease(*this, std::move(worker));
-        }
-    }
-    if (waiters_.size() >= most_waiting_) throw std::system_error(make_error_code(Errc::queue_full), "call");
-    const auto waiter = std::make_shared<Waiter>(executor_);
-    const auto leave = [this, waiter](CallPool*) { withdraw(waiter); };
-    const std::unique_ptr<CallPool, decltype(leave)> guard(this, leave);
-    waiters_.push_back(waiter);
-    waiter->timer.expires_at(deadline);
-    std::error_code error;
-    co_await waiter->timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
-    if (waiter->refused) throw std::system_error(waiter->refused, "call");
-    if (!waiter->granted && !error) error = {ETIMEDOUT, std::system_category()};
-    if (!waiter->granted) throw std::system_error(error, "call");
-    co_return Lease(*this, std::exchange(waiter->granted, nullptr));
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/supervise/call_pool.ipp>
+#endif

@@ -7,20 +7,14 @@
 #include <cohort/detail/policy/probe_policy.hpp>
 #include <cohort/detail/policy/recycle_policy.hpp>
 #include <cohort/detail/process/slots.hpp>
-#include <cohort/detail/supervise/resident_memory.hpp>
 #include <cohort/reload.hpp>
 
-#include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
-#include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 
-#include <algorithm>
 #include <chrono>
-#include <exception>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <random>
@@ -48,11 +42,7 @@ private:
 
     /// What it keeps of one worker. Shared with what is under way for it.
     struct Health {
-        Health(const Options& options, double chance)
-            : pulse(options.liveness),
-              recycling(options.recycle, chance),
-              probing(options.probe),
-              wait(options.backoff) {}
+        Health(const Options& options, double chance);
 
         LivenessPolicy pulse;
         RecyclePolicy recycling;
@@ -80,14 +70,8 @@ private:
     void consider_replacing(const WorkerRecord& record, const HealthPtr& health, Duration elapsed);
     void check_recycling(const WorkerRecord& record, Health& health, Duration elapsed);
     /// Somebody who was replaced there is still leaving: no third one beside the two.
-    bool has_leaving(unsigned slot) const {
-        return std::ranges::any_of(records_, [slot](const auto& each) {
-            return each.second->slot == slot && each.second->state == WorkerState::draining;
-        });
-    }
-    static void say(const WorkerRecord& record, std::string_view what) {
-        std::cerr << "cohort: worker " << record.id << ": " << what << std::endl;
-    }
+    bool has_leaving(unsigned slot) const;
+    static void say(const WorkerRecord& record, std::string_view what);
 
     asio::io_context& context_;
     const Options& options_;
@@ -105,144 +89,8 @@ private:
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-inline HealthMonitor::HealthMonitor(asio::io_context& context, const Options& options, SharedPage& page,
-                                    const WorkerRecords& records, const Slots& slots, Replace replace)
-    : context_(context),
-      options_(options),
-      page_(page),
-      records_(records),
-      slots_(slots),
-      replace_(std::move(replace)),
-      period_(period(options)),
-      timer_(context),
-      time_(2 * period_) {}
-
-/// Often enough that nothing is found much later than the shortest of the times that matter.
-inline std::chrono::milliseconds HealthMonitor::period(const Options& options) {
-    auto shortest = options.boot_timeout;
-    const auto& [interval, slow_after, timeout, kill_after] = options.liveness;
-    if (interval.count() > 0) shortest = std::min({shortest, interval, slow_after, timeout, kill_after});
-    if (RecyclePolicy::is_wanted(options.recycle)) shortest = std::min(shortest, options.recycle.interval);
-    if (options.probe.check) shortest = std::min({shortest, options.probe.interval, options.probe.timeout});
-    return std::clamp(shortest / 2, std::chrono::milliseconds(5), std::chrono::milliseconds(1'000));
-}
-
-inline void HealthMonitor::watch() {
-    if (watching_) return;
-    watching_ = true;
-    time_.start(ObservedTime::Clock::now());
-    look_later();
-}
-
-inline void HealthMonitor::on_exit(WorkerId worker) {
-    if (const auto found = health_.extract(worker))
-        found.mapped()->probe_cancelled.emit(asio::cancellation_type::terminal);
-    if (!records_.empty()) return;
-    timer_.cancel();
-    watching_ = false;
-}
-
-inline void HealthMonitor::look() {
-    const Duration elapsed = time_.look(ObservedTime::Clock::now());
-    for (const auto& [id, record] : WorkerRecords(records_)) {
-        const bool is_new = !health_.contains(id);
-        check(*record, health_of(id), is_new ? Duration{0} : elapsed);
-    }
-    look_later();
-}
-
-inline void HealthMonitor::look_later() {
-    timer_.expires_after(period_);
-    timer_.async_wait([this, alive = std::weak_ptr(alive_)](std::error_code error) {
-        if (!error && !alive.expired() && watching_) look();
-    });
-}
-
-inline const HealthMonitor::HealthPtr& HealthMonitor::health_of(WorkerId worker) {
-    HealthPtr& health = health_[worker];
-    if (!health) health = std::make_shared<Health>(options_, chance_(random_));
-    return health;
-}
-
-inline void HealthMonitor::check(WorkerRecord& record, const HealthPtr& health, Duration elapsed) {
-    health->age += elapsed;
-    if (record.state >= WorkerState::online && options_.liveness.interval.count() > 0)
-        check_liveness(record, *health, elapsed);
-    if (record.state == WorkerState::draining || !slots_.is_current(record)) return; // others limit its time
-    if (!record.ready) return await_readiness(record, *health);
-    if (!std::exchange(health->was_ready, true)) health->age = health->age.zero();
-    if (options_.probe.check) probe(record, health, elapsed);
-    consider_replacing(record, health, elapsed);
-}
-
-inline void HealthMonitor::check_liveness(WorkerRecord& record, Health& health, Duration elapsed) {
-    const auto beats = page_.worker(record.cell).heartbeat.load(std::memory_order_relaxed);
-    if (beats == WorkerCell::last_beat && !reached(health.ending += elapsed, options_.grace)) return;
-    switch (health.pulse.look(beats, elapsed)) {
-        case LivenessPolicy::Finding::nothing: break;
-        case LivenessPolicy::Finding::slow:
-            record.slow = true;
-            say(record, "slow: its event loop does not turn");
-            break;
-        case LivenessPolicy::Finding::recovered: record.slow = false; break;
-        case LivenessPolicy::Finding::stuck:
-            say(record, "stuck: its event loop does not turn, it is aborted");
-            record.error = Errc::unresponsive;
-            send_signal(record.pidfd.get(), SIGABRT);
-            send_signal(record.pidfd.get(), SIGCONT); // a stopped process takes no other signal before this one
-            break;
-        case LivenessPolicy::Finding::dead: send_signal(record.pidfd.get(), SIGKILL); break;
-    }
-}
-
-inline void HealthMonitor::await_readiness(WorkerRecord& record, const Health& health) {
-    if (!reached(health.age, options_.boot_timeout) || record.error) return;
-    say(record, "not ready in time, it is killed");
-    record.error = Errc::not_ready;
-    send_signal(record.pidfd.get(), SIGKILL);
-}
-
-inline void HealthMonitor::probe(const WorkerRecord& record, const HealthPtr& health, Duration elapsed) {
-    const auto step = health->probing.look(elapsed);
-    if (step == ProbePolicy::Step::cancel) health->probe_cancelled.emit(asio::cancellation_type::terminal);
-    if (step != ProbePolicy::Step::begin) return;
-    auto on_result = [health](const std::exception_ptr& failure, bool healthy) {
-        health->probing.on_result(!failure && healthy);
-    };
-    try {
-        asio::co_spawn(context_, options_.probe.check(record.info()),
-                       asio::bind_cancellation_slot(health->probe_cancelled.slot(), on_result));
-    } catch (const std::exception&) { // it is no coroutine, and threw when it was called
-        health->probing.on_result(false);
-    }
-}
-
-inline void HealthMonitor::consider_replacing(const WorkerRecord& record, const HealthPtr& health, Duration elapsed) {
-    check_recycling(record, *health, elapsed);
-    const bool may_begin = health->wait.look(elapsed) && !health->replacing && !has_leaving(record.slot);
-    if (!may_begin || (!health->is_due && !health->probing.is_unhealthy())) return;
-    if (health->probing.is_unhealthy() && !std::exchange(health->told, true))
-        say(record, "its probes fail, it is to be replaced");
-    health->replacing = true;
-    auto on_result = [health, id = record.id](const std::exception_ptr& failure, const ReloadReport& report) {
-        health->replacing = false;
-        const bool later = report.error == Errc::reloading || report.error == Errc::stopping;
-        if (!failure && (!report.error || later)) return;
-        health->wait.on_failure();
-        std::cerr << "cohort: worker " << id << ": not replaced: " << report.error.message() << std::endl;
-    };
-    asio::co_spawn(context_, replace_(record.slot), std::move(on_result));
-}
-
-inline void HealthMonitor::check_recycling(const WorkerRecord& record, Health& health, Duration elapsed) {
-    health.unchecked += elapsed;
-    if (!RecyclePolicy::is_wanted(options_.recycle) || !reached(health.unchecked, options_.recycle.interval)) return;
-    health.unchecked = health.unchecked.zero();
-    RecyclePolicy::Seen seen;
-    seen.requests = page_.worker(record.cell).begun.load(std::memory_order_relaxed);
-    seen.age = health.age;
-    if (options_.recycle.memory > 0) seen.memory = resident_memory(record.pid).value_or(0);
-    health.is_due = health.recycling.is_due(seen);
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/supervise/health_monitor.ipp>
+#endif

@@ -2,34 +2,17 @@
 // Calling the user's hooks so that what they throw does no harm (layer 1).
 #pragma once
 
-#include <cohort/error.hpp>
 #include <cohort/options.hpp>
-
-#include <exception>
-#include <iostream>
-#include <system_error>
 
 namespace cohort::detail {
 
 /// Throws std::system_error only: those who start workers know what to do with that.
-inline void call_before_fork(const Hooks& hooks, unsigned slot) {
-    if (!hooks.before_fork) return;
-    try {
-        hooks.before_fork(slot);
-    } catch (const std::system_error&) {
-        throw;
-    } catch (const std::exception& error) {
-        throw std::system_error(make_error_code(Errc::setup_failed), error.what());
-    }
-}
+void call_before_fork(const Hooks& hooks, unsigned slot);
 
-inline void call_on_exit(const Hooks& hooks, const Event& event) {
-    if (!hooks.on_exit) return;
-    try {
-        hooks.on_exit(event);
-    } catch (const std::exception& error) {
-        std::cerr << "cohort: on_exit: " << error.what() << std::endl;
-    }
-}
+void call_on_exit(const Hooks& hooks, const Event& event);
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/supervise/hooks.ipp>
+#endif

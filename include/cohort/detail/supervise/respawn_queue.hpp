@@ -10,10 +10,8 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <iostream>
 #include <list>
 #include <memory>
-#include <system_error>
 #include <vector>
 
 namespace cohort::detail {
@@ -40,12 +38,7 @@ public:
             if (std::erase(wait->slots, slot) != 0 && wait->slots.empty()) wait->timer.cancel();
     }
     /// None does.
-    void stop() {
-        for (const auto& wait : waits_) {
-            wait->slots.clear();
-            wait->timer.cancel();
-        }
-    }
+    void stop();
     bool is_idle() const noexcept {
         return std::ranges::all_of(waits_, [](const auto& wait) { return wait->slots.empty(); });
     }
@@ -66,31 +59,8 @@ private:
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-inline void RespawnQueue::later(std::vector<unsigned> slots, milliseconds delay) {
-    for (const unsigned slot : slots) slots_[slot].occupied = true;
-    const auto wait = std::make_shared<Wait>(Wait{asio::steady_timer(context_, delay), std::move(slots)});
-    waits_.push_back(wait);
-    wait->timer.async_wait([this, wait, alive = alive_](std::error_code) {
-        if (!*alive) return;
-        waits_.remove(wait);
-        for (const unsigned slot : wait->slots) start(slot);
-        owner_.looked();
-    });
-}
-
-/// One that has a worker again, or is not wanted any more, is passed over.
-inline void RespawnQueue::start(unsigned slot) {
-    Slot& place = slots_[slot];
-    if (!place.is_vacant()) return;
-    place.occupied = false;
-    place.wanted_endpoints = 0; // there is nobody to be like
-    if (!place.wanted) return;
-    try {
-        owner_.start(slot);
-    } catch (const std::system_error& error) {
-        std::cerr << "cohort: slot " << slot << ": " << error.what() << ", trying again" << std::endl;
-        later({slot}, again_);
-    }
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/supervise/respawn_queue.ipp>
+#endif

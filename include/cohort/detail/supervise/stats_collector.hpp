@@ -5,8 +5,6 @@
 #include <cohort/detail/listen/any_dispatcher.hpp>
 #include <cohort/detail/process/worker_record.hpp>
 
-#include <atomic>
-
 namespace cohort::detail {
 
 /// Living workers count in their cells of the shared page, those that have gone in the ledger.
@@ -17,30 +15,11 @@ public:
 
     /// The worker has gone: what it has counted stays.
     void keep(const WorkerRecord& record) { add(record, ledger_[record.slot]); }
-    Stats stats() const {
-        for (const auto& [id, record] : records_) ledger_[record->slot];
-        Stats result;
-        for (const auto& [slot, kept] : ledger_) result.slots.push_back(of_slot(slot, kept));
-        result.queues = dispatcher_.queues();
-        return result;
-    }
+    Stats stats() const;
 
 private:
-    SlotStats of_slot(unsigned slot, SlotStats stats) const {
-        stats.slot = slot;
-        for (const auto& [id, record] : records_) {
-            if (record->slot != slot) continue;
-            stats.worker = id;
-            stats.open += page_.worker(record->cell).open.load(std::memory_order_relaxed);
-            add(*record, stats);
-        }
-        return stats;
-    }
-    void add(const WorkerRecord& record, SlotStats& stats) const {
-        const WorkerCell& cell = page_.worker(record.cell);
-        stats.accepted += cell.accepted.load(std::memory_order_relaxed);
-        stats.requests += cell.begun.load(std::memory_order_relaxed);
-    }
+    SlotStats of_slot(unsigned slot, SlotStats stats) const;
+    void add(const WorkerRecord& record, SlotStats& stats) const;
 
     SharedPage& page_;
     const WorkerRecords& records_;
@@ -49,3 +28,7 @@ private:
 };
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/supervise/stats_collector.ipp>
+#endif

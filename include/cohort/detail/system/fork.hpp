@@ -3,26 +3,14 @@
 #pragma once
 
 #include <cohort/detail/system/process_setup.hpp>
-#include <cohort/detail/system/signals.hpp>
-#include <cohort/detail/system/system.hpp>
-#include <cohort/error.hpp>
 #include <cohort/exit_status.hpp>
 
-#include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include <poll.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -35,159 +23,55 @@ struct Process {
 };
 
 /// Threads of this process, from /proc/self/stat (proc(5), field 20).
-inline unsigned thread_count() {
-    std::ifstream file("/proc/self/stat");
-    std::string text((std::istreambuf_iterator<char>(file)), {});
-    std::size_t at = text.rfind(')'); // the name in field 2 may contain anything, also blanks
-    for (int field = 2; at != text.npos && field < 20; ++field) at = text.find(' ', at + 1);
-    return at == text.npos ? 1 : static_cast<unsigned>(std::strtoul(text.c_str() + at, nullptr, 10));
-}
+unsigned thread_count();
 
-inline void flush_standard_streams() {
-    std::cout.flush();
-    std::clog.flush();
-    std::fflush(nullptr);
-}
+void flush_standard_streams();
 
 /// Ends a worker: buffered output is written, nothing that belongs to the parent's copy is destroyed.
-[[noreturn]] inline void leave_process(int code) {
-    flush_standard_streams();
-    ::_exit(code);
-}
+[[noreturn]] void leave_process(int code);
 
 /// fork(2) from the only thread. The child comes back with default signal actions and no signal blocked. Throws
 /// Errc::multithreaded, or what fork says (EAGAIN, ENOMEM).
-inline Process fork_process() {
-    if (thread_count() > 1) throw std::system_error(make_error_code(Errc::multithreaded));
-    flush_standard_streams(); // else both processes would write what is buffered
-    SignalsBlocked blocked;
-    Process process;
-    process.pid = System::current().fork();
-    if (process.pid < 0) throw_last_error("fork");
-    if (process.pid == 0) {
-        reset_signals();
-        blocked.forget_previous();
-        return process;
-    }
-    process.pidfd = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
-    if (process.pidfd) return process;
-    const int error = errno;
-    ::kill(process.pid, SIGKILL); // not reaped yet, so the number still means this child
-    ::waitpid(process.pid, nullptr, 0);
-    throw std::system_error(error, std::system_category(), "pidfd_open");
-}
+Process fork_process();
 
-inline bool has_ended(int pidfd) noexcept {
-    pollfd end{pidfd, POLLIN, 0};
-    return ::poll(&end, 1, 0) == 1;
-}
+bool has_ended(int pidfd) noexcept;
 
 /// Reaps the process if it has ended. Not one moment later is its number free for others.
-inline std::optional<ExitStatus> reap(int pidfd, bool wait = false) noexcept {
-    siginfo_t info{};
-    int result = 0;
-    do {
-        // A descriptor that an event loop watches is non-blocking, and waitid(2) then does not wait either.
-        pollfd end{pidfd, POLLIN, 0};
-        if (wait) ::poll(&end, 1, -1);
-        result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
-    } while ((result != 0 && errno == EINTR) || (wait && result == 0 && info.si_pid == 0));
-    if (result != 0 || info.si_pid == 0) return std::nullopt;
-    return ExitStatus::from_wait(info.si_code, info.si_status);
-}
+std::optional<ExitStatus> reap(int pidfd, bool wait = false) noexcept;
 
 /// pidfd_send_signal(2): it cannot hit another process that got the same number. ESRCH: it has ended.
-inline std::error_code send_signal(int pidfd, int signal) noexcept {
-    return ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0 ? std::error_code{} : last_error();
-}
+std::error_code send_signal(int pidfd, int signal) noexcept;
 
 /// An epoll set, timer or event descriptor of the parent's io_context: shared with it, so useless and harmful here.
-inline bool belongs_to_event_loop(int fd) {
-    std::error_code error;
-    const auto target = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error).native();
-    if (error || (::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0) return false;
-    return target == "anon_inode:[eventpoll]" || target == "anon_inode:[timerfd]" || target == "anon_inode:[eventfd]";
-}
+bool belongs_to_event_loop(int fd);
 
 /// In the child: closes, by number, what cohort owns in the parent and the parent's event loop, except `keep`. Nothing
 /// of the parent's io_context is called: its epoll set is the same object in both processes.
-inline void close_inherited(std::span<const int> keep) {
-    const auto kept = [keep](int fd) { return std::find(keep.begin(), keep.end(), fd) != keep.end(); };
-    std::vector<int> unwanted = OwnedDescriptors::all();
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
-        const int fd = std::atoi(entry.path().filename().c_str());
-        if (belongs_to_event_loop(fd)) unwanted.push_back(fd);
-    }
-    for (const int fd : unwanted) {
-        if (kept(fd)) continue;
-        OwnedDescriptors::remove(fd);
-        ::close(fd);
-    }
-}
+void close_inherited(std::span<const int> keep);
 
 /// The command line of this process: proc(5), /proc/self/cmdline.
-inline std::vector<std::string> own_arguments() {
-    std::ifstream file("/proc/self/cmdline");
-    std::vector<std::string> arguments;
-    for (std::string one; std::getline(file, one, '\0');) arguments.push_back(one);
-    return arguments;
-}
+std::vector<std::string> own_arguments();
 
 /// The file that this process was started from: another one may have its name by now. Read before main().
-inline const std::string& own_program() {
-    static std::error_code unknown;
-    static const std::string path = std::filesystem::read_symlink("/proc/self/exe", unknown).native();
-    return path;
-}
-inline const std::string& own_program_at_start = own_program();
+const std::string& own_program();
+extern const std::string& own_program_at_start;
 
 /// Replaces this process by `program`, which gets these words; the descriptors in `keep` stay open. Returns why it
 /// could not.
-inline SetupError exec(const std::string& program, std::vector<std::string> words, std::span<const int> keep) {
-    std::vector<char*> argv;
-    for (auto& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    for (const int fd : keep) ::fcntl(fd, F_SETFD, 0);
-    ::execv(program.c_str(), argv.data());
-    return {errno, "exec"};
-}
+SetupError exec(const std::string& program, std::vector<std::string> words, std::span<const int> keep);
 
 /// By `program` with these arguments, or when that is empty by the program that has the name of this one now, with the
 /// arguments of this one before them; by this one itself when its file is gone.
-inline SetupError exec_program(const std::string& program, std::span<const std::string> args,
-                               std::span<const int> keep) {
-    std::vector<std::string> words = program.empty() ? own_arguments() : std::vector{program};
-    words.insert(words.end(), args.begin(), args.end());
-    if (!program.empty()) return exec(program, std::move(words), keep);
-    const SetupError error = exec(own_program(), words, keep);
-    return error.system_error == ENOENT ? exec("/proc/self/exe", std::move(words), keep) : error;
-}
+SetupError exec_program(const std::string& program, std::span<const std::string> args, std::span<const int> keep);
 
 namespace parent_death {
 
-inline pid_t& master() noexcept {
-    static pid_t pid = 0;
-    return pid;
-}
-inline itimerval& last_minutes() noexcept {
-    static itimerval time{};
-    return time;
-}
+pid_t& master() noexcept;
+itimerval& last_minutes() noexcept;
 /// A moment later than that: the worker's own end comes first.
-inline itimerval once_after(std::chrono::milliseconds time) noexcept {
-    time = std::max(time, std::chrono::milliseconds(0));
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-    const auto tenths = (time - seconds).count() / 100 + 5;
-    itimerval once{};
-    once.it_value.tv_sec = seconds.count() + tenths / 10;
-    once.it_value.tv_usec = tenths % 10 * 100'000;
-    return once;
-}
+itimerval once_after(std::chrono::milliseconds time) noexcept;
 /// SIGCONT comes also from those who had stopped this process.
-inline void begin_last_minutes(int) noexcept {
-    if (::getppid() != master()) ::setitimer(ITIMER_REAL, &last_minutes(), nullptr);
-}
+void begin_last_minutes(int) noexcept;
 
 } // namespace parent_death
 
@@ -195,15 +79,10 @@ inline void begin_last_minutes(int) noexcept {
 /// its loop is stuck (prctl(2), PR_SET_PDEATHSIG; the end of the control link is what a healthy worker acts on). The
 /// signal is SIGCONT, the only one beside SIGKILL that also reaches a stopped process. `master`: who must still be the
 /// parent.
-inline void die_with_parent(pid_t master, std::chrono::milliseconds grace) {
-    parent_death::master() = master;
-    parent_death::last_minutes() = parent_death::once_after(grace);
-    struct sigaction action {};
-    action.sa_handler = &parent_death::begin_last_minutes;
-    action.sa_flags = SA_RESTART;
-    ::sigaction(SIGCONT, &action, nullptr);
-    ::prctl(PR_SET_PDEATHSIG, SIGCONT);
-    if (::getppid() != master) leave_process(1);
-}
+void die_with_parent(pid_t master, std::chrono::milliseconds grace);
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/system/fork.ipp>
+#endif

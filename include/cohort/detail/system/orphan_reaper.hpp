@@ -4,18 +4,13 @@
 
 #include <cerrno>
 
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 namespace cohort::detail {
 
 /// Processes whose parents die become children of this one: it is process 1 of its container, or a subreaper (prctl(2),
 /// PR_SET_CHILD_SUBREAPER).
-inline bool inherits_orphans() noexcept {
-    int is_subreaper = 0;
-    return ::getpid() == 1 || (::prctl(PR_GET_CHILD_SUBREAPER, &is_subreaper) == 0 && is_subreaper != 0);
-}
+bool inherits_orphans() noexcept;
 
 /// Reaps ended children until it meets one of `is_ours(pid)`, which its own watcher reaps, or there are none. False:
 /// one of ours is in front, so there may be others behind it; look again when that has been reaped.
@@ -33,3 +28,7 @@ bool reap_strangers(IsOurs is_ours) noexcept {
 }
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/system/orphan_reaper.ipp>
+#endif

@@ -4,15 +4,12 @@
 
 #include <cohort/detail/system/unique_fd.hpp>
 
-#include <cerrno>
 #include <system_error>
 
-#include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace cohort::detail {
@@ -39,12 +36,7 @@ public:
     virtual int accept(int fd) noexcept { return ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }
     virtual pid_t fork() noexcept { return ::fork(); }
     /// openat2 for reading, and only what is beneath `folder`; never waits for the other end of a pipe.
-    virtual int open_beneath(int folder, const char* path) noexcept {
-        open_how how{};
-        how.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-        how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-        return static_cast<int>(::syscall(SYS_openat2, folder, path, &how, sizeof how));
-    }
+    virtual int open_beneath(int folder, const char* path) noexcept;
     virtual ssize_t pread(int fd, void* bytes, size_t size, off_t offset) noexcept {
         return ::pread(fd, bytes, size, offset);
     }
@@ -64,36 +56,26 @@ public:
     };
 
 private:
-    static System*& installed() noexcept {
-        static System kernel;
-        static System* current = &kernel;
-        return current;
-    }
+    static System*& installed() noexcept;
 };
 
-inline std::error_code last_error() noexcept { return {errno, std::system_category()}; }
+std::error_code last_error() noexcept;
 
-[[noreturn]] inline void throw_last_error(const char* what) { throw std::system_error(last_error(), what); }
+[[noreturn]] void throw_last_error(const char* what);
 
-inline bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
+bool would_block(int error) noexcept;
 
 /// Another descriptor of the same open file, close-on-exec. Throws EMFILE, EBADF.
-inline UniqueFd duplicate(int fd) {
-    UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
-    if (!copy) throw_last_error("dup");
-    return copy;
-}
+UniqueFd duplicate(int fd);
 
 /// About so many descriptors more can be opened, going by the number that the next one gets.
-inline bool can_open(rlim_t count) noexcept {
-    const int next = ::eventfd(0, EFD_CLOEXEC);
-    if (next < 0) return false;
-    ::close(next);
-    rlimit limit{};
-    return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && static_cast<rlim_t>(next) + count <= limit.rlim_cur;
-}
+bool can_open(rlim_t count) noexcept;
 
 /// The kernel has reached a limit on what is in flight between sockets, for now; it gives no event (unix(7)).
-inline bool is_kernel_limit(int error) noexcept { return error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM; }
+bool is_kernel_limit(int error) noexcept;
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/system/system.ipp>
+#endif

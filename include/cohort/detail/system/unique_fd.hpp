@@ -2,13 +2,9 @@
 // UniqueFd: the owner of a descriptor, and the list of all that cohort owns in this process (layer 2).
 #pragma once
 
-#include <cohort/detail/config.hpp>
-
 #include <cstddef>
 #include <utility>
 #include <vector>
-
-#include <unistd.h>
 
 namespace cohort::detail {
 
@@ -16,11 +12,7 @@ namespace cohort::detail {
 /// One thread only, as is the master.
 class OwnedDescriptors {
 public:
-    static void add(int fd) {
-        auto& table = instance().owned_;
-        if (static_cast<std::size_t>(fd) >= table.size()) table.resize(static_cast<std::size_t>(fd) + 64);
-        table[static_cast<std::size_t>(fd)] = true;
-    }
+    static void add(int fd);
     static void remove(int fd) noexcept {
         auto& table = instance().owned_;
         if (static_cast<std::size_t>(fd) < table.size()) table[static_cast<std::size_t>(fd)] = false;
@@ -29,13 +21,7 @@ public:
         const auto& table = instance().owned_;
         return static_cast<std::size_t>(fd) < table.size() && table[static_cast<std::size_t>(fd)];
     }
-    static std::vector<int> all() {
-        std::vector<int> result;
-        const auto& table = instance().owned_;
-        for (std::size_t fd = 0; fd < table.size(); ++fd)
-            if (table[fd]) result.push_back(static_cast<int>(fd));
-        return result;
-    }
+    static std::vector<int> all();
 
 private:
     // Never destroyed: descriptors are closed until the very end of the process.
@@ -54,13 +40,7 @@ public:
         if (fd_ >= 0) OwnedDescriptors::add(fd_);
     }
     UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    UniqueFd& operator=(UniqueFd&& other) noexcept {
-        if (this != &other) {
-            reset();
-            fd_ = std::exchange(other.fd_, -1);
-        }
-        return *this;
-    }
+    UniqueFd& operator=(UniqueFd&& other) noexcept;
     ~UniqueFd() { reset(); }
 
     explicit operator bool() const noexcept { return fd_ >= 0; }
@@ -72,14 +52,14 @@ public:
         return std::exchange(fd_, -1);
     }
 
-    void reset() noexcept {
-        if (fd_ < 0) return;
-        OwnedDescriptors::remove(fd_);
-        ::close(std::exchange(fd_, -1));
-    }
+    void reset() noexcept;
 
 private:
     int fd_ = -1;
 };
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/system/unique_fd.ipp>
+#endif

@@ -8,13 +8,9 @@
 #include <cohort/detail/upgrade/new_master.hpp>
 #include <cohort/detail/upgrade/old_master.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
-#include <algorithm>
 #include <memory>
-#include <utility>
 
 namespace cohort::detail {
 
@@ -87,65 +83,8 @@ private:
     bool succeeded_ = false;
 };
 
-inline void MasterUpgrade::receive_connections(AnyDispatcher& dispatcher, bool (*may_take)(std::size_t waiting)) {
-    if (!predecessor_) return;
-    auto take = [&dispatcher](ConnectionTransfer& passed, UniqueFd connection) {
-        dispatcher.give(passed.endpoint, TransferredConnection(std::move(connection), std::move(passed.state)));
-    };
-    auto has_room = [&dispatcher, may_take] { return may_take(dispatcher.waiting()); };
-    asio::co_spawn(context_, OldMaster::receive_connections(alive_, *predecessor_, take, has_room), asio::detached);
-}
-
-inline void MasterUpgrade::transfer_sockets(NewMaster& new_master, AnyDispatcher& dispatcher,
-                                            const ControlService& control_service, const WorkerRecords& workers) {
-    for (const auto& each : dispatcher.listeners())
-        new_master.give(SocketTransfer{each.requested, each.slot, false}, each.descriptor);
-    for (const auto& each : control_service.datagram_sockets())
-        new_master.give(SocketTransfer{each.requested, each.slot, true}, each.descriptor);
-    SocketsTransferred transferred;
-    for (const auto& [id, record] : workers) {
-        if (record->slot >= most_slots) continue;
-        if (record->slot >= transferred.endpoints.size()) transferred.endpoints.resize(record->slot + 1);
-        transferred.endpoints[record->slot] = record->endpoints;
-    }
-    new_master.give(transferred);
-}
-
-inline Task<ReloadReport> MasterUpgrade::pass_on(AnyDispatcher& dispatcher, ControlService& control_service,
-                                                 const WorkerRecords& workers) {
-    ReloadReport report;
-    try {
-        new_master_ = NewMaster::launch(context_.get_executor());
-    } catch (const std::system_error& error) {
-        report.error = error.code();
-        co_return report;
-    }
-    const auto new_master = new_master_;
-    const std::weak_ptr<bool> alive = alive_;
-    transfer_sockets(*new_master, dispatcher, control_service, workers);
-    std::exception_ptr given_up; // by the caller
-    try {
-        co_await NewMaster::until_ready(new_master, options_.boot_timeout, report);
-    } catch (...) {
-        given_up = std::current_exception();
-    }
-    if (alive.expired()) {
-        report.error = Errc::stopping;
-        co_return report;
-    }
-    succeeded_ = !given_up && !report.error;
-    if (succeeded_) {
-        report.replaced = static_cast<unsigned>(workers.size());
-        control_service.pass_on_to([new_master](const Endpoint& endpoint, TransferredConnection connection) {
-            new_master->pass_on(endpoint, std::move(connection.state), std::move(connection.connection));
-        });
-        co_return report;
-    }
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    co_await NewMaster::end(new_master, options_.grace);
-    if (!alive.expired()) new_master_ = nullptr;
-    if (given_up) std::rethrow_exception(given_up);
-    co_return report;
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/upgrade/master_upgrade.ipp>
+#endif

@@ -6,48 +6,29 @@
 #include <cohort/detail/socket/transferred_listeners.hpp>
 #include <cohort/detail/upgrade/upgrade_message.hpp>
 
-#include <charconv>
 #include <chrono>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string_view>
 #include <utility>
 #include <vector>
-
-#include <poll.h>
 
 namespace cohort::detail {
 
 inline constexpr const char* upgrade_variable = "COHORT_UPGRADE";
 
 /// The descriptor of the link, from the environment, which is cleared at once.
-inline std::optional<int> take_upgrade_from_environment() {
-    const char* const text = std::getenv(upgrade_variable);
-    if (text == nullptr) return std::nullopt;
-    const std::string_view number(text);
-    int descriptor = -1;
-    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), descriptor);
-    const bool is_number = error == std::errc{} && end == number.data() + number.size();
-    ::unsetenv(upgrade_variable);
-    if (!is_number || ::fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) return std::nullopt;
-    return descriptor;
-}
+std::optional<int> take_upgrade_from_environment();
 
 /// Of a program that was started to replace a master: until its own Master takes it up. Read before main().
-inline std::optional<int> pending_upgrade = take_upgrade_from_environment();
+extern std::optional<int> pending_upgrade;
 
 class OldMaster {
 public:
     /// The one of this process, if there is one that nobody has taken up yet.
-    static std::unique_ptr<OldMaster> take(const asio::any_io_executor& executor) {
-        const auto descriptor = std::exchange(pending_upgrade, std::nullopt);
-        return descriptor ? std::make_unique<OldMaster>(executor, UniqueFd(*descriptor)) : nullptr;
-    }
+    static std::unique_ptr<OldMaster> take(const asio::any_io_executor& executor);
 
-    OldMaster(const asio::any_io_executor& executor, UniqueFd link)
-        : link_(std::make_shared<Link>(executor, std::move(link))) {}
+    OldMaster(const asio::any_io_executor& executor, UniqueFd link);
     OldMaster(const OldMaster&) = delete;
     OldMaster& operator=(const OldMaster&) = delete;
     ~OldMaster() { close(); }
@@ -76,47 +57,8 @@ private:
     bool told_ = false;
 };
 
-inline void OldMaster::receive(TransferredListeners& listeners, TransferredListeners& datagrams) {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (std::chrono::steady_clock::now() < deadline) {
-        auto packet = link_->try_receive();
-        if (!packet && link_->ended()) throw std::system_error(make_error_code(Errc::closed), "the master before");
-        if (!packet) {
-            pollfd arrival{link_->native_handle(), POLLIN, 0};
-            ::poll(&arrival, 1, 100);
-            continue;
-        }
-        if (auto* const all = std::get_if<SocketsTransferred>(&packet->message)) {
-            endpoints_ = std::move(all->endpoints);
-            return;
-        }
-        auto* const bequest = std::get_if<SocketTransfer>(&packet->message);
-        if (bequest == nullptr || packet->descriptors.empty()) continue;
-        (bequest->datagrams ? datagrams : listeners)
-            .add(std::move(bequest->requested), bequest->slot, std::move(packet->descriptors.front()));
-    }
-    throw std::system_error(ETIMEDOUT, std::system_category(), "the master before");
-}
-
-inline Task<> OldMaster::receive_connections(std::weak_ptr<bool> alive, OldMaster& self,
-                                             std::function<void(ConnectionTransfer&, UniqueFd)> take,
-                                             std::function<bool()> has_room) {
-    const auto link = self.link_;
-    asio::steady_timer pause(co_await asio::this_coro::executor);
-    try {
-        while (auto packet = co_await link->receive()) {
-            if (alive.expired()) co_return;
-            auto* const passed = std::get_if<ConnectionTransfer>(&packet->message);
-            if (passed != nullptr && !packet->descriptors.empty())
-                take(*passed, std::move(packet->descriptors.front()));
-            while (!alive.expired() && !has_room()) {
-                pause.expires_after(std::chrono::milliseconds(1));
-                co_await pause.async_wait(asio::use_awaitable);
-            }
-        }
-    } catch (const std::system_error&) {
-        // It has gone, or says what no master says.
-    }
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/upgrade/old_master.ipp>
+#endif

@@ -5,8 +5,6 @@
 #include <cohort/datagram_socket.hpp>
 #include <cohort/detail/worker/pending_requests.hpp>
 
-#include <asio/post.hpp>
-
 #include <memory>
 #include <optional>
 
@@ -33,37 +31,8 @@ private:
     PendingRequests<Answer> requests_;
 };
 
-inline Task<DatagramSocket> DatagramClient::bind(asio::any_io_executor executor, Endpoint endpoint) {
-    co_await asio::post(executor, asio::use_awaitable); // behind the farewell of a socket closed before
-    PendingRequests<Answer>::Request request(requests_);
-    link_->send(Bind{request.number(), endpoint});
-    co_await request.wait();
-    Answer& answer = request.answer();
-    if (const auto error = error_of(answer.bound)) throw std::system_error(error, "bind to " + endpoint.to_string());
-    co_return std::move(*answer.socket);
-}
-
-inline DatagramSocket DatagramClient::make_socket(const asio::any_io_executor& executor, const Bound& bound,
-                                                  UniqueFd descriptor) const {
-    const bool is_v6 = bound.endpoint.host().find(':') != std::string::npos;
-    asio::ip::udp::socket socket(executor);
-    socket.assign(is_v6 ? asio::ip::udp::v6() : asio::ip::udp::v4(), descriptor.get());
-    [[maybe_unused]] const int owned_by_socket = descriptor.release();
-    // Told at the next turn of the loop, so never by a body that returns: the socket then waits for the successor.
-    return {std::move(socket), bound.endpoint, [executor, link = link_, id = bound.binding] {
-                asio::post(executor, [link, id] { link->send(Unbind{id}); });
-            }};
-}
-
-inline void DatagramClient::answer(const asio::any_io_executor& executor, Bound message, Packet<FromMaster>& packet) {
-    std::optional<DatagramSocket> socket;
-    if (message.error == 0 && packet.descriptors.empty()) { // at the descriptor limit of either process
-        link_->send(Unbind{message.binding});
-        message.error = EMFILE;
-    }
-    if (message.error == 0) socket.emplace(make_socket(executor, message, std::move(packet.descriptors.front())));
-    const std::uint32_t request = message.request;
-    requests_.answer(request, {std::move(message), std::move(socket)}); // dropped, the socket closes
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/worker/datagram_client.ipp>
+#endif

@@ -9,7 +9,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <system_error>
 
 namespace cohort::detail {
 
@@ -28,13 +27,7 @@ public:
     void end() noexcept { cell_.heartbeat.store(WorkerCell::last_beat, std::memory_order_relaxed); }
 
 private:
-    void beat() {
-        cell_.heartbeat.fetch_add(1, std::memory_order_relaxed);
-        timer_.expires_after(interval_);
-        timer_.async_wait([this](std::error_code error) {
-            if (!error) beat();
-        });
-    }
+    void beat();
 
     asio::steady_timer timer_;
     WorkerCell& cell_;
@@ -42,3 +35,7 @@ private:
 };
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/worker/heartbeat.ipp>
+#endif

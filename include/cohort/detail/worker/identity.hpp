@@ -2,19 +2,13 @@
 // Who this process is in its cluster, and how a program that was started anew learns it (layer 4).
 #pragma once
 
-#include <cohort/detail/control/shared_page.hpp>
 #include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/event.hpp>
 
-#include <charconv>
-#include <cstdlib>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <fcntl.h>
 
 namespace cohort::detail {
 
@@ -30,88 +24,38 @@ struct Identity {
     bool dumpable = true;
     std::vector<int> inherited;
 
-    std::vector<int> descriptors() const {
-        std::vector<int> all = inherited;
-        for (const int fd : {control, channel, page})
-            if (fd >= 0) all.push_back(fd);
-        return all;
-    }
+    std::vector<int> descriptors() const;
 };
 
 inline constexpr const char* identity_variable = "COHORT_WORKER";
 
 /// Blank-separated numbers in the order of the members.
-inline std::string to_string(const Identity& identity) {
-    std::string text;
-    const auto add = [&text](auto number) { text += (text.empty() ? "" : " ") + std::to_string(number); };
-    add(identity.id);
-    add(identity.slot);
-    add(identity.cell);
-    add(identity.master);
-    add(identity.control);
-    add(identity.channel);
-    add(identity.page);
-    add(static_cast<int>(identity.dumpable));
-    for (const int fd : identity.inherited) add(fd);
-    return text;
-}
+std::string to_string(const Identity& identity);
 
-inline std::optional<std::vector<long>> parse_numbers(std::string_view text) {
-    std::vector<long> numbers;
-    while (!text.empty()) {
-        long number = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-        if (error != std::errc{} || number < 0) return std::nullopt;
-        numbers.push_back(number);
-        text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-        if (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-    }
-    return numbers;
-}
+std::optional<std::vector<long>> parse_numbers(std::string_view text);
 
-inline std::optional<Identity> parse_identity(std::string_view text) {
-    const auto numbers = parse_numbers(text);
-    if (!numbers || numbers->size() < 8) return std::nullopt;
-    const auto& n = *numbers;
-    Identity identity{static_cast<WorkerId>(n[0]),
-                      static_cast<unsigned>(n[1]),
-                      static_cast<std::uint32_t>(n[2]),
-                      static_cast<pid_t>(n[3]),
-                      static_cast<int>(n[4]),
-                      static_cast<int>(n[5]),
-                      static_cast<int>(n[6]),
-                      n[7] != 0,
-                      {}};
-    if (identity.cell >= SharedPage::worker_cells) return std::nullopt;
-    for (std::size_t i = 8; i < n.size(); ++i) identity.inherited.push_back(static_cast<int>(n[i]));
-    return identity;
-}
+std::optional<Identity> parse_identity(std::string_view text);
 
 /// From the environment, which is cleared at once: programs that the worker starts are not part of the cluster, and get
 /// none of its descriptors.
-inline std::optional<Identity> take_identity_from_environment() {
-    const char* const text = std::getenv(identity_variable);
-    if (text == nullptr) return std::nullopt;
-    auto identity = parse_identity(text);
-    ::unsetenv(identity_variable);
-    if (!identity) return std::nullopt;
-    for (const int fd : identity->descriptors())
-        if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return std::nullopt;
-    return identity;
-}
+std::optional<Identity> take_identity_from_environment();
 
 /// Of a program that was started as a worker: until Master::spawn() takes it up. Read before main().
-inline std::optional<Identity> pending_identity = take_identity_from_environment();
+extern std::optional<Identity> pending_identity;
 
 /// Whether this process is a worker.
-inline bool in_worker = pending_identity.has_value();
+extern bool in_worker;
 
 } // namespace cohort::detail
 
 namespace cohort {
 
 /// For people who come from Node: which of the two this process is.
-inline bool is_worker() noexcept { return detail::in_worker; }
-inline bool is_master() noexcept { return !detail::in_worker; }
+bool is_worker() noexcept;
+bool is_master() noexcept;
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/worker/identity.ipp>
+#endif

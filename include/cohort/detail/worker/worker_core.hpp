@@ -5,7 +5,6 @@
 #include <cohort/detail/async/notifier.hpp>
 #include <cohort/detail/channel/message_stream.hpp>
 #include <cohort/detail/listen/exclusive_intake.hpp>
-#include <cohort/detail/system/fork.hpp>
 #include <cohort/detail/worker/datagram_client.hpp>
 #include <cohort/detail/worker/heartbeat.hpp>
 #include <cohort/detail/worker/identity.hpp>
@@ -15,10 +14,7 @@
 #include <cohort/listener.hpp>
 #include <cohort/mode.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
-#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <functional>
@@ -33,53 +29,23 @@ public:
     using MakeIntake = std::function<std::shared_ptr<Intake>(IntakeContext)>;
 
     WorkerCore(asio::io_context& context, SharedPage& page, const Identity& identity, const Options& options,
-               MakeIntake make_intake, MessageStream& messages)
-        : context_(context),
-          page_(page),
-          connections_(page.worker(identity.cell), [this] { look_again(); }),
-          heartbeat_(context, page.worker(identity.cell)),
-          identity_(identity),
-          grace_(options.grace),
-          backlog_(options.backlog),
-          make_intake_(std::move(make_intake)),
-          messages_(messages),
-          link_(std::make_shared<WorkerLink>(context.get_executor(), UniqueFd(identity.control))),
-          changed_(context.get_executor()),
-          listening_(link_, changed_),
-          datagrams_(link_, changed_),
-          leadership_(link_, changed_),
-          peers_(link_, changed_),
-          last_minutes_(context) {}
+               MakeIntake make_intake, MessageStream& messages);
 
-    void start() {
-        asio::co_spawn(context_, control(), asio::detached);
-        link_->send(Online{messages_.outgoing().hash, messages_.incoming().hash});
-    }
+    void start();
 
     Task<Listener> listen(Endpoint endpoint);
     Task<Listener> listen_alone(Endpoint endpoint);
-    Task<DatagramSocket> bind(Endpoint endpoint) {
-        if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
-        return datagrams_.bind(context_.get_executor(), std::move(endpoint));
-    }
+    Task<DatagramSocket> bind(Endpoint endpoint);
     Task<Leadership> leader(std::string role) { return leadership_.lead(std::move(role)); }
     Task<UniqueFd> introduce(WorkerId other) { return peers_.introduce(other); }
     Task<UniqueFd> connect_bus() { return peers_.connect_bus(); }
     Task<std::optional<AcceptedPeer>> next_peer() { return peers_.next_peer(); }
     void announce_ready() { link_->send(Ready{}); }
     /// The master answers with Stop.
-    void leave() {
-        if (stopping_) return;
-        if (!link_->send(Leaving{})) return stop(false);
-        stopping_ = true;
-        peers_.stop();
-        changed_.notify_all();
-    }
+    void leave();
     bool stopping() const noexcept { return stopping_; }
     bool connected() const noexcept { return !link_->ended(); }
-    Task<> until_stopping() {
-        while (!stopping_) co_await changed_.wait();
-    }
+    Task<> until_stopping();
     const Identity& identity() const noexcept { return identity_; }
     ConnectionCount& connection_count() noexcept { return connections_; }
     asio::io_context& context() noexcept { return context_; }
@@ -89,11 +55,7 @@ public:
     /// Does what is to be done at the end, the last first. Holds the process up until what was sent is the kernel's,
     /// for at most the grace period.
     void finish() noexcept;
-    [[noreturn]] void exit(int code) {
-        heartbeat_.end();
-        finish();
-        leave_process(code);
-    }
+    [[noreturn]] void exit(int code);
 
 private:
     struct Answer {
@@ -146,118 +108,8 @@ private:
     bool hands_over_ = false; // what is open when it leaves
 };
 
-inline Task<> WorkerCore::control() {
-    try {
-        while (auto packet = co_await link_->receive())
-            std::visit([&](auto& message) { handle(message, *packet); }, packet->message);
-    } catch (const std::exception& error) {
-        std::cerr << "cohort: worker " << identity_.id << ": control link: " << error.what() << '\n';
-        link_->close();
-    }
-    master_gone();
-}
-
-inline Task<Listener> WorkerCore::listen(Endpoint endpoint) {
-    co_await asio::post(asio::use_awaitable); // behind the farewell of a listener closed before
-    if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
-    PendingRequests<Answer>::Request request(listening_);
-    link_->send(Listen{request.number(), endpoint});
-    co_await request.wait();
-    Answer& answer = request.answer();
-    if (const auto error = error_of(answer.listening))
-        throw std::system_error(error, "listen on " + endpoint.to_string());
-    co_return std::move(*answer.listener);
-}
-
-inline Listener WorkerCore::make_listener(const Listening& listening, UniqueFd descriptor) {
-    const ListenerId id = listening.listener;
-    auto& intake = intakes_[id];
-    intake = make_intake_(
-        {context_.get_executor(), link_, id, page_[id], connections_, listening.endpoint, std::move(descriptor)});
-    if (stopping_) intake->stop(hands_over_);
-    // Told at the next turn of the loop, so never by a body that returns: the port then waits for the successor.
-    return {intake, [executor = context_.get_executor(), link = link_, id] {
-                asio::post(executor, [link, id] { link->send(Unlisten{id}); });
-            }};
-}
-
-inline Task<Listener> WorkerCore::listen_alone(Endpoint endpoint) {
-    co_await asio::post(asio::use_awaitable);
-    if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
-    std::error_code error;
-    UniqueFd listener = open_listener(endpoint, false, backlog_, error);
-    if (error) throw std::system_error(error, "listen on " + endpoint.to_string());
-    const Endpoint bound = bound_endpoint(listener.get(), endpoint);
-    const auto intake =
-        std::make_shared<ExclusiveIntake>(context_.get_executor(), link_, connections_, bound, std::move(listener));
-    std::erase_if(own_intakes_, [](const auto& own) { return own.expired(); });
-    own_intakes_.push_back(intake);
-    link_->send(Announced{bound});
-    co_return Listener(intake, [] {});
-}
-
-inline void WorkerCore::handle(Listening& message, Packet<FromMaster>& packet) {
-    UniqueFd descriptor(message.inherited);
-    if (!packet.descriptors.empty()) descriptor = std::move(packet.descriptors.front());
-    if (packet.descriptors_lost) {
-        link_->send(Unlisten{message.listener});
-        message.error = EMFILE;
-    }
-    std::optional<Listener> listener;
-    if (message.error == 0) listener.emplace(make_listener(message, std::move(descriptor)));
-    listening_.answer(message.request, {message, std::move(listener)}); // dropped, the listener closes
-}
-
-inline void WorkerCore::handle(Connections& message, Packet<FromMaster>& packet) {
-    const auto found = intakes_.find(message.listener);
-    if (found == intakes_.end()) return;
-    std::vector<TransferredConnection> connections;
-    for (auto& descriptor : packet.descriptors) connections.emplace_back(std::move(descriptor));
-    for (std::size_t i = 0; i < std::min(connections.size(), message.states.size()); ++i)
-        connections[i].state = std::move(message.states[i]);
-    found->second->deliver(message.first, message.count, std::move(connections));
-}
-
-inline void WorkerCore::handle(Forgotten& message, Packet<FromMaster>&) {
-    const auto found = intakes_.find(message.listener);
-    if (found != intakes_.end()) found->second->forget(message.first, message.count);
-}
-
-/// A connection may end on any thread.
-inline void WorkerCore::look_again() {
-    asio::post(context_, [this] { for_each_intake([](Intake& intake) { intake.look_again(); }); });
-}
-
-inline void WorkerCore::stop(bool hand_over) {
-    stopping_ = true;
-    hands_over_ = hand_over;
-    for_each_intake([hand_over](Intake& intake) { intake.stop(hand_over); });
-    leadership_.stop();
-    peers_.stop();
-    changed_.notify_all();
-}
-
-inline void WorkerCore::finish() noexcept {
-    while (!exit_actions_.empty()) {
-        const auto action = std::move(exit_actions_.back());
-        exit_actions_.pop_back();
-        try {
-            action();
-        } catch (const std::exception& error) {
-            std::cerr << "cohort: worker " << identity_.id << ": at exit: " << error.what() << std::endl;
-        }
-    }
-    link_->flush_now(grace_);
-    messages_.flush_now(grace_);
-}
-
-/// Nobody is left to enforce the grace period, so the worker does.
-inline void WorkerCore::master_gone() {
-    stop(false);
-    last_minutes_.expires_after(grace_);
-    last_minutes_.async_wait([](std::error_code error) {
-        if (!error) leave_process(1);
-    });
-}
-
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/worker/worker_core.ipp>
+#endif

@@ -2,17 +2,12 @@
 // The life of a worker process, from its own event loop to its end (layer 4).
 #pragma once
 
-#include <cohort/detail/worker/abort_report.hpp>
 #include <cohort/detail/worker/worker_core.hpp>
 
 #include <asio/io_context.hpp>
 
 #include <exception>
 #include <functional>
-#include <iostream>
-#include <system_error>
-
-#include <sys/prctl.h>
 
 namespace cohort::detail {
 
@@ -34,52 +29,18 @@ struct WorkerSpec {
 };
 
 /// A body that was about to listen when the worker was asked to leave has not failed.
-inline bool is_failure(const WorkerCore& core, const std::exception& error) {
-    const auto* const failure = dynamic_cast<const std::system_error*>(&error);
-    return failure == nullptr || failure->code() != Errc::stopping || !core.stopping();
-}
+bool is_failure(const WorkerCore& core, const std::exception& error);
 
-inline Task<> live(WorkerCore& core, Task<int> body) {
-    int code = 0;
-    try {
-        code = co_await std::move(body);
-    } catch (const std::exception& error) {
-        if (is_failure(core, error)) {
-            std::cerr << "cohort: worker " << core.identity().id << ": " << error.what() << std::endl;
-            code = 1;
-        }
-    }
-    core.exit(code);
-}
+Task<> live(WorkerCore& core, Task<int> body);
 
-[[noreturn]] inline void run_as_worker(SharedPage& page, const Identity& identity, const Options& options,
-                                       const MakeWorker& make) {
-    in_worker = true;
-    static WorkerCore* current = nullptr;
-    try {
-        if (!identity.dumpable) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); // here, since execve(2) would undo it
-        die_with_parent(identity.master, options.grace);
-        AbortReport::install(identity.id, identity.slot, page.worker(identity.cell));
-        ::signal(SIGPIPE, SIG_IGN); // a broken connection is an error of that connection alone
-        if (options.hooks.in_worker) options.hooks.in_worker(identity.id, identity.slot);
-        auto* const context = new asio::io_context(1);
-        RunningWorker life = make(*context, page, identity);
-        current = life.core;
-        std::atexit([] { current->finish(); });
-        asio::co_spawn(*context, live(*current, std::move(life.body)), asio::detached);
-        context->run();
-    } catch (const std::exception& error) {
-        std::cerr << "cohort: worker " << identity.id << ": " << error.what() << std::endl;
-    }
-    leave_process(1);
-}
+[[noreturn]] void run_as_worker(SharedPage& page, const Identity& identity, const Options& options,
+                                const MakeWorker& make);
 
 /// In a program that was started as a worker (Spawn::exec), its life begins here and this does not return.
-inline void run_if_started_as_worker(const Options& options, const MakeWorker& make) {
-    const auto identity = std::exchange(pending_identity, std::nullopt);
-    if (!identity) return;
-    reset_signals(); // what main() had begun as a master does not apply
-    run_as_worker(*new SharedPage(UniqueFd(identity->page)), *identity, options, make);
-}
+void run_if_started_as_worker(const Options& options, const MakeWorker& make);
 
 } // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/worker/worker_main.ipp>
+#endif

@@ -22,27 +22,9 @@ struct Splitter {
     static std::uint32_t size(std::size_t length) noexcept { return static_cast<std::uint32_t>(length); }
     static Splitter& of(llhttp_t* parser) noexcept { return *static_cast<Splitter*>(parser->data); }
 
-    static int on_name(llhttp_t* parser, const char* at, std::size_t length) noexcept {
-        Splitter& self = of(parser);
-        if (self.in_value) {
-            self.entries.emplace_back();
-            self.entries.back().name = size(static_cast<std::size_t>(at - self.base));
-        }
-        self.in_value = false;
-        FieldSpan& entry = self.entries.back();
-        entry.name_size += size(length);
-        entry.value = entry.name + entry.name_size;
-        return 0;
-    }
+    static int on_name(llhttp_t* parser, const char* at, std::size_t length) noexcept;
 
-    static int on_value(llhttp_t* parser, const char* at, std::size_t length) noexcept {
-        Splitter& self = of(parser);
-        FieldSpan& entry = self.entries.back();
-        if (!self.in_value) entry.value = size(static_cast<std::size_t>(at - self.base));
-        self.in_value = true;
-        entry.value_size += size(length);
-        return 0;
-    }
+    static int on_value(llhttp_t* parser, const char* at, std::size_t length) noexcept;
 
     static int on_value_complete(llhttp_t* parser) noexcept {
         of(parser).in_value = true;
@@ -51,28 +33,14 @@ struct Splitter {
 
     static int on_head(llhttp_t*) noexcept { return HPE_PAUSED; }
 
-    static const llhttp_settings_t& settings() noexcept {
-        static const llhttp_settings_t settings = [] {
-            llhttp_settings_t made;
-            llhttp_settings_init(&made);
-            made.on_header_field = &on_name;
-            made.on_header_value = &on_value;
-            made.on_header_value_complete = &on_value_complete;
-            made.on_headers_complete = &on_head;
-            return made;
-        }();
-        return settings;
-    }
+    static const llhttp_settings_t& settings() noexcept;
 };
 
 /// Splits a whole head, whose lines have been checked, into its `count` fields. False: llhttp does not take it for one.
-inline bool split_fields(std::string_view head, std::size_t count, std::vector<FieldSpan>& fields) {
-    fields.reserve(count); // no callback may throw through llhttp
-    Splitter splitter{head.data(), fields};
-    llhttp_t parser;
-    llhttp_init(&parser, HTTP_REQUEST, &Splitter::settings());
-    parser.data = &splitter;
-    return llhttp_execute(&parser, head.data(), head.size()) == HPE_PAUSED && fields.size() == count;
-}
+bool split_fields(std::string_view head, std::size_t count, std::vector<FieldSpan>& fields);
 
 } // namespace cohort::http::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/detail/parse/field_splitter.ipp>
+#endif

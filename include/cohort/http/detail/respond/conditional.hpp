@@ -2,12 +2,8 @@
 // Whether a client has something already, and which part of it is asked for (layer 1).
 #pragma once
 
-#include <cohort/http/detail/parse/text.hpp>
-#include <cohort/http/detail/respond/date.hpp>
 #include <cohort/http/fields.hpp>
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <ctime>
 #include <optional>
@@ -24,53 +20,16 @@ struct Validators {
 
 /// Takes one entity tag off the front of a list (RFC 9110 section 8.8.3): the quoted part. Nothing at the end, or where
 /// the list is malformed.
-inline std::optional<std::string_view> take_etag(std::string_view& list, bool& weak) noexcept {
-    while (!list.empty() && (list[0] == ',' || list[0] == ' ' || list[0] == '\t')) list.remove_prefix(1);
-    weak = list.starts_with("W/");
-    const std::string_view tag = list.substr(weak ? 2 : 0);
-    const std::size_t end = tag.find('"', 1);
-    if (!tag.starts_with('"') || end == std::string_view::npos) return std::nullopt;
-    list = tag.substr(end + 1);
-    return tag.substr(0, end + 1);
-}
+std::optional<std::string_view> take_etag(std::string_view& list, bool& weak) noexcept;
 
 /// Whether the fields of that name have the tag, or `*`.
-inline bool lists_etag(const Fields& fields, std::string_view name, std::string_view etag, bool weak_is_enough) {
-    for (const Field field : fields) {
-        if (!equal_ignoring_case(field.name, name)) continue;
-        if (field.value == "*") return true;
-        std::string_view list = field.value;
-        bool weak = false;
-        while (const auto tag = take_etag(list, weak))
-            if (*tag == etag && (weak_is_enough || !weak)) return true;
-    }
-    return false;
-}
+bool lists_etag(const Fields& fields, std::string_view name, std::string_view etag, bool weak_is_enough);
 
 /// The conditions of a GET or HEAD, in the order of RFC 9110 section 13.2.2: 304, 412, or 0 to go on.
-inline int check_conditions(const Fields& fields, const Validators& current, std::time_t now) {
-    const auto date_of = [&fields, now](std::string_view name) {
-        const auto value = fields.get(name);
-        return value ? parse_date(*value, now) : std::nullopt;
-    };
-    if (fields.contains("if-match")) {
-        if (!lists_etag(fields, "if-match", current.etag, false)) return 412;
-    } else if (const auto since = date_of("if-unmodified-since")) {
-        if (current.modified > *since) return 412;
-    }
-    if (fields.contains("if-none-match")) return lists_etag(fields, "if-none-match", current.etag, true) ? 304 : 0;
-    const auto since = date_of("if-modified-since");
-    return since && current.modified <= *since ? 304 : 0;
-}
+int check_conditions(const Fields& fields, const Validators& current, std::time_t now);
 
 /// Whether the client's part is of this very state, so that another part fits to it (RFC 9110 section 13.1.5).
-inline bool check_if_range(const Fields& fields, const Validators& current, std::time_t now) {
-    const auto value = fields.get("if-range");
-    if (!value) return true;
-    if (value->starts_with('"') || value->starts_with("W/")) return *value == current.etag;
-    // What was modified in this second may be modified in it once more.
-    return current.modified < now && parse_date(*value, now) == current.modified;
-}
+bool check_if_range(const Fields& fields, const Validators& current, std::time_t now);
 
 /// What is to be sent of `size` bytes.
 struct Range {
@@ -85,36 +44,14 @@ struct Range {
 };
 
 /// Decimal digits; more than fits is the largest number. Nothing when there is anything else.
-inline std::optional<std::uint64_t> to_position(std::string_view digits) noexcept {
-    std::uint64_t value = 0;
-    for (const char c : digits) {
-        if (!is_digit(c)) return std::nullopt;
-        const auto digit = static_cast<std::uint64_t>(c - '0');
-        value = value > (UINT64_MAX - digit) / 10 ? UINT64_MAX : value * 10 + digit;
-    }
-    return digits.empty() ? std::nullopt : std::optional{value};
-}
+std::optional<std::uint64_t> to_position(std::string_view digits) noexcept;
 
 /// Reads a Range field (RFC 9110 section 14.2). Only one range is answered as such: what is malformed, of another unit,
 /// or several ranges, gets the whole.
-inline Range parse_range(std::string_view text, std::uint64_t size) noexcept {
-    const Range whole{Range::Kind::whole, 0, size};
-    const Range unsatisfiable{Range::Kind::unsatisfiable, 0, 0};
-    if (!equal_ignoring_case(take_until(text, '='), "bytes")) return whole;
-    std::string_view after = trim(text);
-    const std::string_view before = take_until(after, '-');
-    if (before.size() == trim(text).size()) return whole; // there is no dash
-    const auto first = to_position(before);
-    const auto last = to_position(after);
-    if ((!first && !before.empty()) || (!last && !after.empty()) || (!first && !last)) return whole;
-    if (!first) {
-        if (*last == 0) return unsatisfiable;
-        const std::uint64_t count = std::min(*last, size);
-        return size == 0 ? whole : Range{Range::Kind::part, size - count, count};
-    }
-    if (last && *last < *first) return whole;
-    if (*first >= size) return unsatisfiable;
-    return {Range::Kind::part, *first, std::min(last.value_or(size - 1), size - 1) - *first + 1};
-}
+Range parse_range(std::string_view text, std::uint64_t size) noexcept;
 
 } // namespace cohort::http::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/detail/respond/conditional.ipp>
+#endif

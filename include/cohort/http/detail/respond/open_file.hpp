@@ -4,7 +4,6 @@
 
 #include <cohort/detail/system/system.hpp>
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -23,11 +22,7 @@ class OpenFile {
 public:
     OpenFile() = default;
     OpenFile(OpenFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)), facts_(other.facts_) {}
-    OpenFile& operator=(OpenFile&& other) noexcept {
-        std::swap(fd_, other.fd_);
-        std::swap(facts_, other.facts_);
-        return *this;
-    }
+    OpenFile& operator=(OpenFile&& other) noexcept;
     ~OpenFile() {
         if (fd_ >= 0) ::close(fd_);
     }
@@ -39,15 +34,7 @@ public:
     }
 
     /// One beneath this folder: no symbolic link and no ".." leads out of it (openat2(2)).
-    OpenFile open_beneath(const std::string& path, std::error_code& error) const {
-        int fd = -1;
-        // The kernel gives up when something is renamed while it looks.
-        for (int attempt = 0; attempt != 16; ++attempt) {
-            fd = cohort::detail::System::current().open_beneath(fd_, path.c_str());
-            if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
-        }
-        return OpenFile(fd, error);
-    }
+    OpenFile open_beneath(const std::string& path, std::error_code& error) const;
 
     bool is_file() const noexcept { return S_ISREG(facts_.st_mode); }
     bool is_folder() const noexcept { return S_ISDIR(facts_.st_mode); }
@@ -56,14 +43,7 @@ public:
     timespec modified() const noexcept { return facts_.st_mtim; }
 
     /// Up to `size` bytes from there; 0 at the end of the file.
-    std::size_t read_at(std::uint64_t offset, char* bytes, std::size_t size, std::error_code& error) const {
-        ssize_t count = -1;
-        do count = cohort::detail::System::current().pread(fd_, bytes, size, static_cast<off_t>(offset));
-        while (count < 0 && errno == EINTR);
-        if (count >= 0) return static_cast<std::size_t>(count);
-        error = cohort::detail::last_error();
-        return 0;
-    }
+    std::size_t read_at(std::uint64_t offset, char* bytes, std::size_t size, std::error_code& error) const;
 
 private:
     OpenFile(int fd, std::error_code& error) : fd_(fd) {
@@ -75,3 +55,7 @@ private:
 };
 
 } // namespace cohort::http::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/detail/respond/open_file.ipp>
+#endif

@@ -10,20 +10,10 @@
 #include <cohort/http/parser.hpp>
 #include <cohort/http/response.hpp>
 
-#include <asio/post.hpp>
-
-#include <algorithm>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <memory>
-#include <new>
-#include <optional>
-#include <stdexcept>
-#include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 namespace cohort::http::detail {
@@ -32,17 +22,7 @@ namespace cohort::http::detail {
 /// take_request or wait_for_request, the handler, what Responder does, next; and finish at the end.
 class Connection final : public RequestContext, public std::enable_shared_from_this<Connection> {
 public:
-    Connection(std::shared_ptr<Server> server, Socket socket)
-        : peer_(socket.state()),
-          stream_(std::move(server), std::move(socket)),
-          parser_(stream_.server().options().limits),
-          body_(stream_, parser_),
-          responder_(stream_, parser_, body_, peer_) {
-        parser_.request().set_body_source(&body_);
-        parser_.request().set_context(this);
-        if (peer_.served() != 0) return;
-        head_deadline_ = stream_.server().after(stream_.server().ticks_for().head);
-    }
+    Connection(std::shared_ptr<Server> server, Socket socket);
 
     ConnectionStream& stream() noexcept { return stream_; }
     Responder& responder() noexcept { return responder_; }
@@ -80,11 +60,7 @@ public:
     bool flush_soon();
 
     /// The handler is called now; it has ended, of itself or (true) because its time was over.
-    void begin_handling() noexcept {
-        responder_.begin();
-        const auto timeout = stream_.server().options().handler_timeout;
-        if (timeout.count() > 0) stream_.server().limit_handler(stream_, timeout);
-    }
+    void begin_handling() noexcept;
     bool end_handling() noexcept {
         return stream_.server().options().handler_timeout.count() > 0 && stream_.server().end_work(stream_);
     }
@@ -119,134 +95,8 @@ private:
     bool overslept_ = false; ///< nothing has come in time
 };
 
-inline Task<bool> Connection::open(std::unique_ptr<StreamLayer> layer) {
-    if (stream_.server().options().proxy_protocol && !peer_.introduced()) {
-        const bool introduced = co_await read_proxy_header();
-        if (!introduced) co_return false;
-    }
-    std::error_code error;
-    if (layer) co_await stream_.open_layer(std::move(layer), head_deadline_, error);
-    co_return !error;
-}
-
-inline Task<bool> Connection::read_proxy_header() {
-    ProxyHeader header;
-    bool begun = false;
-    while (true) {
-        const auto step = header.take(stream_.received());
-        stream_.consume(step.consumed);
-        if (step.malformed) co_return false;
-        if (header.done()) break;
-        begun = begun || step.consumed != 0;
-        const Waiting what = begun ? Waiting::head : Waiting::fresh;
-        std::error_code error;
-        const std::size_t count = co_await stream_.read(what, deadline_for(what), ConnectionStream::usual_room, error);
-        if (error == asio::error::operation_aborted && hand_over()) co_return false;
-        if (count == 0) co_return false;
-    }
-    peer_.introduce(header.address());
-    co_return true;
-}
-
-inline bool Connection::take_request() {
-    const auto step = parser_.parse(stream_.received());
-    stream_.consume(step.consumed);
-    if (step.event == ParseEvent::error) responder_.refuse(parser_.refuse());
-    return step.event == ParseEvent::head;
-}
-
-inline Task<bool> Connection::wait_for_request() {
-    while (!responder_.refused()) {
-        if (!stream_.send_at_once()) co_await stream_.send();
-        if (hand_over()) co_return false;
-        const Waiting what = what_to_wait_for();
-        std::error_code error;
-        std::size_t count = 0;
-        if (what == Waiting::nothing || std::exchange(overslept_, false))
-            error = asio::error::operation_aborted;
-        else {
-            count = co_await stream_.begin_read(what, deadline_for(what), ConnectionStream::usual_room, error);
-            stream_.end_read(count, error);
-        }
-        if (what == Waiting::idle && error == asio::error::timed_out && fall_asleep()) co_return false;
-        if (stream_.server().cancelled()) co_return false;
-        if (count == 0 && error == asio::error::operation_aborted && hand_over()) co_return false;
-        // Nobody waits for an idle connection any more; but what the client has sent already is answered.
-        const bool given_up = error == asio::error::operation_aborted || error == asio::error::timed_out;
-        if (given_up && what <= Waiting::idle) count = co_await stream_.read_rest();
-        if (error == asio::error::timed_out && what == Waiting::head) responder_.refuse(408);
-        if (count == 0) co_return false;
-        if (take_request()) co_return true;
-        if (head_deadline_ == 0) head_deadline_ = stream_.server().after(stream_.server().ticks_for().head);
-    }
-    co_return false;
-}
-
-/// While the server drains, and another goes on: between two requests it is that one's.
-inline bool Connection::hand_over() {
-    const bool between_requests = !parser_.inside_head() && stream_.received().empty() && !stream_.unsent();
-    if (!between_requests || !stream_.server().hands_over()) return false;
-    return stream_.hand_over(peer_.state(responder_.served()));
-}
-
-inline Waiting Connection::what_to_wait_for() const noexcept {
-    if (parser_.inside_head()) return Waiting::head;
-    if (responder_.served() == 0) return Waiting::fresh;
-    return stream_.server().draining() || stream_.server().crowded() ? Waiting::nothing : Waiting::idle;
-}
-
-inline std::uint64_t Connection::deadline_for(Waiting what) const noexcept {
-    const Server& server = stream_.server();
-    const Ticks& ticks = server.ticks_for();
-    if (what == Waiting::idle) return server.after(std::min(ticks.park, ticks.idle));
-    if (what == Waiting::fresh && server.draining()) return std::min(head_deadline_, server.after(ticks.fresh));
-    return head_deadline_;
-}
-
-inline bool Connection::fall_asleep() {
-    const Ticks& ticks = stream_.server().ticks_for();
-    if (ticks.idle <= ticks.park) return false;
-    parser_.release();
-    stream_.release_buffers();
-    return asleep_ = true;
-}
-
-inline bool Connection::flush_soon() {
-    if (flush_posted_ || !stream_.unsent()) return true;
-    if (stream_.has_layer()) return false;
-    asio::post(stream_.executor(), [self = shared_from_this()] {
-        self->flush_posted_ = false;
-        self->stream_.send_at_once();
-    });
-    flush_posted_ = true;
-    return true;
-}
-
-inline bool Connection::next() {
-    responder_.end();
-    if (responder_.closing()) return false;
-    parser_.restart();
-    stream_.trim_buffers();
-    head_deadline_ = stream_.received().empty() ? 0 : stream_.server().after(stream_.server().ticks_for().head);
-    body_.restart();
-    return true;
-}
-
-inline Task<> Connection::finish() {
-    if (stream_.unsent()) co_await stream_.send();
-    if (stream_.has_layer()) co_await stream_.close_layer();
-    if (must_linger()) co_await stream_.linger();
-    stream_.end();
-}
-
-/// Whether the client may be sending while the connection is closed.
-inline bool Connection::must_linger() const noexcept {
-    if (stream_.input_ended()) return false;
-    if (responder_.refused() || !stream_.received().empty()) return true;
-    if (!responder_.closing()) return false;
-    // Others wait for this one's place; it got its answer, and nothing more from it has come.
-    if (stream_.server().crowded() && parser_.complete()) return false;
-    return parser_.request().keep_alive() || !parser_.complete();
-}
-
 } // namespace cohort::http::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/detail/serve/connection.ipp>
+#endif

@@ -2,7 +2,6 @@
 // Deadlines of many connections, kept by one coarse timer (layer 3).
 #pragma once
 
-#include <cohort/detail/config.hpp>
 #include <cohort/http/detail/serve/timer_wheel.hpp>
 
 #include <asio/any_io_executor.hpp>
@@ -13,8 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <new>
-#include <system_error>
 #include <utility>
 
 namespace cohort::http::detail {
@@ -97,22 +94,14 @@ public:
     }
     void remove(TimedConnection& watched) noexcept { wheel_.remove(watched); }
 
-    void begin_waiting(TimedConnection& watched, Waiting what, std::uint64_t tick) noexcept {
-        watched.waiting_ = what;
-        watched.expired_ = watched.interrupted_ = false;
-        wait_until(watched, tick);
-    }
+    void begin_waiting(TimedConnection& watched, Waiting what, std::uint64_t tick) noexcept;
     void wait_until(TimedConnection& watched, std::uint64_t tick) noexcept {
         watched.wait_deadline_ = tick;
         set_deadline(watched);
     }
 
     /// Ends the waiting, if there is any, before its time.
-    void interrupt(TimedConnection& watched) {
-        if (watched.waiting_ == Waiting::nothing) return;
-        watched.interrupted_ = true;
-        end_wait(watched);
-    }
+    void interrupt(TimedConnection& watched);
 
     /// From now on all that the connection does is cancelled at `tick`, whatever it waits for by then.
     void limit_work(TimedConnection& watched, std::uint64_t tick) noexcept {
@@ -143,11 +132,7 @@ private:
     }
     /// What is cancelled may have happened already, and be the first part of something that goes on (a piece of a
     /// record of TLS): so the next tick cancels what there is then.
-    void end_wait(TimedConnection& watched) {
-        watched.expired_ = !watched.interrupted_;
-        wait_until(watched, after(1));
-        watched.cancel_waiting();
-    }
+    void end_wait(TimedConnection& watched);
     void expire(TimedConnection& watched);
     void arm();
     void tick();
@@ -158,36 +143,8 @@ private:
     bool armed_ = false;
 };
 
-inline void DeadlineList::arm() {
-    timer_.expires_after(interval_);
-    timer_.async_wait([self = shared_from_this()](const std::error_code& error) {
-        self->armed_ = false;
-        if (!error) self->tick();
-    });
-    armed_ = true;
-}
-
-inline void DeadlineList::expire(TimedConnection& watched) {
-    const bool is_overdue = watched.work_deadline_ <= wheel_.now();
-    if (is_overdue) watched.work_deadline_ = TimerWheel::never;
-    if (watched.wait_deadline_ <= wheel_.now() && watched.waiting_ != Waiting::nothing)
-        end_wait(watched);
-    else if (watched.wait_deadline_ <= wheel_.now())
-        wait_until(watched, TimerWheel::never);
-    else
-        set_deadline(watched);
-    if (!is_overdue) return;
-    watched.overdue_ = true;
-    watched.cancel_all();
-}
-
-/// A tick is counted when the loop gets to it: a loop that was held up gives its connections that time back.
-inline void DeadlineList::tick() {
-    try {
-        if (size() != 0) arm();       // at once: the memory of the wait that has ended is at hand
-    } catch (const std::bad_alloc&) { // The next connection tries again.
-    }
-    wheel_.advance([this](TimerWheel::Entry& entry) { expire(static_cast<TimedConnection&>(entry)); });
-}
-
 } // namespace cohort::http::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/detail/serve/deadlines.ipp>
+#endif

@@ -3,15 +3,11 @@
 #pragma once
 
 #include <cohort/acceptor.hpp>
-#include <cohort/detail/socket/socket_address.hpp>
 
-#include <charconv>
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
-
-#include <sys/socket.h>
 
 namespace cohort::http::detail {
 
@@ -19,11 +15,7 @@ namespace cohort::http::detail {
 /// its PROXY header, if it had one.
 class Peer {
 public:
-    explicit Peer(std::string_view state) {
-        const auto end = std::from_chars(state.data(), state.data() + state.size(), served_).ptr;
-        state.remove_prefix(static_cast<std::size_t>(end - state.data()));
-        if (!state.empty()) introduce(std::string{state.substr(1)});
-    }
+    explicit Peer(std::string_view state);
 
     /// How many requests it had when it came.
     std::size_t served() const noexcept { return served_; }
@@ -47,14 +39,7 @@ public:
     }
 
 private:
-    static std::string address_of(Socket& socket) {
-        cohort::detail::SocketAddress address;
-        if (::getpeername(socket.native_handle(), address.get(), &address.size) != 0) return {};
-        if (address.family() == AF_UNIX) return "unix:";
-        constexpr std::string_view mapped = "::ffff:"; // an IPv4 client of a listener for both
-        const std::string host = cohort::detail::to_endpoint(address).host();
-        return host.starts_with(mapped) && host.find('.') != host.npos ? host.substr(mapped.size()) : host;
-    }
+    static std::string address_of(Socket& socket);
 
     std::string address_;
     std::size_t served_ = 0;
@@ -62,3 +47,7 @@ private:
 };
 
 } // namespace cohort::http::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/detail/serve/peer.ipp>
+#endif

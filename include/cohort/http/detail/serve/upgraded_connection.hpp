@@ -7,10 +7,8 @@
 
 #include <cstddef>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 namespace cohort::http::detail {
@@ -32,33 +30,10 @@ private:
     bool told_ = false;
 };
 
-inline Task<std::optional<std::string_view>> UpgradedConnection::read() {
-    stream_.consume(std::exchange(given_, 0));
-    if (stream_.received().empty()) {
-        if (is_to_be_told()) co_return std::nullopt;
-        std::error_code error;
-        const std::size_t count =
-            co_await stream_.read(Waiting::upgraded, TimerWheel::never, ConnectionStream::usual_room, error);
-        if (error == asio::error::eof) co_return std::nullopt;
-        if (count == 0 && error == asio::error::operation_aborted && is_to_be_told()) co_return std::nullopt;
-        if (count == 0) throw std::system_error(error);
-    }
-    given_ = stream_.received().size();
-    co_return stream_.received();
-}
-
-inline Socket UpgradedConnection::release(std::string& received) {
-    if (stream_.has_layer()) throw std::logic_error("http::Upgraded::release: the connection is encrypted");
-    stream_.consume(std::exchange(given_, 0));
-    received = stream_.received();
-    stream_.consume(received.size());
-    return std::move(stream_.socket());
-}
-
 } // namespace cohort::http::detail
 
-namespace cohort::http {
+namespace cohort::http {} // namespace cohort::http
 
-inline Socket Upgraded::release(std::string& received) { return stream_->release(received); }
-
-} // namespace cohort::http
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/http/detail/serve/upgraded_connection.ipp>
+#endif

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// The bodies of channel_acceptor.hpp (layer 3).
+#pragma once
+
+#include <cohort/channel_acceptor.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/detail/socket/listen_socket.hpp>
+
+#include <asio/steady_timer.hpp>
+
+namespace cohort {
+
+COHORT_DECL PeerCredentials peer_credentials(int socket) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) detail::throw_last_error("SO_PEERCRED");
+    // What the kernel answers for a socket that has no peer, or is no Unix socket.
+    if (peer.uid == static_cast<uid_t>(-1)) throw std::system_error(ENOTCONN, std::system_category(), "SO_PEERCRED");
+    return {peer.pid, peer.uid, peer.gid};
+}
+
+} // namespace cohort
+
+namespace cohort::detail {
+
+COHORT_DECL UniqueFd NamedListener::open(const Endpoint& endpoint) {
+    const std::string what = "listen on " + endpoint.to_string();
+    if (!endpoint.is_unix()) throw std::system_error(Errc::bad_endpoint, what);
+    std::error_code error;
+    UniqueFd socket = open_listener(endpoint, false, backlog, error);
+    if (error) throw std::system_error(error, what);
+    return socket;
+}
+
+COHORT_DECL void NamedListener::close() noexcept {
+    if (!socket_.is_open()) return;
+    file_.remove();
+    socket_.close();
+}
+
+COHORT_DECL Task<UniqueFd> NamedListener::accept(std::shared_ptr<NamedListener> self) {
+    const bool steady = co_await switched();
+    if (!steady) co_await asio::post(asio::use_awaitable);
+    for (;;) {
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+        if (!self->socket_.is_open()) co_return UniqueFd();
+        UniqueFd connection(System::current().accept(self->socket_.get()));
+        if (connection) co_return connection;
+        const int error = errno;
+        std::error_code ignored;
+        if (would_block(error)) {
+            co_await self->socket_.readable(ignored);
+        } else if (will_pass(error)) {
+            asio::steady_timer rest(self->executor(), accept_rest);
+            co_await rest.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        } else if (!concerns_one_connection(error)) {
+            throw std::system_error(error, std::system_category(), "accept");
+        }
+    }
+}
+
+} // namespace cohort::detail

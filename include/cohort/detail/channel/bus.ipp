@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// The bodies of bus.hpp (layer 3).
+#pragma once
+
+#include <cohort/detail/channel/bus.hpp>
+
+#include <cohort/detail/config.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
+namespace cohort::detail {
+
+COHORT_DECL UniqueFd Bus::connect(WorkerId owner) {
+    std::erase_if(clients_, [](const ClientPtr& client) { return !client->channel.is_open(); });
+    auto [mine, others] = make_socketpair(SOCK_STREAM);
+    auto client =
+        std::make_shared<Client>(Client{owner, BusChannel::Peer::accepted(executor_, std::move(mine), limits_)});
+    clients_.push_back(client);
+    asio::co_spawn(executor_, serve(std::move(client), topics_), asio::detached);
+    return std::move(others);
+}
+
+COHORT_DECL void Bus::finish(WorkerId owner) {
+    for (const auto& client : clients_)
+        if (client->owner == owner) client->channel.finish();
+}
+
+COHORT_DECL Task<> Bus::serve(ClientPtr client, std::shared_ptr<Topics> topics) {
+    try {
+        while (auto mail = co_await client->channel.receive_mail()) {
+            if (auto* const wish = std::get_if<Subscribe>(&mail->message)) {
+                (*topics)[wish->topic].push_back(client);
+                const Published done;
+                co_await mail->reply(done);
+                continue;
+            }
+            auto& published = std::get<Published>(mail->message);
+            const auto topic = topics->find(published.topic);
+            if (topic == topics->end()) continue;
+            const std::vector<ClientPtr> subscribers(topic->second.begin(), topic->second.end());
+            co_await publish(subscribers, std::move(published));
+        }
+    } catch (const std::system_error&) {
+        // It has gone, or sends what no client sends; either way that is its end.
+    }
+    for (auto topic = topics->begin(); topic != topics->end();) {
+        topic->second.remove(client);
+        topic = topic->second.empty() ? topics->erase(topic) : std::next(topic);
+    }
+    client->channel.close();
+}
+
+COHORT_DECL Task<> Bus::publish(std::vector<ClientPtr> subscribers, Published published) {
+    for (const auto& subscriber : subscribers) {
+        try {
+            co_await subscriber->channel.send(published);
+        } catch (const std::system_error&) {
+            // That one has just gone, or is leaving.
+        }
+    }
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// The bodies of call.hpp (layer 3).
+#pragma once
+
+#include <cohort/detail/channel/call.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/serialize.hpp>
+
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <vector>
+
+namespace cohort::detail {
+
+COHORT_DECL PendingAnswer::PendingAnswer(std::shared_ptr<FrameStream> stream, CallTable& table, FrameKind expected)
+    : stream_(std::move(stream)),
+      table_(table),
+      timer_(stream_->executor()),
+      expected_(expected),
+      id_(table.add(*this)) {}
+
+COHORT_DECL PendingAnswer::~PendingAnswer() {
+    if (done_) return;
+    table_.remove(id_);
+    if (expected_ == FrameKind::reply) stream_->push(FrameKind::cancel, id_);
+}
+
+COHORT_DECL void ServedCall::cancel() {
+    if (answered_) return;
+    cancelled_ = true;
+    signal_.emit(asio::cancellation_type::terminal);
+}
+
+COHORT_DECL Task<> ServedCall::drained(std::shared_ptr<FrameStream> stream) {
+    if (stream->can_send()) co_await stream->room();
+}
+
+COHORT_DECL void CallTable::answered(const Frame& frame, Passed* passed) {
+    const auto found = pending_.find(frame.header.correlation);
+    if (found == pending_.end()) return;
+    PendingAnswer& answer = *found->second;
+    pending_.erase(found);
+    answer.complete(frame, passed);
+}
+
+COHORT_DECL void CallTable::fail(PendingAnswer& answer, std::error_code error) {
+    pending_.erase(answer.id());
+    answer.complete(error);
+}
+
+COHORT_DECL void CallTable::fail_all(std::error_code error) {
+    for (const auto& [id, answer] : std::exchange(pending_, {})) answer->complete(error);
+}
+
+COHORT_DECL void CallTable::remove(std::uint64_t id, const ServedCall& call) noexcept {
+    const auto found = served_.find(id);
+    if (found != served_.end() && found->second == &call) served_.erase(found);
+}
+
+COHORT_DECL bool CallTable::cancel(std::uint64_t id) {
+    const auto found = served_.find(id);
+    if (found == served_.end()) return false;
+    found->second->cancel();
+    return true;
+}
+
+COHORT_DECL void CallTable::cancel_all() {
+    std::vector<std::uint64_t> ids; // whoever is cancelled may go at once
+    for (const auto& [id, call] : served_) ids.push_back(id);
+    for (const std::uint64_t id : ids) cancel(id);
+}
+
+COHORT_DECL void PendingAnswer::complete(std::error_code error, std::string what) {
+    done_ = true;
+    error_ = error;
+    what_ = std::move(what);
+    timer_.cancel();
+}
+
+COHORT_DECL void PendingAnswer::complete(const Frame& frame, Passed* passed) {
+    if (frame.header.kind == expected_) return complete(take_reply(frame, passed));
+    CallFailure failure;
+    const bool is_failure = frame.header.kind == FrameKind::failure && !decode(frame.payload, failure);
+    // A failure that is none must not pass for a reply.
+    if (!is_failure || failure.error == 0) return complete(make_error_code(Errc::bad_frame));
+    complete(make_error_code(static_cast<Errc>(failure.error)), std::move(failure.what));
+}
+
+COHORT_DECL std::chrono::steady_clock::time_point deadline_after(std::chrono::steady_clock::duration timeout) noexcept {
+    const auto now = std::chrono::steady_clock::now();
+    const auto end = std::chrono::steady_clock::time_point::max();
+    return timeout > end - now ? end : now + timeout;
+}
+
+COHORT_DECL bool is_loss(std::error_code error) noexcept {
+    return error == std::errc::connection_reset || error == std::errc::broken_pipe || error == Errc::closed;
+}
+
+COHORT_DECL Task<> PendingAnswer::wait(std::chrono::steady_clock::duration timeout) {
+    timer_.expires_at(deadline_after(timeout));
+    if (!done_) {
+        std::error_code error;
+        co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        if (!done_ && !error) error = {ETIMEDOUT, std::system_category()};
+        if (!done_) throw std::system_error(error, "call");
+    }
+    if (error_) throw std::system_error(error_, what_);
+}
+
+COHORT_DECL void ServedCall::refuse(Errc error, std::string_view what) noexcept {
+    if (!is_open()) return;
+    answered_ = true;
+    try {
+        stream_->push(FrameKind::failure, id_, [&](Buffer& out, std::vector<int>&) {
+            encode(CallFailure{static_cast<std::int32_t>(error), std::string(what.substr(0, max_hello / 2))}, out);
+        });
+    } catch (const std::exception&) {
+        // The caller learns of it by the end of the stream.
+    }
+}
+
+COHORT_DECL Task<> answer_of(std::shared_ptr<PendingAnswer> answer, std::chrono::steady_clock::duration timeout) {
+    co_await answer->wait(timeout);
+}
+
+} // namespace cohort::detail

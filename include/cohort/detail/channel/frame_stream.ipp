@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// The bodies of frame_stream.hpp (layer 3).
+#pragma once
+
+#include <cohort/detail/channel/frame_stream.hpp>
+
+#include <cohort/detail/config.hpp>
+
+#include <asio/this_coro.hpp>
+
+#include <algorithm>
+
+namespace cohort::detail {
+
+COHORT_DECL Passed& FrameStream::passed(const Frame& frame, std::size_t sets) {
+    if (passed_.size() <= sets) transport().collect(passed_);
+    if (passed_.size() <= sets) throw std::system_error(make_error_code(Errc::bad_frame));
+    Passed& set = passed_[sets];
+    if (!set.lost && set.descriptors.size() != frame.header.descriptors)
+        throw std::system_error(make_error_code(Errc::bad_frame));
+    return set;
+}
+
+/// Whether there was something; the end of the other side, also when it went with our bytes unread, is remembered.
+COHORT_DECL bool FrameStream::read_some() {
+    const std::size_t wanted = std::max(read_size, reader_.missing());
+    std::byte* const space = in_.prepare(wanted);
+    const std::size_t room = in_.room();
+    ssize_t count = 0;
+    do {
+        count = transport().read({space, room}, passed_);
+    } while (count < 0 && errno == EINTR);
+    emptied_ = count >= 0 && static_cast<std::size_t>(count) < room;
+    if (count > 0) {
+        in_.commit(static_cast<std::size_t>(count));
+        if (passed_.size() > max_passed_ahead) throw std::system_error(make_error_code(Errc::bad_frame));
+        return true;
+    }
+    if (count == 0 || errno == ECONNRESET)
+        ended_ = true;
+    else if (!would_block(errno))
+        throw_last_error("recv");
+    return false;
+}
+
+/// One of those who wait watches the socket; the others wait for what it finds.
+COHORT_DECL Task<bool> FrameStream::fill() {
+    const auto self = shared_from_this();
+    while (is_open() && !ended_) {
+        if (reading_) {
+            co_await arrival_.wait();
+            co_return !ended_;
+        }
+        // A read that found little has found all: asking again at once would be a system call for nothing.
+        if (!std::exchange(emptied_, false) && read_some()) {
+            on_arrival();
+            read_ahead();
+            co_return true;
+        }
+        if (ended_) break;
+        if (limits().spin.count() != 0) flush_before_spinning();
+        if (!transport().may_wait_to_read()) continue;
+        std::error_code error;
+        reading_ = true;
+        try {
+            co_await transport().socket().readable(error);
+        } catch (...) {
+            stopped_reading();
+            throw;
+        }
+        stopped_reading();
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+        // Without that, it was the transport that ended the wait, to have the reader look again.
+        if (error && error != asio::error::operation_aborted && !ended_) throw std::system_error(error);
+        begin_turn();
+    }
+    on_end(std::make_error_code(std::errc::connection_reset));
+    co_return false;
+}
+
+/// Somebody else goes on: another who waits, or the background.
+COHORT_DECL void FrameStream::stopped_reading() {
+    reading_ = false;
+    transport().waited_to_read();
+    arrival_.notify_all();
+    read_ahead();
+}
+
+COHORT_DECL void FrameStream::read_ahead() {
+    if (reading_ || ended_ || !is_open() || !wants_more()) return;
+    reading_ = true;
+    const auto look = [self = shared_from_this()](std::error_code) {
+        self->reading_ = false;
+        self->transport().waited_to_read();
+        self->look_ahead();
+    };
+    if (transport().may_wait_to_read())
+        transport().socket().async_readable(look);
+    else
+        asio::post(executor(), [look] { look({}); });
+}
+
+COHORT_DECL void FrameStream::look_ahead() {
+    if (!is_open() || ended_) return;
+    try {
+        if (read_some()) on_arrival();
+    } catch (const std::system_error& error) {
+        on_end(error.code());
+    }
+    if (ended_) on_end(std::make_error_code(std::errc::connection_reset));
+    arrival_.notify_all();
+    read_ahead();
+}
+
+COHORT_DECL void FrameStream::drain() {
+    while (is_open() && !ended_ && read_some()) {
+    }
+    on_arrival();
+    ended_ = true; // also when somebody the peer had started still holds its end open
+    on_end(std::make_error_code(std::errc::connection_reset));
+    if (is_open()) transport().socket().cancel();
+    arrival_.notify_all();
+}
+
+// Ending
+
+COHORT_DECL void FrameStream::close() {
+    ended_ = true;
+    close_when_written();
+    in_.clear();
+    passed_.clear();
+    on_end(make_error_code(Errc::closed));
+    finish();
+    if (nothing_queued())
+        transport().socket().close();
+    else if (is_open())
+        transport().socket().cancel();
+    arrival_.notify_all();
+}
+
+COHORT_DECL void FrameStream::abort() {
+    ended_ = true;
+    in_.clear();
+    passed_.clear();
+    on_end(make_error_code(Errc::closed));
+    fail(Errc::closed);
+    transport().socket().close();
+    arrival_.notify_all();
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+// The bodies of frame_writer.hpp (layer 3).
+#pragma once
+
+#include <cohort/detail/channel/frame_writer.hpp>
+
+#include <cohort/detail/config.hpp>
+
+#include <algorithm>
+
+namespace cohort::detail {
+
+COHORT_DECL void FrameWriter::flush_later() {
+    flushing_ = true;
+    asio::post(executor(), [self = shared_from_this()] {
+        self->flushing_ = self->wrote_ = false;
+        if (!self->waiting_ && !self->queue_.empty()) self->write_some();
+    });
+}
+
+COHORT_DECL void FrameWriter::write_some() {
+    while (!queue_.empty() && is_open()) {
+        if (write_front() >= 0) continue;
+        if (would_block(errno)) return write_when_possible();
+        if (is_kernel_limit(errno)) return retry_soon();
+        if (errno != EINTR) return fail(last_error());
+    }
+    queue_.shrink(2 * limits_.high_water);
+    if (finishing_ && is_open()) transport_->end_writing();
+    if (closing_) transport_->socket().close();
+}
+
+/// Those who wait learn of the room it makes.
+COHORT_DECL ssize_t FrameWriter::write_front() {
+    const bool was_full = !has_room();
+    const ssize_t count = queue_.write(*transport_);
+    if (count >= 0 && ((was_full && has_room()) || queue_.empty())) room_.notify_all();
+    return count;
+}
+
+COHORT_DECL void FrameWriter::write_when_possible() {
+    waiting_ = true;
+    transport_->wait_writable([self = shared_from_this()](std::error_code) {
+        self->waiting_ = false;
+        // Also after a cancellation: that was meant for the readers.
+        self->write_some();
+    });
+}
+
+COHORT_DECL void FrameWriter::retry_soon() {
+    waiting_ = true;
+    if (!retry_) retry_ = std::make_unique<asio::steady_timer>(executor());
+    retry_->expires_after(std::chrono::milliseconds(5));
+    retry_->async_wait([self = shared_from_this()](std::error_code) {
+        self->waiting_ = false;
+        self->write_some();
+    });
+}
+
+COHORT_DECL void FrameWriter::fail(std::error_code error) {
+    error_ = error;
+    queue_.clear();
+    room_.notify_all();
+}
+
+COHORT_DECL Task<> FrameWriter::room(std::shared_ptr<FrameWriter> self) {
+    while (!self->has_room()) co_await self->room_.wait();
+    if (self->error_) throw std::system_error(self->error_);
+}
+
+COHORT_DECL Task<> FrameWriter::flush(std::shared_ptr<FrameWriter> self) {
+    while (!self->queue_.empty()) {
+        if (!self->waiting_) self->write_some();
+        if (!self->queue_.empty()) co_await self->room_.wait();
+    }
+    if (self->error_ && self->error_ != Errc::closed) throw std::system_error(self->error_);
+}
+
+COHORT_DECL void FrameWriter::flush_now(std::chrono::milliseconds timeout) noexcept {
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    while (!queue_.empty() && is_open()) {
+        if (queue_.write(*transport_) >= 0 || errno == EINTR) continue;
+        if (!would_block(errno) && !is_kernel_limit(errno)) return;
+        auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+        if (!would_block(errno)) left = std::min(left, std::chrono::milliseconds(5));
+        if (left.count() <= 0 || !transport_->wait_writable_now(left)) return;
+    }
+}
+
+COHORT_DECL void FrameWriter::flush_before_spinning() {
+    wrote_ = false;
+    if (!waiting_) return write_some();
+    // What the wait is for may be here already; its handler would come after the spinning.
+    while (!queue_.empty())
+        if (write_front() < 0) return;
+}
+
+COHORT_DECL void FrameWriter::finish() {
+    if (error_) return;
+    error_ = Errc::closed;
+    finishing_ = true;
+    if (!waiting_) write_some();
+    room_.notify_all();
+}
+
+} // namespace cohort::detail

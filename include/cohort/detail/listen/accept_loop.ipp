@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// The bodies of accept_loop.hpp (layer 3).
+#pragma once
+
+#include <cohort/detail/listen/accept_loop.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/detail/socket/listen_socket.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/redirect_error.hpp>
+
+namespace cohort::detail {
+
+COHORT_DECL void AcceptLoop::start() {
+    if (running_ || !listener_.is_open()) return;
+    running_ = true;
+    asio::co_spawn(listener_.get_executor(), run(shared_from_this(), ++turn_), asio::detached);
+}
+
+COHORT_DECL void AcceptLoop::stop() {
+    running_ = false;
+    ++turn_;
+    listener_.cancel();
+    rest_.cancel();
+}
+
+COHORT_DECL void AcceptLoop::drain() {
+    distributor_->give_waiting();
+    while (listener_.is_open()) {
+        UniqueFd connection(System::current().accept(listener_.get()));
+        if (connection)
+            distributor_->give_last(std::move(connection));
+        else if (!concerns_one_connection(errno))
+            break;
+    }
+    distributor_->flush();
+}
+
+/// Accepts what there is room for; returns 0 when more may be waiting, else accept's error.
+COHORT_DECL int AcceptLoop::accept_batch() {
+    std::size_t count = std::min(batch, distributor_->room());
+    int error = 0;
+    while (count > 0 && error == 0) {
+        UniqueFd connection(System::current().accept(listener_.get()));
+        if (connection)
+            distributor_->give(std::move(connection)), --count;
+        else if (!concerns_one_connection(errno))
+            error = errno;
+    }
+    distributor_->flush();
+    return error;
+}
+
+COHORT_DECL Task<> AcceptLoop::run(std::shared_ptr<AcceptLoop> self, unsigned turn) {
+    std::error_code ignored;
+    // A worker that has just joined must hear of its listener first, and then of connections.
+    co_await asio::post(asio::use_awaitable);
+    while (self->is_current(turn)) {
+        if (self->distributor_->room() == 0) {
+            co_await self->distributor_->wait_room();
+            continue;
+        }
+        const int error = self->accept_batch();
+        if (error == 0) {
+            co_await asio::post(asio::use_awaitable);
+        } else if (would_block(error)) {
+            co_await self->listener_.readable(ignored);
+        } else {
+            self->rest_.expires_after(accept_rest);
+            co_await self->rest_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        }
+    }
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// The bodies of exclusive_intake.hpp (layer 3).
+#pragma once
+
+#include <cohort/detail/listen/exclusive_intake.hpp>
+
+#include <cohort/detail/config.hpp>
+
+#include <vector>
+
+namespace cohort::detail {
+
+COHORT_DECL void ExclusiveIntake::stop(bool) {
+    if (!stopping()) take_the_rest();
+    file_.remove();
+    AcceptingIntake::stop(false);
+}
+
+COHORT_DECL void ExclusiveIntake::take_the_rest() {
+    std::vector<TransferredConnection> rest;
+    while (UniqueFd connection = accept_next()) rest.emplace_back(std::move(connection));
+    const auto count = static_cast<std::uint32_t>(rest.size());
+    deliver(0, count, std::move(rest));
+}
+
+} // namespace cohort::detail

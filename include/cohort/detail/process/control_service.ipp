@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+// The bodies of control_service.hpp (layer 4).
+#pragma once
+
+#include <cohort/detail/process/control_service.hpp>
+
+#include <cohort/detail/config.hpp>
+
+#include <iostream>
+#include <span>
+
+namespace cohort::detail {
+
+COHORT_DECL void ControlService::pass_on_to(std::function<void(const Endpoint&, TransferredConnection)> new_master) {
+    new_master_ = std::move(new_master);
+}
+
+COHORT_DECL std::optional<Event> ControlService::handle(WorkerRecord& record, Packet<FromWorker>& packet,
+                                                        bool stopping) {
+    if (const auto* online = std::get_if<Online>(&packet.message)) return welcome(record, *online);
+    if (std::get_if<Leaving>(&packet.message)) return Event{.kind = WorkerState::draining};
+    if (const auto* listen = std::get_if<Listen>(&packet.message)) return answer(record, *listen, stopping);
+    if (const auto* announced = std::get_if<Announced>(&packet.message)) {
+        record.listened = true;
+        return Event{.kind = WorkerState::listening, .endpoint = announced->endpoint};
+    }
+    if (const auto* unlisten = std::get_if<Unlisten>(&packet.message)) {
+        dispatcher_.close(record, unlisten->listener);
+        record.endpoints -= record.endpoints > 0 ? 1U : 0U;
+    }
+    if (const auto* bind = std::get_if<Bind>(&packet.message)) return answer(record, *bind, stopping);
+    if (const auto* unbind = std::get_if<Unbind>(&packet.message)) {
+        datagrams_.unbind(record, unbind->binding);
+        record.endpoints -= record.endpoints > 0 ? 1U : 0U;
+    }
+    if (const auto* took = std::get_if<Took>(&packet.message)) dispatcher_.took(record, took->listener);
+    if (const auto* lost = std::get_if<Lost>(&packet.message))
+        dispatcher_.lost(record, lost->listener, lost->first, lost->count);
+    if (const auto* given = std::get_if<ReturnedConnection>(&packet.message))
+        for (auto& connection : packet.descriptors) take_back(record, *given, std::move(connection));
+    if (const auto* wish = std::get_if<Campaign>(&packet.message)) campaign(record, *wish, stopping);
+    if (const auto* resigned = std::get_if<Resign>(&packet.message))
+        tell(election_.resign({record.id, resigned->request}));
+    if (std::get_if<Ready>(&packet.message)) record.announced = true;
+    if (const auto* wish = std::get_if<ConnectPeer>(&packet.message)) introduce(record, *wish, stopping);
+    if (const auto* failure = std::get_if<SetupFailed>(&packet.message)) note(record, *failure);
+    return std::nullopt;
+}
+
+/// A program that has other messages is none of this cluster's workers. The channel's greeting says it too, but may be
+/// read after the worker has counted as ready.
+COHORT_DECL Event ControlService::welcome(const WorkerRecord& record, const Online& online) {
+    const bool is_ours =
+        online.sends == record.messages->incoming().hash && online.expects == record.messages->outgoing().hash;
+    if (!is_ours) throw std::system_error(make_error_code(Errc::schema_mismatch));
+    return {.kind = WorkerState::online};
+}
+
+COHORT_DECL Event ControlService::listens(WorkerRecord& record, const Endpoint& endpoint) {
+    ++record.endpoints;
+    record.listened = true;
+    return {.kind = WorkerState::listening, .endpoint = endpoint};
+}
+
+COHORT_DECL std::optional<Event> ControlService::answer(WorkerRecord& record, const Listen& request, bool stopping) {
+    Listening reply;
+    reply.request = request.request;
+    Grant grant = attempt<Grant>(record, stopping, [&] { return dispatcher_.open(record, request.endpoint); });
+    if (grant.error) {
+        set_error(reply, grant.error);
+        record.link->send(reply);
+        return std::nullopt;
+    }
+    reply.listener = grant.listener;
+    reply.endpoint = grant.endpoint;
+    if (std::erase(record.inherited, grant.descriptor) != 0) {
+        reply.inherited = grant.descriptor;
+        grant.descriptor = -1;
+    }
+    record.link->send(reply, std::span<const int>(&grant.descriptor, grant.descriptor >= 0 ? 1 : 0));
+    return listens(record, grant.endpoint);
+}
+
+COHORT_DECL std::optional<Event> ControlService::answer(WorkerRecord& record, const Bind& request, bool stopping) {
+    Bound reply;
+    reply.request = request.request;
+    const Binding binding =
+        attempt<Binding>(record, stopping, [&] { return datagrams_.bind(record, request.endpoint); });
+    set_error(reply, binding.error);
+    reply.binding = binding.id;
+    reply.endpoint = binding.endpoint;
+    record.link->send(reply, std::span<const int>(&binding.descriptor, binding.error ? 0 : 1));
+    if (binding.error) return std::nullopt;
+    return listens(record, binding.endpoint);
+}
+
+COHORT_DECL void ControlService::campaign(WorkerRecord& record, const Campaign& wish, bool stopping) {
+    LeaderElection::Elected elected;
+    std::error_code refused = Errc::stopping;
+    if (!stopping && record.state != WorkerState::draining)
+        refused = election_.campaign(wish.role, {record.id, wish.request}, elected);
+    tell(elected);
+    if (!refused) return;
+    Elected reply{wish.request};
+    set_error(reply, refused);
+    record.link->send(reply);
+}
+
+COHORT_DECL void ControlService::tell(const LeaderElection::Elected& elected) const {
+    for (const Candidacy& one : elected)
+        if (const auto found = records_.find(one.worker); found != records_.end())
+            found->second->link->send(Elected{one.request});
+}
+
+COHORT_DECL void ControlService::introduce(WorkerRecord& record, const ConnectPeer& request, bool stopping) {
+    PeerSocket reply{request.request};
+    UniqueFd end;
+    try {
+        end = end_for(record, request.worker, stopping);
+    } catch (const std::system_error& error) {
+        reply.error = error.code().value(); // at the descriptor limit
+    }
+    const int number = end.get();
+    record.link->send(reply, std::span(&number, end ? 1 : 0));
+}
+
+/// One end of a pair whose other the other worker gets: after this the two talk without the master. Nobody's number is
+/// 0: that is the bus.
+COHORT_DECL UniqueFd ControlService::end_for(const WorkerRecord& record, WorkerId other, bool stopping) {
+    if (other == 0) return bus_.connect(record.id);
+    const auto found = records_.find(other);
+    const bool is_there =
+        found != records_.end() && other != record.id && !stopping && found->second->state < WorkerState::draining;
+    if (!is_there) return {};
+    auto [mine, others] = make_socketpair(SOCK_STREAM);
+    const int number = others.get();
+    found->second->link->send(IncomingPeer{record.id}, std::span(&number, 1));
+    return std::move(mine);
+}
+
+COHORT_DECL void ControlService::take_back(const WorkerRecord& record, const ReturnedConnection& given,
+                                           UniqueFd connection) {
+    SlotStats& stats = ledger_[record.slot];
+    ++(given.was_served ? stats.handed_over : stats.refused);
+    TransferredConnection passage(std::move(connection), given.state);
+    if (new_master_)
+        new_master_(given.endpoint, std::move(passage));
+    else
+        dispatcher_.give(given.endpoint, std::move(passage));
+}
+
+COHORT_DECL void ControlService::note(WorkerRecord& record, const SetupFailed& failure) {
+    record.error = {failure.system_error, std::system_category()};
+    std::cerr << "cohort: worker " << record.id << ": " << failure.step << ": " << record.error.message() << std::endl;
+}
+
+} // namespace cohort::detail

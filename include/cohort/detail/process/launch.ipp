@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// The bodies of launch.hpp (layer 4).
+#pragma once
+
+#include <cohort/detail/process/launch.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/detail/control/control_message.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
+
+#include <iostream>
+
+namespace cohort::detail {
+
+COHORT_DECL void report_failure(const Identity& identity, SetupError error) {
+    Buffer bytes;
+    encode(FromWorker(SetupFailed{error.system_error, error.step}), bytes);
+    send_datagram(identity.control, bytes.bytes(), {});
+    leave_process(127);
+}
+
+COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, const Options& options,
+                               SharedPage& page) {
+    try {
+        if (options.spawn == Spawn::exec) identity.page = page.descriptor();
+        std::vector<int*> own{&identity.control, &identity.channel, &identity.page};
+        const auto misplaced = place_descriptors(assignment.options.descriptors, own, identity.inherited);
+        std::vector<int> kept = identity.descriptors();
+        for (const auto& [number, source] : assignment.options.descriptors) kept.push_back(number);
+        close_inherited(kept);
+        if (misplaced) report_failure(identity, *misplaced);
+        for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name); // the master's own
+        if (const auto error = prepare_process(assignment.options, identity.slot)) report_failure(identity, *error);
+        if (options.spawn == Spawn::fork) run_as_worker(page, identity, options, assignment.make);
+        ::setenv(identity_variable, to_string(identity).c_str(), 1);
+        const auto& program = assignment.options;
+        report_failure(identity, exec_program(program.program, program.args, identity.descriptors()));
+    } catch (const std::exception& error) {
+        std::cerr << "cohort: worker " << identity.id << ": " << error.what() << std::endl;
+    }
+    leave_process(127);
+}
+
+COHORT_DECL Launched launch(Identity identity, const WorkerSpec& assignment, const Options& options, SharedPage& page) {
+    auto [control, its_control] = make_socketpair(SOCK_SEQPACKET);
+    auto [channel, its_channel] = make_socketpair(SOCK_STREAM);
+    Process process = fork_process();
+    if (process.pid != 0) return {std::move(process), std::move(control), std::move(channel)};
+    identity.control = its_control.release();
+    identity.channel = its_channel.release();
+    become_worker(std::move(identity), assignment, options, page);
+}
+
+} // namespace cohort::detail

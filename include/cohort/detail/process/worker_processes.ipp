@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+// The bodies of worker_processes.hpp (layer 4).
+#pragma once
+
+#include <cohort/detail/process/worker_processes.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/detail/policy/liveness_policy.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/post.hpp>
+
+#include <utility>
+
+namespace cohort::detail {
+
+COHORT_DECL std::vector<WorkerInfo> WorkerProcesses::workers() const {
+    std::vector<WorkerInfo> result;
+    for (const auto& [id, record] : records_) result.push_back(record->info());
+    return result;
+}
+
+COHORT_DECL WorkerProcesses::WorkerProcesses(asio::io_context& context, const Options& options, Schemas schemas,
+                                             SharedPage& page, Owner owner)
+    : context_(context),
+      options_(options),
+      schemas_(schemas),
+      page_(page),
+      owner_(std::move(owner)),
+      control_reader_(context, options.grace, owner_.hearing),
+      mailbox_(context.get_executor(), {owner_.finished,
+                                        [this](WorkerRecord& record, std::error_code error) {
+                                            if (!record.is_over()) break_off(record, error);
+                                        }}),
+      events_(context.get_executor()) {
+    AbortReport::prepare();
+}
+
+COHORT_DECL WorkerProcesses::~WorkerProcesses() {
+    *alive_ = false;
+    for (const auto& [id, record] : records_) {
+        record->abandoned = true;
+        send_signal(record->pidfd.get(), SIGKILL);
+        if (record->kill_group) ::kill(-record->pid, SIGKILL);
+        reap(record->pidfd.get(), true);
+        record->pidfd.cancel();
+        record->grace.cancel();
+        record->link->close();
+        record->messages->abort();
+        record->drained.notify_all();
+    }
+}
+
+COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& assignment, std::vector<int> inherited) {
+    Identity identity;
+    identity.id = last_id_ + 1;
+    identity.slot = slot;
+    identity.master = ::getpid();
+    identity.inherited = std::move(inherited);
+    identity.dumpable = assignment.options.dumpable;
+    identity.cell = page_.acquire_worker();
+    WorkerCell& chosen = page_.worker(identity.cell);
+    chosen.limit.store(options_.connections_per_worker, std::memory_order_relaxed);
+    chosen.beat_interval.store(beat_interval(options_.liveness), std::memory_order_relaxed);
+    const auto release = [this](const std::uint32_t* cell) { page_.release_worker(*cell); };
+    std::unique_ptr<const std::uint32_t, decltype(release)> cell(&identity.cell, release);
+    auto launched = launch(identity, assignment, options_, page_);
+    auto messages = MessageStream::open(
+        context_.get_executor(), std::make_unique<Transport>(context_.get_executor(), std::move(launched.channel)),
+        {.max_length = options_.max_message}, schemas_.outgoing, schemas_.incoming);
+    const auto record = std::make_shared<WorkerRecord>(context_.get_executor(), std::move(identity),
+                                                       std::move(launched), std::move(messages));
+    [[maybe_unused]] const auto* const kept = cell.release();
+    record->group = assignment.group;
+    record->stop_signal = assignment.options.stop_signal;
+    record->kill_group = assignment.options.kill_group;
+    last_id_ = record->id;
+    records_[record->id] = record;
+    enter(*record, WorkerState::forked);
+    // Later: the process may already have said something, or ended, and who has started it does not know its id yet.
+    asio::post(context_, [this, record, alive = alive_] {
+        if (!*alive) return;
+        asio::co_spawn(context_, hear(record), asio::detached);
+        asio::co_spawn(context_, read_mail(record), asio::detached);
+        asio::co_spawn(context_, await_exit(record), asio::detached);
+    });
+    return record->id;
+}
+
+COHORT_DECL Task<> WorkerProcesses::hear(RecordPtr record) {
+    try {
+        co_await control_reader_.listen(record);
+    } catch (const std::system_error& error) {
+        if (!record->abandoned) break_off(*record, error.code());
+    }
+}
+
+COHORT_DECL Task<> WorkerProcesses::read_mail(RecordPtr record) {
+    try {
+        co_await mailbox_.collect(record);
+    } catch (const std::system_error& error) {
+        if (!record->is_over()) break_off(*record, error.code());
+    }
+}
+
+COHORT_DECL Task<> WorkerProcesses::await_exit(RecordPtr record) {
+    std::optional<ExitStatus> status;
+    while (!record->abandoned && !status) {
+        std::error_code error;
+        co_await record->pidfd.readable(error);
+        if (record->abandoned) co_return;
+        // Not reaped yet, so the number is still its own.
+        if (record->kill_group && has_ended(record->pidfd.get())) ::kill(-record->pid, SIGKILL);
+        status = reap(record->pidfd.get());
+    }
+    if (!status) co_return;
+    record->reaped = true;
+    // First what it said last, then that it is gone.
+    try {
+        co_await control_reader_.finish(record);
+        if (!record->abandoned) mailbox_.collect_last(record);
+    } catch (const std::system_error& error) {
+        record->error = error.code();
+    }
+    if (!record->abandoned) owner_.on_exit(record, *status);
+}
+
+COHORT_DECL void WorkerProcesses::forget(WorkerRecord& record) {
+    record.grace.cancel();
+    page_.release_worker(record.cell);
+    record.link->close();
+    records_.erase(record.id);
+}
+
+COHORT_DECL void WorkerProcesses::limit(WorkerRecord& record) {
+    record.grace.expires_after(options_.grace);
+    record.grace.async_wait([record = records_.at(record.id)](std::error_code error) {
+        if (!error && !record->abandoned) send_signal(record->pidfd.get(), SIGKILL);
+    });
+}
+
+COHORT_DECL void WorkerProcesses::after(WorkerId worker, std::chrono::milliseconds time,
+                                        std::function<void(WorkerRecord&)> action) {
+    const auto& record = records_.at(worker);
+    record->grace.expires_after(time);
+    record->grace.async_wait([record, action = std::move(action)](std::error_code error) {
+        if (!error && !record->is_over()) action(*record);
+    });
+}
+
+COHORT_DECL void WorkerProcesses::break_off(WorkerRecord& record, std::error_code error) {
+    record.error = error;
+    send_signal(record.pidfd.get(), SIGKILL);
+}
+
+COHORT_DECL Event WorkerProcesses::enter(WorkerRecord& record, WorkerState state, Event details) {
+    const bool again = state == WorkerState::listening && record.state == WorkerState::listening;
+    if (state <= record.state && !again && state != WorkerState::forked) return details;
+    record.state = state;
+    details.kind = state;
+    details.worker = record.id;
+    details.slot = record.slot;
+    details.pid = record.pid;
+    events_.add(details);
+    return details;
+}
+
+COHORT_DECL Task<std::optional<Event>> WorkerProcesses::next_event() {
+    const bool steady = co_await switched();
+    if (!steady) co_await asio::post(asio::use_awaitable);
+    for (;;) {
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+        if (auto event = events_.next()) co_return event;
+        if (owner_.finished()) co_return std::nullopt;
+        co_await events_.wait();
+    }
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// The bodies of reloader.hpp (layer 4).
+#pragma once
+
+#include <cohort/detail/reload/reloader.hpp>
+
+#include <cohort/detail/config.hpp>
+
+#include <algorithm>
+#include <iostream>
+
+namespace cohort::detail {
+
+COHORT_DECL void Reloader::on_ready(WorkerId worker) {
+    if (!rollout_) return;
+    rollout_->on_ready(worker, Rollout::Clock::now());
+    hand_over();
+    progress_.notify_all();
+}
+
+COHORT_DECL void Reloader::on_exit(WorkerId worker, const ExitStatus& status) {
+    if (!rollout_) return;
+    rollout_->on_exit(worker, status);
+    progress_.notify_all();
+}
+
+COHORT_DECL void Reloader::forget(WorkerId successor) {
+    if (!rollout_) return;
+    rollout_->forget(successor);
+    progress_.notify_all();
+}
+
+COHORT_DECL void Reloader::fail(std::error_code error) {
+    closed_ = error;
+    if (rollout_) rollout_->fail(error);
+    progress_.notify_all();
+}
+
+COHORT_DECL Task<ReloadReport> Reloader::reload(ListSlots slots, const Options& options) {
+    ReloadReport report;
+    report.error = Errc::reloading;
+    if (*reloading_) co_return report;
+    const Turn turn(reloading_);
+    while (rollout_ && !closed_) co_await progress_.wait();
+    report.error = closed_;
+    if (closed_) co_return report;
+    canary_ = options.canary;
+    Rollout rollout(slots(),
+                    {options.reload_at_once, options.boot_timeout, options.canary.workers, options.canary.soak});
+    report = co_await carry_out(std::move(rollout));
+    co_return report;
+}
+
+COHORT_DECL Task<ReloadReport> Reloader::replace(unsigned slot, Duration boot_timeout) {
+    ReloadReport report;
+    report.error = closed_ ? closed_ : Errc::reloading;
+    if (closed_ || rollout_ || *reloading_) co_return report;
+    const std::vector<unsigned> slots(1, slot);
+    Rollout rollout(slots, {.boot_timeout = boot_timeout});
+    report = co_await carry_out(std::move(rollout));
+    co_return report;
+}
+
+COHORT_DECL Task<ReloadReport> Reloader::carry_out(Rollout rollout) {
+    rollout_.emplace(std::move(rollout));
+    try {
+        for (start_successors(); !rollout_->is_over(); start_successors()) co_await wait();
+    } catch (...) {
+        rollout_->fail(asio::error::operation_aborted);
+        finish();
+        throw;
+    }
+    co_return finish();
+}
+
+COHORT_DECL void Reloader::start_successors() {
+    while (const auto slot = rollout_->next_slot()) {
+        try {
+            const WorkerId successor = actions_.start(*slot);
+            if (successor != 0)
+                rollout_->on_started(successor, Rollout::Clock::now());
+            else
+                rollout_->skip();
+        } catch (const std::system_error& error) {
+            rollout_->fail(error.code());
+        }
+    }
+}
+
+/// While the canaries are on trial.
+COHORT_DECL void Reloader::judge() {
+    if (!rollout_->is_on_trial() || !canary_.healthy) return;
+    bool healthy = false;
+    try {
+        healthy = canary_.healthy();
+    } catch (const std::exception& error) {
+        std::cerr << "cohort: canary: " << error.what() << std::endl;
+    }
+    if (!healthy) rollout_->fail(Errc::canary_failed);
+}
+
+COHORT_DECL Task<> Reloader::wait() {
+    const bool asks = rollout_->is_on_trial() && canary_.healthy;
+    const auto next_question = asks ? Rollout::Clock::now() + canary_.interval : Rollout::Clock::time_point::max();
+    deadline_.expires_at(std::min(rollout_->deadline(), next_question));
+    deadline_.async_wait([this, alive = std::weak_ptr(alive_)](std::error_code error) {
+        if (!error && !alive.expired()) progress_.notify_all();
+    });
+    co_await progress_.wait();
+    judge();
+    rollout_->on_time(Rollout::Clock::now());
+    hand_over();
+}
+
+COHORT_DECL ReloadReport Reloader::finish() {
+    deadline_.cancel();
+    const ReloadReport report = rollout_->report();
+    for (const WorkerId successor : rollout_->unwanted()) actions_.end(successor);
+    for (const WorkerId successor : rollout_->rejected()) actions_.reject(successor);
+    rollout_.reset();
+    progress_.notify_all();
+    return report;
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// The bodies of listen_queue.hpp (layer 2).
+#pragma once
+
+#include <cohort/detail/socket/listen_queue.hpp>
+
+#include <cohort/detail/config.hpp>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace cohort::detail {
+
+COHORT_DECL ListenQueue listen_queue(int listener) noexcept {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    if (::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return {};
+    return {info.tcpi_unacked, info.tcpi_sacked};
+}
+
+COHORT_DECL bool has_waiting(int listener) noexcept {
+    pollfd entry{listener, POLLIN, 0};
+    return ::poll(&entry, 1, 0) == 1;
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// The bodies of call_pool.hpp (layer 4).
+#pragma once
+
+#include <cohort/detail/supervise/call_pool.hpp>
+
+#include <cohort/detail/config.hpp>
+
+#include <asio/redirect_error.hpp>
+
+namespace cohort::detail {
+
+COHORT_DECL CallPool::RecordPtr CallPool::least_busy() const {
+    RecordPtr best;
+    for (const auto& [id, record] : records_) {
+        const bool takes_calls = (record->state == WorkerState::online || record->state == WorkerState::listening) &&
+                                 record->messages->can_send() && !record->messages->ended();
+        if (takes_calls && record->calls < calls_per_worker_ && (!best || record->calls < best->calls)) best = record;
+    }
+    return best;
+}
+
+COHORT_DECL void CallPool::grant() {
+    while (!waiters_.empty()) {
+        auto worker = least_busy();
+        if (!worker) return;
+        ++worker->calls;
+        waiters_.front()->granted = std::move(worker);
+        waiters_.front()->timer.cancel();
+        waiters_.pop_front();
+    }
+}
+
+COHORT_DECL void CallPool::refuse_all(std::error_code error) {
+    for (const auto& waiter : std::exchange(waiters_, {})) {
+        waiter->refused = error;
+        waiter->timer.cancel();
+    }
+}
+
+/// Whoever stops waiting passes on what it may just have been granted.
+COHORT_DECL void CallPool::withdraw(const std::shared_ptr<Waiter>& waiter) {
+    std::erase(waiters_, waiter);
+    if (const auto granted = std::exchange(waiter->granted, nullptr)) give_back(*granted);
+}
+
+COHORT_DECL Task<CallPool::Lease> CallPool::lease(Clock::time_point deadline) {
+    if (waiters_.empty()) {
+        if (auto worker = least_busy()) {
+            ++worker->calls;
+            co_return Lease(*this, std::move(worker));
+        }
+    }
+    if (waiters_.size() >= most_waiting_) throw std::system_error(make_error_code(Errc::queue_full), "call");
+    const auto waiter = std::make_shared<Waiter>(executor_);
+    const Waiting waiting(*this, waiter);
+    waiter->timer.expires_at(deadline);
+    std::error_code error;
+    co_await waiter->timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (waiter->refused) throw std::system_error(waiter->refused, "call");
+    if (!waiter->granted && !error) error = {ETIMEDOUT, std::system_category()};
+    if (!waiter->granted) throw std::system_error(error, "call");
+    co_return Lease(*this, std::exchange(waiter->granted, nullptr));
+}
+
+} // namespace cohort::detail

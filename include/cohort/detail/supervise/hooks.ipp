@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// The bodies of hooks.hpp (layer 1).
+#pragma once
+
+#include <cohort/detail/supervise/hooks.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/error.hpp>
+
+#include <exception>
+#include <iostream>
+#include <system_error>
+
+namespace cohort::detail {
+
+COHORT_DECL void call_before_fork(const Hooks& hooks, unsigned slot) {
+    if (!hooks.before_fork) return;
+    try {
+        hooks.before_fork(slot);
+    } catch (const std::system_error&) {
+        throw;
+    } catch (const std::exception& error) {
+        throw std::system_error(make_error_code(Errc::setup_failed), error.what());
+    }
+}
+
+COHORT_DECL void call_on_exit(const Hooks& hooks, const Event& event) {
+    if (!hooks.on_exit) return;
+    try {
+        hooks.on_exit(event);
+    } catch (const std::exception& error) {
+        std::cerr << "cohort: on_exit: " << error.what() << std::endl;
+    }
+}
+
+} // namespace cohort::detail

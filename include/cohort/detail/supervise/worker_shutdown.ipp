@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// The bodies of worker_shutdown.hpp (layer 4).
+#pragma once
+
+#include <cohort/detail/supervise/worker_shutdown.hpp>
+
+#include <cohort/detail/config.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <system_error>
+
+namespace cohort::detail {
+
+COHORT_DECL WorkerShutdown::WorkerShutdown(Concerned concerned, std::function<bool()> stopping)
+    : concerned_(concerned), stopping_(std::move(stopping)) {}
+
+COHORT_DECL void WorkerShutdown::kill_all() {
+    for (const auto& [id, record] : concerned_.crew.records()) {
+        record->voluntary = true;
+        send_signal(record->pidfd.get(), SIGKILL);
+    }
+}
+
+/// Somebody could go on with what this worker has open.
+COHORT_DECL bool WorkerShutdown::has_successors(const WorkerRecord& record) const {
+    if (concerned_.upgrade.has_succeeded()) return true;
+    return !stopping_() && std::ranges::any_of(concerned_.crew.records(), [&record](const auto& other) {
+        return other.first != record.id && other.second->state == WorkerState::listening;
+    });
+}
+
+COHORT_DECL void WorkerShutdown::ask_to_leave(WorkerRecord& record) {
+    if (record.state == WorkerState::draining) return;
+    record.voluntary = true;
+    concerned_.crew.enter(record, WorkerState::draining);
+    concerned_.dispatcher.drain(record);
+    concerned_.control_service.drain(record);
+    record.link->send(Stop{.hand_over = has_successors(record)});
+    if (record.stop_signal) send_signal(record.pidfd.get(), *record.stop_signal);
+    record.messages->end_messages();
+    concerned_.bus.finish(record.id);
+    concerned_.crew.limit(record);
+}
+
+COHORT_DECL void WorkerShutdown::kill(WorkerRecord& record, int signal) {
+    const bool ends = signal == SIGTERM || signal == SIGKILL || signal == SIGINT || signal == SIGQUIT;
+    record.voluntary = record.voluntary || ends;
+    if (ends) concerned_.slots.let_go(record);
+    if (const auto error = send_signal(record.pidfd.get(), signal)) throw std::system_error(error, "kill");
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// The bodies of fork.hpp (layer 2).
+#pragma once
+
+#include <cohort/detail/system/fork.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/detail/system/signals.hpp>
+#include <cohort/detail/system/system.hpp>
+#include <cohort/error.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+namespace cohort::detail {
+
+COHORT_DECL unsigned thread_count() {
+    std::ifstream file("/proc/self/stat");
+    std::string text((std::istreambuf_iterator<char>(file)), {});
+    std::size_t at = text.rfind(')'); // the name in field 2 may contain anything, also blanks
+    for (int field = 2; at != text.npos && field < 20; ++field) at = text.find(' ', at + 1);
+    return at == text.npos ? 1 : static_cast<unsigned>(std::strtoul(text.c_str() + at, nullptr, 10));
+}
+
+COHORT_DECL void flush_standard_streams() {
+    std::cout.flush();
+    std::clog.flush();
+    std::fflush(nullptr);
+}
+
+COHORT_DECL void leave_process(int code) {
+    flush_standard_streams();
+    ::_exit(code);
+}
+
+COHORT_DECL Process fork_process() {
+    if (thread_count() > 1) throw std::system_error(make_error_code(Errc::multithreaded));
+    flush_standard_streams(); // else both processes would write what is buffered
+    SignalsBlocked blocked;
+    Process process;
+    process.pid = System::current().fork();
+    if (process.pid < 0) throw_last_error("fork");
+    if (process.pid == 0) {
+        reset_signals();
+        blocked.forget_previous();
+        return process;
+    }
+    process.pidfd = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
+    if (process.pidfd) return process;
+    const int error = errno;
+    ::kill(process.pid, SIGKILL); // not reaped yet, so the number still means this child
+    ::waitpid(process.pid, nullptr, 0);
+    throw std::system_error(error, std::system_category(), "pidfd_open");
+}
+
+COHORT_DECL bool has_ended(int pidfd) noexcept {
+    pollfd end{pidfd, POLLIN, 0};
+    return ::poll(&end, 1, 0) == 1;
+}
+
+COHORT_DECL std::optional<ExitStatus> reap(int pidfd, bool wait) noexcept {
+    siginfo_t info{};
+    int result = 0;
+    do {
+        // A descriptor that an event loop watches is non-blocking, and waitid(2) then does not wait either.
+        pollfd end{pidfd, POLLIN, 0};
+        if (wait) ::poll(&end, 1, -1);
+        result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
+    } while ((result != 0 && errno == EINTR) || (wait && result == 0 && info.si_pid == 0));
+    if (result != 0 || info.si_pid == 0) return std::nullopt;
+    return ExitStatus::from_wait(info.si_code, info.si_status);
+}
+
+COHORT_DECL std::error_code send_signal(int pidfd, int signal) noexcept {
+    return ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0 ? std::error_code{} : last_error();
+}
+
+COHORT_DECL bool belongs_to_event_loop(int fd) {
+    std::error_code error;
+    const auto target = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error).native();
+    if (error || (::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0) return false;
+    return target == "anon_inode:[eventpoll]" || target == "anon_inode:[timerfd]" || target == "anon_inode:[eventfd]";
+}
+
+COHORT_DECL void close_inherited(std::span<const int> keep) {
+    const auto kept = [keep](int fd) { return std::find(keep.begin(), keep.end(), fd) != keep.end(); };
+    std::vector<int> unwanted = OwnedDescriptors::all();
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+        const int fd = std::atoi(entry.path().filename().c_str());
+        if (belongs_to_event_loop(fd)) unwanted.push_back(fd);
+    }
+    for (const int fd : unwanted) {
+        if (kept(fd)) continue;
+        OwnedDescriptors::remove(fd);
+        ::close(fd);
+    }
+}
+
+COHORT_DECL std::vector<std::string> own_arguments() {
+    std::ifstream file("/proc/self/cmdline");
+    std::vector<std::string> arguments;
+    for (std::string one; std::getline(file, one, '\0');) arguments.push_back(one);
+    return arguments;
+}
+
+COHORT_DECL const std::string& own_program() {
+    static std::error_code unknown;
+    static const std::string path = std::filesystem::read_symlink("/proc/self/exe", unknown).native();
+    return path;
+}
+
+COHORT_DECL const std::string& own_program_at_start = own_program();
+
+COHORT_DECL SetupError exec(const std::string& program, std::vector<std::string> words, std::span<const int> keep) {
+    std::vector<char*> argv;
+    for (auto& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    for (const int fd : keep) ::fcntl(fd, F_SETFD, 0);
+    ::execv(program.c_str(), argv.data());
+    return {errno, "exec"};
+}
+
+COHORT_DECL SetupError exec_program(const std::string& program, std::span<const std::string> args,
+                                    std::span<const int> keep) {
+    std::vector<std::string> words = program.empty() ? own_arguments() : std::vector{program};
+    words.insert(words.end(), args.begin(), args.end());
+    if (!program.empty()) return exec(program, std::move(words), keep);
+    const SetupError error = exec(own_program(), words, keep);
+    return error.system_error == ENOENT ? exec("/proc/self/exe", std::move(words), keep) : error;
+}
+
+} // namespace cohort::detail
+
+namespace cohort::detail::parent_death {
+
+COHORT_DECL pid_t& master() noexcept {
+    static pid_t pid = 0;
+    return pid;
+}
+
+COHORT_DECL itimerval& last_minutes() noexcept {
+    static itimerval time{};
+    return time;
+}
+
+COHORT_DECL itimerval once_after(std::chrono::milliseconds time) noexcept {
+    time = std::max(time, std::chrono::milliseconds(0));
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+    const auto tenths = (time - seconds).count() / 100 + 5;
+    itimerval once{};
+    once.it_value.tv_sec = seconds.count() + tenths / 10;
+    once.it_value.tv_usec = tenths % 10 * 100'000;
+    return once;
+}
+
+COHORT_DECL void begin_last_minutes(int) noexcept {
+    if (::getppid() != master()) ::setitimer(ITIMER_REAL, &last_minutes(), nullptr);
+}
+
+} // namespace cohort::detail::parent_death
+
+namespace cohort::detail {
+
+COHORT_DECL void die_with_parent(pid_t master, std::chrono::milliseconds grace) {
+    parent_death::master() = master;
+    parent_death::last_minutes() = parent_death::once_after(grace);
+    struct sigaction action {};
+    action.sa_handler = &parent_death::begin_last_minutes;
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGCONT, &action, nullptr);
+    ::prctl(PR_SET_PDEATHSIG, SIGCONT);
+    if (::getppid() != master) leave_process(1);
+}
+
+} // namespace cohort::detail

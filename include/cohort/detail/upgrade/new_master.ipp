@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// The bodies of new_master.hpp (layer 4).
+#pragma once
+
+#include <cohort/detail/upgrade/new_master.hpp>
+
+#include <cohort/detail/config.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
+#include <iostream>
+
+namespace cohort::detail {
+
+COHORT_DECL std::shared_ptr<NewMaster> NewMaster::launch(const asio::any_io_executor& executor) {
+    auto [mine, its] = make_socketpair(SOCK_SEQPACKET);
+    Process process = fork_process();
+    if (process.pid == 0) become_master(its.get());
+    return std::make_shared<NewMaster>(executor, std::move(process), std::move(mine));
+}
+
+COHORT_DECL NewMaster::NewMaster(const asio::any_io_executor& executor, Process process, UniqueFd link)
+    : pid_(process.pid),
+      pidfd_(executor, std::move(process.pidfd)),
+      link_(std::make_shared<Link>(executor, std::move(link))),
+      changed_(executor),
+      timer_(executor) {}
+
+COHORT_DECL void NewMaster::leave_alone(std::chrono::milliseconds patience) noexcept {
+    link_->flush_now(patience);
+    link_->close();
+    pidfd_.close();
+}
+
+COHORT_DECL void NewMaster::kill() noexcept {
+    send_signal(pidfd_.get(), SIGKILL);
+    reap(pidfd_.get(), true);
+    pidfd_.cancel();
+    link_->close();
+}
+
+/// In the child.
+COHORT_DECL void NewMaster::become_master(int link) {
+    close_inherited(std::span<const int>(&link, 1));
+    ::setenv(upgrade_variable, std::to_string(link).c_str(), 1);
+    const SetupError error = exec(own_program(), own_arguments(), std::span<const int>(&link, 1));
+    std::cerr << "cohort: " << own_program() << ": " << std::system_category().message(error.system_error) << std::endl;
+    leave_process(127);
+}
+
+COHORT_DECL Task<> NewMaster::hear(std::shared_ptr<NewMaster> self) {
+    try {
+        while (const auto packet = co_await self->link_->receive()) {
+            self->ready_ = true;
+            self->changed_.notify_all();
+        }
+    } catch (const std::system_error& error) {
+        self->fail(error.code());
+    }
+}
+
+COHORT_DECL Task<> NewMaster::await_exit(std::shared_ptr<NewMaster> self) {
+    while (!self->status_ && self->pidfd_.is_open()) {
+        std::error_code error;
+        co_await self->pidfd_.readable(error);
+        if (error) co_return;
+        self->status_ = reap(self->pidfd_.get());
+    }
+    self->changed_.notify_all();
+}
+
+/// late_ is set then, unless the timer is cancelled.
+COHORT_DECL void NewMaster::expire_after(std::chrono::milliseconds time) {
+    late_ = false;
+    timer_.expires_after(time);
+    timer_.async_wait([weak = weak_from_this()](std::error_code error) {
+        const auto self = weak.lock();
+        if (error || !self) return;
+        self->late_ = true;
+        self->changed_.notify_all();
+    });
+}
+
+COHORT_DECL Task<> NewMaster::until_ready(std::shared_ptr<NewMaster> self, std::chrono::milliseconds timeout,
+                                          ReloadReport& report) {
+    const auto executor = co_await asio::this_coro::executor;
+    asio::co_spawn(executor, hear(self), asio::detached);
+    asio::co_spawn(executor, await_exit(self), asio::detached);
+    self->expire_after(timeout);
+    while (!self->ready_ && !self->status_ && !self->late_ && !self->error_) co_await self->changed_.wait();
+    self->timer_.cancel();
+    report.error = self->error_;
+    if (self->ready_ || report.error) co_return;
+    report.error = Errc::not_ready;
+    report.status = self->status_;
+}
+
+COHORT_DECL Task<> NewMaster::end(std::shared_ptr<NewMaster> self, std::chrono::milliseconds grace) {
+    send_signal(self->pidfd_.get(), SIGTERM);
+    self->expire_after(grace);
+    while (!self->status_ && !self->late_) co_await self->changed_.wait();
+    self->timer_.cancel();
+    if (!self->status_) send_signal(self->pidfd_.get(), SIGKILL);
+    while (!self->status_) co_await self->changed_.wait();
+    self->link_->close();
+}
+
+} // namespace cohort::detail

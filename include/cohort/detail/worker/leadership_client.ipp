@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// The bodies of leadership_client.hpp (layer 3).
+#pragma once
+
+#include <cohort/detail/worker/leadership_client.hpp>
+
+#include <cohort/detail/config.hpp>
+
+namespace cohort::detail {
+
+COHORT_DECL Task<Leadership> LeadershipClient::lead(std::string role) {
+    if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
+    if (role.size() > longest_role) throw std::system_error(make_error_code(Errc::message_too_large), "role");
+    PendingRequests<Elected>::Request request(requests_);
+    // Whatever happens to the wait, the master hears of its end.
+    Leadership leadership(role, [link = link_, number = request.number()] { link->send(Resign{number}); });
+    link_->send(Campaign{request.number(), role});
+    co_await request.wait();
+    if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
+    if (const auto error = error_of(request.answer())) throw std::system_error(error, "role " + role);
+    co_return leadership;
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// The bodies of peer_client.hpp (layer 3).
+#pragma once
+
+#include <cohort/detail/worker/peer_client.hpp>
+
+#include <cohort/detail/config.hpp>
+
+#include <asio/post.hpp>
+
+#include <string>
+
+namespace cohort::detail {
+
+COHORT_DECL Task<UniqueFd> PeerClient::introduce(WorkerId other) {
+    if (other == no_worker) throw std::system_error(make_error_code(Errc::no_such_worker));
+    return reach(other);
+}
+
+COHORT_DECL Task<UniqueFd> PeerClient::reach(WorkerId other) {
+    PendingRequests<Packet<FromMaster>>::Request request(requests_);
+    link_->send(ConnectPeer{request.number(), other});
+    co_await request.wait();
+    auto& answer = request.answer();
+    if (const int error = std::get<PeerSocket>(answer.message).error; error != 0)
+        throw std::system_error(error, std::system_category(), "worker " + std::to_string(other));
+    if (answer.descriptors_lost) throw std::system_error(make_error_code(Errc::descriptors_lost));
+    if (answer.descriptors.empty())
+        throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(other));
+    co_return std::move(answer.descriptors.front());
+}
+
+COHORT_DECL void PeerClient::receive(const IncomingPeer& message, Packet<FromMaster>& packet) {
+    if (packet.descriptors.empty() || stopping_ || accepted_peers_.size() == most_waiting_peers) return;
+    accepted_peers_.push_back({message.from, std::move(packet.descriptors.front())});
+    changed_.notify_all();
+}
+
+COHORT_DECL Task<std::optional<AcceptedPeer>> PeerClient::next_peer() {
+    const bool steady = co_await switched();
+    if (!steady) co_await asio::post(asio::use_awaitable);
+    for (;;) {
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+        if (!accepted_peers_.empty()) {
+            std::optional<AcceptedPeer> visit(std::move(accepted_peers_.front()));
+            accepted_peers_.pop_front();
+            co_return visit;
+        }
+        if (stopping_) co_return std::nullopt;
+        co_await changed_.wait();
+    }
+}
+
+} // namespace cohort::detail

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// The bodies of body_stream.hpp (layer 3).
+#pragma once
+
+#include <cohort/http/detail/serve/body_stream.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/http/detail/respond/response_head.hpp>
+
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+namespace cohort::http::detail {
+
+COHORT_DECL void BodyStream::begin(std::optional<std::uint64_t> length, bool chunked) noexcept {
+    left_ = length;
+    written_ = 0;
+    chunked_ = chunked;
+}
+
+COHORT_DECL Task<> BodyStream::yield() { return asio::post(stream_.executor(), asio::use_awaitable); }
+
+COHORT_DECL Task<> BodyStream::run(const Producer& producer) {
+    BodyWriter writer(*this);
+    try {
+        Task<> writing = producer(writer);
+        co_await std::move(writing);
+    } catch (const std::system_error&) {
+        throw;
+    } catch (const std::exception& error) {
+        stream_.server().log(error.what());
+        throw;
+    }
+    if (chunked_) stream_.out().append("0\r\n\r\n");
+    if (left_.value_or(0) == 0) co_return;
+    stream_.server().log("a streamed body is shorter than its declared length");
+    throw std::length_error("http::stream");
+}
+
+COHORT_DECL Task<> BodyStream::write_chunk(std::string_view bytes) {
+    if (bytes.empty()) co_return;
+    if (left_) {
+        if (bytes.size() > *left_) throw std::length_error("a streamed body is longer than its declared length");
+        *left_ -= bytes.size();
+    }
+    written_ += bytes.size();
+    std::string& out = stream_.out();
+    if (chunked_) {
+        append_number(out, bytes.size(), 16);
+        out.append("\r\n");
+    }
+    const bool copied = bytes.size() <= ConnectionStream::usual_room;
+    if (copied)
+        out.append(bytes);
+    else
+        co_await send_by_turns(bytes);
+    if (chunked_) out.append("\r\n");
+    if (!copied) co_return;
+    co_await stream_.send();
+    if (turn_ended(bytes.size())) co_await yield();
+}
+
+COHORT_DECL Task<> BodyStream::send_by_turns(std::string_view bytes) {
+    while (!bytes.empty()) {
+        const std::string_view part = bytes.substr(0, turn);
+        co_await stream_.send(part);
+        bytes.remove_prefix(part.size());
+        if (!bytes.empty() || turn_ended(part.size())) co_await yield();
+    }
+}
+
+} // namespace cohort::http::detail

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// The bodies of server.hpp (layer 3).
+#pragma once
+
+#include <cohort/http/detail/serve/server.hpp>
+
+#include <cohort/detail/config.hpp>
+
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace cohort::http::detail {
+
+COHORT_DECL Server::Server(const asio::any_io_executor& executor, ServerOptions options)
+    : DeadlineList(executor, tick_interval(options)),
+      options_(std::move(options)),
+      ticks_(make_ticks()),
+      changed_(executor) {}
+
+COHORT_DECL std::uint64_t Server::ticks_at_body_rate(std::uint64_t bytes) const noexcept {
+    const std::uint64_t rate = options_.body_rate;
+    return rate == 0 ? UINT32_MAX : ticks(std::chrono::milliseconds(bytes / rate * 1000 + bytes % rate * 1000 / rate));
+}
+
+COHORT_DECL Task<> Server::wait_for_end(std::chrono::steady_clock::time_point until) {
+    std::error_code ignored;
+    changed_.expires_at(until);
+    co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+COHORT_DECL Task<> Server::pause() {
+    std::error_code ignored;
+    asio::steady_timer timer(executor(), longest_tick / 5);
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+COHORT_DECL Task<> Server::wait_for_room() {
+    while (full()) {
+        crowded_ = true;
+        if (stopping_ && !draining_ && stopping_()) drain();
+        close_idle();
+        co_await wait_for_end(std::chrono::steady_clock::now() + longest_tick);
+    }
+    crowded_ = false;
+}
+
+COHORT_DECL void Server::drain() {
+    draining_ = true;
+    const bool goes_on = hands_over();
+    for_each([this, goes_on](TimedConnection& connection) {
+        const bool is_fresh = connection.waiting() == Waiting::fresh;
+        const bool is_told = connection.waiting() == Waiting::idle || connection.waiting() == Waiting::upgraded;
+        if (is_told || (is_fresh && goes_on)) interrupt(connection);
+        if (is_fresh && !goes_on) wait_until(connection, std::min(connection.deadline(), after(ticks_.fresh)));
+    });
+}
+
+COHORT_DECL void Server::log(std::string_view message) const noexcept {
+    try {
+        if (options_.log)
+            options_.log(message);
+        else
+            std::fprintf(stderr, "cohort: %.*s\n", static_cast<int>(message.size()), message.data());
+    } catch (...) { // A log that fails is no reason to fail.
+    }
+}
+
+COHORT_DECL std::chrono::milliseconds Server::tick_interval(const ServerOptions& options) {
+    // Nobody sees it when these two last longer by a half.
+    const auto lax = std::min({options.fresh_timeout, options.park_after, longest_tick * 2}) * 4;
+    auto shortest = std::min({options.head_timeout, options.body_timeout, options.write_timeout, options.idle_timeout,
+                              options.linger_timeout, lax});
+    if (options.handler_timeout.count() > 0) shortest = std::min(shortest, options.handler_timeout);
+    return std::clamp(shortest / 8, std::chrono::milliseconds(5), longest_tick);
+}
+
+COHORT_DECL Ticks Server::make_ticks() const {
+    const auto& given = options_;
+    return {ticks(given.head_timeout), ticks(given.body_timeout),   ticks(given.write_timeout),
+            ticks(given.idle_timeout), ticks(given.linger_timeout), ticks(given.fresh_timeout),
+            ticks(given.park_after)};
+}
+
+COHORT_DECL void Server::close_idle() {
+    TimedConnection* oldest = nullptr;
+    for_each([&oldest](TimedConnection& connection) {
+        if (connection.waiting() != Waiting::idle) return;
+        if (oldest == nullptr || connection.deadline() < oldest->deadline()) oldest = &connection;
+    });
+    if (oldest != nullptr) interrupt(*oldest);
+}
+
+} // namespace cohort::http::detail

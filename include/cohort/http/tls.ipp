@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// The bodies of tls.hpp (layer 3).
+#pragma once
+
+#include <cohort/http/tls.hpp>
+
+#include <cohort/detail/config.hpp>
+
+namespace cohort::http::detail {
+
+COHORT_DECL Task<> TlsLayer::open(std::string_view received, std::error_code& error) {
+    co_await stream_.async_handshake(asio::ssl::stream_base::server, asio::buffer(received.data(), received.size()),
+                                     asio::redirect_error(asio::use_awaitable, error));
+}
+
+COHORT_DECL Task<std::size_t> TlsLayer::read_some(asio::mutable_buffer space, std::error_code& error) {
+    const std::size_t count = co_await stream_.async_read_some(space, asio::redirect_error(asio::use_awaitable, error));
+    // Whoever can forge an end of the connection gains nothing: HTTP knows where its messages end.
+    if (error == asio::ssl::error::stream_truncated) error = asio::error::eof;
+    co_return count;
+}
+
+COHORT_DECL int choose_http_1_1(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
+                                unsigned offered_size, void*) noexcept {
+    static constexpr unsigned char ours[] = "\x08http/1.1";
+    unsigned char* match = nullptr;
+    const int result = SSL_select_next_proto(&match, size, ours, sizeof ours - 1, offered, offered_size);
+    *chosen = match;
+    return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+} // namespace cohort::http::detail
+
+namespace cohort::http {
+
+COHORT_DECL asio::ssl::context tls_context(const std::string& chain_file, const std::string& key_file) {
+    asio::ssl::context context(asio::ssl::context::tls_server);
+    context.use_certificate_chain_file(chain_file);
+    context.use_private_key_file(key_file, asio::ssl::context::pem);
+    SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
+    SSL_CTX_set_options(context.native_handle(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(context.native_handle(), SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_alpn_select_cb(context.native_handle(), &detail::choose_http_1_1, nullptr);
+    return context;
+}
+
+} // namespace cohort::http

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// The bodies of listener.hpp (layer 3).
+#pragma once
+
+#include <cohort/listener.hpp>
+
+#include <cohort/detail/config.hpp>
+
+namespace cohort {
+
+COHORT_DECL Listener::Listener(std::shared_ptr<Intake> intake, std::function<void()> on_close)
+    : intake_(std::move(intake)), on_close_(std::move(on_close)) {}
+
+COHORT_DECL Listener& Listener::operator=(Listener&& other) noexcept {
+    if (this != &other) {
+        close();
+        intake_ = std::move(other.intake_);
+        on_close_ = std::exchange(other.on_close_, nullptr);
+    }
+    return *this;
+}
+
+COHORT_DECL Task<std::optional<Socket>> Listener::accept() {
+    const auto intake = intake_;
+    const bool steady = co_await detail::switched();
+    if (!steady) co_await asio::post(asio::use_awaitable);
+    const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+    detail::throw_if_cancelled(cancellation);
+    co_return co_await intake->accept();
+}
+
+COHORT_DECL void Listener::close() {
+    if (const auto tell = std::exchange(on_close_, nullptr)) {
+        intake_->close();
+        tell();
+    }
+}
+
+} // namespace cohort

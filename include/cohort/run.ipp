@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// The bodies of run.hpp (layer 5).
+#pragma once
+
+#include <cohort/run.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/detail/system/orphan_reaper.hpp>
+#include <cohort/detail/system/signals.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
+#include <vector>
+
+namespace cohort::detail {
+
+COHORT_DECL Task<> reload_and_tell(Supervisor& supervisor) {
+    const ReloadReport report = co_await supervisor.reload();
+    if (!report) std::cerr << "cohort: reload: " << report.error.message() << std::endl;
+}
+
+COHORT_DECL Task<> upgrade_and_tell(Supervisor& supervisor) {
+    const ReloadReport report = co_await supervisor.upgrade();
+    if (!report) std::cerr << "cohort: upgrade: " << report.error.message() << std::endl;
+}
+
+COHORT_DECL void scale_and_tell(Supervisor& supervisor, unsigned workers) {
+    try {
+        supervisor.slot_manager().scale(workers);
+    } catch (const std::system_error& error) {
+        std::cerr << "cohort: scale: " << error.what() << std::endl;
+    }
+}
+
+COHORT_DECL void reap_orphans(Supervisor& supervisor, asio::steady_timer& again) {
+    if (reap_strangers([&](pid_t pid) { return supervisor.is_watched(pid); })) return;
+    again.expires_after(std::chrono::milliseconds(20));
+    again.async_wait([&](std::error_code error) {
+        if (!error) reap_orphans(supervisor, again);
+    });
+}
+
+COHORT_DECL void end_by_signal(Supervisor& supervisor) {
+    if (supervisor.stopping())
+        supervisor.kill_all();
+    else
+        asio::co_spawn(supervisor.context(), supervisor.stop(), asio::detached);
+}
+
+COHORT_DECL Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals, asio::steady_timer& orphans) {
+    for (;;) {
+        std::error_code error;
+        co_await signals.readable(error);
+        if (error) co_return;
+        unsigned char signal = 0;
+        while (::read(signals.get(), &signal, 1) == 1) {
+            switch (signal) {
+                case SIGCHLD: reap_orphans(supervisor, orphans); break;
+                case SIGHUP: asio::co_spawn(supervisor.context(), reload_and_tell(supervisor), asio::detached); break;
+                case SIGUSR2: asio::co_spawn(supervisor.context(), upgrade_and_tell(supervisor), asio::detached); break;
+                case SIGTTIN: scale_and_tell(supervisor, supervisor.slot_manager().count() + 1); break;
+                case SIGTTOU: scale_and_tell(supervisor, std::max(2U, supervisor.slot_manager().count()) - 1); break;
+                default: end_by_signal(supervisor);
+            }
+        }
+    }
+}
+
+COHORT_DECL Task<> watch_over(Supervisor& supervisor, Task<> watch, int& code) {
+    try {
+        co_await std::move(watch);
+        co_await supervisor.mail().discard();
+    } catch (const std::exception& error) {
+        std::cerr << "cohort: master: " << error.what() << std::endl;
+        code = 1;
+    }
+    co_await supervisor.stop();
+}
+
+COHORT_DECL Task<> close_down(Supervisor& supervisor, AsyncFd& signals, asio::steady_timer& orphans) {
+    co_await supervisor.until_finished();
+    co_await supervisor.stop();
+    signals.close();
+    orphans.cancel();
+}
+
+COHORT_DECL int run_to_the_end(Supervisor& supervisor, const std::function<void()>& spawn, Task<> watch) {
+    asio::io_context& context = supervisor.context();
+    std::vector<int> numbers{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU};
+    const bool reaps_strangers = supervisor.options().reap_strangers.value_or(inherits_orphans());
+    if (reaps_strangers) numbers.push_back(SIGCHLD);
+    SignalPipe pipe(numbers);
+    asio::steady_timer orphans(context);
+    ::signal(SIGPIPE, SIG_IGN);
+    AsyncFd signals(context.get_executor(), duplicate(pipe.descriptor()));
+    for (unsigned i = 0; i < supervisor.options().workers; ++i) spawn();
+    if (reaps_strangers) reap_orphans(supervisor, orphans); // of those who were process 1 before
+    int code = 0;
+    asio::co_spawn(context, obey_signals(supervisor, signals, orphans), asio::detached);
+    asio::co_spawn(context, watch_over(supervisor, std::move(watch), code), asio::detached);
+    asio::co_spawn(context, close_down(supervisor, signals, orphans), asio::detached);
+    context.run();
+    return supervisor.has_given_up() ? 1 : code;
+}
+
+} // namespace cohort::detail
