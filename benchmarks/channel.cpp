@@ -5,6 +5,10 @@
 #include <cohort/blob.hpp>
 #include <cohort/run.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
 #include <algorithm>
 #include <array>
 #include <chrono>

@@ -5,6 +5,7 @@
 #include <cohort.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/steady_timer.hpp>
 
 #include <iostream>
 

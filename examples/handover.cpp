@@ -5,6 +5,8 @@
 #include <cohort.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
 #include <asio/write.hpp>
 
 #include <iostream>

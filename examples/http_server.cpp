@@ -6,6 +6,7 @@
 #include <cohort.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <charconv>

@@ -8,6 +8,10 @@
 #include <cohort/task.hpp>
 #include <cohort/version.hpp>
 
+// Starting a task beside others
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
 // Plain data: what a program chooses, and what it is told
 #include <cohort/counter.hpp>
 #include <cohort/endpoint.hpp>
@@ -33,6 +37,8 @@
 #include <cohort/datagram_socket.hpp>
 #include <cohort/listener.hpp>
 #include <cohort/master.hpp>
+#include <cohort/master_base.hpp>
+#include <cohort/mode.hpp>
 #include <cohort/mode/least_connections.hpp>
 #include <cohort/mode/round_robin.hpp>
 #include <cohort/mode/scheduled.hpp>
@@ -43,6 +49,7 @@
 #include <cohort/scheduler.hpp>
 #include <cohort/scope.hpp>
 #include <cohort/worker.hpp>
+#include <cohort/worker_base.hpp>
 
 // HTTP
 #include <cohort/http.hpp>

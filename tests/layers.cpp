@@ -79,17 +79,24 @@ int stated_layer(const std::string& line) {
 
 const fs::path source_dir = COHORT_SOURCE_DIR;
 
-/// All headers by the name under which they are included.
+/// Behind this line a header includes bodies, which are looked at by themselves.
+constexpr std::string_view header_only = "#if !defined(COHORT_SEPARATE_COMPILATION)";
+
+/// All headers, and the files of their bodies, by the name under which they are included. Not cohort/src.hpp, which has
+/// them all.
 const std::map<std::string, Header>& headers() {
     static const auto all = [] {
         std::map<std::string, Header> found;
         const fs::path root = source_dir / "include";
         for (const auto& entry : fs::recursive_directory_iterator(root)) {
-            if (entry.path().extension() != ".hpp") continue;
+            const auto extension = entry.path().extension();
+            if ((extension != ".hpp" && extension != ".ipp") || entry.path().filename() == "src.hpp") continue;
             Header header;
             header.lines = lines_of(entry.path());
-            for (const auto& line : header.lines)
+            for (const auto& line : header.lines) {
+                if (line == header_only) break;
                 if (auto name = included(line); !name.empty()) header.includes.push_back(name);
+            }
             if (header.lines.size() > 1) header.layer = stated_layer(header.lines[1]);
             found.emplace(fs::relative(entry.path(), root).string(), std::move(header));
         }
@@ -99,6 +106,9 @@ const std::map<std::string, Header>& headers() {
 }
 
 bool is_ours(const std::string& name) { return headers().contains(name); }
+
+/// For users to include.
+bool is_public(const std::string& name) { return name.ends_with(".hpp") && name.find("/detail/") == std::string::npos; }
 
 /// The header and all that it includes, directly or not.
 std::set<std::string> reach(const std::string& name) {
@@ -170,6 +180,30 @@ TEST_CASE("no header includes itself by a detour") {
     }
 }
 
+TEST_CASE("src.hpp has all bodies, each once") {
+    std::multiset<std::string> listed;
+    for (const auto& line : lines_of(source_dir / "include/cohort/src.hpp"))
+        if (auto name = included(line); name.ends_with(".ipp")) listed.insert(name);
+    for (const auto& [name, header] : headers())
+        if (name.ends_with(".ipp")) CHECK_MESSAGE(listed.count(name) == 1, name);
+    for (const auto& name : listed) CHECK_MESSAGE(is_ours(name), name);
+}
+
+TEST_CASE("a header includes its bodies at its end, if it has any") {
+    for (const auto& [name, body] : headers()) {
+        if (!name.ends_with(".ipp")) continue;
+        CAPTURE(name);
+        const std::string header = fs::path(name).replace_extension(".hpp").string();
+        REQUIRE(is_ours(header));
+        const auto& lines = headers().at(header).lines;
+        const std::vector<std::string> expected{std::string(header_only), "#include <" + name + ">", "#endif"};
+        REQUIRE(lines.size() > expected.size());
+        CHECK(std::equal(expected.begin(), expected.end(), lines.end() - 3));
+        REQUIRE_FALSE(body.includes.empty());
+        CHECK(body.includes.front() == header);
+    }
+}
+
 TEST_CASE("our own headers are included by their full name in angle brackets") {
     for (const auto& [name, header] : headers()) {
         CAPTURE(name);
@@ -188,14 +222,15 @@ TEST_CASE("the pure layers make no system calls") {
     }
 }
 
-TEST_CASE("llhttp is included by one header, and a cluster without HTTP does not reach it") {
+TEST_CASE("llhttp is included by one file, and a cluster without HTTP does not reach it") {
     for (const auto& [name, header] : headers()) {
         CAPTURE(name);
         for (const auto& other : header.includes)
-            if (other.ends_with("llhttp.h")) CHECK(name == "cohort/http/detail/parse/field_splitter.hpp");
+            if (other.ends_with("llhttp.h")) CHECK(name == "cohort/http/detail/parse/field_splitter.ipp");
     }
-    CHECK_FALSE(reach("cohort/master.hpp").contains("cohort/http/parser.hpp"));
-    CHECK_FALSE(reach("cohort/channel.hpp").contains("cohort/http/parser.hpp"));
+    for (const auto& [name, header] : headers())
+        if (!name.starts_with("cohort/http") && name != "cohort.hpp" && !name.starts_with("cohort/monitoring."))
+            for (const auto& other : reach(name)) CHECK_MESSAGE(!other.starts_with("cohort/http"), name);
 }
 
 TEST_CASE("HTTP does not know the cluster") {
@@ -214,7 +249,7 @@ TEST_CASE("HTTP does not know the cluster") {
 TEST_CASE("cohort.hpp reaches every public header but TLS") {
     const auto reached = reach("cohort.hpp");
     for (const auto& [name, header] : headers()) {
-        if (name.find("/detail/") != std::string::npos) continue;
+        if (!is_public(name)) continue;
         // The one that needs OpenSSL is for those who ask for it.
         CHECK_MESSAGE(reached.contains(name) == (name != "cohort/http/tls.hpp"), name);
     }
@@ -222,7 +257,7 @@ TEST_CASE("cohort.hpp reaches every public header but TLS") {
 
 TEST_CASE("every public header has its test at the same path, which includes it first") {
     for (const auto& [name, header] : headers()) {
-        if (name.find("/detail/") != std::string::npos) continue;
+        if (!is_public(name)) continue;
         CAPTURE(name);
         const fs::path test = (source_dir / "tests" / name).replace_extension(".cpp");
         CHECK(fs::exists(test));

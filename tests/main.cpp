@@ -7,7 +7,7 @@
 #include "support/exec_worker.hpp"
 
 #include <cohort/detail/upgrade/old_master.hpp>
-#include <cohort/detail/worker/identity.hpp>
+#include <cohort/master_base.hpp>
 
 #include <doctest/doctest.h>
 

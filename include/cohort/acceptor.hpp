@@ -2,8 +2,8 @@
 // What a server needs of a listener: a place where connections come from (layer 3).
 #pragma once
 
-#include <cohort/detail/control/connection_count.hpp>
-#include <cohort/handle.hpp>
+#include <cohort/detail/control/counted_connection.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/task.hpp>
 
 #include <asio/any_io_executor.hpp>
@@ -15,6 +15,8 @@
 #include <utility>
 
 namespace cohort {
+
+class Handle;
 
 /// A connected stream socket, TCP or Unix. It belongs to whoever holds it. One that a Listener gave counts as one of
 /// its worker's connections until it is destroyed.

@@ -5,6 +5,8 @@
 #include <cohort/acceptor.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/system.hpp>
+#include <cohort/handle.hpp>
 
 namespace cohort {
 

@@ -2,6 +2,7 @@
 // Channel<T>: typed messages between two processes, as awaitables (layer 3).
 #pragma once
 
+#include <cohort/detail/access.hpp>
 #include <cohort/detail/channel/connect.hpp>
 #include <cohort/detail/channel/message_stream.hpp>
 #include <cohort/detail/channel/serve_calls.hpp>
@@ -85,7 +86,7 @@ public:
     static Channel accepted(const asio::any_io_executor& executor, detail::UniqueFd socket, ChannelLimits limits = {}) {
         return Channel(executor, Via::accepted(executor, std::move(socket), limits), limits);
     }
-    Channel(const asio::any_io_executor& executor, std::unique_ptr<detail::Transport> transport, ChannelLimits limits)
+    Channel(const asio::any_io_executor& executor, std::shared_ptr<detail::Transport> transport, ChannelLimits limits)
         : stream_(detail::MessageStream::open(executor, std::move(transport), limits, detail::Schema::of<Out>(),
                                               detail::Schema::of<In>())),
           limits_{.bytes = limits.max_length} {}
@@ -176,10 +177,11 @@ public:
     bool is_open() const noexcept { return stream_->is_open() && !stream_->is_over(); }
     int native_handle() const noexcept { return stream_->native_handle(); }
 
-    /// What the cluster builds on.
-    detail::MessageStream& stream() noexcept { return *stream_; }
-
 private:
+    friend detail::Access;
+
+    Channel(std::shared_ptr<detail::MessageStream> stream, const SerializeLimits& limits) noexcept
+        : stream_(std::move(stream)), limits_(limits) {}
     auto encoded(const Out& message) const {
         return [&message, this](detail::Buffer& out, std::vector<int>& descriptors) {
             encode(message, out, limits_, &descriptors);
@@ -213,8 +215,8 @@ Task<std::optional<typename Channel<T, Via>::In>> Channel<T, Via>::receive() {
 template <class T, class Via>
 typename Channel<T, Via>::Mail Channel<T, Via>::take_mail() {
     Mail mail;
-    mail.call() = stream_->take(mail.message, limits_);
-    mail.set_limits(limits_);
+    detail::Access::call(mail) = stream_->take(mail.message, limits_);
+    detail::Access::set_limits(mail, limits_);
     return mail;
 }
 

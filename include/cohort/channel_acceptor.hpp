@@ -3,14 +3,17 @@
 #pragma once
 
 #include <cohort/channel.hpp>
-#include <cohort/detail/socket/socket_file.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/endpoint.hpp>
+#include <cohort/task.hpp>
+
+#include <asio/any_io_executor.hpp>
 
 #include <memory>
 #include <optional>
 #include <utility>
 
-#include <sys/socket.h>
+#include <sys/types.h>
 
 namespace cohort {
 
@@ -27,35 +30,16 @@ PeerCredentials peer_credentials(int socket);
 
 namespace detail {
 
-/// A listening Unix socket and its file.
-class NamedListener {
-public:
-    NamedListener(const asio::any_io_executor& executor, const Endpoint& endpoint)
-        : endpoint_(endpoint), socket_(executor, open(endpoint)), file_(endpoint) {}
-    NamedListener(const NamedListener&) = delete;
-    NamedListener& operator=(const NamedListener&) = delete;
-    ~NamedListener() { close(); }
+class NamedListener;
 
-    /// The next connection; an empty one when there will be none. Between the accepting and the return of the caller,
-    /// if it does not suspend either, it cannot be cancelled.
-    static Task<UniqueFd> accept(std::shared_ptr<NamedListener> self);
-    void close() noexcept;
-
-    const Endpoint& endpoint() const noexcept { return endpoint_; }
-    asio::any_io_executor executor() noexcept { return socket_.get_executor(); }
-
-private:
-    static constexpr int backlog = 4096;
-
-    static UniqueFd open(const Endpoint& endpoint);
-    static bool will_pass(int error) noexcept {
-        return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-    }
-
-    Endpoint endpoint_;
-    AsyncFd socket_;
-    SocketFile file_;
-};
+/// Listens on the path until it is closed.
+std::shared_ptr<NamedListener> listen_on_path(const asio::any_io_executor& executor, const Endpoint& endpoint);
+/// The next connection; an empty one when there will be none. Between the accepting and the return of the caller, if it
+/// does not suspend either, it cannot be cancelled.
+Task<UniqueFd> accept_from(std::shared_ptr<NamedListener> listener);
+void close(NamedListener& listener) noexcept;
+const Endpoint& endpoint_of(const NamedListener& listener) noexcept;
+asio::any_io_executor executor_of(NamedListener& listener) noexcept;
 
 } // namespace detail
 
@@ -79,16 +63,16 @@ public:
     /// Errors, as std::system_error: EADDRINUSE when somebody serves this path, or a file of another kind is there;
     /// EACCES, ENOENT, ENAMETOOLONG; Errc::bad_endpoint when it is no path.
     ChannelAcceptor(const asio::any_io_executor& executor, const Endpoint& unix_endpoint, ChannelLimits limits = {})
-        : listener_(std::make_shared<detail::NamedListener>(executor, unix_endpoint)), limits_(limits) {}
+        : listener_(detail::listen_on_path(executor, unix_endpoint)), limits_(limits) {}
     ChannelAcceptor(ChannelAcceptor&&) = default;
     ChannelAcceptor& operator=(ChannelAcceptor&& other) noexcept {
-        if (listener_ && listener_ != other.listener_) listener_->close();
+        if (listener_ && listener_ != other.listener_) detail::close(*listener_);
         listener_ = std::move(other.listener_);
         limits_ = other.limits_;
         return *this;
     }
     ~ChannelAcceptor() {
-        if (listener_) listener_->close();
+        if (listener_) detail::close(*listener_);
     }
 
     /// The next channel; nothing after close(). That somebody with other message types, or none, has connected shows
@@ -97,15 +81,16 @@ public:
     [[nodiscard]] Task<std::optional<Accepted>> accept() { return accept(listener_, limits_); }
 
     /// Clients that were not accepted see the end of their channels. A channel that was accepted goes on.
-    void close() { listener_->close(); }
-    const Endpoint& endpoint() const noexcept { return listener_->endpoint(); }
+    void close() { detail::close(*listener_); }
+    const Endpoint& endpoint() const noexcept { return detail::endpoint_of(*listener_); }
 
 private:
     static Task<std::optional<Accepted>> accept(std::shared_ptr<detail::NamedListener> listener, ChannelLimits limits) {
-        auto connection = co_await detail::NamedListener::accept(listener);
+        auto connection = co_await detail::accept_from(listener);
         if (!connection) co_return std::nullopt;
         const PeerCredentials peer = peer_credentials(connection.get());
-        Accepted accepted{Channel<T, Via>::accepted(listener->executor(), std::move(connection), limits), peer};
+        Accepted accepted{Channel<T, Via>::accepted(detail::executor_of(*listener), std::move(connection), limits),
+                          peer};
         co_return accepted;
     }
 

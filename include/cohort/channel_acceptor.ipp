@@ -4,10 +4,23 @@
 
 #include <cohort/channel_acceptor.hpp>
 
+#include <cohort/detail/async/async_fd.hpp>
+#include <cohort/detail/async/notifier.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
+#include <cohort/detail/socket/socket_file.hpp>
+#include <cohort/detail/system/system.hpp>
 
+#include <asio/post.hpp>
+#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+#include <sys/socket.h>
 
 namespace cohort {
 
@@ -23,6 +36,37 @@ COHORT_DECL PeerCredentials peer_credentials(int socket) {
 } // namespace cohort
 
 namespace cohort::detail {
+
+/// A listening Unix socket and its file.
+class NamedListener {
+public:
+    NamedListener(const asio::any_io_executor& executor, const Endpoint& endpoint)
+        : endpoint_(endpoint), socket_(executor, open(endpoint)), file_(endpoint) {}
+    NamedListener(const NamedListener&) = delete;
+    NamedListener& operator=(const NamedListener&) = delete;
+    ~NamedListener() { close(); }
+
+    /// The next connection; an empty one when there will be none. Between the accepting and the return of the caller,
+    /// if it does not suspend either, it cannot be cancelled.
+    static Task<UniqueFd> accept(std::shared_ptr<NamedListener> self);
+    void close() noexcept;
+
+    const Endpoint& endpoint() const noexcept { return endpoint_; }
+    asio::any_io_executor executor() noexcept { return socket_.get_executor(); }
+
+private:
+    static constexpr int backlog = 4096;
+
+    static UniqueFd open(const Endpoint& endpoint);
+    /// A limit of descriptors or memory.
+    static bool will_pass(int error) noexcept {
+        return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+    }
+
+    Endpoint endpoint_;
+    AsyncFd socket_;
+    SocketFile file_;
+};
 
 COHORT_DECL UniqueFd NamedListener::open(const Endpoint& endpoint) {
     const std::string what = "listen on " + endpoint.to_string();
@@ -60,5 +104,20 @@ COHORT_DECL Task<UniqueFd> NamedListener::accept(std::shared_ptr<NamedListener> 
         }
     }
 }
+
+COHORT_DECL std::shared_ptr<NamedListener> listen_on_path(const asio::any_io_executor& executor,
+                                                          const Endpoint& endpoint) {
+    return std::make_shared<NamedListener>(executor, endpoint);
+}
+
+COHORT_DECL Task<UniqueFd> accept_from(std::shared_ptr<NamedListener> listener) {
+    return NamedListener::accept(std::move(listener));
+}
+
+COHORT_DECL void close(NamedListener& listener) noexcept { listener.close(); }
+
+COHORT_DECL const Endpoint& endpoint_of(const NamedListener& listener) noexcept { return listener.endpoint(); }
+
+COHORT_DECL asio::any_io_executor executor_of(NamedListener& listener) noexcept { return listener.executor(); }
 
 } // namespace cohort::detail

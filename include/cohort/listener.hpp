@@ -2,6 +2,7 @@
 // Listener: what Worker::listen gives, the same in every mode (layer 3).
 #pragma once
 
+#include <cohort/acceptor.hpp>
 #include <cohort/detail/async/notifier.hpp>
 #include <cohort/mode.hpp>
 

@@ -2,6 +2,7 @@
 // Mail: a message together with who sent it and what its sender waits for (layer 3).
 #pragma once
 
+#include <cohort/detail/access.hpp>
 #include <cohort/detail/channel/call.hpp>
 #include <cohort/event.hpp>
 
@@ -62,11 +63,9 @@ public:
     /// The sender has given up: a timeout, a cancellation, its end.
     bool cancelled() const noexcept { return call_ && call_->cancelled(); }
 
-    /// What the library builds on.
-    std::shared_ptr<detail::ServedCall>& call() noexcept { return call_; }
-    void set_limits(const SerializeLimits& limits) noexcept { limits_ = limits; }
-
 private:
+    friend detail::Access;
+
     static Task<> nothing() { co_return; }
 
     std::shared_ptr<detail::ServedCall> call_;

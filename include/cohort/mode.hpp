@@ -2,35 +2,53 @@
 // What a mode is: a dispatcher in the master and an intake in the worker (layer 3).
 #pragma once
 
-#include <cohort/acceptor.hpp>
-#include <cohort/detail/control/connection_count.hpp>
-#include <cohort/detail/control/control_link.hpp>
-#include <cohort/detail/control/control_message.hpp>
-#include <cohort/detail/control/shared_page.hpp>
 #include <cohort/detail/socket/transferred_connection.hpp>
-#include <cohort/detail/socket/transferred_listeners.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
+#include <cohort/endpoint.hpp>
 #include <cohort/event.hpp>
 #include <cohort/options.hpp>
 #include <cohort/stats.hpp>
+#include <cohort/task.hpp>
+
+#include <asio/any_io_executor.hpp>
 
 #include <concepts>
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 namespace cohort {
 
+class Socket;
+
 namespace detail {
 
-using MasterLink = ControlLink<FromMaster, FromWorker>;
-using WorkerLink = ControlLink<FromWorker, FromMaster>;
+struct Cell;
+class ConnectionCount;
+class MasterLink;
+class SharedPage;
+class TransferredListeners;
+class WorkerLink;
 
 /// What the master has counted of each slot.
 using Ledger = std::map<unsigned, SlotStats>;
 
 } // namespace detail
 
-/// A worker as a dispatcher sees it. It lives as long as the master keeps a record of the worker.
+/// Names one listener of one worker.
+using ListenerId = std::uint32_t;
+/// Owns a descriptor: closes it when it goes; moves, never copies.
+using Descriptor = detail::UniqueFd;
+/// A connection on its way between processes, with what its last worker says of it.
+using TransferredConnection = detail::TransferredConnection;
+
+/// A worker, as a dispatcher sees it. It lives as long as the master keeps a record of the worker.
 struct DispatchTarget {
     WorkerId id = 0;
     unsigned slot = 0;
@@ -42,13 +60,23 @@ struct DispatchTarget {
 
 /// What a dispatcher works with. It all outlives the dispatcher.
 struct DispatchContext {
+    /// Opens a listening socket, or takes over that of the master before this one. `error`: why not (EADDRINUSE,
+    /// EACCES, ...).
+    Descriptor open_listener(const Endpoint& endpoint, unsigned slot, std::error_code& error) const;
+    /// A name for the listener of a worker, to be given back when that has gone. Throws Errc::no_free_slot.
+    ListenerId acquire_listener() const;
+    void release_listener(ListenerId listener) const;
+
     asio::any_io_executor executor;
     detail::SharedPage& page;
     detail::Ledger& ledger;
     const Options& options;
     /// Of the master before this one.
-    detail::TransferredListeners* passed = nullptr;
+    detail::TransferredListeners* transferred = nullptr;
 };
+
+/// The address that a listening descriptor has: with the real port where 0 was asked for.
+Endpoint local_endpoint(const Descriptor& listener);
 
 /// A listening descriptor that the dispatcher has.
 struct OpenListener {
@@ -60,21 +88,55 @@ struct OpenListener {
 
 /// A dispatcher's answer to a worker that wants to listen.
 struct Grant {
-    std::error_code error;           ///< why not (EADDRINUSE, EACCES, ...)
-    detail::ListenerId listener = 0; ///< names the listener from now on
-    Endpoint endpoint;               ///< with the real address and port
-    int descriptor = -1;             ///< to accept on, if the worker is to do that by itself
+    std::error_code error;   ///< why not (EADDRINUSE, EACCES, ...)
+    ListenerId listener = 0; ///< names the listener from now on
+    Endpoint endpoint;       ///< with the real address and port
+    int descriptor = -1;     ///< to accept on, if the worker is to do that by itself
+};
+
+/// The master's half of a mode: how the workers come by their listeners and connections. Every call comes from the
+/// master's event loop.
+class Dispatcher {
+public:
+    Dispatcher() = default;
+    Dispatcher(const Dispatcher&) = delete;
+    Dispatcher& operator=(const Dispatcher&) = delete;
+    virtual ~Dispatcher() = default;
+
+    /// Before the first worker: opens Options::listen; throws what the system says.
+    virtual void prepare() = 0;
+    /// The descriptors that the worker of this slot is to be started with.
+    virtual std::vector<int> inherited(unsigned slot) = 0;
+    virtual Grant open(DispatchTarget& target, const Endpoint& endpoint) = 0;
+    virtual void close(DispatchTarget& target, ListenerId listener) = 0;
+    /// A connection that nobody has, for whoever listens on this endpoint.
+    virtual void give(const Endpoint& endpoint, TransferredConnection connection) = 0;
+    /// So many of these have not found a worker yet: the master reads no more of them for the moment.
+    virtual std::size_t waiting() const = 0;
+    /// Connections from number `first` on did not get through to the worker: they are for others.
+    virtual void lost(DispatchTarget& target, ListenerId listener, std::uint64_t first, std::uint32_t count) = 0;
+    /// The worker has taken a connection, after the dispatcher had asked to be told.
+    virtual void took(DispatchTarget& target, ListenerId listener) = 0;
+    /// The worker is asked to leave: nothing new for it.
+    virtual void drain(DispatchTarget& target) = 0;
+    /// The worker is gone; `successor`: its slot, or another one that is empty now, will have another.
+    virtual void leave(DispatchTarget& target, bool successor) = 0;
+    virtual std::vector<QueueStats> queues() const = 0;
+    virtual std::vector<OpenListener> listeners() const = 0;
+    /// The program ends: what the kernel has queued is handed out, then every listener closes. `goes_on`: not so
+    /// when another process has the same listeners; then they are its own.
+    virtual void stop(bool goes_on) = 0;
 };
 
 /// What an intake works with.
 struct IntakeContext {
     asio::any_io_executor executor;
     std::shared_ptr<detail::WorkerLink> link;
-    detail::ListenerId listener = 0;
+    ListenerId listener = 0;
     detail::Cell& cell;
     detail::ConnectionCount& connection_count;
     Endpoint endpoint;
-    detail::UniqueFd descriptor; ///< Grant::descriptor
+    Descriptor descriptor; ///< Grant::descriptor
 };
 
 /// The worker's half of a mode: where the connections of one listener come from.
@@ -83,9 +145,8 @@ public:
     virtual ~Intake() = default;
     /// The next connection; nothing once the intake is closed, or is stopped and empty.
     virtual Task<std::optional<Socket>> accept() = 0;
-    /// Connections number `first` and following, handed over by the master; of `count`, those missing were lost.
-    virtual void deliver(std::uint64_t first, std::uint32_t count,
-                         std::vector<detail::TransferredConnection> connections) = 0;
+    /// Connections number `first` and following, delivered by the master; of `count`, those missing were lost.
+    virtual void deliver(std::uint64_t first, std::uint32_t count, std::vector<TransferredConnection> connections) = 0;
     /// The master has found others for the connections that were lost.
     virtual void forget(std::uint64_t first, std::uint32_t count) = 0;
     /// The worker may have room again for one more connection.
@@ -103,41 +164,21 @@ public:
     virtual const Endpoint& endpoint() const noexcept = 0;
 };
 
-/// The master's half of a mode. Every call comes from the master's event loop.
-template <class D>
-concept DispatcherOf = std::constructible_from<D, DispatchContext> &&
-                       requires(D& dispatcher, DispatchTarget& target, const Endpoint& endpoint, unsigned slot,
-                                detail::ListenerId listener, detail::TransferredConnection connection,
-                                std::uint64_t first, std::uint32_t count, bool successor, bool goes_on) {
-                           /// Before the first worker: opens Options::listen; throws what the system says.
-                           dispatcher.prepare();
-                           /// The descriptors that the worker of this slot is to be started with.
-                           { dispatcher.inherited(slot) } -> std::same_as<std::vector<int>>;
-                           { dispatcher.open(target, endpoint) } -> std::same_as<Grant>;
-                           dispatcher.close(target, listener);
-                           /// A connection that nobody has, for whoever listens on this endpoint.
-                           dispatcher.give(endpoint, std::move(connection));
-                           /// So many of these have not found a worker yet: the master hears no more of them for the
-                           /// moment.
-                           { dispatcher.waiting() } -> std::same_as<std::size_t>;
-                           dispatcher.lost(target, listener, first, count);
-                           dispatcher.took(target, listener);
-                           /// The worker is asked to leave: nothing new for it.
-                           dispatcher.drain(target);
-                           /// The worker is gone; `successor`: its slot, or another one that is empty now, will have
-                           /// another.
-                           dispatcher.leave(target, successor);
-                           { dispatcher.queues() } -> std::same_as<std::vector<QueueStats>>;
-                           { dispatcher.listeners() } -> std::same_as<std::vector<OpenListener>>;
-                           /// The program ends: what the kernel has queued is handed out, then every listener closes.
-                           /// `goes_on`: not so when another process has the same listeners; then they are its own.
-                           dispatcher.stop(goes_on);
-                       };
-
-/// How the workers of a cluster come to share their ports: RoundRobin, SharedSocket, or a type of the user's with the
-/// same two halves.
+/// How the workers of a cluster come to share their ports: RoundRobin, SharedSocket, or a type of the user's that makes
+/// the same two halves.
+///
+///     struct MyMode {
+///         static std::unique_ptr<Dispatcher> make_dispatcher(const DispatchContext& context);
+///         static std::shared_ptr<Intake> make_intake(IntakeContext context);
+///     };
 template <class M>
-concept Mode = DispatcherOf<typename M::Dispatcher> && std::derived_from<typename M::Intake, Intake> &&
-               std::constructible_from<typename M::Intake, IntakeContext>;
+concept Mode = requires(const DispatchContext& dispatch, IntakeContext&& intake) {
+    { M::make_dispatcher(dispatch) } -> std::same_as<std::unique_ptr<Dispatcher>>;
+    { M::make_intake(std::move(intake)) } -> std::same_as<std::shared_ptr<Intake>>;
+};
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/mode.ipp>
+#endif

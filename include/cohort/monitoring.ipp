@@ -6,7 +6,35 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <concepts>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
 namespace cohort::monitoring::detail {
+
+/// The text exposition format, version 0.0.4, of Prometheus' documentation.
+class Exposition {
+public:
+    template <std::integral N>
+    void add(std::string_view name, std::string_view type, std::string_view help, N value) {
+        describe(name, type, help);
+        sample(name, "", value);
+    }
+    void describe(std::string_view name, std::string_view type, std::string_view help) {
+        if (!help.empty()) text_.append("# HELP ").append(name).append(" ").append(help).append("\n");
+        text_.append("# TYPE ").append(name).append(" ").append(type).append("\n");
+    }
+    template <std::integral N>
+    void sample(std::string_view name, std::string_view labels, N value) {
+        text_.append(name).append(labels).append(" ").append(std::to_string(value)).append("\n");
+    }
+    std::string text() && { return std::move(text_); }
+
+private:
+    std::string text_;
+};
 
 COHORT_DECL std::string expose(const Totals& totals) {
     Exposition out;
@@ -22,6 +50,21 @@ COHORT_DECL std::string expose(const Totals& totals) {
     for (const auto& count : totals.counts)
         out.add(count.name, count.name.ends_with("_total") ? "counter" : "gauge", "", count.value);
     return std::move(out).text();
+}
+
+COHORT_DECL Task<http::Response> answer_liveness() { co_return http::text("alive\n"); }
+
+COHORT_DECL Task<http::Response> answer_readiness(bool stopping) {
+    if (!stopping) co_return http::text("ready\n");
+    http::Response leaving = http::text("leaving\n");
+    leaving.status(503);
+    co_return leaving;
+}
+
+COHORT_DECL Task<http::Response> answer_metrics(Totals totals) {
+    http::Response response = http::text(expose(totals));
+    response.default_type("text/plain; version=0.0.4; charset=utf-8");
+    co_return response;
 }
 
 } // namespace cohort::monitoring::detail

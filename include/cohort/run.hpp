@@ -2,40 +2,31 @@
 // run(): a whole cluster in one call, with the signals that a supervisor expects (layer 5).
 #pragma once
 
-#include <cohort/detail/async/async_fd.hpp>
+#include <cohort/detail/worker/worker_spec.hpp>
 #include <cohort/master.hpp>
+#include <cohort/options.hpp>
+#include <cohort/task.hpp>
+#include <cohort/worker.hpp>
 
-#include <algorithm>
+#include <asio/io_context.hpp>
+
+#include <concepts>
 #include <exception>
 #include <functional>
-#include <iostream>
+#include <utility>
 
 namespace cohort {
 
 namespace detail {
 
-Task<> reload_and_tell(Supervisor& supervisor);
-
-Task<> upgrade_and_tell(Supervisor& supervisor);
-
-void scale_and_tell(Supervisor& supervisor, unsigned workers);
-
-/// Ended children that nobody watches. One that is watched may stand before them until the event loop has reaped it.
-void reap_orphans(Supervisor& supervisor, asio::steady_timer& again);
-
-/// The first that ends asks everybody to leave, the next one does not ask.
-void end_by_signal(Supervisor& supervisor);
-
-Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals, asio::steady_timer& orphans);
-
-/// How the master's own function ended, and the end of the cluster when it failed.
-Task<> watch_over(Supervisor& supervisor, Task<> watch, int& code);
-
-/// Waits for the last worker, stops what keeps the loop alive.
-Task<> close_down(Supervisor& supervisor, AsyncFd& signals, asio::steady_timer& orphans);
-
-/// From the first worker to the last one's end.
-int run_to_the_end(Supervisor& supervisor, const std::function<void()>& spawn, Task<> watch);
+/// What run() does with a master once it is there: from the first worker to the last one's end. `spawn` starts one
+/// worker, `watch` is the master's own function. Returns the exit code.
+int run_to_the_end(MasterBase& master, const std::function<void()>& spawn, Task<> watch);
+/// Receives all messages and drops them.
+Task<> discard_messages(MasterBase& master);
+/// Options::workers, completed.
+unsigned number_of_workers(const Options& options);
+void report_failure(const std::exception& error) noexcept;
 
 } // namespace detail
 
@@ -54,16 +45,15 @@ int run(Options options, Watch watch, Work work) {
             { watch(app) } -> std::same_as<Task<>>;
         }, "cohort: the master's function given to run must be callable as Task<>(App&)");
     try {
-        if (options.workers == 0 && options.autoscale) options.workers = options.autoscale->least;
-        if (options.workers == 0) options.workers = std::max(1U, static_cast<unsigned>(detail::usable_cpus().size()));
+        options.workers = detail::number_of_workers(options);
         const auto args = options.worker.args;
         detail::run_if_started_as_worker(options, detail::worker_factory<typename App::Worker>(work, options, args));
         asio::io_context context(1);
         App app(context, options);
         return detail::run_to_the_end(
-            app.supervisor(), [&] { app.spawn(work); }, watch(app));
+            app, [&] { app.spawn(work); }, watch(app));
     } catch (const std::exception& error) {
-        std::cerr << "cohort: " << error.what() << std::endl;
+        detail::report_failure(error);
         return 1;
     }
 }
@@ -72,7 +62,7 @@ int run(Options options, Watch watch, Work work) {
 template <class App, class Work>
 int run(Options options, Work work) {
     return run<App>(
-        std::move(options), [](App& app) { return app.supervisor().mail().discard(); }, std::move(work));
+        std::move(options), [](App& app) { return detail::discard_messages(app); }, std::move(work));
 }
 
 } // namespace cohort

@@ -4,14 +4,24 @@
 
 #include <cohort/run.hpp>
 
+#include <cohort/detail/access.hpp>
+#include <cohort/detail/async/async_fd.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/supervise/supervisor.hpp>
 #include <cohort/detail/system/orphan_reaper.hpp>
+#include <cohort/detail/system/process_setup.hpp>
 #include <cohort/detail/system/signals.hpp>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/steady_timer.hpp>
 
+#include <algorithm>
+#include <csignal>
+#include <iostream>
 #include <vector>
+
+#include <unistd.h>
 
 namespace cohort::detail {
 
@@ -85,7 +95,8 @@ COHORT_DECL Task<> close_down(Supervisor& supervisor, AsyncFd& signals, asio::st
     orphans.cancel();
 }
 
-COHORT_DECL int run_to_the_end(Supervisor& supervisor, const std::function<void()>& spawn, Task<> watch) {
+COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& spawn, Task<> watch) {
+    Supervisor& supervisor = Access::supervisor(master);
     asio::io_context& context = supervisor.context();
     std::vector<int> numbers{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU};
     const bool reaps_strangers = supervisor.options().reap_strangers.value_or(inherits_orphans());
@@ -102,6 +113,18 @@ COHORT_DECL int run_to_the_end(Supervisor& supervisor, const std::function<void(
     asio::co_spawn(context, close_down(supervisor, signals, orphans), asio::detached);
     context.run();
     return supervisor.has_given_up() ? 1 : code;
+}
+
+COHORT_DECL Task<> discard_messages(MasterBase& master) { return Access::supervisor(master).mail().discard(); }
+
+COHORT_DECL unsigned number_of_workers(const Options& options) {
+    if (options.workers != 0) return options.workers;
+    if (options.autoscale && options.autoscale->least != 0) return options.autoscale->least;
+    return std::max(1U, static_cast<unsigned>(usable_cpus().size()));
+}
+
+COHORT_DECL void report_failure(const std::exception& error) noexcept {
+    std::cerr << "cohort: " << error.what() << std::endl;
 }
 
 } // namespace cohort::detail

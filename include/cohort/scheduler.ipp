@@ -2,8 +2,9 @@
 // The bodies of scheduler.hpp (layer 3).
 #pragma once
 
-#include <cohort/detail/socket/socket_address.hpp>
 #include <cohort/scheduler.hpp>
+
+#include <cohort/detail/socket/socket_address.hpp>
 
 #include <cohort/detail/config.hpp>
 

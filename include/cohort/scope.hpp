@@ -2,7 +2,11 @@
 // with_workers(): workers that live as long as one function of the master (layer 5).
 #pragma once
 
+#include <cohort/detail/access.hpp>
 #include <cohort/master.hpp>
+#include <cohort/task.hpp>
+
+#include <asio/this_coro.hpp>
 
 #include <exception>
 #include <memory>
@@ -17,8 +21,7 @@ namespace detail {
 /// The workers of one group. When it goes without having been ended, they are asked to leave.
 class WorkerGroup {
 public:
-    explicit WorkerGroup(Supervisor& supervisor)
-        : supervisor_(supervisor), alive_(supervisor.alive()), number_(supervisor.slot_manager().open_group()) {}
+    explicit WorkerGroup(MasterBase& master);
     WorkerGroup(const WorkerGroup&) = delete;
     WorkerGroup& operator=(const WorkerGroup&) = delete;
     ~WorkerGroup() { close(); }
@@ -29,12 +32,10 @@ public:
     Task<> end();
 
 private:
-    void close() {
-        if (!alive_.expired()) supervisor_.slot_manager().close_group(number_);
-    }
+    void close();
 
     Supervisor& supervisor_;
-    std::weak_ptr<bool> alive_;
+    std::weak_ptr<bool> lifetime_; // of the supervisor: the group may outlive it
     unsigned number_;
 };
 
@@ -72,11 +73,11 @@ struct ValueOf<Task<T>> {
 template <class App, class Work, class Body>
 [[nodiscard]] auto with_workers(App& app, unsigned count, Work work, Body body) -> std::invoke_result_t<Body&, App&> {
     using T = typename detail::ValueOf<std::invoke_result_t<Body&, App&>>::type;
-    detail::WorkerGroup group(app.supervisor());
+    detail::WorkerGroup group(app);
     detail::Outcome<T> outcome;
     std::exception_ptr failure;
     try {
-        for (unsigned i = 0; i < count; ++i) app.spawn_in(group.number(), work, app.options().worker);
+        for (unsigned i = 0; i < count; ++i) detail::Access::spawn_in(app, group.number(), work, app.options().worker);
         co_await outcome.await(body(app));
     } catch (...) {
         failure = std::current_exception();

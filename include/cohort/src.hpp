@@ -24,7 +24,9 @@
 #include <cohort/counter.ipp>
 #include <cohort/detail/async/async_fd.ipp>
 #include <cohort/detail/async/notifier.ipp>
+#include <cohort/detail/async/timer.ipp>
 #include <cohort/detail/channel/bus.ipp>
+#include <cohort/detail/channel/bus_client.ipp>
 #include <cohort/detail/channel/call.ipp>
 #include <cohort/detail/channel/connect.ipp>
 #include <cohort/detail/channel/encoded_message.ipp>
@@ -72,6 +74,7 @@
 #include <cohort/detail/listen/delivery_intake.ipp>
 #include <cohort/detail/listen/distributor.ipp>
 #include <cohort/detail/listen/exclusive_intake.ipp>
+#include <cohort/detail/listen/slot_dispatcher.ipp>
 #include <cohort/detail/worker/abort_report.ipp>
 #include <cohort/detail/worker/datagram_client.ipp>
 #include <cohort/detail/worker/heartbeat.ipp>
@@ -82,9 +85,12 @@
 #include <cohort/detail/worker/worker_main.ipp>
 #include <cohort/leadership.ipp>
 #include <cohort/listener.ipp>
+#include <cohort/mode.ipp>
+#include <cohort/mode/scheduled.ipp>
+#include <cohort/mode/shared_listener.ipp>
 #include <cohort/mode/shared_socket.ipp>
 #include <cohort/scheduler.ipp>
-#include <cohort/worker.ipp>
+#include <cohort/worker_base.ipp>
 #endif
 
 // Unit 4: the master
@@ -112,6 +118,7 @@
 #include <cohort/detail/upgrade/master_upgrade.ipp>
 #include <cohort/detail/upgrade/new_master.ipp>
 #include <cohort/detail/upgrade/old_master.ipp>
+#include <cohort/master_base.ipp>
 #include <cohort/monitoring.ipp>
 #include <cohort/run.ipp>
 #include <cohort/scope.ipp>
@@ -131,6 +138,7 @@
 #include <cohort/http/detail/respond/response_head.ipp>
 #include <cohort/http/detail/route/pattern.ipp>
 #include <cohort/http/detail/route/route_table.ipp>
+#include <cohort/http/detail/route/routes.ipp>
 #include <cohort/http/detail/serve/body_reader.ipp>
 #include <cohort/http/detail/serve/body_stream.ipp>
 #include <cohort/http/detail/serve/connection.ipp>
@@ -138,6 +146,7 @@
 #include <cohort/http/detail/serve/deadlines.ipp>
 #include <cohort/http/detail/serve/peer.ipp>
 #include <cohort/http/detail/serve/responder.ipp>
+#include <cohort/http/detail/serve/serve_loop.ipp>
 #include <cohort/http/detail/serve/server.ipp>
 #include <cohort/http/detail/serve/upgraded_connection.ipp>
 #include <cohort/http/event_stream.ipp>
@@ -147,7 +156,6 @@
 #include <cohort/http/parser.ipp>
 #include <cohort/http/request.ipp>
 #include <cohort/http/response.ipp>
-#include <cohort/http/serve.ipp>
 #endif
 
 // Unit 6: HTTP over TLS, which needs OpenSSL

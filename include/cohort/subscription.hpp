@@ -2,7 +2,7 @@
 // Subscription: everything that is published on a topic (layer 3).
 #pragma once
 
-#include <cohort/detail/channel/bus.hpp>
+#include <cohort/detail/channel/bus_client.hpp>
 
 #include <optional>
 #include <string>
@@ -15,8 +15,8 @@ namespace cohort {
 template <class T>
 class Subscription {
 public:
-    Subscription(detail::BusChannel channel, std::string topic, const SerializeLimits& limits)
-        : channel_(std::move(channel)), topic_(std::move(topic)), limits_(limits) {}
+    Subscription(detail::BusClient client, std::string topic, const SerializeLimits& limits)
+        : client_(std::move(client)), topic_(std::move(topic)), limits_(limits) {}
 
     /// The next value published, in the order of each publisher; nothing at the end. Whoever does not receive holds up
     /// those who publish: nothing is dropped. Cancelling loses nothing. Errors: Errc::schema_mismatch: somebody
@@ -25,14 +25,14 @@ public:
     const std::string& topic() const noexcept { return topic_; }
 
 private:
-    detail::BusChannel channel_;
+    detail::BusClient client_;
     std::string topic_;
     SerializeLimits limits_;
 };
 
 template <class T>
 Task<std::optional<T>> Subscription<T>::receive() {
-    const auto published = co_await channel_.receive();
+    const auto published = co_await client_.receive();
     if (!published) co_return std::nullopt;
     if (published->type != schema_hash<T>())
         throw std::system_error(make_error_code(Errc::schema_mismatch), "topic " + topic_);
@@ -46,10 +46,9 @@ namespace detail {
 
 /// After this, what is published arrives.
 template <class T>
-Task<Subscription<T>> subscribe(BusChannel channel, std::string topic, SerializeLimits limits) {
-    const ToBus wish = Subscribe{topic};
-    co_await channel.call(wish);
-    co_return Subscription<T>(std::move(channel), std::move(topic), limits);
+Task<Subscription<T>> subscribe(BusClient client, std::string topic, SerializeLimits limits) {
+    co_await client.subscribe(topic);
+    co_return Subscription<T>(std::move(client), std::move(topic), limits);
 }
 
 } // namespace detail

@@ -2,28 +2,32 @@
 // What carries a channel, chosen at compile time: a Unix stream socket or shared memory (layer 3).
 #pragma once
 
-#include <cohort/detail/channel/shared_memory_transport.hpp>
 #include <cohort/detail/channel/stream_limits.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
+
+#include <asio/any_io_executor.hpp>
 
 #include <memory>
 #include <utility>
 
 namespace cohort {
 
+namespace detail {
+
+class SharedMemoryTransport;
+class Transport;
+
+} // namespace detail
+
 /// A socket: everything passes through the kernel, which keeps what was sent when its sender dies.
 struct UnixStream {
-    using Ends = std::pair<std::unique_ptr<detail::Transport>, std::unique_ptr<detail::Transport>>;
+    using Ends = std::pair<std::shared_ptr<detail::Transport>, std::shared_ptr<detail::Transport>>;
 
-    static Ends pair(const asio::any_io_executor& executor, const detail::StreamLimits& limits) {
-        auto [one, other] = detail::make_socketpair(SOCK_STREAM);
-        return {connected(executor, std::move(one), limits), accepted(executor, std::move(other), limits)};
-    }
-    static std::unique_ptr<detail::Transport> connected(const asio::any_io_executor& executor, detail::UniqueFd socket,
+    static Ends pair(const asio::any_io_executor& executor, const detail::StreamLimits& limits);
+    static std::shared_ptr<detail::Transport> connected(const asio::any_io_executor& executor, detail::UniqueFd socket,
                                                         const detail::StreamLimits&);
-    static std::unique_ptr<detail::Transport> accepted(const asio::any_io_executor& executor, detail::UniqueFd socket,
-                                                       const detail::StreamLimits& limits) {
-        return connected(executor, std::move(socket), limits);
-    }
+    static std::shared_ptr<detail::Transport> accepted(const asio::any_io_executor& executor, detail::UniqueFd socket,
+                                                       const detail::StreamLimits& limits);
 };
 
 /// A ring of ChannelLimits::ring_size bytes for each direction in sealed memory (memfd_create(2)) that both sides map,
@@ -35,16 +39,14 @@ struct SharedMemory {
 
     static Ends pair(const asio::any_io_executor& executor, const detail::StreamLimits& limits);
     /// Makes the memory.
-    static std::unique_ptr<detail::Transport> connected(const asio::any_io_executor& executor, detail::UniqueFd socket,
+    static std::shared_ptr<detail::Transport> connected(const asio::any_io_executor& executor, detail::UniqueFd socket,
                                                         const detail::StreamLimits& limits);
     /// Gets the memory from the side that connected.
-    static std::unique_ptr<detail::Transport> accepted(const asio::any_io_executor& executor, detail::UniqueFd socket,
-                                                       const detail::StreamLimits& limits) {
-        return make(executor, std::move(socket), limits);
-    }
+    static std::shared_ptr<detail::Transport> accepted(const asio::any_io_executor& executor, detail::UniqueFd socket,
+                                                       const detail::StreamLimits& limits);
 
 private:
-    static std::unique_ptr<detail::SharedMemoryTransport>
+    static std::shared_ptr<detail::SharedMemoryTransport>
     make(const asio::any_io_executor& executor, detail::UniqueFd socket, const detail::StreamLimits& limits);
 };
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/blob.hpp>
 
+#include <cohort/detail/system/unique_fd.hpp>
+#include <cohort/serialize.hpp>
+
 #include <doctest/doctest.h>
 
 #include <support/process.hpp>

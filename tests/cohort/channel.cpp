@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/channel.hpp>
 
+#include <cohort/detail/system/fd_passing.hpp>
+
 #include <doctest/doctest.h>
+
+#include <asio/co_spawn.hpp>
+#include <asio/io_context.hpp>
 
 #include <support/child.hpp>
 #include <support/notes.hpp>
@@ -145,7 +150,7 @@ TEST_CASE("an aborted channel drops what was queued") {
     asio::io_context io;
     auto [a, b] = Channel<Numbered>::pair(io.get_executor(), {.high_water = std::size_t{64} << 20});
     run_for(io, send_some(a, 0, 20'000, 100));
-    a.stream().abort();
+    cohort::detail::Access::stream(a).abort();
     CHECK_FALSE(a.is_open());
     Inbox inbox;
     run_for(io, receive_into(b, inbox));
@@ -230,7 +235,7 @@ TEST_CASE("messages sent just before a process ends are delivered") {
             Channel<Numbered> channel(loop.get_executor(), std::move(childs), {.high_water = std::size_t{64} << 20});
             run_for(loop, send_some(channel, 0, count, 100));
             if (finish) channel.finish();
-            channel.stream().flush_now(20s);
+            cohort::detail::Access::stream(channel).flush_now(20s);
             return 0;
         });
         childs.reset();

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/channel_acceptor.hpp>
 
+#include <cohort/detail/socket/listen_socket.hpp>
+#include <cohort/detail/socket/socket_address.hpp>
+
 #include <doctest/doctest.h>
 
 #include <support/child.hpp>
@@ -8,7 +11,9 @@
 #include <support/folder.hpp>
 #include <support/run_for.hpp>
 
+#include <asio/co_spawn.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/io_context.hpp>
 
 #include <filesystem>
 #include <fstream>

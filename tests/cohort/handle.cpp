@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 
 using cohort::Errc;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/listener.hpp>
 
+#include <cohort/detail/system/fd_passing.hpp>
+
 #include <doctest/doctest.h>
 
 #include <support/run_for.hpp>
@@ -8,6 +10,9 @@
 #include <cohort/detail/async/notifier.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <deque>

@@ -2,6 +2,8 @@
 // Listening, as it is in both modes: addresses and errors, sharing a port, closing, and no connection lost.
 #include <cohort/mode.hpp>
 
+#include <asio/io_context.hpp>
+
 #include "support/client.hpp"
 #include "support/process.hpp"
 

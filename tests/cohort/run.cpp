@@ -3,6 +3,10 @@
 // master.
 #include <cohort/run.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
 #include "support/client.hpp"
 #include "support/process.hpp"
 

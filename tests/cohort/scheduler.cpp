@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/scheduler.hpp>
 
+#include <cohort/detail/socket/listen_socket.hpp>
+#include <cohort/detail/socket/socket_address.hpp>
+#include <cohort/detail/system/system.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
+
 #include <cohort/detail/system/fd_passing.hpp>
 
 #include <doctest/doctest.h>
@@ -8,6 +13,8 @@
 #include <map>
 #include <set>
 #include <vector>
+
+#include <netinet/in.h>
 
 using namespace cohort;
 

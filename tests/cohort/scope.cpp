@@ -3,7 +3,10 @@
 
 #include "support/cluster.hpp"
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/io_context.hpp>
 
 #include <set>
 

@@ -3,7 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <cohort/detail/channel/shared_memory_transport.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
+#include <cohort/detail/system/memfd.hpp>
 #include <cohort/handle.hpp>
+
+#include <asio/io_context.hpp>
 
 #include <support/child.hpp>
 #include <support/faulty_system.hpp>
@@ -101,7 +106,7 @@ TEST_CASE_TEMPLATE("a sender that is not read waits, and goes on", Via, UnixStre
     Ends<Via> ends({.high_water = 10'000, .ring_size = 16'384});
     test::start(ends.io, test::send_all(ends.a, 2000, 1000));
     test::settle(ends.io);
-    CHECK_FALSE(ends.a.stream().has_room());
+    CHECK_FALSE(cohort::detail::Access::stream(ends.a).has_room());
     Inbox inbox;
     test::run_for(ends.io, test::receive_into(ends.b, inbox));
     CHECK(inbox.count == 2000);
@@ -116,7 +121,7 @@ TEST_CASE_TEMPLATE("two processes: everything sent before an end or a crash is r
         auto both = Channel<Numbered, Via>::pair(io.get_executor());
         const pid_t child = test::fork_child([&] {
             // The parent's loop is not this process's: the ends are used by hand here, never through it.
-            auto& stream = both.second.stream();
+            auto& stream = cohort::detail::Access::stream(both.second);
             for (std::uint64_t i = 0; i < 100; ++i)
                 stream.push(FrameKind::message, 0, [&](Buffer& out, std::vector<int>&) {
                     const Numbered note{i, std::string(20, static_cast<char>('a' + i % 26))};
@@ -126,7 +131,7 @@ TEST_CASE_TEMPLATE("two processes: everything sent before an end or a crash is r
             if (crash) ::kill(::getpid(), SIGKILL);
             return 0;
         });
-        both.second.stream().abort(); // this process's copy
+        cohort::detail::Access::stream(both.second).abort(); // this process's copy
         Inbox inbox;
         test::run_for(io, test::receive_into(both.first, inbox));
         CHECK(inbox.count == 100);

@@ -2,6 +2,10 @@
 // A worker's own end: how a body ends its process, and that nothing it said before is lost.
 #include <cohort/worker.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
 #include "support/cluster.hpp"
 #include "support/process.hpp"
 

@@ -6,6 +6,7 @@
 #include "target.hpp"
 
 #include <cohort/detail/channel/message_stream.hpp>
+#include <cohort/detail/channel/transport.hpp>
 #include <cohort/handle.hpp>
 
 #include <asio/bind_cancellation_slot.hpp>

@@ -9,9 +9,12 @@
 #include <cohort/detail/system/fd_passing.hpp>
 #include <cohort/http/serve.hpp>
 
+#include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
+#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <charconv>

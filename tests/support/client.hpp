@@ -6,10 +6,16 @@
 
 #include <cohort/detail/socket/listen_socket.hpp>
 
+#include <cohort/detail/system/system.hpp>
+
+#include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/generic/stream_protocol.hpp>
+#include <asio/io_context.hpp>
 #include <asio/read.hpp>
 #include <asio/read_until.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
 
 #include <map>

@@ -6,9 +6,11 @@
 
 #include <cohort/handle.hpp>
 
+#include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/read.hpp>
 #include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <string>
 #include <utility>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/http/body.hpp>
+
 #include <cohort/http/parser.hpp>
 #include <cohort/http/response.hpp>
 

@@ -2,6 +2,8 @@
 // An HTTP server in this process, and a client that says exactly what the test wants it to say.
 #pragma once
 
+#include <cohort/detail/control/connection_count.hpp>
+#include <cohort/detail/control/shared_page.hpp>
 #include <cohort/http/serve.hpp>
 
 #include <asio/bind_cancellation_slot.hpp>
@@ -10,6 +12,8 @@
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/post.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
 #include <doctest/doctest.h>
 
 #include <sys/socket.h>

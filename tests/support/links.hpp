@@ -2,6 +2,8 @@
 // A master's and some workers' ends of control links in one process, and connections to hand over.
 #pragma once
 
+#include <cohort/detail/control/links.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
 #include <cohort/mode.hpp>
 
 #include <doctest/doctest.h>

@@ -2,9 +2,15 @@
 // A mode without processes: its dispatcher, and workers that are intakes.
 #pragma once
 
+#include <cohort/acceptor.hpp>
+#include <cohort/detail/control/connection_count.hpp>
+#include <cohort/detail/control/shared_page.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
+#include <cohort/detail/socket/socket_address.hpp>
 
 #include <doctest/doctest.h>
+
+#include <asio/io_context.hpp>
 
 #include <support/links.hpp>
 #include <support/run_for.hpp>
@@ -74,7 +80,7 @@ struct ModeFixture {
     void open(Worker& worker, const cohort::Endpoint& endpoint) {
         worker.grant = dispatcher.open(worker.target, endpoint);
         if (worker.grant.error) return;
-        worker.intake = std::make_shared<typename M::Intake>(
+        worker.intake = M::make_intake(
             cohort::IntakeContext{io.get_executor(), worker.link, worker.grant.listener, page[worker.grant.listener],
                                   worker.connection_count, worker.grant.endpoint, copy_of(worker.grant.descriptor)});
     }
@@ -107,7 +113,8 @@ struct ModeFixture {
     cohort::detail::SharedPage page;
     cohort::detail::Ledger ledger;
     cohort::Options options{.backlog = 100, .credit = 4};
-    typename M::Dispatcher dispatcher{cohort::DispatchContext{io.get_executor(), page, ledger, options}};
+    std::unique_ptr<cohort::Dispatcher> dispatcher_owner = M::make_dispatcher({io.get_executor(), page, ledger, options});
+    cohort::Dispatcher& dispatcher = *dispatcher_owner;
     std::deque<Worker> workers;
     std::vector<cohort::detail::UniqueFd> clients;
 };

@@ -4,6 +4,8 @@
 
 #include <cohort/channel.hpp>
 
+#include <asio/io_context.hpp>
+
 #include <support/run_for.hpp>
 
 #include <algorithm>

@@ -2,15 +2,14 @@
 // Requests and their answers as lines of a log (layer 1).
 #pragma once
 
-#include <cohort/http/request.hpp>
-
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace cohort::http {
+
+class Request;
 
 /// What a server tells of a request when it is answered. It holds for as long as the server's hook is called.
 struct Access {
@@ -39,34 +38,10 @@ std::string to_json(const Access& access);
 
 namespace detail {
 
-void append_octet(std::string& out, std::string_view escape, char octet);
-
-void append_escaped(std::string& out, std::string_view text);
-
-/// How many octets the character at the front of `text` has, when it is one of UTF-8 past U+009F; else 0.
-std::size_t character_size(std::string_view text) noexcept;
-
+/// Text inside the quotes of JSON, as to_json says.
 void append_json_text(std::string& out, std::string_view text);
 
-/// "10/Oct/2000:13:55:36 +0000"
-void append_log_time(std::string& out, std::chrono::system_clock::time_point time);
-
-/// "2000-10-10T13:55:36.000Z" (RFC 3339)
-void append_timestamp(std::string& out, std::chrono::system_clock::time_point time);
-
-std::string_view version_of(const Request& request) noexcept;
-
-void append_quoted_field(std::string& out, const Request* request, std::string_view name);
-
-void append_json_member(std::string& out, std::string_view name, std::string_view text);
-
 } // namespace detail
-
-std::string to_common(const Access& access);
-
-std::string to_combined(const Access& access);
-
-std::string to_json(const Access& access);
 
 } // namespace cohort::http
 

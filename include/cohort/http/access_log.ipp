@@ -7,7 +7,10 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/http/detail/respond/date.hpp>
 #include <cohort/http/method.hpp>
+#include <cohort/http/request.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 
 namespace cohort::http::detail {
@@ -30,6 +33,7 @@ COHORT_DECL void append_escaped(std::string& out, std::string_view text) {
     }
 }
 
+/// How many octets the character at the front of `text` has, when it is one of UTF-8 past U+009F; else 0.
 COHORT_DECL std::size_t character_size(std::string_view text) noexcept {
     const auto octet = [text](std::size_t at) {
         return at < text.size() ? static_cast<unsigned char>(text[at]) : std::uint8_t{0};
@@ -63,6 +67,7 @@ COHORT_DECL void append_json_text(std::string& out, std::string_view text) {
     out += '"';
 }
 
+/// "10/Oct/2000:13:55:36 +0000"
 COHORT_DECL void append_log_time(std::string& out, std::chrono::system_clock::time_point time) {
     const CivilTime civil = to_civil(std::chrono::system_clock::to_time_t(time));
     append_padded(out, civil.day, 2);
@@ -72,6 +77,7 @@ COHORT_DECL void append_log_time(std::string& out, std::chrono::system_clock::ti
     out.append(" +0000");
 }
 
+/// "2000-10-10T13:55:36.000Z" (RFC 3339)
 COHORT_DECL void append_timestamp(std::string& out, std::chrono::system_clock::time_point time) {
     const auto second = std::chrono::floor<std::chrono::seconds>(time);
     const CivilTime civil = to_civil(std::chrono::system_clock::to_time_t(second));

@@ -35,22 +35,6 @@ protected:
     ~BodySink() = default;
 };
 
-Task<std::optional<std::string_view>> no_chunk();
-
-template <class Bytes>
-Task<Bytes> read_all(BodySource* source, std::uint64_t limit) {
-    using Byte = typename Bytes::value_type;
-    Bytes all;
-    if (source == nullptr) co_return all;
-    while (true) {
-        const std::optional<std::string_view> chunk = co_await source->read_chunk();
-        if (!chunk) co_return all;
-        if (chunk->size() > limit - all.size()) throw Error(413);
-        const auto* const begin = reinterpret_cast<const Byte*>(chunk->data());
-        all.insert(all.end(), begin, begin + chunk->size());
-    }
-}
-
 } // namespace detail
 
 /// The body of a request, read from the connection only when the handler asks (that is also when a client that sent
@@ -63,16 +47,12 @@ public:
     /// The next bytes, at least one, or nothing at the end of the body; again nothing after that. The view holds until
     /// the next read. Throws http::Error: 400 when the body is malformed or the stream ends inside it, 413 past the
     /// limit, 408 when the client is too slow.
-    Task<std::optional<std::string_view>> read() const { return source_ ? source_->read_chunk() : detail::no_chunk(); }
+    Task<std::optional<std::string_view>> read() const;
 
     /// The rest of the body; never more than the server's body limit. Throws as read(), and http::Error 413 when it is
     /// longer than `limit`.
-    Task<std::string> text(std::uint64_t limit = UINT64_MAX) const {
-        return detail::read_all<std::string>(source_, limit);
-    }
-    Task<std::vector<std::byte>> bytes(std::uint64_t limit = UINT64_MAX) const {
-        return detail::read_all<std::vector<std::byte>>(source_, limit);
-    }
+    Task<std::string> text(std::uint64_t limit = UINT64_MAX) const;
+    Task<std::vector<std::byte>> bytes(std::uint64_t limit = UINT64_MAX) const;
 
 private:
     detail::BodySource* source_ = nullptr;

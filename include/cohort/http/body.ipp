@@ -10,4 +10,34 @@ namespace cohort::http::detail {
 
 COHORT_DECL Task<std::optional<std::string_view>> no_chunk() { co_return std::nullopt; }
 
+template <class Bytes>
+Task<Bytes> read_all(BodySource* source, std::uint64_t limit) {
+    using Byte = typename Bytes::value_type;
+    Bytes all;
+    if (source == nullptr) co_return all;
+    while (true) {
+        const std::optional<std::string_view> chunk = co_await source->read_chunk();
+        if (!chunk) co_return all;
+        if (chunk->size() > limit - all.size()) throw Error(413);
+        const auto* const begin = reinterpret_cast<const Byte*>(chunk->data());
+        all.insert(all.end(), begin, begin + chunk->size());
+    }
+}
+
 } // namespace cohort::http::detail
+
+namespace cohort::http {
+
+COHORT_DECL Task<std::optional<std::string_view>> Body::read() const {
+    return source_ != nullptr ? source_->read_chunk() : detail::no_chunk();
+}
+
+COHORT_DECL Task<std::string> Body::text(std::uint64_t limit) const {
+    return detail::read_all<std::string>(source_, limit);
+}
+
+COHORT_DECL Task<std::vector<std::byte>> Body::bytes(std::uint64_t limit) const {
+    return detail::read_all<std::vector<std::byte>>(source_, limit);
+}
+
+} // namespace cohort::http

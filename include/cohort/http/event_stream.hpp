@@ -7,6 +7,7 @@
 #include <cohort/task.hpp>
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -54,13 +55,8 @@ private:
 
 namespace detail {
 
-template <class P>
-Task<> run_events(BodyWriter& out, P& producer) {
-    EventStream stream(out);
-    co_await stream.ping(); // the client knows that it is connected, however long the first event takes
-    Task<> producing = producer(stream);
-    co_await std::move(producing);
-}
+/// What events() answers, when the type of the producer does not matter any more.
+Response stream_events(std::function<Task<>(EventStream&)> producer);
 
 } // namespace detail
 
@@ -76,13 +72,9 @@ Task<> run_events(BodyWriter& out, P& producer) {
 ///     Task<http::Response> clock(const http::Request&) { co_return http::events(ticks); }
 template <class P>
 Response events(P producer) {
-    static_assert(std::is_invocable_r_v<Task<>, P&, EventStream&>,
-                  "http::events: the producer is callable as Task<>(http::EventStream&)");
-    Response response;
-    response.default_type("text/event-stream").add("Cache-Control", "no-store");
-    response.add("X-Accel-Buffering", "no"); // nginx would keep events until there are many
-    return response.stream(
-        [producer = std::move(producer)](BodyWriter& out) mutable { return detail::run_events(out, producer); });
+    constexpr bool fits = std::is_invocable_r_v<Task<>, P&, EventStream&>;
+    static_assert(fits, "http::events: the producer is callable as Task<>(http::EventStream&)");
+    if constexpr (fits) return detail::stream_events(std::move(producer));
 }
 
 } // namespace cohort::http

@@ -47,3 +47,22 @@ COHORT_DECL std::string EventStream::comment_of(std::string_view text) {
 }
 
 } // namespace cohort::http
+
+namespace cohort::http::detail {
+
+COHORT_DECL Task<> run_events(BodyWriter& out, std::function<Task<>(EventStream&)>& producer) {
+    EventStream stream(out);
+    co_await stream.ping(); // the client knows that it is connected, however long the first event takes
+    Task<> producing = producer(stream);
+    co_await std::move(producing);
+}
+
+COHORT_DECL Response stream_events(std::function<Task<>(EventStream&)> producer) {
+    Response response;
+    response.default_type("text/event-stream").add("Cache-Control", "no-store");
+    response.add("X-Accel-Buffering", "no"); // nginx would keep events until there are many
+    return response.stream(
+        [producer = std::move(producer)](BodyWriter& out) mutable { return run_events(out, producer); });
+}
+
+} // namespace cohort::http::detail

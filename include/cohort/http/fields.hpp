@@ -2,8 +2,6 @@
 // The header fields of a message, in their order (layer 1).
 #pragma once
 
-#include <cohort/http/detail/parse/text.hpp>
-
 #include <cstddef>
 #include <cstdint>
 #include <iterator>

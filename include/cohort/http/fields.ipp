@@ -5,6 +5,7 @@
 #include <cohort/http/fields.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/http/detail/parse/text.hpp>
 
 #include <stdexcept>
 #include <utility>

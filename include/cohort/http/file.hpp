@@ -2,18 +2,12 @@
 // Files as answers: conditional, in parts, and none outside of their folder (layer 3).
 #pragma once
 
-#include <cohort/http/detail/respond/conditional.hpp>
-#include <cohort/http/detail/respond/open_file.hpp>
 #include <cohort/http/request.hpp>
 #include <cohort/http/response.hpp>
 #include <cohort/task.hpp>
 
-#include <cstdint>
-#include <ctime>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <system_error>
 
 namespace cohort::http {
 
@@ -46,40 +40,12 @@ public:
     Task<Response> operator()(const Request& request) const;
 
 private:
-    struct Place {
-        detail::OpenFile folder;
-        FileOptions options;
-    };
+    struct Place;
     static Task<Response> answer(std::shared_ptr<const Place> place, const Request& request);
     static std::string find(const Request& request, const FileOptions& options);
 
     std::shared_ptr<const Place> place_;
 };
-
-namespace detail {
-
-/// Ends the handler with what a failure to open a file means to the client.
-[[noreturn]] void refuse_file(const std::error_code& error);
-
-Validators validators_of(const OpenFile& file, std::time_t now);
-
-Task<> send_file(BodyWriter& out, std::shared_ptr<const OpenFile> file, std::uint64_t begin, std::uint64_t count);
-
-/// The bytes of the range, none of which is read yet.
-void put_content(Response& response, std::shared_ptr<const OpenFile> file, const Range& range);
-
-Range range_for(const Request& request, const Validators& validators, std::uint64_t size, std::time_t now);
-
-Response refuse_range(std::uint64_t size);
-
-Response answer_with(const Request& request, OpenFile opened, std::string_view path, const FileOptions& options);
-
-/// The name of a file in a path that may say anything; 404 when it can be none.
-std::string checked_segment(std::string_view segment, const FileOptions& options);
-
-} // namespace detail
-
-Response file(const Request& request, const std::string& path, const FileOptions& options);
 
 } // namespace cohort::http
 

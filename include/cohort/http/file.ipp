@@ -5,19 +5,29 @@
 #include <cohort/http/file.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/http/detail/parse/text.hpp>
+#include <cohort/http/detail/respond/conditional.hpp>
+#include <cohort/http/detail/respond/date.hpp>
 #include <cohort/http/detail/respond/media_types.hpp>
+#include <cohort/http/detail/respond/open_file.hpp>
 #include <cohort/http/detail/respond/response_head.hpp>
 #include <cohort/http/status.hpp>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
 #include <stdexcept>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 namespace cohort::http::detail {
 
-COHORT_DECL void refuse_file(const std::error_code& error) {
+/// Ends the handler with what a failure to open a file means to the client.
+[[noreturn]] COHORT_DECL void refuse_file(const std::error_code& error) {
     switch (error.value()) {
         case ENOENT:
         case ENOTDIR:
@@ -65,6 +75,7 @@ COHORT_DECL Task<> send_file(BodyWriter& out, std::shared_ptr<const OpenFile> fi
     }
 }
 
+/// The bytes of the range, none of which is read yet.
 COHORT_DECL void put_content(Response& response, std::shared_ptr<const OpenFile> file, const Range& range) {
     if (range.kind == Range::Kind::part) {
         const std::string last = std::to_string(range.begin + range.count - 1);
@@ -110,6 +121,7 @@ COHORT_DECL Response answer_with(const Request& request, OpenFile opened, std::s
     return response;
 }
 
+/// The name of a file in a path that may say anything; 404 when it can be none.
 COHORT_DECL std::string checked_segment(std::string_view segment, const FileOptions& options) {
     std::string name = decode(segment, false);
     const bool leads_elsewhere = name.empty() || name == "." || name == "..";
@@ -123,6 +135,11 @@ COHORT_DECL std::string checked_segment(std::string_view segment, const FileOpti
 } // namespace cohort::http::detail
 
 namespace cohort::http {
+
+struct Files::Place {
+    detail::OpenFile folder;
+    FileOptions options;
+};
 
 COHORT_DECL Response file(const Request& request, const std::string& path, const FileOptions& options) {
     std::error_code error;

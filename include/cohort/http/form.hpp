@@ -2,8 +2,6 @@
 // What forms and queries hold: names with values (layer 1).
 #pragma once
 
-#include <cohort/http/detail/parse/text.hpp>
-
 #include <cstddef>
 #include <cstdint>
 #include <optional>

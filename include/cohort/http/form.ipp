@@ -5,6 +5,7 @@
 #include <cohort/http/form.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/http/detail/parse/text.hpp>
 #include <cohort/http/status.hpp>
 
 namespace cohort::http {

@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cohort/http/body.hpp>
-#include <cohort/http/cookie.hpp>
-#include <cohort/http/detail/parse/text.hpp>
 #include <cohort/http/fields.hpp>
 #include <cohort/http/form.hpp>
 #include <cohort/http/method.hpp>
@@ -66,7 +64,7 @@ public:
     std::optional<std::string> query(std::string_view name) const;
 
     /// All parameters of the query, decoded.
-    Form query_form() const { return parse_form(query()); }
+    Form query_form() const;
 
     /// The decoded value that the router's pattern captured under that name.
     std::optional<std::string> param(std::string_view name) const;
@@ -85,26 +83,19 @@ public:
     std::optional<std::string_view> header(std::string_view name) const noexcept { return fields_.get(name); }
 
     /// The value of the first cookie of that name, as it stands there but for quotes around it.
-    std::optional<std::string_view> cookie(std::string_view name) const noexcept { return find_cookie(fields_, name); }
+    std::optional<std::string_view> cookie(std::string_view name) const noexcept;
 
     /// The media type of the body without its parameters: "text/html" of "text/html; charset=utf-8"; "" when there is
     /// none. Media types have no case: compare with is("text/html").
-    std::string_view content_type() const noexcept {
-        std::string_view value = header("content-type").value_or("");
-        return detail::trim(detail::take_until(value, ';'));
-    }
-    bool is(std::string_view media_type) const noexcept {
-        return detail::equal_ignoring_case(content_type(), media_type);
-    }
+    std::string_view content_type() const noexcept;
+    bool is(std::string_view media_type) const noexcept;
 
     /// Whether the client wants to use the connection again (RFC 9112 section 9.3).
     bool keep_alive() const noexcept { return keep_alive_; }
 
     /// The protocols that the client offers to change over to (RFC 9110 section 7.8), as in "websocket"; nothing when
     /// it does not, or says so only in half.
-    std::optional<std::string_view> upgrade() const noexcept {
-        return version_minor_ == 1 && fields_.has_token("connection", "upgrade") ? header("upgrade") : std::nullopt;
-    }
+    std::optional<std::string_view> upgrade() const noexcept;
 
     /// Who asks: "192.0.2.1", "2001:db8::1", "unix:" on a Unix socket; what the proxy says of it when the server reads
     /// PROXY headers; "" outside a server.
@@ -127,14 +118,8 @@ public:
 
     /// The whole body, at most `limit` bytes of it: more is http::Error 413, before any of it is read when its length
     /// is declared. Throws as Body::read.
-    Task<std::string> text(std::uint64_t limit = UINT64_MAX) const {
-        refuse_beyond(limit);
-        return body().text(limit);
-    }
-    Task<std::vector<std::byte>> bytes(std::uint64_t limit = UINT64_MAX) const {
-        refuse_beyond(limit);
-        return body().bytes(limit);
-    }
+    Task<std::string> text(std::uint64_t limit = UINT64_MAX) const;
+    Task<std::vector<std::byte>> bytes(std::uint64_t limit = UINT64_MAX) const;
 
     /// The body as a form, application/x-www-form-urlencoded: http::Error 415 for any other type, 413 for more than
     /// `most` names. Throws as Body::read.
@@ -170,12 +155,6 @@ private:
     bool chunked_ = false;
     bool expects_continue_ = false;
 };
-
-namespace detail {
-
-Task<Form> read_form(Task<std::string> reading, std::size_t most);
-
-} // namespace detail
 
 } // namespace cohort::http
 

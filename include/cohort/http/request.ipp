@@ -5,6 +5,8 @@
 #include <cohort/http/request.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/http/cookie.hpp>
+#include <cohort/http/detail/parse/text.hpp>
 #include <cohort/http/status.hpp>
 
 #include <utility>
@@ -14,6 +16,35 @@ namespace cohort::http {
 COHORT_DECL void Request::refuse_beyond(std::uint64_t limit) const {
     if (content_length_ > limit) throw Error(413);
 }
+
+COHORT_DECL Task<std::string> Request::text(std::uint64_t limit) const {
+    refuse_beyond(limit);
+    return body().text(limit);
+}
+
+COHORT_DECL Task<std::vector<std::byte>> Request::bytes(std::uint64_t limit) const {
+    refuse_beyond(limit);
+    return body().bytes(limit);
+}
+
+COHORT_DECL std::optional<std::string_view> Request::cookie(std::string_view name) const noexcept {
+    return find_cookie(fields_, name);
+}
+
+COHORT_DECL std::string_view Request::content_type() const noexcept {
+    std::string_view value = header("content-type").value_or("");
+    return detail::trim(detail::take_until(value, ';'));
+}
+
+COHORT_DECL bool Request::is(std::string_view media_type) const noexcept {
+    return detail::equal_ignoring_case(content_type(), media_type);
+}
+
+COHORT_DECL std::optional<std::string_view> Request::upgrade() const noexcept {
+    return version_minor_ == 1 && fields_.has_token("connection", "upgrade") ? header("upgrade") : std::nullopt;
+}
+
+COHORT_DECL Form Request::query_form() const { return parse_form(query()); }
 
 COHORT_DECL std::optional<std::string> Request::query(std::string_view name) const {
     for (std::string_view rest = query(); !rest.empty();) {

@@ -42,7 +42,7 @@ public:
 
     /// Has the client remember something: one more Set-Cookie field. Throws std::invalid_argument, see
     /// to_string(Cookie).
-    Response& set_cookie(const Cookie& cookie) { return add("Set-Cookie", to_string(cookie)); }
+    Response& set_cookie(const Cookie& cookie);
 
     /// Has it forget that. Path and domain must be those with which it was set.
     Response& clear_cookie(std::string_view name, std::string_view path = "/", std::string_view domain = {});

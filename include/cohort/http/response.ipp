@@ -21,6 +21,8 @@ COHORT_DECL Response& Response::upgrade(std::string_view protocol, Takeover take
     return status(101).set("Upgrade", protocol);
 }
 
+COHORT_DECL Response& Response::set_cookie(const Cookie& cookie) { return add("Set-Cookie", to_string(cookie)); }
+
 COHORT_DECL Response& Response::clear_cookie(std::string_view name, std::string_view path, std::string_view domain) {
     Cookie cookie{std::string{name}, {}, std::string{path}, std::string{domain}};
     cookie.max_age = std::chrono::seconds(0);

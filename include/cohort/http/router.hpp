@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/http/detail/route/routes.hpp>
+#include <cohort/http/detail/route/service.hpp>
 #include <cohort/http/middleware.hpp>
 #include <cohort/http/request.hpp>
 #include <cohort/http/response.hpp>
@@ -41,7 +42,6 @@ concept HandlerFor = Handler<H> || std::is_invocable_r_v<Task<Response>, H&, Con
 template <class Context = void>
 class Router {
     using ContextOrNone = std::conditional_t<std::is_void_v<Context>, detail::NoContext, Context>;
-    using Routes = detail::Routes<ContextOrNone>;
 
 public:
     template <class H>
@@ -109,12 +109,12 @@ public:
     Task<Response> operator()(ContextOrNone& context, const Request& request) const
         requires(!std::is_void_v<Context>)
     {
-        return routes_->answer(context, request);
+        return routes_->answer(erased(context), request);
     }
     Task<Response> operator()(const Request& request) const
         requires std::is_void_v<Context>
     {
-        return routes_->answer(detail::no_context, request);
+        return routes_->answer(nullptr, request);
     }
 
 private:
@@ -123,22 +123,26 @@ private:
 
     template <class F, class... More>
     static constexpr bool takes_context =
-        std::is_invocable_r_v<Task<Response>, F&, ContextOrNone&, const Request&, More...>;
+        !std::is_void_v<Context> && std::is_invocable_r_v<Task<Response>, F&, ContextOrNone&, const Request&, More...>;
 
-    /// What is callable without a context, as one that is called with it.
+    static void* erased(ContextOrNone& context) noexcept {
+        return const_cast<void*>(static_cast<const volatile void*>(std::addressof(context)));
+    }
+
+    /// What is callable with or without a context, as one that is called with a pointer to it.
     template <class F, class... More>
     static auto with_context(F function) {
-        if constexpr (takes_context<F, More...>)
-            return function;
-        else
-            return [function = std::move(function)](ContextOrNone&, const Request& request, More... more) mutable {
+        return [function = std::move(function)](void* context, const Request& request, More... more) mutable {
+            if constexpr (takes_context<F, More...>)
+                return function(*static_cast<ContextOrNone*>(context), request, std::move(more)...);
+            else
                 return function(request, std::move(more)...);
-            };
+        };
     }
 
     template <class H>
     static auto checked_handler(H handler) {
-        constexpr bool fits = Handler<H> || (!std::is_void_v<Context> && takes_context<H>);
+        constexpr bool fits = Handler<H> || takes_context<H>;
         static_assert(fits, "http::Router: a handler is callable as Task<Response>(Context&, const Request&) or "
                             "Task<Response>(const Request&), where Context is the router's template argument. "
                             "Does it return Task<http::Response>, and take the request by const reference?");
@@ -151,13 +155,13 @@ private:
         return *this;
     }
 
-    std::shared_ptr<Routes> routes_ = std::make_shared<Routes>();
+    std::shared_ptr<detail::Routes> routes_ = detail::Routes::make();
 };
 
 template <class Context>
 template <class M>
 Router<Context>& Router<Context>::use(std::string_view prefix, M middleware) {
-    constexpr bool fits = Middleware<M> || (!std::is_void_v<Context> && takes_context<M, Next>);
+    constexpr bool fits = Middleware<M> || takes_context<M, Next>;
     static_assert(fits, "http::Router: a middleware is callable as Task<Response>(Context&, const Request&, Next) or "
                         "Task<Response>(const Request&, Next), where Context is the router's template argument. "
                         "Does it return Task<http::Response>, and take http::Next last?");
@@ -184,7 +188,7 @@ Router<Context>& Router<Context>::not_found(H handler) {
 template <class Context>
 template <class H>
 Router<Context>& Router<Context>::on_error(H handler) {
-    constexpr bool fits = ErrorHandler<H> || (!std::is_void_v<Context> && takes_context<H, std::exception_ptr>);
+    constexpr bool fits = ErrorHandler<H> || takes_context<H, std::exception_ptr>;
     static_assert(fits, "http::Router: an error handler is callable as Task<Response>(Context&, const Request&, "
                         "std::exception_ptr) or Task<Response>(const Request&, std::exception_ptr), where Context is "
                         "the router's template argument. Does it return Task<http::Response>?");

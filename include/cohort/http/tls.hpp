@@ -6,42 +6,18 @@
 #include <cohort/http/detail/serve/stream_layer.hpp>
 #include <cohort/task.hpp>
 
-#include <asio/redirect_error.hpp>
 #include <asio/ssl/context.hpp>
-#include <asio/ssl/stream.hpp>
-#include <asio/use_awaitable.hpp>
 
-#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <system_error>
 
 namespace cohort::http {
 
 namespace detail {
 
-class TlsLayer final : public StreamLayer {
-public:
-    TlsLayer(Socket& socket, asio::ssl::context& context) : stream_(socket, context) {}
-
-    Task<> open(std::string_view received, std::error_code& error) override;
-    Task<std::size_t> read_some(asio::mutable_buffer space, std::error_code& error) override;
-    Task<std::size_t> write_some(asio::const_buffer bytes, std::error_code& error) override {
-        return stream_.async_write_some(bytes, asio::redirect_error(asio::use_awaitable, error));
-    }
-    Task<> close(std::error_code& error) override {
-        return stream_.async_shutdown(asio::redirect_error(asio::use_awaitable, error));
-    }
-
-private:
-    asio::ssl::stream<Socket&> stream_;
-};
-
-/// ALPN (RFC 7301): HTTP/1.1 when the client offers it; one that offers only others is refused.
-int choose_http_1_1(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
-                    unsigned offered_size, void*) noexcept;
+/// For one connection; both outlive it.
+std::unique_ptr<StreamLayer> make_tls_layer(Socket& socket, asio::ssl::context& context);
 
 } // namespace detail
 
@@ -71,7 +47,7 @@ public:
     }
 
     std::unique_ptr<detail::StreamLayer> make_layer(Socket& socket) const {
-        return std::make_unique<detail::TlsLayer>(socket, *context_);
+        return detail::make_tls_layer(socket, *context_);
     }
 
 private:

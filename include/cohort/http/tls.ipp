@@ -6,7 +6,35 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <asio/buffer.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/ssl/error.hpp>
+#include <asio/ssl/stream.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <cstddef>
+#include <string_view>
+#include <system_error>
+
 namespace cohort::http::detail {
+
+/// TLS on one socket, by Asio and OpenSSL.
+class TlsLayer final : public StreamLayer {
+public:
+    TlsLayer(Socket& socket, asio::ssl::context& context) : stream_(socket, context) {}
+
+    Task<> open(std::string_view received, std::error_code& error) override;
+    Task<std::size_t> read_some(asio::mutable_buffer space, std::error_code& error) override;
+    Task<std::size_t> write_some(asio::const_buffer bytes, std::error_code& error) override {
+        return stream_.async_write_some(bytes, asio::redirect_error(asio::use_awaitable, error));
+    }
+    Task<> close(std::error_code& error) override {
+        return stream_.async_shutdown(asio::redirect_error(asio::use_awaitable, error));
+    }
+
+private:
+    asio::ssl::stream<Socket&> stream_;
+};
 
 COHORT_DECL Task<> TlsLayer::open(std::string_view received, std::error_code& error) {
     co_await stream_.async_handshake(asio::ssl::stream_base::server, asio::buffer(received.data(), received.size()),
@@ -20,6 +48,7 @@ COHORT_DECL Task<std::size_t> TlsLayer::read_some(asio::mutable_buffer space, st
     co_return count;
 }
 
+/// ALPN (RFC 7301): HTTP/1.1 when the client offers it; one that offers only others is refused.
 COHORT_DECL int choose_http_1_1(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
                                 unsigned offered_size, void*) noexcept {
     static constexpr unsigned char ours[] = "\x08http/1.1";
@@ -27,6 +56,10 @@ COHORT_DECL int choose_http_1_1(SSL*, const unsigned char** chosen, unsigned cha
     const int result = SSL_select_next_proto(&match, size, ours, sizeof ours - 1, offered, offered_size);
     *chosen = match;
     return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+COHORT_DECL std::unique_ptr<StreamLayer> make_tls_layer(Socket& socket, asio::ssl::context& context) {
+    return std::make_unique<TlsLayer>(socket, context);
 }
 
 } // namespace cohort::http::detail

@@ -2,7 +2,9 @@
 // SharedListener: every worker accepts by itself, all on one listener (layer 3).
 #pragma once
 
-#include <cohort/mode/shared_socket.hpp>
+#include <cohort/mode.hpp>
+
+#include <memory>
 
 namespace cohort {
 
@@ -13,13 +15,14 @@ namespace cohort {
 struct SharedListener {
     static constexpr const char* name = "shared-listener";
 
-    class Dispatcher : public SharedSocket::Dispatcher {
-    public:
-        explicit Dispatcher(DispatchContext context) : SharedSocket::Dispatcher(context, true) {}
-    };
-    using Intake = SharedSocket::Intake;
+    static std::unique_ptr<Dispatcher> make_dispatcher(const DispatchContext& context);
+    static std::shared_ptr<Intake> make_intake(IntakeContext context);
 };
 
 static_assert(Mode<SharedListener>);
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/mode/shared_listener.ipp>
+#endif

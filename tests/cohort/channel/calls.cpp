@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/channel.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
 
 #include <doctest/doctest.h>
 
@@ -7,6 +8,7 @@
 #include <support/run_for.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/io_context.hpp>
 
 #include <algorithm>
 #include <csignal>
@@ -430,7 +432,7 @@ TEST_CASE("whoever receives while a call reads in the background is told when a 
     test::settle(pair.io);
     test::start(pair.io, Run::receive(pair.a, ended));
     test::settle(pair.io);
-    pair.a.stream().drain();
+    cohort::detail::Access::stream(pair.a).drain();
     test::run_until(pair.io, [&] { return ended && outcome.done; });
     CHECK(outcome.error == std::errc::connection_reset);
 }

@@ -6,6 +6,9 @@
 #include <support/notes.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <random>
 

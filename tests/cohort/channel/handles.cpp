@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cohort/detail/system/fd_passing.hpp>
 #include <cohort/handle.hpp>
 
 #include <support/child.hpp>
@@ -14,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/ip/udp.hpp>
 #include <asio/read.hpp>

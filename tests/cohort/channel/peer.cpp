@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/channel.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
 
 #include <doctest/doctest.h>
+
+#include <asio/io_context.hpp>
 
 #include <support/notes.hpp>
 
@@ -274,7 +277,7 @@ TEST_CASE("what a dead peer had sent can be taken in although a third process ho
     Inbox inbox;
     start(victim.io, receive_into(victim.channel, inbox));
     settle(victim.io);
-    victim.channel.stream().drain();
+    cohort::detail::Access::stream(victim.channel).drain();
     run_until(victim.io, [&] { return inbox.ended; });
     CHECK(inbox.count == 2);
 }

@@ -6,6 +6,7 @@
 #include "support/handling.hpp"
 #include "support/http_server.hpp"
 
+#include <cohort/http/detail/respond/media_types.hpp>
 #include <cohort/http/router.hpp>
 
 #include <doctest/doctest.h>

@@ -2,6 +2,8 @@
 // Forms from their encoded text.
 #include <cohort/http/form.hpp>
 
+#include <cohort/http/status.hpp>
+
 #include <doctest/doctest.h>
 
 #include <string>

@@ -4,7 +4,9 @@
 
 #include "support/http_server.hpp"
 
+#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
 #include <doctest/doctest.h>
 
 #include <algorithm>

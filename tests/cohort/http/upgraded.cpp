@@ -6,10 +6,13 @@
 #include "support/child.hpp"
 #include "support/http_server.hpp"
 
+#include <cohort/http/detail/serve/peer.hpp>
 #include <cohort/http/serve.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
 #include <doctest/doctest.h>
 

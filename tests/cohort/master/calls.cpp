@@ -2,6 +2,9 @@
 // Calls between a master and its workers, and the pool.
 #include <cohort/master.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
 #include "support/cluster.hpp"
 
 #include <csignal>

@@ -3,6 +3,8 @@
 // what to be (support/exec_worker.hpp).
 #include <cohort/master.hpp>
 
+#include <asio/io_context.hpp>
+
 #include "support/client.hpp"
 #include "support/exec_worker.hpp"
 #include "support/process.hpp"

@@ -2,6 +2,12 @@
 // A master that is killed or stopped at a bad moment, and workers that end when nobody expects it.
 #include <cohort/run.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
 #include "support/client.hpp"
 #include "support/exec_worker.hpp"
 #include "support/process.hpp"

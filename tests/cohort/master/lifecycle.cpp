@@ -2,6 +2,8 @@
 // Crashes that concern everybody, hooks, limited lifetimes, and odd moments in the life of a worker.
 #include <cohort/master.hpp>
 
+#include <asio/co_spawn.hpp>
+
 #include "support/client.hpp"
 #include "support/process.hpp"
 

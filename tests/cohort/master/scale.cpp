@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 // More and fewer workers while the cluster runs: by a call, and by the load.
+#include <cohort/detail/system/process_setup.hpp>
 #include <cohort/master.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
 
 #include "support/client.hpp"
 

@@ -2,6 +2,10 @@
 // What a worker process is made with: environment, arguments, directory, user, and not one descriptor too many.
 #include <cohort/master.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
 #include "support/cluster.hpp"
 #include "support/process.hpp"
 

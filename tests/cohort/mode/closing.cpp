@@ -7,7 +7,10 @@
 #include "support/client.hpp"
 #include "support/process.hpp"
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/post.hpp>
 
 #include <filesystem>
 #include <memory>

@@ -3,6 +3,10 @@
 // length.
 #include <cohort/mode.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
 #include "support/child.hpp"
 #include "support/client.hpp"
 #include "support/folder.hpp"
@@ -363,7 +367,7 @@ int start_activated(const Foreign& first, const Foreign& second) {
     ::setenv("LISTEN_FDNAMES", "web:local", 1);
     ::setenv("COHORT_TEST_DEADLINE", "60", 1);
     ::execl("/proc/self/exe", "cohort_tests", "--no-skip", "--test-case=(the program that the next test starts)",
-            "--source-file=*mode_endpoints.cpp", nullptr);
+            "--source-file=*mode/endpoints.cpp", nullptr);
     return 2;
 }
 

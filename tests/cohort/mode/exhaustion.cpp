@@ -2,7 +2,13 @@
 // When accept(2) fails, in every mode: nobody crashes, nobody spins, and it goes on by itself.
 #include <cohort/mode.hpp>
 
+#include <cohort/detail/system/system.hpp>
+
 #include <cohort/mode/shared_listener.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
 
 #include "support/client.hpp"
 #include "support/process.hpp"

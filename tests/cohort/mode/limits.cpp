@@ -2,6 +2,9 @@
 // How many connections a worker has, in both modes.
 #include <cohort/mode.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
 #include "support/client.hpp"
 
 using namespace test;

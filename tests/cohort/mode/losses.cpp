@@ -2,6 +2,8 @@
 // Whatever happens to workers, in both modes: connections that nobody has taken are served by somebody.
 #include <cohort/mode.hpp>
 
+#include <asio/use_awaitable.hpp>
+
 #include "support/client.hpp"
 #include "support/process.hpp"
 

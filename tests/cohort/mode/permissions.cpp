@@ -2,6 +2,8 @@
 // Ports that only a privileged process may listen on, in both modes.
 #include <cohort/mode.hpp>
 
+#include <asio/io_context.hpp>
+
 #include "support/client.hpp"
 #include "support/process.hpp"
 

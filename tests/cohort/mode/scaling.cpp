@@ -4,6 +4,9 @@
 
 #include <cohort/mode/shared_listener.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
 #include "support/client.hpp"
 
 #include <algorithm>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/mode/shared_listener.hpp>
 
+#include <asio/io_context.hpp>
+
 #include "support/client.hpp"
 
 using namespace test;

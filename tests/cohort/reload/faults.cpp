@@ -3,11 +3,18 @@
 // it.
 #include <cohort/reload.hpp>
 
+#include <cohort/detail/system/system.hpp>
+
 #include "support/client.hpp"
 #include "support/exec_worker.hpp"
 #include "support/folder.hpp"
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/io_context.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <ctime>
 #include <fstream>

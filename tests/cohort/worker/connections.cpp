@@ -8,8 +8,11 @@
 #include "support/handles.hpp"
 #include "support/process.hpp"
 
+#include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/read_until.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
 
 #include <map>

@@ -2,6 +2,11 @@
 // A worker whose link to the master has gone while it listened.
 #include <cohort/worker.hpp>
 
+#include <cohort/detail/worker/worker_core.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
 #include "support/client.hpp"
 #include "support/process.hpp"
 
@@ -15,7 +20,7 @@ namespace {
 template <class W>
 Task<> cut_off_when_told(W& self) {
     const auto note = co_await self.receive();
-    ::shutdown(self.core().identity().control, SHUT_RDWR);
+    ::shutdown(cohort::detail::Access::core(self).identity().control, SHUT_RDWR);
 }
 template <class W>
 Task<int> serve_until_cut_off(W& self) {

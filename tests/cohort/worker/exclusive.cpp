@@ -2,6 +2,11 @@
 // A port that one worker has for itself.
 #include <cohort/worker.hpp>
 
+#include <cohort/detail/worker/worker_core.hpp>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
 #include "support/client.hpp"
 
 #include <filesystem>
@@ -102,7 +107,7 @@ TEST_CASE_TEMPLATE("a worker listens on a socket that it has made itself, and no
 template <class W>
 Task<> exclusive_bad_descriptor(W& self) {
     std::string outcome;
-    for (const int descriptor : {999'999, self.core().identity().control}) {
+    for (const int descriptor : {999'999, cohort::detail::Access::core(self).identity().control}) {
         try {
             const auto listener = co_await self.listen(Endpoint::inherited(descriptor), exclusive);
         } catch (const std::system_error& error) {

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT
 // Sockets and files that pass between a master and its workers.
 #include <cohort/acceptor.hpp>
+
 #include <cohort/handle.hpp>
 #include <cohort/master.hpp>
 
 #include "support/handles.hpp"
 #include "support/process.hpp"
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
 #include <asio/ip/udp.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
 
 #include <csignal>

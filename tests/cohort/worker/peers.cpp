@@ -2,6 +2,9 @@
 // Workers that talk to each other without the master.
 #include <cohort/master.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
 #include "support/cluster.hpp"
 
 #include <csignal>

@@ -3,6 +3,8 @@
 // program is a helper process, whose standard output and standard error the test reads.
 #include <cohort/worker.hpp>
 
+#include <asio/io_context.hpp>
+
 #include "support/cluster.hpp"
 #include "support/exec_worker.hpp"
 #include "support/process.hpp"

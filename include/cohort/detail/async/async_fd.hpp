@@ -7,8 +7,9 @@
 
 #include <asio/any_io_executor.hpp>
 #include <asio/posix/stream_descriptor.hpp>
-#include <asio/redirect_error.hpp>
-#include <asio/use_awaitable.hpp>
+
+#include <system_error>
+#include <utility>
 
 namespace cohort::detail {
 
@@ -16,7 +17,7 @@ namespace cohort::detail {
 /// live on in another process, and the kernel removes only what was closed everywhere.
 class AsyncFd {
 public:
-    AsyncFd(const asio::any_io_executor& executor, UniqueFd fd) : fd_(std::move(fd)), watch_(executor, fd_.get()) {}
+    AsyncFd(const asio::any_io_executor& executor, UniqueFd fd);
     AsyncFd(AsyncFd&&) = default;
     ~AsyncFd() { close(); }
 
@@ -34,13 +35,10 @@ public:
         return watch_.async_wait(asio::posix::descriptor_base::wait_write, std::forward<Token>(token));
     }
     /// The same for a coroutine. `error`: operation_aborted when it was cancelled.
-    Task<> readable(std::error_code& error) { return async_readable(asio::redirect_error(asio::use_awaitable, error)); }
+    Task<> readable(std::error_code& error);
 
     /// Waits under way, in both directions, end with operation_aborted.
-    void cancel() {
-        std::error_code ignored;
-        watch_.cancel(ignored);
-    }
+    void cancel();
     void close();
 
 private:

@@ -6,12 +6,27 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
 namespace cohort::detail {
 
 COHORT_DECL void AsyncFd::close() {
     if (fd_) [[maybe_unused]]
         const int lent = watch_.release();
     fd_.reset();
+}
+
+COHORT_DECL AsyncFd::AsyncFd(const asio::any_io_executor& executor, UniqueFd fd)
+    : fd_(std::move(fd)), watch_(executor, fd_.get()) {}
+
+COHORT_DECL Task<> AsyncFd::readable(std::error_code& error) {
+    return async_readable(asio::redirect_error(asio::use_awaitable, error));
+}
+
+COHORT_DECL void AsyncFd::cancel() {
+    std::error_code ignored;
+    watch_.cancel(ignored);
 }
 
 } // namespace cohort::detail

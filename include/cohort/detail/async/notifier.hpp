@@ -5,12 +5,6 @@
 #include <cohort/task.hpp>
 
 #include <asio/any_io_executor.hpp>
-#include <asio/associated_cancellation_slot.hpp>
-#include <asio/async_result.hpp>
-#include <asio/dispatch.hpp>
-#include <asio/error.hpp>
-#include <asio/post.hpp>
-#include <asio/use_awaitable.hpp>
 
 #include <list>
 #include <memory>
@@ -27,10 +21,7 @@ public:
     Notifier& operator=(const Notifier&) = delete;
 
     /// Until the next notify. Throws operation_aborted when it is cancelled.
-    Task<> wait() {
-        return asio::async_initiate<const asio::use_awaitable_t<>, void(std::error_code)>(
-            [this](auto handler) { enlist(std::move(handler)); }, asio::use_awaitable);
-    }
+    Task<> wait();
 
     void notify_one() {
         if (!waiters_.empty()) complete(waiters_.begin(), {});
@@ -52,28 +43,9 @@ private:
     using Waiters = std::list<std::unique_ptr<Waiter>>;
 
     template <class Handler>
-    struct HandlerWaiter final : Waiter {
-        explicit HandlerWaiter(Handler handler) : handler_(std::move(handler)) {}
-        void resume(const asio::any_io_executor& executor, std::error_code error, bool now) override {
-            asio::get_associated_cancellation_slot(handler_).clear();
-            auto run = [handler = std::move(handler_), error]() mutable { std::move(handler)(error); };
-            if (now)
-                asio::dispatch(executor, std::move(run));
-            else
-                asio::post(executor, std::move(run));
-        }
-        Handler handler_;
-    };
-
+    struct HandlerWaiter;
     template <class Handler>
-    void enlist(Handler handler) {
-        auto slot = asio::get_associated_cancellation_slot(handler);
-        waiters_.push_back(std::make_unique<HandlerWaiter<Handler>>(std::move(handler)));
-        if (!slot.is_connected()) return;
-        const auto self = std::prev(waiters_.end());
-        slot.assign([this, self](asio::cancellation_type) { complete(self, asio::error::operation_aborted); });
-    }
-
+    void enlist(Handler handler);
     void complete(Waiters::iterator position, std::error_code error, bool now = false);
 
     asio::any_io_executor executor_;

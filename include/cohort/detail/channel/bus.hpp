@@ -3,40 +3,16 @@
 #pragma once
 
 #include <cohort/channel.hpp>
+#include <cohort/detail/channel/bus_message.hpp>
 #include <cohort/event.hpp>
 
-#include <cstdint>
 #include <list>
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
-#include <variant>
 #include <vector>
 
 namespace cohort::detail {
-
-/// Asks for everything that is published on a topic from now on. A call; the reply is empty.
-struct Subscribe {
-    std::string topic;
-};
-/// A value whose type only its ends know.
-struct Published {
-    std::string topic;
-    std::uint64_t type = 0; ///< schema_hash
-    std::string payload;    ///< encode()
-};
-
-using ToBus = std::variant<Subscribe, Published>;
-using BusChannel = Channel<Duplex<ToBus, Published>>;
-
-template <class T>
-ToBus to_bus(std::string topic, const T& value, const SerializeLimits& limits) {
-    Buffer bytes;
-    encode(value, bytes, limits);
-    return Published{std::move(topic), schema_hash<T>(),
-                     std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size())};
-}
 
 /// Lives in the master. Each subscription has a connection of its own, so one that is not received fills its own queue
 /// and then holds up those who publish on its topic; nothing is dropped.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/channel/bus.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
 
 #include <cohort/detail/config.hpp>
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cohort/detail/channel/frame.hpp>
-#include <cohort/detail/channel/transport.hpp>
+#include <cohort/detail/channel/passed.hpp>
 #include <cohort/detail/system/system.hpp>
 #include <cohort/serialize.hpp>
 

@@ -3,14 +3,19 @@
 #pragma once
 
 #include <cohort/detail/channel/frame.hpp>
-#include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/serialize/buffer.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <vector>
 
+#include <sys/types.h>
+
 namespace cohort::detail {
+
+class Transport;
 
 /// The frames lie one behind the other, so that one call of the transport takes many. When to write is not decided
 /// here.

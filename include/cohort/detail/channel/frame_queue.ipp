@@ -4,6 +4,7 @@
 
 #include <cohort/detail/channel/frame_queue.hpp>
 
+#include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/config.hpp>
 
 #include <array>

@@ -5,8 +5,8 @@
 #include <cohort/detail/async/notifier.hpp>
 #include <cohort/detail/channel/frame.hpp>
 #include <cohort/detail/channel/frame_writer.hpp>
+#include <cohort/detail/channel/passed.hpp>
 #include <cohort/detail/channel/stream_limits.hpp>
-#include <cohort/detail/channel/transport.hpp>
 
 #include <deque>
 #include <memory>
@@ -19,7 +19,7 @@ namespace cohort::detail {
 /// sender's backpressure.
 class FrameStream : public FrameWriter {
 public:
-    FrameStream(const asio::any_io_executor& executor, std::unique_ptr<Transport> transport, StreamLimits limits)
+    FrameStream(const asio::any_io_executor& executor, std::shared_ptr<Transport> transport, StreamLimits limits)
         : FrameWriter(executor, std::move(transport), limits), arrival_(executor), reader_(limits.max_length) {}
     virtual ~FrameStream() = default;
 

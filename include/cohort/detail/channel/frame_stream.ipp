@@ -4,6 +4,7 @@
 
 #include <cohort/detail/channel/frame_stream.hpp>
 
+#include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/config.hpp>
 
 #include <asio/this_coro.hpp>

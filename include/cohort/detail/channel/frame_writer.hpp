@@ -5,8 +5,9 @@
 #include <cohort/detail/async/notifier.hpp>
 #include <cohort/detail/channel/frame_queue.hpp>
 #include <cohort/detail/channel/stream_limits.hpp>
-#include <cohort/detail/channel/transport.hpp>
+#include <cohort/task.hpp>
 
+#include <asio/any_io_executor.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <chrono>
@@ -15,6 +16,8 @@
 #include <utility>
 
 namespace cohort::detail {
+
+class Transport;
 
 /// The first frame of a turn of the event loop goes to the kernel at once, what follows in the same turn goes together
 /// at its end. Shared with its own writes under way.
@@ -44,16 +47,15 @@ public:
     /// No more frames are sent; those queued still go out. The other side sees the end behind them.
     void finish();
 
-    bool is_open() const noexcept { return transport_->socket().is_open(); }
-    int native_handle() const noexcept { return transport_->socket().get(); }
+    bool is_open() const noexcept;
+    int native_handle() const noexcept;
     /// The other side has not only ended what it sends: it is gone altogether.
-    bool is_cut_off() const noexcept { return transport_->is_cut_off(); }
+    bool is_cut_off() const noexcept;
     const StreamLimits& limits() const noexcept { return limits_; }
-    asio::any_io_executor executor() noexcept { return transport_->socket().get_executor(); }
+    asio::any_io_executor executor() noexcept;
 
 protected:
-    FrameWriter(const asio::any_io_executor& executor, std::unique_ptr<Transport> transport, StreamLimits limits)
-        : transport_(std::move(transport)), room_(executor), limits_(limits), queue_(limits.max_length) {}
+    FrameWriter(const asio::any_io_executor& executor, std::shared_ptr<Transport> transport, StreamLimits limits);
     ~FrameWriter() = default;
 
     Transport& transport() noexcept { return *transport_; }
@@ -77,10 +79,11 @@ private:
     void write_when_possible();
     void retry_soon();
 
-    std::unique_ptr<Transport> transport_;
+    std::shared_ptr<Transport> transport_;
     Notifier room_;
     StreamLimits limits_;
     FrameQueue queue_;
+    std::size_t write_size_; // Transport::write_size
     std::unique_ptr<asio::steady_timer> retry_;
     std::error_code error_; // why nothing can be sent any more
     bool waiting_ = false;  // for the kernel to take more
@@ -96,19 +99,11 @@ inline void FrameWriter::push(FrameKind kind, std::uint64_t correlation, Fill&& 
     if (error_) throw std::system_error(error_);
     queue_.append(kind, correlation, std::forward<Fill>(fill));
     if (waiting_) return;
-    const bool much = queue_.size() >= transport_->write_size();
+    const bool much = queue_.size() >= write_size_;
     if (flushing_ && !much) return;
     if (wrote_ && !much) return flush_later();
     wrote_ = true;
     write_some();
-}
-
-inline void FrameWriter::push(FrameKind kind, std::uint64_t correlation) noexcept {
-    try {
-        push(kind, correlation, [](Buffer&, std::vector<int>&) {});
-    } catch (const std::exception&) {
-        // The other side learns of it by the end of the stream.
-    }
 }
 
 } // namespace cohort::detail

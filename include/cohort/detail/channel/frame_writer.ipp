@@ -4,6 +4,7 @@
 
 #include <cohort/detail/channel/frame_writer.hpp>
 
+#include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/config.hpp>
 
 #include <algorithm>
@@ -101,6 +102,30 @@ COHORT_DECL void FrameWriter::finish() {
     finishing_ = true;
     if (!waiting_) write_some();
     room_.notify_all();
+}
+
+COHORT_DECL FrameWriter::FrameWriter(const asio::any_io_executor& executor, std::shared_ptr<Transport> transport,
+                                     StreamLimits limits)
+    : transport_(std::move(transport)),
+      room_(executor),
+      limits_(limits),
+      queue_(limits.max_length),
+      write_size_(transport_->write_size()) {}
+
+COHORT_DECL bool FrameWriter::is_open() const noexcept { return transport_->socket().is_open(); }
+
+COHORT_DECL int FrameWriter::native_handle() const noexcept { return transport_->socket().get(); }
+
+COHORT_DECL bool FrameWriter::is_cut_off() const noexcept { return transport_->is_cut_off(); }
+
+COHORT_DECL asio::any_io_executor FrameWriter::executor() noexcept { return transport_->socket().get_executor(); }
+
+COHORT_DECL void FrameWriter::push(FrameKind kind, std::uint64_t correlation) noexcept {
+    try {
+        push(kind, correlation, [](Buffer&, std::vector<int>&) {});
+    } catch (const std::exception&) {
+        // The other side learns of it by the end of the stream.
+    }
 }
 
 } // namespace cohort::detail

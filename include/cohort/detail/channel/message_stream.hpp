@@ -14,12 +14,12 @@ namespace cohort::detail {
 /// All of a channel that does not depend on its message types: the greeting, the wait for a message, and calls.
 class MessageStream : public FrameStream {
 public:
-    MessageStream(const asio::any_io_executor& executor, std::unique_ptr<Transport> transport, StreamLimits limits,
+    MessageStream(const asio::any_io_executor& executor, std::shared_ptr<Transport> transport, StreamLimits limits,
                   Schema incoming, Schema outgoing = {});
 
     /// Made, and its greeting is on the way.
     static std::shared_ptr<MessageStream> open(const asio::any_io_executor& executor,
-                                               std::unique_ptr<Transport> transport, StreamLimits limits,
+                                               std::shared_ptr<Transport> transport, StreamLimits limits,
                                                Schema outgoing, Schema incoming);
 
     /// Queues the message that `fill(Buffer&, std::vector<int>&)` writes, when called; waits while too much is queued.

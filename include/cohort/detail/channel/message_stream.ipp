@@ -11,7 +11,7 @@
 
 namespace cohort::detail {
 
-COHORT_DECL MessageStream::MessageStream(const asio::any_io_executor& executor, std::unique_ptr<Transport> transport,
+COHORT_DECL MessageStream::MessageStream(const asio::any_io_executor& executor, std::shared_ptr<Transport> transport,
                                          StreamLimits limits, Schema incoming, Schema outgoing)
     : FrameStream(executor, std::move(transport), limits),
       incoming_(incoming),
@@ -39,7 +39,7 @@ COHORT_DECL Frame MessageStream::known_front() const noexcept {
 }
 
 COHORT_DECL std::shared_ptr<MessageStream> MessageStream::open(const asio::any_io_executor& executor,
-                                                               std::unique_ptr<Transport> transport,
+                                                               std::shared_ptr<Transport> transport,
                                                                StreamLimits limits, Schema outgoing, Schema incoming) {
     auto stream = std::make_shared<MessageStream>(executor, std::move(transport), limits, incoming, outgoing);
     stream->push(FrameKind::hello, 0, [&](Buffer& out, std::vector<int>&) { encode(greeting_of(outgoing), out); });

@@ -47,7 +47,7 @@ Task<> serve_calls(Source& source, Handler its_handler, std::size_t at_once) {
         auto mail = co_await source.receive_mail();
         if (!mail) break;
         ++serving->running;
-        const auto call = mail->call();
+        const auto call = Access::call(*mail);
         const auto slot = call ? call->cancellation_slot() : asio::cancellation_slot();
         asio::co_spawn(executor, answer(handler, std::move(*mail)),
                        // The call lives as long as somebody may be cancelled for its sake.

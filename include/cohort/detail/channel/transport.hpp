@@ -3,24 +3,17 @@
 #pragma once
 
 #include <cohort/detail/async/async_fd.hpp>
-#include <cohort/detail/system/fd_passing.hpp>
+#include <cohort/detail/channel/passed.hpp>
 
 #include <chrono>
 #include <deque>
 #include <functional>
 #include <span>
 #include <system_error>
-#include <vector>
 
-#include <poll.h>
+#include <sys/types.h>
 
 namespace cohort::detail {
-
-/// The descriptors of one frame.
-struct Passed {
-    std::vector<UniqueFd> descriptors;
-    bool lost = false; ///< some did not fit in this process
-};
 
 /// A Unix stream socket. Other transports derive from it: they keep the socket, for descriptors, for waking the other
 /// side, and because its end is the end of the other process.
@@ -47,17 +40,14 @@ public:
     /// That wait is over.
     virtual void waited_to_read() noexcept {}
     /// Calls `then` once, when more can be written or the wait was cancelled.
-    virtual void wait_writable(std::function<void(std::error_code)> then) { socket_.async_writable(std::move(then)); }
+    virtual void wait_writable(std::function<void(std::error_code)> then);
     /// Holds the process up in the same way for at most so long. False: nothing changed.
     virtual bool wait_writable_now(std::chrono::milliseconds timeout) noexcept;
     /// Nothing more will be written; the other side sees the end behind what was.
-    virtual void end_writing() noexcept { ::shutdown(socket_.get(), SHUT_WR); }
+    virtual void end_writing() noexcept;
 
     /// The other side has closed both directions, or its process is gone.
-    bool is_cut_off() const noexcept {
-        pollfd hung_up{socket_.get(), 0, 0};
-        return !socket_.is_open() || (::poll(&hung_up, 1, 0) == 1 && (hung_up.revents & POLLHUP) != 0);
-    }
+    bool is_cut_off() const noexcept;
 
     AsyncFd& socket() noexcept { return socket_; }
     const AsyncFd& socket() const noexcept { return socket_; }

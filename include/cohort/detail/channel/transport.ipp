@@ -5,6 +5,12 @@
 #include <cohort/detail/channel/transport.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
+
+#include <utility>
+
+#include <poll.h>
+#include <sys/socket.h>
 
 namespace cohort::detail {
 
@@ -31,6 +37,17 @@ COHORT_DECL ssize_t Transport::receive(std::span<std::byte> room, std::deque<Pas
 COHORT_DECL bool Transport::wait_writable_now(std::chrono::milliseconds timeout) noexcept {
     pollfd writable{socket_.get(), POLLOUT, 0};
     return ::poll(&writable, 1, static_cast<int>(timeout.count())) != 0;
+}
+
+COHORT_DECL void Transport::wait_writable(std::function<void(std::error_code)> then) {
+    socket_.async_writable(std::move(then));
+}
+
+COHORT_DECL void Transport::end_writing() noexcept { ::shutdown(socket_.get(), SHUT_WR); }
+
+COHORT_DECL bool Transport::is_cut_off() const noexcept {
+    pollfd hung_up{socket_.get(), 0, 0};
+    return !socket_.is_open() || (::poll(&hung_up, 1, 0) == 1 && (hung_up.revents & POLLHUP) != 0);
 }
 
 } // namespace cohort::detail

@@ -2,6 +2,7 @@
 // ConnectionCount: how many connections and requests a worker has, where its master can see it (layer 3).
 #pragma once
 
+#include <cohort/detail/control/counted_connection.hpp>
 #include <cohort/detail/control/shared_page.hpp>
 
 #include <atomic>
@@ -10,53 +11,6 @@
 #include <utility>
 
 namespace cohort::detail {
-
-class ConnectionCount;
-
-/// Counts as one request under way for as long as it lives. Outside a cluster it counts nothing.
-class OngoingRequest {
-public:
-    OngoingRequest() = default;
-    explicit OngoingRequest(WorkerCell& cell) noexcept : cell_(&cell) {
-        cell.begun.fetch_add(1, std::memory_order_relaxed);
-    }
-    OngoingRequest(OngoingRequest&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
-    OngoingRequest& operator=(OngoingRequest&& other) noexcept {
-        OngoingRequest(std::move(other)).swap(*this);
-        return *this;
-    }
-    ~OngoingRequest() {
-        if (cell_ != nullptr) cell_->ended.fetch_add(1, std::memory_order_release); // after `begun`
-    }
-
-private:
-    void swap(OngoingRequest& other) noexcept { std::swap(cell_, other.cell_); }
-
-    WorkerCell* cell_ = nullptr;
-};
-
-/// Counts as one connection for as long as it lives. Outside a cluster it counts nothing.
-class CountedConnection {
-public:
-    CountedConnection() = default;
-    explicit CountedConnection(ConnectionCount& connection_count) noexcept;
-    CountedConnection(CountedConnection&& other) noexcept : connections_(std::exchange(other.connections_, nullptr)) {}
-    CountedConnection& operator=(CountedConnection&& other) noexcept {
-        CountedConnection(std::move(other)).swap(*this);
-        return *this;
-    }
-    ~CountedConnection();
-
-    /// An HTTP response that goes over this connection.
-    void count_response(int status) noexcept;
-    /// A request that came over this connection; it may outlive it.
-    [[nodiscard]] OngoingRequest begin_request() noexcept;
-
-private:
-    void swap(CountedConnection& other) noexcept { std::swap(connections_, other.connections_); }
-
-    ConnectionCount* connections_ = nullptr;
-};
 
 /// One for each worker process; it outlives all of its connections, which may end on any thread.
 class ConnectionCount {

@@ -16,21 +16,21 @@ struct AcceptedPort : Port {
 };
 
 /// Which worker gets a connection is the scheduler's to say.
-class AcceptingDispatcher : public PortTable<AcceptedPort> {
+class AcceptingDispatcher final : public PortTable<AcceptedPort> {
 public:
-    AcceptingDispatcher(DispatchContext context, MakeScheduler make_scheduler)
+    AcceptingDispatcher(const DispatchContext& context, MakeScheduler make_scheduler)
         : PortTable(context), make_scheduler_(make_scheduler) {}
-    ~AcceptingDispatcher() { stop(false); }
+    ~AcceptingDispatcher() override { stop(false); }
 
-    void prepare();
-    std::vector<int> inherited(unsigned) const { return {}; }
-    Grant open(DispatchTarget& target, const Endpoint& endpoint);
-    void close(DispatchTarget& target, ListenerId listener);
-    void drain(DispatchTarget& target);
-    void leave(DispatchTarget& target, bool successor);
-    std::vector<QueueStats> queues() const;
-    std::vector<OpenListener> listeners() const;
-    void stop(bool goes_on);
+    void prepare() override;
+    std::vector<int> inherited(unsigned) override { return {}; }
+    Grant open(DispatchTarget& target, const Endpoint& endpoint) override;
+    void close(DispatchTarget& target, ListenerId listener) override;
+    void drain(DispatchTarget& target) override;
+    void leave(DispatchTarget& target, bool successor) override;
+    std::vector<QueueStats> queues() const override;
+    std::vector<OpenListener> listeners() const override;
+    void stop(bool goes_on) override;
 
 private:
     AcceptedPort* make(const Endpoint& endpoint, std::error_code& error);

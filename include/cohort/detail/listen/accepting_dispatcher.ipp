@@ -9,7 +9,7 @@
 namespace cohort::detail {
 
 COHORT_DECL AcceptedPort* AcceptingDispatcher::make(const Endpoint& endpoint, std::error_code& error) {
-    auto listener = PortTable::open(endpoint, endpoint, 0, false, error);
+    auto listener = open_socket(endpoint, endpoint, 0, false, error);
     if (error) return nullptr;
     auto port = std::make_unique<AcceptedPort>();
     port->requested = endpoint;

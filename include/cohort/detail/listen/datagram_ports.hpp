@@ -2,6 +2,7 @@
 // DatagramPorts: the UDP ports that the workers share, with a socket for each slot (layer 3).
 #pragma once
 
+#include <cohort/detail/control/control_message.hpp>
 #include <cohort/detail/socket/shared_address.hpp>
 #include <cohort/mode.hpp>
 

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/listen/datagram_ports.hpp>
 #include <cohort/detail/socket/inherited_socket.hpp>
+#include <cohort/detail/socket/transferred_listeners.hpp>
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>

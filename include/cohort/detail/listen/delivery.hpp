@@ -2,6 +2,7 @@
 // Delivery: one listener of one worker, and the connections on their way to it (layer 3).
 #pragma once
 
+#include <cohort/detail/control/shared_page.hpp>
 #include <cohort/mode.hpp>
 #include <cohort/scheduler.hpp>
 

@@ -4,6 +4,9 @@
 
 #include <cohort/detail/listen/delivery.hpp>
 
+#include <cohort/detail/control/links.hpp>
+#include <cohort/detail/control/shared_page.hpp>
+
 #include <cohort/detail/config.hpp>
 
 #include <algorithm>

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// DeliveryIntake: the worker's end of a Distributor, a queue of connections that count as taken when they leave it
-// (layer 3).
+// DeliveryIntake: the connections that the master has delivered to a worker, until they are taken (layer 3).
 #pragma once
 
+#include <cohort/acceptor.hpp>
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/control/connection_count.hpp>
+#include <cohort/detail/control/links.hpp>
 #include <cohort/mode.hpp>
 
 #include <deque>

@@ -4,6 +4,8 @@
 
 #include <cohort/detail/listen/delivery_intake.hpp>
 
+#include <cohort/detail/control/shared_page.hpp>
+
 #include <cohort/detail/config.hpp>
 
 namespace cohort::detail {

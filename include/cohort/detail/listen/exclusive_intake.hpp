@@ -2,6 +2,7 @@
 // ExclusiveIntake: a port that one worker has for itself; its master is only told of it (layer 3).
 #pragma once
 
+#include <cohort/detail/control/links.hpp>
 #include <cohort/detail/listen/accepting_intake.hpp>
 #include <cohort/detail/socket/socket_file.hpp>
 

@@ -6,6 +6,7 @@
 #include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/detail/socket/shared_address.hpp>
 #include <cohort/detail/socket/socket_file.hpp>
+#include <cohort/detail/socket/transferred_listeners.hpp>
 #include <cohort/mode.hpp>
 
 #include <algorithm>
@@ -23,30 +24,28 @@ struct Port : SharedAddress {
 
 /// The part of a dispatcher that finds the port a worker speaks of. `P` derives from Port.
 template <std::derived_from<Port> P>
-class PortTable {
+class PortTable : public Dispatcher {
 public:
-    void give(const Endpoint& bound, TransferredConnection connection) {
+    void give(const Endpoint& bound, TransferredConnection connection) override {
         for (const auto& port : ports_)
             if (port->bound == bound && !port->distributor->is_closed())
                 return port->distributor->give_again(std::move(connection));
     }
-    void lost(DispatchTarget& target, ListenerId listener, std::uint64_t first, std::uint32_t count) {
+    void lost(DispatchTarget& target, ListenerId listener, std::uint64_t first, std::uint32_t count) override {
         if (P* const port = find(target, listener)) port->distributor->lost(target, listener, first, count);
     }
-    std::size_t waiting() const noexcept {
+    std::size_t waiting() const noexcept override {
         std::size_t sum = 0;
         for (const auto& port : ports_) sum += port->distributor->waiting();
         return sum;
     }
-    void took(DispatchTarget& target, ListenerId listener) {
+    void took(DispatchTarget& target, ListenerId listener) override {
         if (P* const port = find(target, listener)) port->distributor->took(target, listener);
     }
 
 protected:
-    explicit PortTable(DispatchContext context) : context_(context) {}
-    PortTable(const PortTable&) = delete;
-    PortTable& operator=(const PortTable&) = delete;
-    ~PortTable() {
+    explicit PortTable(const DispatchContext& context) : context_(context) {}
+    ~PortTable() override {
         for (const auto& port : ports_) port->distributor->abandon();
     }
 
@@ -91,11 +90,11 @@ protected:
         }
     }
     /// A listener of the master before this one, or a new one.
-    UniqueFd open(const Endpoint& requested, const Endpoint& bound, unsigned slot, bool reuse_port,
-                  std::error_code& error) {
+    UniqueFd open_socket(const Endpoint& requested, const Endpoint& bound, unsigned slot, bool reuse_port,
+                         std::error_code& error) {
         error.clear();
-        if (context_.passed != nullptr)
-            if (UniqueFd passed = context_.passed->take(requested, slot)) return passed;
+        if (context_.transferred != nullptr)
+            if (UniqueFd taken = context_.transferred->take(requested, slot)) return taken;
         return open_listener(bound, reuse_port, context_.options.backlog, error);
     }
 

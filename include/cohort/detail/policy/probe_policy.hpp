@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// ProbePolicy: when a worker's health is asked after, and what the answers come to, as a machine without clock (layer
-// 1).
+// ProbePolicy: when a worker's health is checked, and what the answers come to, without a clock (layer 1).
 #pragma once
 
 #include <cohort/detail/policy/observed_time.hpp>

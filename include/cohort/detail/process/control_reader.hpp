@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Hearing: what workers say on their control links, no faster than this process can bear (layer 4).
+// ControlReader: what workers say on their control links, no faster than this process can bear (layer 4).
 #pragma once
 
 #include <cohort/detail/process/worker_record.hpp>
@@ -8,7 +8,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <utility>
 
@@ -23,14 +22,20 @@ class ControlReader {
 public:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
-    struct Owner {
-        std::function<void(WorkerRecord&, Packet<FromWorker>&)> handle; ///< what a worker says
-        std::function<std::size_t()> waiting; ///< connections that were given back and wait for somebody
+    class Owner {
+    public:
+        /// What a worker says.
+        virtual void handle(WorkerRecord& record, Packet<FromWorker>& packet) = 0;
+        /// How many connections were given back and wait for somebody.
+        virtual std::size_t waiting_connections() const = 0;
+
+    protected:
+        ~Owner() = default;
     };
 
     /// `patience`: how long the end of a worker waits for descriptors.
-    ControlReader(asio::io_context& context, std::chrono::milliseconds patience, Owner owner)
-        : context_(context), patience_(patience), owner_(std::move(owner)) {}
+    ControlReader(asio::io_context& context, std::chrono::milliseconds patience, Owner& owner)
+        : context_(context), patience_(patience), owner_(owner) {}
 
     /// Until the link has ended. Throws on what no worker says.
     Task<> listen(RecordPtr record);
@@ -40,7 +45,7 @@ public:
 private:
     bool must_slow_down(const WorkerRecord& record) const {
         if (record.is_over() || record.state != WorkerState::draining) return false;
-        return record.link->has_arrived() && !can_take_back(owner_.waiting());
+        return record.link->has_arrived() && !can_take_back(owner_.waiting_connections());
     }
     Task<> slow_down();
     /// One packet, if one is here.
@@ -48,7 +53,7 @@ private:
 
     asio::io_context& context_;
     std::chrono::milliseconds patience_;
-    Owner owner_;
+    Owner& owner_;
 };
 
 } // namespace cohort::detail

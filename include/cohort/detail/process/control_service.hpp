@@ -3,10 +3,10 @@
 #pragma once
 
 #include <cohort/detail/channel/bus.hpp>
-#include <cohort/detail/listen/any_dispatcher.hpp>
 #include <cohort/detail/listen/datagram_ports.hpp>
 #include <cohort/detail/policy/leader_election.hpp>
 #include <cohort/detail/process/worker_record.hpp>
+#include <cohort/mode.hpp>
 
 #include <functional>
 #include <optional>
@@ -16,7 +16,7 @@ namespace cohort::detail {
 class ControlService {
 public:
     /// `passed`: the UDP sockets of the master before this one.
-    ControlService(AnyDispatcher& dispatcher, Bus& bus, const WorkerRecords& records, Ledger& ledger,
+    ControlService(Dispatcher& dispatcher, Bus& bus, const WorkerRecords& records, Ledger& ledger,
                    TransferredListeners& passed)
         : dispatcher_(dispatcher), bus_(bus), datagrams_(&passed), records_(records), ledger_(ledger) {}
 
@@ -51,7 +51,7 @@ private:
     void take_back(const WorkerRecord& record, const ReturnedConnection& given, UniqueFd connection);
     static void note(WorkerRecord& record, const SetupFailed& failure);
 
-    AnyDispatcher& dispatcher_;
+    Dispatcher& dispatcher_;
     Bus& bus_;
     DatagramPorts datagrams_;
     LeaderElection election_;

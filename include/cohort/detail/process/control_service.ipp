@@ -4,6 +4,8 @@
 
 #include <cohort/detail/process/control_service.hpp>
 
+#include <cohort/detail/system/fd_passing.hpp>
+
 #include <cohort/detail/config.hpp>
 
 #include <iostream>

@@ -4,6 +4,8 @@
 
 #include <cohort/detail/process/launch.hpp>
 
+#include <cohort/detail/control/shared_page.hpp>
+
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/control/control_message.hpp>
 #include <cohort/detail/system/fd_passing.hpp>

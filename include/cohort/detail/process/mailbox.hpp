@@ -3,15 +3,19 @@
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
-#include <cohort/detail/process/worker_record.hpp>
+#include <cohort/detail/channel/message_stream.hpp>
+#include <cohort/event.hpp>
+#include <cohort/task.hpp>
+
+#include <asio/any_io_executor.hpp>
 
 #include <deque>
-#include <functional>
 #include <memory>
 #include <system_error>
-#include <utility>
 
 namespace cohort::detail {
+
+struct WorkerRecord;
 
 /// A stream is read again only when what was read from it has been received: a master that does not keep up slows its
 /// workers down, and holds no more than a buffer for each.
@@ -19,12 +23,18 @@ class Mailbox {
 public:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
-    struct Owner {
-        std::function<bool()> finished;                             ///< nobody will send any more
-        std::function<void(WorkerRecord&, std::error_code)> refuse; ///< what the worker sends are no messages
+    class Owner {
+    public:
+        /// Nobody will send any more.
+        virtual bool finished() const = 0;
+        /// What the worker sends are no messages.
+        virtual void on_bad_message(WorkerRecord& record, std::error_code error) = 0;
+
+    protected:
+        ~Owner() = default;
     };
 
-    Mailbox(const asio::any_io_executor& executor, Owner owner) : owner_(std::move(owner)), arrival_(executor) {}
+    Mailbox(const asio::any_io_executor& executor, Owner& owner) : owner_(owner), arrival_(executor) {}
 
     /// Brings in what the worker sends, until it ends. Throws on bytes that no worker sends.
     Task<> collect(RecordPtr record);
@@ -34,18 +44,24 @@ public:
     /// Waits for a message of any worker. False: the last one has gone and none will come. Between the end of the wait
     /// and the next suspension of the caller nothing can take the message away.
     Task<bool> arrival();
-    /// The worker whose message is next, if there is one; the message is at the front of its stream. Whoever takes the
-    /// message says so with taken().
-    WorkerRecord* next();
+    /// The stream whose message is next, if there is one; the message is at its front. Whoever takes the message says
+    /// so with taken().
+    MessageStream* next() {
+        try {
+            if (front_ != nullptr && front_->has_message()) return front_;
+        } catch (const std::system_error&) {
+            // find_next() meets it again.
+        }
+        return find_next();
+    }
     bool has_mail() { return next() != nullptr; }
+    /// Whose message that is.
+    WorkerId sender() const noexcept { return sender_; }
     void taken() {
         if (++in_turn_ == turn_length) end_turn(true);
     }
     /// The message of next() was none: nothing more is wanted of that worker.
-    void refuse(WorkerRecord& record, std::error_code error) {
-        owner_.refuse(record, error);
-        drop();
-    }
+    void refuse(std::error_code error);
     /// Takes all messages and throws them away, until the last worker has gone.
     Task<> discard();
     void notify() { arrival_.notify_all(); }
@@ -53,15 +69,15 @@ public:
 private:
     static constexpr unsigned turn_length = 64; // messages of one worker before the next has its turn
 
+    MessageStream* find_next();
+    void add(RecordPtr record);
     void end_turn(bool has_more);
-    void drop() {
-        filled_.front()->messages->abort();
-        end_turn(false);
-    }
 
-    Owner owner_;
+    Owner& owner_;
     Notifier arrival_;
     std::deque<RecordPtr> filled_;
+    MessageStream* front_ = nullptr; // of the first one, and whose it is
+    WorkerId sender_ = 0;
     unsigned in_turn_ = 0;
 };
 

@@ -5,6 +5,13 @@
 #include <cohort/detail/process/mailbox.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/process/worker_record.hpp>
+
+#include <asio/post.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <utility>
 
 namespace cohort::detail {
 
@@ -14,7 +21,7 @@ COHORT_DECL Task<> Mailbox::collect(RecordPtr record) {
         const bool more = co_await record->messages->fill();
         if (!more || record->is_over()) co_return;
         if (!record->messages->has_message()) continue;
-        filled_.push_back(record);
+        add(record);
         arrival_.resume_one();
         while (!record->is_over() && record->messages->has_message()) co_await record->drained.wait();
     }
@@ -23,22 +30,42 @@ COHORT_DECL Task<> Mailbox::collect(RecordPtr record) {
 COHORT_DECL void Mailbox::collect_last(const RecordPtr& record) {
     const bool is_in_line = record->messages->has_message();
     record->messages->drain();
-    if (!is_in_line && record->messages->has_message()) filled_.push_back(record);
+    if (!is_in_line && record->messages->has_message()) add(record);
 }
 
-COHORT_DECL WorkerRecord* Mailbox::next() {
+COHORT_DECL void Mailbox::add(RecordPtr record) {
+    filled_.push_back(std::move(record));
+    front_ = filled_.front()->messages.get();
+    sender_ = filled_.front()->id;
+}
+
+COHORT_DECL void Mailbox::end_turn(bool has_more) {
+    in_turn_ = 0;
+    if (has_more) filled_.push_back(filled_.front());
+    filled_.pop_front();
+    front_ = filled_.empty() ? nullptr : filled_.front()->messages.get();
+    if (front_ != nullptr) sender_ = filled_.front()->id;
+}
+
+COHORT_DECL MessageStream* Mailbox::find_next() {
     while (!filled_.empty()) {
-        WorkerRecord* const record = filled_.front().get();
+        const RecordPtr record = filled_.front();
         try {
-            if (record->messages->has_message()) return record;
-            const RecordPtr kept = filled_.front();
+            if (record->messages->has_message()) return front_;
             end_turn(false);
             record->drained.notify_all();
         } catch (const std::system_error& error) {
-            refuse(*record, error.code());
+            refuse(error.code());
         }
     }
     return nullptr;
+}
+
+COHORT_DECL void Mailbox::refuse(std::error_code error) {
+    const RecordPtr record = filled_.front();
+    owner_.on_bad_message(*record, error);
+    record->messages->abort();
+    end_turn(false);
 }
 
 COHORT_DECL Task<bool> Mailbox::arrival() {
@@ -57,17 +84,11 @@ COHORT_DECL Task<> Mailbox::discard() {
     for (;;) {
         const bool arrived = co_await arrival();
         if (!arrived) co_return;
-        while (auto* const record = next()) {
-            record->messages->discard();
+        while (auto* const stream = next()) {
+            stream->discard();
             taken();
         }
     }
-}
-
-COHORT_DECL void Mailbox::end_turn(bool has_more) {
-    in_turn_ = 0;
-    if (has_more) filled_.push_back(filled_.front());
-    filled_.pop_front();
 }
 
 } // namespace cohort::detail

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// WorkerProcesses: the processes of a master, from their start to their last word (layer 4).
+// WorkerProcesses: starts worker processes, reads what they send, reaps them (layer 4).
 #pragma once
 
 #include <cohort/detail/process/control_reader.hpp>
@@ -23,18 +23,23 @@ struct Schemas {
     Schema incoming;
 };
 
-/// Starts them, listens to them and knows when they have ended. Who is wanted, and for how long, is decided elsewhere.
-class WorkerProcesses {
+/// Who is wanted, and for how long, is decided elsewhere.
+class WorkerProcesses final : Mailbox::Owner {
 public:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
-    struct Owner {
-        ControlReader::Owner hearing;
-        std::function<void(const RecordPtr&, const ExitStatus&)> on_exit; ///< its last messages are in
-        std::function<bool()> finished;                                   ///< nobody will come any more
+    class Owner : public ControlReader::Owner {
+    public:
+        /// The process is gone, and its last messages are in.
+        virtual void on_exit(const RecordPtr& record, const ExitStatus& status) = 0;
+        /// Nobody will come any more.
+        virtual bool finished() const = 0;
+
+    protected:
+        ~Owner() = default;
     };
 
-    WorkerProcesses(asio::io_context& context, const Options& options, Schemas schemas, SharedPage& page, Owner owner);
+    WorkerProcesses(asio::io_context& context, const Options& options, Schemas schemas, SharedPage& page, Owner& owner);
     WorkerProcesses(const WorkerProcesses&) = delete;
     WorkerProcesses& operator=(const WorkerProcesses&) = delete;
     /// Kills those that are left.
@@ -73,6 +78,8 @@ public:
     bool has_begun() const noexcept { return last_id_ != 0; }
 
 private:
+    bool finished() const override { return owner_.finished(); }
+    void on_bad_message(WorkerRecord& record, std::error_code error) override;
     Task<> hear(RecordPtr record);
     Task<> read_mail(RecordPtr record);
     Task<> await_exit(RecordPtr record);
@@ -81,12 +88,11 @@ private:
     const Options& options_;
     Schemas schemas_;
     SharedPage& page_;
-    Owner owner_;
+    Owner& owner_;
     WorkerRecords records_;
     ControlReader control_reader_;
     Mailbox mailbox_;
     EventLog events_;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     WorkerId last_id_ = 0;
 };
 

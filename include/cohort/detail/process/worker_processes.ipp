@@ -4,6 +4,8 @@
 
 #include <cohort/detail/process/worker_processes.hpp>
 
+#include <cohort/detail/channel/transport.hpp>
+
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/policy/liveness_policy.hpp>
 
@@ -22,23 +24,19 @@ COHORT_DECL std::vector<WorkerInfo> WorkerProcesses::workers() const {
 }
 
 COHORT_DECL WorkerProcesses::WorkerProcesses(asio::io_context& context, const Options& options, Schemas schemas,
-                                             SharedPage& page, Owner owner)
+                                             SharedPage& page, Owner& owner)
     : context_(context),
       options_(options),
       schemas_(schemas),
       page_(page),
-      owner_(std::move(owner)),
-      control_reader_(context, options.grace, owner_.hearing),
-      mailbox_(context.get_executor(), {owner_.finished,
-                                        [this](WorkerRecord& record, std::error_code error) {
-                                            if (!record.is_over()) break_off(record, error);
-                                        }}),
+      owner_(owner),
+      control_reader_(context, options.grace, owner),
+      mailbox_(context.get_executor(), *this),
       events_(context.get_executor()) {
     AbortReport::prepare();
 }
 
 COHORT_DECL WorkerProcesses::~WorkerProcesses() {
-    *alive_ = false;
     for (const auto& [id, record] : records_) {
         record->abandoned = true;
         send_signal(record->pidfd.get(), SIGKILL);
@@ -79,8 +77,8 @@ COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& ass
     records_[record->id] = record;
     enter(*record, WorkerState::forked);
     // Later: the process may already have said something, or ended, and who has started it does not know its id yet.
-    asio::post(context_, [this, record, alive = alive_] {
-        if (!*alive) return;
+    asio::post(context_, [this, record] {
+        if (record->abandoned) return;
         asio::co_spawn(context_, hear(record), asio::detached);
         asio::co_spawn(context_, read_mail(record), asio::detached);
         asio::co_spawn(context_, await_exit(record), asio::detached);
@@ -124,6 +122,10 @@ COHORT_DECL Task<> WorkerProcesses::await_exit(RecordPtr record) {
         record->error = error.code();
     }
     if (!record->abandoned) owner_.on_exit(record, *status);
+}
+
+COHORT_DECL void WorkerProcesses::on_bad_message(WorkerRecord& record, std::error_code error) {
+    if (!record.is_over()) break_off(record, error);
 }
 
 COHORT_DECL void WorkerProcesses::forget(WorkerRecord& record) {

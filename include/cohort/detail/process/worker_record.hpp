@@ -4,6 +4,7 @@
 
 #include <cohort/detail/async/async_fd.hpp>
 #include <cohort/detail/channel/message_stream.hpp>
+#include <cohort/detail/control/links.hpp>
 #include <cohort/detail/process/launch.hpp>
 #include <cohort/event.hpp>
 #include <cohort/mode.hpp>
@@ -51,9 +52,6 @@ struct WorkerRecord : DispatchTarget {
 
 /// The living workers, oldest first.
 using WorkerRecords = std::map<WorkerId, std::shared_ptr<WorkerRecord>>;
-
-/// Waits for each of these sends to workers; those that die meanwhile do no harm.
-Task<> all_sent(std::vector<Task<>> sends);
 
 } // namespace cohort::detail
 

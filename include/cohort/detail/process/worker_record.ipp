@@ -19,14 +19,4 @@ COHORT_DECL WorkerRecord::WorkerRecord(const asio::any_io_executor& executor, Id
       drained(executor),
       grace(executor) {}
 
-COHORT_DECL Task<> all_sent(std::vector<Task<>> sends) {
-    for (auto& send : sends) {
-        try {
-            co_await std::move(send);
-        } catch (const std::system_error&) {
-            // That worker has just died; its exit is an event of its own.
-        }
-    }
-}
-
 } // namespace cohort::detail

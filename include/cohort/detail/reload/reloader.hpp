@@ -3,13 +3,13 @@
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/policy/rollout.hpp>
 #include <cohort/options.hpp>
 #include <cohort/task.hpp>
 
-#include <asio/steady_timer.hpp>
+#include <asio/any_io_executor.hpp>
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -21,21 +21,30 @@ namespace cohort::detail {
 class Reloader {
 public:
     using Duration = Rollout::Clock::duration;
-    using ListSlots = std::function<std::vector<unsigned>()>;
 
-    struct Actions {
-        std::function<WorkerId(unsigned slot)> start;      ///< beside the worker that the slot has; 0: not any more
-        std::function<void(WorkerId successor)> take_over; ///< its predecessor may leave
-        std::function<void(WorkerId successor)> end;       ///< it will not be used
-        std::function<void(WorkerId successor)> reject;    ///< it has begun to serve, and is not to
+    class Workers {
+    public:
+        /// The slots whose workers can be replaced.
+        virtual std::vector<unsigned> replaceable() const = 0;
+        /// Beside the worker that the slot has; 0: not any more. Throws std::system_error.
+        virtual WorkerId start_successor(unsigned slot) = 0;
+        /// Its predecessor may leave.
+        virtual void take_over(WorkerId successor) = 0;
+        /// It will not be used.
+        virtual void end(WorkerId successor) = 0;
+        /// It has begun to serve, and is not to.
+        virtual void reject(WorkerId successor) = 0;
+
+    protected:
+        ~Workers() = default;
     };
 
-    Reloader(const asio::any_io_executor& executor, Actions actions)
-        : actions_(std::move(actions)), progress_(executor), deadline_(executor) {}
+    Reloader(const asio::any_io_executor& executor, Workers& workers)
+        : workers_(workers), progress_(executor), deadline_(executor) {}
 
-    /// Replaces the workers of all these slots, which are asked for when it begins: a replacement under way ends first.
+    /// Replaces the workers of all slots that there are when it begins: a replacement under way ends first.
     /// Errc::reloading: another reload is under way.
-    Task<ReloadReport> reload(ListSlots slots, const Options& options);
+    Task<ReloadReport> reload(const Options& options);
     /// The worker of one slot. Errc::reloading: anything else is under way.
     Task<ReloadReport> replace(unsigned slot, Duration boot_timeout);
 
@@ -67,17 +76,16 @@ private:
 
     Task<ReloadReport> carry_out(Rollout rollout);
     void hand_over() {
-        for (const WorkerId successor : rollout_->take_accepted()) actions_.take_over(successor);
+        for (const WorkerId successor : rollout_->take_accepted()) workers_.take_over(successor);
     }
     void start_successors();
     void judge();
     Task<> wait();
     ReloadReport finish();
 
-    Actions actions_;
+    Workers& workers_;
     Notifier progress_;
-    asio::steady_timer deadline_;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    Timer deadline_;
     std::shared_ptr<bool> reloading_ = std::make_shared<bool>(false);
     std::optional<Rollout> rollout_;
     std::error_code closed_;

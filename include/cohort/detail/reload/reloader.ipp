@@ -36,7 +36,7 @@ COHORT_DECL void Reloader::fail(std::error_code error) {
     progress_.notify_all();
 }
 
-COHORT_DECL Task<ReloadReport> Reloader::reload(ListSlots slots, const Options& options) {
+COHORT_DECL Task<ReloadReport> Reloader::reload(const Options& options) {
     ReloadReport report;
     report.error = Errc::reloading;
     if (*reloading_) co_return report;
@@ -45,7 +45,7 @@ COHORT_DECL Task<ReloadReport> Reloader::reload(ListSlots slots, const Options& 
     report.error = closed_;
     if (closed_) co_return report;
     canary_ = options.canary;
-    Rollout rollout(slots(),
+    Rollout rollout(workers_.replaceable(),
                     {options.reload_at_once, options.boot_timeout, options.canary.workers, options.canary.soak});
     report = co_await carry_out(std::move(rollout));
     co_return report;
@@ -76,7 +76,7 @@ COHORT_DECL Task<ReloadReport> Reloader::carry_out(Rollout rollout) {
 COHORT_DECL void Reloader::start_successors() {
     while (const auto slot = rollout_->next_slot()) {
         try {
-            const WorkerId successor = actions_.start(*slot);
+            const WorkerId successor = workers_.start_successor(*slot);
             if (successor != 0)
                 rollout_->on_started(successor, Rollout::Clock::now());
             else
@@ -102,10 +102,7 @@ COHORT_DECL void Reloader::judge() {
 COHORT_DECL Task<> Reloader::wait() {
     const bool asks = rollout_->is_on_trial() && canary_.healthy;
     const auto next_question = asks ? Rollout::Clock::now() + canary_.interval : Rollout::Clock::time_point::max();
-    deadline_.expires_at(std::min(rollout_->deadline(), next_question));
-    deadline_.async_wait([this, alive = std::weak_ptr(alive_)](std::error_code error) {
-        if (!error && !alive.expired()) progress_.notify_all();
-    });
+    deadline_.expire_at(std::min(rollout_->deadline(), next_question), [this] { progress_.notify_all(); });
     co_await progress_.wait();
     judge();
     rollout_->on_time(Rollout::Clock::now());
@@ -115,8 +112,8 @@ COHORT_DECL Task<> Reloader::wait() {
 COHORT_DECL ReloadReport Reloader::finish() {
     deadline_.cancel();
     const ReloadReport report = rollout_->report();
-    for (const WorkerId successor : rollout_->unwanted()) actions_.end(successor);
-    for (const WorkerId successor : rollout_->rejected()) actions_.reject(successor);
+    for (const WorkerId successor : rollout_->unwanted()) workers_.end(successor);
+    for (const WorkerId successor : rollout_->rejected()) workers_.reject(successor);
     rollout_.reset();
     progress_.notify_all();
     return report;

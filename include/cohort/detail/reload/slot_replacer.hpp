@@ -5,41 +5,39 @@
 #include <cohort/detail/process/slots.hpp>
 #include <cohort/detail/reload/reloader.hpp>
 
-#include <functional>
 #include <utility>
 #include <vector>
 
 namespace cohort::detail {
 
 /// Does with the slots and their workers what a Reloader says.
-class SlotReplacer {
+class SlotReplacer final : public Reloader::Workers {
 public:
-    struct Owner {
-        std::function<WorkerId(unsigned slot)> start;
-        std::function<void(WorkerRecord&)> ask_to_leave;
+    class Owner {
+    public:
+        virtual WorkerId start(unsigned slot) = 0;
+        virtual void ask_to_leave(WorkerRecord& record) = 0;
+
+    protected:
+        ~Owner() = default;
     };
 
-    SlotReplacer(const Options& options, const WorkerRecords& records, Slots& slots, Owner owner)
-        : options_(options), records_(records), slots_(slots), owner_(std::move(owner)) {}
+    SlotReplacer(const Options& options, const WorkerRecords& records, Slots& slots, Owner& owner)
+        : options_(options), records_(records), slots_(slots), owner_(owner) {}
 
-    Reloader::Actions actions() {
-        return {[this](unsigned slot) { return start(slot); }, [this](WorkerId worker) { take_over(worker); },
-                [this](WorkerId worker) { end(worker); }, [this](WorkerId worker) { reject(worker); }};
-    }
-    /// The slots whose workers can be replaced.
-    std::vector<unsigned> replaceable() const;
+    std::vector<unsigned> replaceable() const override;
+    WorkerId start_successor(unsigned slot) override;
+    void take_over(WorkerId successor) override;
+    void end(WorkerId successor) override;
+    void reject(WorkerId successor) override;
 
 private:
-    WorkerId start(unsigned slot);
-    void take_over(WorkerId successor);
-    void end(WorkerId successor);
-    void reject(WorkerId successor);
     void limit_leaving(unsigned slot);
 
     const Options& options_;
     const WorkerRecords& records_;
     Slots& slots_;
-    Owner owner_;
+    Owner& owner_;
 };
 
 } // namespace cohort::detail

@@ -15,7 +15,7 @@ COHORT_DECL std::vector<unsigned> SlotReplacer::replaceable() const {
     return slots;
 }
 
-COHORT_DECL WorkerId SlotReplacer::start(unsigned slot) {
+COHORT_DECL WorkerId SlotReplacer::start_successor(unsigned slot) {
     Slot& place = slots_[slot];
     if (!place.occupied || !place.wanted) return 0;
     const auto predecessor = records_.find(place.current);

@@ -2,6 +2,11 @@
 // Sockets that the program was started with, or has opened by itself (layer 2).
 #pragma once
 
+#include <cohort/detail/system/unique_fd.hpp>
+#include <cohort/endpoint.hpp>
+
+#include <system_error>
+
 namespace cohort::detail {
 
 /// The value of an option, or an error: EBADF, ENOTSOCK.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/socket/socket_address.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
 
 #include <chrono>
 

@@ -2,10 +2,14 @@
 // Endpoints as the kernel writes them: socket(7), ipv6(7), unix(7) (layer 2).
 #pragma once
 
+#include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/endpoint.hpp>
 
 #include <cstring>
 #include <string>
+
+#include <sys/socket.h>
+#include <sys/un.h>
 
 namespace cohort::detail {
 

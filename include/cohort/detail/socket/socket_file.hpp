@@ -2,10 +2,14 @@
 // The file that a Unix socket leaves behind: whose it is, and when it may be removed (layer 2).
 #pragma once
 
+#include <cohort/detail/system/unique_fd.hpp>
+#include <cohort/endpoint.hpp>
+
 #include <string>
 
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace cohort::detail {
 

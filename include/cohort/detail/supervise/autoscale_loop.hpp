@@ -2,48 +2,47 @@
 // AutoscaleLoop: carries out what an AutoscalePolicy says (layer 4).
 #pragma once
 
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/policy/autoscale_policy.hpp>
-#include <cohort/detail/system/process_setup.hpp>
+#include <cohort/options.hpp>
 
-#include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
+#include <asio/any_io_executor.hpp>
 
-#include <functional>
-#include <memory>
 #include <optional>
 #include <utility>
 
 namespace cohort::detail {
 
+/// Looks at the load every Autoscale::interval, and has workers started or asked to leave.
 class AutoscaleLoop {
 public:
-    struct Owner {
-        std::function<unsigned()> workers;
-        std::function<double()> load; ///< unless Autoscale::load is given
-        std::function<void(unsigned workers)> scale;
+    class Owner {
+    public:
+        virtual unsigned worker_count() const = 0;
+        /// Unless Autoscale::load is given.
+        virtual double current_load() const = 0;
+        virtual void scale_to(unsigned workers) = 0;
+
+    protected:
+        ~Owner() = default;
     };
 
-    AutoscaleLoop(asio::io_context& context, const std::optional<Autoscale>& limits, Owner owner);
+    AutoscaleLoop(const asio::any_io_executor& executor, const std::optional<Autoscale>& limits, Owner& owner);
 
     /// From the first worker on.
     void start() {
-        if (scaler_ && !std::exchange(begun_, true)) wait();
+        if (policy_ && !std::exchange(begun_, true)) wait();
     }
     void stop();
 
 private:
-    static Autoscale completed(Autoscale limits) {
-        if (limits.most == 0) limits.most = static_cast<unsigned>(usable_cpus().size());
-        return limits;
-    }
     void wait();
     void look();
 
-    asio::steady_timer timer_;
+    Timer timer_;
     const std::optional<Autoscale>& limits_;
-    Owner owner_;
-    std::optional<AutoscalePolicy> scaler_;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    Owner& owner_;
+    std::optional<AutoscalePolicy> policy_;
     bool begun_ = false;
 };
 

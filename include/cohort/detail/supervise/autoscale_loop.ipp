@@ -5,39 +5,41 @@
 #include <cohort/detail/supervise/autoscale_loop.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/process_setup.hpp>
 
 #include <exception>
 #include <iostream>
 
 namespace cohort::detail {
 
-COHORT_DECL AutoscaleLoop::AutoscaleLoop(asio::io_context& context, const std::optional<Autoscale>& limits, Owner owner)
-    : timer_(context), limits_(limits), owner_(std::move(owner)) {
-    if (limits_) scaler_.emplace(completed(*limits_));
-    if (limits_ && limits_->load) owner_.load = limits_->load;
+COHORT_DECL AutoscaleLoop::AutoscaleLoop(const asio::any_io_executor& executor, const std::optional<Autoscale>& limits,
+                                         Owner& owner)
+    : timer_(executor), limits_(limits), owner_(owner) {
+    if (!limits_) return;
+    Autoscale completed = *limits_;
+    if (completed.most == 0) completed.most = static_cast<unsigned>(usable_cpus().size());
+    policy_.emplace(completed);
 }
 
 COHORT_DECL void AutoscaleLoop::stop() {
     begun_ = true;
-    scaler_.reset();
+    policy_.reset();
     timer_.cancel();
 }
 
 COHORT_DECL void AutoscaleLoop::wait() {
-    timer_.expires_after(limits_->interval);
-    timer_.async_wait([this, alive = std::weak_ptr(alive_)](std::error_code error) {
-        if (error || alive.expired() || !scaler_) return;
+    timer_.expire_after(limits_->interval, [this] {
         look();
-        if (scaler_) wait();
+        if (policy_) wait();
     });
 }
 
 COHORT_DECL void AutoscaleLoop::look() {
     try {
-        const unsigned workers = owner_.workers();
+        const unsigned workers = owner_.worker_count();
         if (workers == 0) return; // they have done what they were for
-        const unsigned wanted = scaler_->look(workers, owner_.load());
-        if (wanted != workers) owner_.scale(wanted);
+        const unsigned wanted = policy_->look(workers, limits_->load ? limits_->load() : owner_.current_load());
+        if (wanted != workers) owner_.scale_to(wanted);
     } catch (const std::exception& error) { // it may work the next time
         std::cerr << "cohort: autoscale: " << error.what() << std::endl;
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/process/worker_record.hpp>
+#include <cohort/detail/supervise/call_lease.hpp>
 
 #include <asio/steady_timer.hpp>
 
@@ -24,29 +25,16 @@ public:
              std::size_t most_waiting)
         : executor_(executor), records_(records), calls_per_worker_(calls_per_worker), most_waiting_(most_waiting) {}
 
-    /// One call's place at a worker, until it goes.
-    class Lease {
-    public:
-        Lease(CallPool& pool, RecordPtr record) : pool_(&pool), record_(std::move(record)) {}
-        Lease(Lease&& other) noexcept : pool_(other.pool_), record_(std::move(other.record_)) {}
-        Lease& operator=(Lease&&) = delete;
-        ~Lease() {
-            if (record_) pool_->give_back(*record_);
-        }
-        WorkerRecord& worker() const noexcept { return *record_; }
-
-    private:
-        CallPool* pool_;
-        RecordPtr record_;
-    };
-
     /// Waits for a worker with room. Throws Errc::queue_full when too many wait already, ETIMEDOUT, and why no worker
     /// will come.
-    Task<Lease> lease(Clock::time_point deadline);
+    Task<CallLease> lease(Clock::time_point deadline);
     /// A worker has come, or has room again.
     void grant();
     /// No worker will come.
     void refuse_all(std::error_code error);
+
+    /// For CallLease: one call less.
+    void give_back(WorkerRecord& record);
 
 private:
     struct Waiter {
@@ -57,10 +45,6 @@ private:
     };
 
     RecordPtr least_busy() const;
-    void give_back(WorkerRecord& record) {
-        --record.calls;
-        grant();
-    }
     void withdraw(const std::shared_ptr<Waiter>& waiter);
 
     /// In the queue until it goes, however the wait ends.

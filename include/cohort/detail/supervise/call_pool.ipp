@@ -31,6 +31,11 @@ COHORT_DECL void CallPool::grant() {
     }
 }
 
+COHORT_DECL void CallPool::give_back(WorkerRecord& record) {
+    --record.calls;
+    grant();
+}
+
 COHORT_DECL void CallPool::refuse_all(std::error_code error) {
     for (const auto& waiter : std::exchange(waiters_, {})) {
         waiter->refused = error;
@@ -44,11 +49,11 @@ COHORT_DECL void CallPool::withdraw(const std::shared_ptr<Waiter>& waiter) {
     if (const auto granted = std::exchange(waiter->granted, nullptr)) give_back(*granted);
 }
 
-COHORT_DECL Task<CallPool::Lease> CallPool::lease(Clock::time_point deadline) {
+COHORT_DECL Task<CallLease> CallPool::lease(Clock::time_point deadline) {
     if (waiters_.empty()) {
         if (auto worker = least_busy()) {
             ++worker->calls;
-            co_return Lease(*this, std::move(worker));
+            co_return CallLease(*this, std::move(worker));
         }
     }
     if (waiters_.size() >= most_waiting_) throw std::system_error(make_error_code(Errc::queue_full), "call");
@@ -60,7 +65,11 @@ COHORT_DECL Task<CallPool::Lease> CallPool::lease(Clock::time_point deadline) {
     if (waiter->refused) throw std::system_error(waiter->refused, "call");
     if (!waiter->granted && !error) error = {ETIMEDOUT, std::system_category()};
     if (!waiter->granted) throw std::system_error(error, "call");
-    co_return Lease(*this, std::exchange(waiter->granted, nullptr));
+    co_return CallLease(*this, std::exchange(waiter->granted, nullptr));
 }
+
+COHORT_DECL MessageStream& CallLease::messages() const noexcept { return *record_->messages; }
+
+COHORT_DECL void CallLease::give_back() { pool_->give_back(*record_); }
 
 } // namespace cohort::detail

@@ -2,6 +2,7 @@
 // HealthMonitor: looks after the workers that live, and has those ended or replaced that need it (layer 4).
 #pragma once
 
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/policy/liveness_policy.hpp>
 #include <cohort/detail/policy/observed_time.hpp>
 #include <cohort/detail/policy/probe_policy.hpp>
@@ -9,12 +10,10 @@
 #include <cohort/detail/process/slots.hpp>
 #include <cohort/reload.hpp>
 
+#include <asio/any_io_executor.hpp>
 #include <asio/cancellation_signal.hpp>
-#include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
 
 #include <chrono>
-#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -25,11 +24,17 @@ namespace cohort::detail {
 /// One timer for all workers, running while there is one.
 class HealthMonitor {
 public:
-    /// Gives the slot a new worker, successor first.
-    using Replace = std::function<Task<ReloadReport>(unsigned slot)>;
+    class Owner {
+    public:
+        /// Gives the slot a new worker, successor first.
+        virtual Task<ReloadReport> replace(unsigned slot) = 0;
 
-    HealthMonitor(asio::io_context& context, const Options& options, SharedPage& page, const WorkerRecords& records,
-                  const Slots& slots, Replace replace);
+    protected:
+        ~Owner() = default;
+    };
+
+    HealthMonitor(const asio::any_io_executor& executor, const Options& options, SharedPage& page,
+                  const WorkerRecords& records, const Slots& slots, Owner& owner);
     HealthMonitor(const HealthMonitor&) = delete;
     HealthMonitor& operator=(const HealthMonitor&) = delete;
 
@@ -73,20 +78,19 @@ private:
     bool has_leaving(unsigned slot) const;
     static void say(const WorkerRecord& record, std::string_view what);
 
-    asio::io_context& context_;
+    asio::any_io_executor executor_;
     const Options& options_;
     SharedPage& page_;
     const WorkerRecords& records_;
     const Slots& slots_;
-    Replace replace_;
+    Owner& owner_;
     std::chrono::milliseconds period_;
-    asio::steady_timer timer_;
+    Timer timer_;
     ObservedTime time_;
     bool watching_ = false;
     std::map<WorkerId, HealthPtr> health_;
     std::minstd_rand random_{std::random_device{}()};
     std::uniform_real_distribution<> chance_;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 } // namespace cohort::detail

@@ -29,16 +29,17 @@ COHORT_DECL void HealthMonitor::say(const WorkerRecord& record, std::string_view
     std::cerr << "cohort: worker " << record.id << ": " << what << std::endl;
 }
 
-COHORT_DECL HealthMonitor::HealthMonitor(asio::io_context& context, const Options& options, SharedPage& page,
-                                         const WorkerRecords& records, const Slots& slots, Replace replace)
-    : context_(context),
+COHORT_DECL HealthMonitor::HealthMonitor(const asio::any_io_executor& executor, const Options& options,
+                                         SharedPage& page, const WorkerRecords& records, const Slots& slots,
+                                         Owner& owner)
+    : executor_(executor),
       options_(options),
       page_(page),
       records_(records),
       slots_(slots),
-      replace_(std::move(replace)),
+      owner_(owner),
       period_(period(options)),
-      timer_(context),
+      timer_(executor),
       time_(2 * period_) {}
 
 /// Often enough that nothing is found much later than the shortest of the times that matter.
@@ -76,9 +77,8 @@ COHORT_DECL void HealthMonitor::look() {
 }
 
 COHORT_DECL void HealthMonitor::look_later() {
-    timer_.expires_after(period_);
-    timer_.async_wait([this, alive = std::weak_ptr(alive_)](std::error_code error) {
-        if (!error && !alive.expired() && watching_) look();
+    timer_.expire_after(period_, [this] {
+        if (watching_) look();
     });
 }
 
@@ -134,7 +134,7 @@ COHORT_DECL void HealthMonitor::probe(const WorkerRecord& record, const HealthPt
         health->probing.on_result(!failure && healthy);
     };
     try {
-        asio::co_spawn(context_, options_.probe.check(record.info()),
+        asio::co_spawn(executor_, options_.probe.check(record.info()),
                        asio::bind_cancellation_slot(health->probe_cancelled.slot(), on_result));
     } catch (const std::exception&) { // it is no coroutine, and threw when it was called
         health->probing.on_result(false);
@@ -156,7 +156,7 @@ COHORT_DECL void HealthMonitor::consider_replacing(const WorkerRecord& record, c
         health->wait.on_failure();
         std::cerr << "cohort: worker " << id << ": not replaced: " << report.error.message() << std::endl;
     };
-    asio::co_spawn(context_, replace_(record.slot), std::move(on_result));
+    asio::co_spawn(executor_, owner_.replace(record.slot), std::move(on_result));
 }
 
 COHORT_DECL void HealthMonitor::check_recycling(const WorkerRecord& record, Health& health, Duration elapsed) {

@@ -2,61 +2,59 @@
 // RespawnQueue: the slots that wait for their next worker (layer 4).
 #pragma once
 
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/process/slots.hpp>
 
-#include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
+#include <asio/any_io_executor.hpp>
 
-#include <algorithm>
 #include <chrono>
-#include <functional>
 #include <list>
-#include <memory>
 #include <vector>
 
 namespace cohort::detail {
 
+/// Starts them again when their time has come; which time that is, the restart policy has said.
 class RespawnQueue {
 public:
     using milliseconds = std::chrono::milliseconds;
 
-    struct Owner {
-        std::function<void(unsigned slot)> start; ///< throws when that is not possible now
-        std::function<void()> looked;             ///< some slots do not wait any more
+    class Owner {
+    public:
+        /// Throws std::system_error when that is not possible now.
+        virtual void respawn(unsigned slot) = 0;
+        /// Some slots do not wait any more.
+        virtual void on_respawned() = 0;
+
+    protected:
+        ~Owner() = default;
     };
 
     /// `again`: how long to wait after a start that was not possible.
-    RespawnQueue(asio::io_context& context, Slots& slots, milliseconds again, Owner owner)
-        : context_(context), slots_(slots), again_(again), owner_(std::move(owner)) {}
-    ~RespawnQueue() { *alive_ = false; }
+    RespawnQueue(const asio::any_io_executor& executor, Slots& slots, milliseconds again, Owner& owner)
+        : executor_(executor), slots_(slots), again_(again), owner_(owner) {}
 
     /// In this order, one right after the other.
     void later(std::vector<unsigned> slots, milliseconds delay);
     /// It waits no longer.
-    void forget(unsigned slot) {
-        for (const auto& wait : waits_)
-            if (std::erase(wait->slots, slot) != 0 && wait->slots.empty()) wait->timer.cancel();
-    }
+    void forget(unsigned slot);
     /// None does.
-    void stop();
-    bool is_idle() const noexcept {
-        return std::ranges::all_of(waits_, [](const auto& wait) { return wait->slots.empty(); });
-    }
+    void stop() { waits_.clear(); }
+    bool is_idle() const noexcept { return waits_.empty(); }
 
 private:
     struct Wait {
-        asio::steady_timer timer;
+        Timer timer;
         std::vector<unsigned> slots;
     };
 
+    void end_wait(std::list<Wait>::iterator wait);
     void start(unsigned slot);
 
-    asio::io_context& context_;
+    asio::any_io_executor executor_;
     Slots& slots_;
     milliseconds again_;
-    Owner owner_;
-    std::list<std::shared_ptr<Wait>> waits_;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    Owner& owner_;
+    std::list<Wait> waits_;
 };
 
 } // namespace cohort::detail

@@ -7,27 +7,29 @@
 #include <cohort/detail/config.hpp>
 
 #include <iostream>
+#include <iterator>
 #include <system_error>
+#include <utility>
 
 namespace cohort::detail {
 
-COHORT_DECL void RespawnQueue::stop() {
-    for (const auto& wait : waits_) {
-        wait->slots.clear();
-        wait->timer.cancel();
-    }
+COHORT_DECL void RespawnQueue::forget(unsigned slot) {
+    for (auto& wait : waits_) std::erase(wait.slots, slot);
+    waits_.remove_if([](const Wait& wait) { return wait.slots.empty(); });
 }
 
 COHORT_DECL void RespawnQueue::later(std::vector<unsigned> slots, milliseconds delay) {
     for (const unsigned slot : slots) slots_[slot].occupied = true;
-    const auto wait = std::make_shared<Wait>(Wait{asio::steady_timer(context_, delay), std::move(slots)});
-    waits_.push_back(wait);
-    wait->timer.async_wait([this, wait, alive = alive_](std::error_code) {
-        if (!*alive) return;
-        waits_.remove(wait);
-        for (const unsigned slot : wait->slots) start(slot);
-        owner_.looked();
-    });
+    waits_.push_back({Timer(executor_), std::move(slots)});
+    const auto wait = std::prev(waits_.end());
+    wait->timer.expire_after(delay, [this, wait] { end_wait(wait); });
+}
+
+COHORT_DECL void RespawnQueue::end_wait(std::list<Wait>::iterator wait) {
+    const std::vector<unsigned> slots = std::move(wait->slots);
+    waits_.erase(wait);
+    for (const unsigned slot : slots) start(slot);
+    owner_.on_respawned();
 }
 
 /// One that has a worker again, or is not wanted any more, is passed over.
@@ -38,7 +40,7 @@ COHORT_DECL void RespawnQueue::start(unsigned slot) {
     place.wanted_endpoints = 0; // there is nobody to be like
     if (!place.wanted) return;
     try {
-        owner_.start(slot);
+        owner_.respawn(slot);
     } catch (const std::system_error& error) {
         std::cerr << "cohort: slot " << slot << ": " << error.what() << ", trying again" << std::endl;
         later({slot}, again_);

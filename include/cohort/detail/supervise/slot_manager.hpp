@@ -1,30 +1,41 @@
 // SPDX-License-Identifier: MIT
-// Staff: how many workers there are to be, as what, and who follows when one has gone (layer 4).
+// SlotManager: how many workers there are to be, as what, and who follows when one has gone (layer 4).
 #pragma once
 
 #include <cohort/detail/policy/group_restart.hpp>
 #include <cohort/detail/process/slots.hpp>
 #include <cohort/detail/supervise/respawn_queue.hpp>
 
-#include <functional>
 #include <optional>
 
 namespace cohort::detail {
 
-class SlotManager {
+/// Carries the restart policies out: starts successors, at once or later, for one slot or for a whole group.
+class SlotManager final : RespawnQueue::Owner {
 public:
-    struct Owner {
-        std::function<WorkerId(unsigned slot)> start;
-        std::function<unsigned(unsigned slot)> endpoints; ///< that its first worker is to share, to count as ready
-        std::function<void(WorkerRecord&)> ask_to_leave;
-        std::function<void(WorkerId successor)> forget; ///< it is not needed any more
-        std::function<void()> all_restart;              ///< no reload goes on meanwhile
-        std::function<void(unsigned slot)> release;     ///< nothing is to be kept for its next worker
-        std::function<bool()> stopping;
-        std::function<void()> looked; ///< some slots do not wait for a worker any more
+    class Owner {
+    public:
+        /// Throws std::system_error.
+        virtual WorkerId start(unsigned slot) = 0;
+        /// How many endpoints the first worker of this slot is to share before it counts as ready.
+        virtual unsigned wanted_endpoints(unsigned slot) const = 0;
+        virtual void ask_to_leave(WorkerRecord& record) = 0;
+        /// This successor is not needed any more.
+        virtual void forget_successor(WorkerId successor) = 0;
+        /// All slots start again: no reload goes on meanwhile.
+        virtual void interrupt_reload() = 0;
+        /// Nothing is to be kept for the next worker of this slot.
+        virtual void release(unsigned slot) = 0;
+        virtual bool stopping() const = 0;
+        /// Some slots do not wait for a worker any more.
+        virtual void on_slots_settled() = 0;
+
+    protected:
+        ~Owner() = default;
     };
 
-    SlotManager(asio::io_context& context, const Options& options, const WorkerRecords& records, Owner owner);
+    SlotManager(const asio::any_io_executor& executor, const Options& options, const WorkerRecords& records,
+                Owner& owner);
 
     Slots& slots() noexcept { return slots_; }
     const Slots& slots() const noexcept { return slots_; }
@@ -51,16 +62,17 @@ public:
     bool is_idle() const noexcept { return respawn_queue_.is_idle(); }
 
 private:
-    void restart(unsigned slot) {
+    void respawn(unsigned slot) override {
         if (!owner_.stopping()) slots_[slot].current = owner_.start(slot);
     }
+    void on_respawned() override { owner_.on_slots_settled(); }
     void dismiss(unsigned slot);
     void answer(const WorkerRecord& record, const ExitStatus& status);
     void restart_all(const WorkerRecord& crashed, std::optional<std::chrono::milliseconds> delay);
 
     const Options& options_;
     const WorkerRecords& records_;
-    Owner owner_;
+    Owner& owner_;
     Slots slots_;
     RespawnQueue respawn_queue_;
     GroupRestart group_restart_;

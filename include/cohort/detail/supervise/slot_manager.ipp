@@ -11,17 +11,16 @@
 
 namespace cohort::detail {
 
-COHORT_DECL SlotManager::SlotManager(asio::io_context& context, const Options& options, const WorkerRecords& records,
-                                     Owner owner)
+COHORT_DECL SlotManager::SlotManager(const asio::any_io_executor& executor, const Options& options,
+                                     const WorkerRecords& records, Owner& owner)
     : options_(options),
       records_(records),
-      owner_(std::move(owner)),
-      respawn_queue_(context, slots_, options.backoff.first,
-                     {[this](unsigned slot) { restart(slot); }, [this] { owner_.looked(); }}) {}
+      owner_(owner),
+      respawn_queue_(executor, slots_, options.backoff.first, *this) {}
 
 COHORT_DECL WorkerId SlotManager::add(WorkerSpec assignment) {
     const unsigned slot = slots_.add(std::move(assignment), RestartPolicy(options_.restart, options_.backoff));
-    slots_[slot].wanted_endpoints = owner_.endpoints(slot);
+    slots_[slot].wanted_endpoints = owner_.wanted_endpoints(slot);
     slots_[slot].current = owner_.start(slot);
     if (slots_[slot].assignment.group == 0) last_ = slots_[slot].assignment;
     return slots_[slot].current;
@@ -41,13 +40,13 @@ COHORT_DECL void SlotManager::dismiss(unsigned slot) {
     place.wanted = false;
     group_restart_.forget(place.assignment.group, slot);
     respawn_queue_.forget(slot);
-    owner_.forget(place.successor);
+    owner_.forget_successor(place.successor);
     for (const WorkerId worker : {place.current, place.successor})
         if (const auto found = records_.find(worker); found != records_.end()) owner_.ask_to_leave(*found->second);
     if (!place.is_vacant()) return;
     place.occupied = false;
     owner_.release(slot);
-    owner_.looked();
+    owner_.on_slots_settled();
 }
 
 COHORT_DECL bool SlotManager::on_exit(const WorkerRecord& record, const ExitStatus& status) {
@@ -74,7 +73,7 @@ COHORT_DECL void SlotManager::restart_all(const WorkerRecord& crashed, std::opti
         others.push_back(record);
         ids.insert(id);
     }
-    owner_.all_restart();
+    owner_.interrupt_reload();
     group_restart_.begin(crashed.group, {slots.begin(), slots.end()}, std::move(ids), delay);
     for (const auto& other : others) owner_.ask_to_leave(*other);
     if (delay) return;

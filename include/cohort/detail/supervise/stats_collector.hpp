@@ -2,15 +2,15 @@
 // StatsCollector: what Master::stats() tells, counted on across the workers of a slot (layer 4).
 #pragma once
 
-#include <cohort/detail/listen/any_dispatcher.hpp>
 #include <cohort/detail/process/worker_record.hpp>
+#include <cohort/mode.hpp>
 
 namespace cohort::detail {
 
 /// Living workers count in their cells of the shared page, those that have gone in the ledger.
 class StatsCollector {
 public:
-    StatsCollector(SharedPage& page, const WorkerRecords& records, Ledger& ledger, AnyDispatcher& dispatcher)
+    StatsCollector(SharedPage& page, const WorkerRecords& records, Ledger& ledger, Dispatcher& dispatcher)
         : page_(page), records_(records), ledger_(ledger), dispatcher_(dispatcher) {}
 
     /// The worker has gone: what it has counted stays.
@@ -24,7 +24,7 @@ private:
     SharedPage& page_;
     const WorkerRecords& records_;
     Ledger& ledger_;
-    AnyDispatcher& dispatcher_;
+    Dispatcher& dispatcher_;
 };
 
 } // namespace cohort::detail

@@ -2,7 +2,6 @@
 // Supervisor: all of a master that does not depend on its messages and its mode (layer 4).
 #pragma once
 
-#include <cohort/detail/listen/any_dispatcher.hpp>
 #include <cohort/detail/process/control_service.hpp>
 #include <cohort/detail/process/worker_processes.hpp>
 #include <cohort/detail/reload/slot_replacer.hpp>
@@ -13,6 +12,7 @@
 #include <cohort/detail/supervise/stats_collector.hpp>
 #include <cohort/detail/supervise/worker_shutdown.hpp>
 #include <cohort/detail/upgrade/master_upgrade.hpp>
+#include <cohort/mode.hpp>
 
 #include <asio/io_context.hpp>
 
@@ -23,18 +23,23 @@
 
 namespace cohort::detail {
 
-/// Decides who is wanted, and has the others do it. Master documents what each of these is for; a program is compiled
-/// faster for having them once.
-class Supervisor {
-public:
-    using MakeDispatcher = std::unique_ptr<AnyDispatcher> (*)(DispatchContext);
+/// The master's half of a mode.
+using MakeDispatcher = std::unique_ptr<Dispatcher> (*)(const DispatchContext&);
 
+/// Puts the parts of a master together: each has an interface for what it needs of the others, and all of them are
+/// here. MasterBase documents what each function is for.
+class Supervisor final : WorkerProcesses::Owner,
+                         SlotManager::Owner,
+                         SlotReplacer::Owner,
+                         HealthMonitor::Owner,
+                         AutoscaleLoop::Owner {
+public:
     Supervisor(asio::io_context& context, Options options, Schemas schemas, MakeDispatcher make_dispatcher);
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
     ~Supervisor();
 
-    WorkerId spawn(WorkerSpec assignment);
+    WorkerId spawn(WorkerSpec spec);
     Task<std::optional<Event>> next_event() { return processes_.next_event(); }
     void disconnect(WorkerId worker) { worker_shutdown_.let_go(record(worker)); }
     void kill(WorkerId worker, int signal) { worker_shutdown_.kill(record(worker), signal); }
@@ -51,13 +56,14 @@ public:
     SlotManager& slot_manager() noexcept { return slot_manager_; }
     /// Until the last worker of this group has gone.
     Task<> until_gone(unsigned group);
-    std::weak_ptr<bool> alive() const noexcept { return alive_; }
+    /// Expires with this object.
+    std::weak_ptr<bool> lifetime() const noexcept { return alive_; }
 
     std::vector<WorkerInfo> workers() const { return processes_.workers(); }
     Stats stats() const { return stats_.stats(); }
     SharedPage& page() noexcept { return page_; }
     bool has_given_up() const noexcept { return slot_manager_.slots().has_given_up(); }
-    bool stopping() const noexcept { return stopping_; }
+    bool stopping() const noexcept override { return stopping_; }
     const Options& options() const noexcept { return options_; }
     asio::io_context& context() noexcept { return context_; }
 
@@ -77,14 +83,29 @@ public:
 private:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
-    WorkerId start(unsigned slot);
-    void release(unsigned slot);
-
-    void handle(WorkerRecord& record, Packet<FromWorker>& packet);
-    void on_exit(const RecordPtr& record, const ExitStatus& status);
-    bool finished() const noexcept {
+    // WorkerProcesses::Owner
+    void handle(WorkerRecord& record, Packet<FromWorker>& packet) override;
+    std::size_t waiting_connections() const override { return dispatcher_->waiting() + upgrade_.waiting(); }
+    void on_exit(const RecordPtr& record, const ExitStatus& status) override;
+    bool finished() const noexcept override {
         return records().empty() && slot_manager_.is_idle() && (stopping_ || processes_.has_begun());
     }
+
+    // SlotManager::Owner, SlotReplacer::Owner
+    WorkerId start(unsigned slot) override;
+    void ask_to_leave(WorkerRecord& record) override { worker_shutdown_.ask_to_leave(record); }
+    unsigned wanted_endpoints(unsigned slot) const override { return upgrade_.wanted_endpoints(slot); }
+    void forget_successor(WorkerId successor) override { reloader_.forget(successor); }
+    void interrupt_reload() override { reloader_.interrupt(Errc::not_ready); }
+    void release(unsigned slot) override;
+    void on_slots_settled() override { notify_if_finished(); }
+
+    // HealthMonitor::Owner, AutoscaleLoop::Owner
+    Task<ReloadReport> replace(unsigned slot) override { return reloader_.replace(slot, options_.boot_timeout); }
+    unsigned worker_count() const override { return slot_manager_.count(); }
+    double current_load() const override { return static_cast<double>(stats().load()); }
+    void scale_to(unsigned workers) override;
+
     void notify_if_finished();
     void end_all(bool goes_on);
     bool all_ready() const;
@@ -96,7 +117,7 @@ private:
     SharedPage page_;
     Ledger ledger_;
     MasterUpgrade upgrade_;
-    std::unique_ptr<AnyDispatcher> dispatcher_;
+    std::unique_ptr<Dispatcher> dispatcher_;
     WorkerProcesses processes_;
     StatsCollector stats_;
     SlotManager slot_manager_;

@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/supervise/hooks.hpp>
+#include <cohort/detail/worker/identity.hpp>
 
 namespace cohort::detail {
 
@@ -24,65 +25,43 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
       upgrade_(context, options_),
       dispatcher_(
           make_dispatcher(DispatchContext{context.get_executor(), page_, ledger_, options_, &upgrade_.listeners()})),
-      processes_(context, options_, schemas, page_,
-                 {{[this](WorkerRecord& record, Packet<FromWorker>& packet) { handle(record, packet); },
-                   [this] { return dispatcher_->waiting() + upgrade_.waiting(); }},
-                  [this](const RecordPtr& record, const ExitStatus& status) { on_exit(record, status); },
-                  [this] { return finished(); }}),
+      processes_(context, options_, schemas, page_, *this),
       stats_(page_, processes_.records(), ledger_, *dispatcher_),
-      slot_manager_(context, options_, processes_.records(),
-                    {[this](unsigned slot) { return start(slot); },
-                     [this](unsigned slot) { return upgrade_.wanted_endpoints(slot); },
-                     [this](WorkerRecord& record) { worker_shutdown_.ask_to_leave(record); },
-                     [this](WorkerId successor) { reloader_.forget(successor); },
-                     [this] { reloader_.interrupt(Errc::not_ready); }, [this](unsigned slot) { release(slot); },
-                     [this] { return stopping_; }, [this] { notify_if_finished(); }}),
+      slot_manager_(context.get_executor(), options_, processes_.records(), *this),
       pool_(context.get_executor(), processes_.records(), options_.calls_per_worker, options_.queued_calls),
       bus_(context.get_executor(), {.max_length = options_.max_message}),
       control_service_(*dispatcher_, bus_, processes_.records(), ledger_, upgrade_.datagrams()),
-      worker_shutdown_({processes_, slot_manager_.slots(), *dispatcher_, control_service_, bus_, upgrade_},
-                       [this] { return stopping_; }),
-      slot_replacer_(options_, processes_.records(), slot_manager_.slots(),
-                     {[this](unsigned slot) { return start(slot); },
-                      [this](WorkerRecord& record) { worker_shutdown_.ask_to_leave(record); }}),
-      reloader_(context.get_executor(), slot_replacer_.actions()),
-      health_monitor_(context, options_, page_, processes_.records(), slot_manager_.slots(),
-                      [this](unsigned slot) { return reloader_.replace(slot, options_.boot_timeout); }),
-      autoscale_loop_(context, options_.autoscale,
-                      {[this] { return slot_manager_.count(); }, [this] { return static_cast<double>(stats().load()); },
-                       [this](unsigned workers) {
-                           // A slot that was given up is not tried again in this way.
-                           if (workers < slot_manager_.count() || !has_given_up()) slot_manager_.scale(workers);
-                       }}),
+      worker_shutdown_({processes_, slot_manager_.slots(), *dispatcher_, control_service_, bus_, upgrade_}, stopping_),
+      slot_replacer_(options_, processes_.records(), slot_manager_.slots(), *this),
+      reloader_(context.get_executor(), slot_replacer_),
+      health_monitor_(context.get_executor(), options_, page_, processes_.records(), slot_manager_.slots(), *this),
+      autoscale_loop_(context.get_executor(), options_.autoscale, *this),
       worker_gone_(context.get_executor()) {
     if (pending_identity) return;
     dispatcher_->prepare();
     upgrade_.receive_connections(*dispatcher_, &can_take_back);
 }
 
-COHORT_DECL Supervisor::~Supervisor() {
-    *alive_ = false;
-    stopping_ = true;
-}
+COHORT_DECL Supervisor::~Supervisor() { stopping_ = true; }
 
 // Starting
 
-COHORT_DECL WorkerId Supervisor::spawn(WorkerSpec assignment) {
+COHORT_DECL WorkerId Supervisor::spawn(WorkerSpec spec) {
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
-    run_if_started_as_worker(options_, assignment.make);
-    const WorkerId worker = slot_manager_.add(std::move(assignment));
+    run_if_started_as_worker(options_, spec.make);
+    const WorkerId worker = slot_manager_.add(std::move(spec));
     autoscale_loop_.start();
     return worker;
 }
 
 COHORT_DECL WorkerId Supervisor::start(unsigned slot) {
     call_before_fork(options_.hooks, slot);
-    const WorkerSpec& assignment = slot_manager_.slots()[slot].assignment;
-    const WorkerId worker = processes_.start(slot, assignment, dispatcher_->inherited(slot));
+    const WorkerSpec& spec = slot_manager_.slots()[slot].assignment;
+    const WorkerId worker = processes_.start(slot, spec, dispatcher_->inherited(slot));
     slot_manager_.slots()[slot].occupied = true;
     health_monitor_.watch();
-    if (assignment.options.lifetime)
-        processes_.after(worker, *assignment.options.lifetime,
+    if (spec.options.lifetime)
+        processes_.after(worker, *spec.options.lifetime,
                          [this](WorkerRecord& record) { worker_shutdown_.let_go(record); });
     return worker;
 }
@@ -150,8 +129,7 @@ COHORT_DECL Task<ReloadReport> Supervisor::reload() {
     report.error = Errc::stopping;
     if (upgrade_.is_under_way()) report.error = Errc::reloading;
     if (stopping_ || upgrade_.is_under_way()) co_return report;
-    const Reloader::ListSlots slots = [this] { return slot_replacer_.replaceable(); };
-    report = co_await reloader_.reload(slots, options_);
+    report = co_await reloader_.reload(options_);
     co_return report;
 }
 
@@ -175,6 +153,11 @@ COHORT_DECL Task<ReloadReport> Supervisor::upgrade() {
     report = co_await upgrade_.pass_on(*dispatcher_, control_service_, records());
     if (report) end_all(true);
     co_return report;
+}
+
+/// A slot that was given up is not tried again in this way.
+COHORT_DECL void Supervisor::scale_to(unsigned workers) {
+    if (workers < slot_manager_.count() || !has_given_up()) slot_manager_.scale(workers);
 }
 
 // Ending

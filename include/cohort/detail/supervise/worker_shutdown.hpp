@@ -3,29 +3,28 @@
 #pragma once
 
 #include <cohort/detail/channel/bus.hpp>
-#include <cohort/detail/listen/any_dispatcher.hpp>
 #include <cohort/detail/process/control_service.hpp>
 #include <cohort/detail/process/slots.hpp>
 #include <cohort/detail/process/worker_processes.hpp>
 #include <cohort/detail/upgrade/master_upgrade.hpp>
-
-#include <functional>
+#include <cohort/mode.hpp>
 
 namespace cohort::detail {
 
-/// Tells everybody concerned.
+/// Tells all the parts of the master that are concerned.
 class WorkerShutdown {
 public:
     struct Concerned {
-        WorkerProcesses& crew;
+        WorkerProcesses& processes;
         Slots& slots;
-        AnyDispatcher& dispatcher;
+        Dispatcher& dispatcher;
         ControlService& control_service;
         Bus& bus;
         const MasterUpgrade& upgrade;
     };
 
-    WorkerShutdown(Concerned concerned, std::function<bool()> stopping);
+    /// `stopping`: of the whole cluster.
+    WorkerShutdown(const Concerned& concerned, const bool& stopping) : concerned_(concerned), stopping_(stopping) {}
 
     /// It accepts and receives nothing more, and is killed when it takes too long.
     void ask_to_leave(WorkerRecord& record);
@@ -42,7 +41,7 @@ private:
     bool has_successors(const WorkerRecord& record) const;
 
     Concerned concerned_;
-    std::function<bool()> stopping_;
+    const bool& stopping_;
 };
 
 } // namespace cohort::detail

@@ -12,11 +12,8 @@
 
 namespace cohort::detail {
 
-COHORT_DECL WorkerShutdown::WorkerShutdown(Concerned concerned, std::function<bool()> stopping)
-    : concerned_(concerned), stopping_(std::move(stopping)) {}
-
 COHORT_DECL void WorkerShutdown::kill_all() {
-    for (const auto& [id, record] : concerned_.crew.records()) {
+    for (const auto& [id, record] : concerned_.processes.records()) {
         record->voluntary = true;
         send_signal(record->pidfd.get(), SIGKILL);
     }
@@ -25,7 +22,7 @@ COHORT_DECL void WorkerShutdown::kill_all() {
 /// Somebody could go on with what this worker has open.
 COHORT_DECL bool WorkerShutdown::has_successors(const WorkerRecord& record) const {
     if (concerned_.upgrade.has_succeeded()) return true;
-    return !stopping_() && std::ranges::any_of(concerned_.crew.records(), [&record](const auto& other) {
+    return !stopping_ && std::ranges::any_of(concerned_.processes.records(), [&record](const auto& other) {
         return other.first != record.id && other.second->state == WorkerState::listening;
     });
 }
@@ -33,14 +30,14 @@ COHORT_DECL bool WorkerShutdown::has_successors(const WorkerRecord& record) cons
 COHORT_DECL void WorkerShutdown::ask_to_leave(WorkerRecord& record) {
     if (record.state == WorkerState::draining) return;
     record.voluntary = true;
-    concerned_.crew.enter(record, WorkerState::draining);
+    concerned_.processes.enter(record, WorkerState::draining);
     concerned_.dispatcher.drain(record);
     concerned_.control_service.drain(record);
     record.link->send(Stop{.hand_over = has_successors(record)});
     if (record.stop_signal) send_signal(record.pidfd.get(), *record.stop_signal);
     record.messages->end_messages();
     concerned_.bus.finish(record.id);
-    concerned_.crew.limit(record);
+    concerned_.processes.limit(record);
 }
 
 COHORT_DECL void WorkerShutdown::kill(WorkerRecord& record, int signal) {

@@ -2,10 +2,16 @@
 // Bytes with descriptors over a Unix socket: SCM_RIGHTS, unix(7) (layer 2).
 #pragma once
 
+#include <cohort/detail/system/unique_fd.hpp>
+
 #include <array>
 #include <span>
+#include <system_error>
 #include <utility>
 #include <vector>
+
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 namespace cohort::detail {
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/system/process_setup.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/exit_status.hpp>
 
 #include <chrono>

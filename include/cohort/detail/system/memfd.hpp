@@ -2,6 +2,8 @@
 // Memory that has a descriptor and can be passed on, and mappings of it (layer 2).
 #pragma once
 
+#include <cohort/detail/system/unique_fd.hpp>
+
 #include <cstddef>
 #include <span>
 #include <utility>

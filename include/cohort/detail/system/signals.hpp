@@ -2,6 +2,8 @@
 // SignalPipe: signals as bytes that can be read, and dispositions as a child wants them (layer 2).
 #pragma once
 
+#include <cohort/detail/system/unique_fd.hpp>
+
 #include <atomic>
 #include <csignal>
 #include <initializer_list>

@@ -2,11 +2,11 @@
 // MasterUpgrade: one master after the other, with the same sockets and without a gap (layer 4).
 #pragma once
 
-#include <cohort/detail/listen/any_dispatcher.hpp>
 #include <cohort/detail/process/control_service.hpp>
 #include <cohort/detail/process/worker_record.hpp>
 #include <cohort/detail/upgrade/new_master.hpp>
 #include <cohort/detail/upgrade/old_master.hpp>
+#include <cohort/mode.hpp>
 
 #include <asio/io_context.hpp>
 
@@ -14,14 +14,14 @@
 
 namespace cohort::detail {
 
-/// Both ends: this master may have replaced one, and may be replaced.
+/// Both ends of it: this master may have replaced one, and may be replaced.
 class MasterUpgrade {
 public:
     /// Takes the sockets over when this process was started to replace a master. Throws what OldMaster::receive()
     /// does.
     MasterUpgrade(asio::io_context& context, const Options& options)
-        : context_(context), options_(options), predecessor_(OldMaster::take(context.get_executor())) {
-        if (predecessor_) predecessor_->receive(listeners_, datagrams_);
+        : context_(context), options_(options), old_master_(OldMaster::take(context.get_executor())) {
+        if (old_master_) old_master_->receive(listeners_, datagrams_);
     }
     MasterUpgrade(const MasterUpgrade&) = delete;
     MasterUpgrade& operator=(const MasterUpgrade&) = delete;
@@ -32,7 +32,7 @@ public:
     /// Nobody is left here: nothing more goes either way.
     void finish() noexcept {
         if (new_master_ && succeeded_) new_master_->leave_alone(options_.grace);
-        if (predecessor_) predecessor_->close();
+        if (old_master_) old_master_->close();
     }
 
     // After the master before this one
@@ -40,22 +40,21 @@ public:
     TransferredListeners& listeners() noexcept { return listeners_; }
     TransferredListeners& datagrams() noexcept { return datagrams_; }
     /// How many endpoints the first worker of a slot is to share before it counts as ready: as many as there.
-    unsigned wanted_endpoints(unsigned slot) const noexcept { return is_awaited() ? predecessor_->endpoints(slot) : 0; }
+    unsigned wanted_endpoints(unsigned slot) const noexcept { return is_awaited() ? old_master_->endpoints(slot) : 0; }
     /// Has the dispatcher give away the connections that the workers of the master before give back, each when there is
     /// room for it beside those that wait there.
-    void receive_connections(AnyDispatcher& dispatcher, bool (*may_take)(std::size_t waiting));
-    bool is_awaited() const noexcept { return predecessor_ && !told_; }
+    void receive_connections(Dispatcher& dispatcher, bool (*may_take)(std::size_t waiting));
+    bool is_awaited() const noexcept { return old_master_ && !told_; }
     void tell_ready() {
         told_ = true;
-        predecessor_->tell_ready();
+        old_master_->tell_ready();
     }
 
     // Before the one after it
 
     /// Starts the program anew, gives it the sockets, and waits until its workers are ready. From then on it gets what
     /// is open in those here when they leave.
-    Task<ReloadReport> pass_on(AnyDispatcher& dispatcher, ControlService& control_service,
-                               const WorkerRecords& workers);
+    Task<ReloadReport> pass_on(Dispatcher& dispatcher, ControlService& control_service, const WorkerRecords& workers);
     bool is_under_way() const noexcept { return new_master_ != nullptr && !succeeded_; }
     bool is_new_master(pid_t pid) const noexcept { return new_master_ && new_master_->pid() == pid; }
     /// The next master has taken over.
@@ -67,14 +66,14 @@ public:
     std::size_t waiting() const noexcept { return new_master_ ? new_master_->waiting() : 0; }
 
 private:
-    static void transfer_sockets(NewMaster& new_master, AnyDispatcher& dispatcher,
-                                 const ControlService& control_service, const WorkerRecords& workers);
+    static void transfer_sockets(NewMaster& new_master, Dispatcher& dispatcher, const ControlService& control_service,
+                                 const WorkerRecords& workers);
 
     static constexpr unsigned most_slots = 1024; // that are told; the others' workers are ready when they run
 
     asio::io_context& context_;
     const Options& options_;
-    std::unique_ptr<OldMaster> predecessor_;
+    std::unique_ptr<OldMaster> old_master_;
     TransferredListeners listeners_;
     TransferredListeners datagrams_;
     std::shared_ptr<NewMaster> new_master_;

@@ -13,16 +13,16 @@
 
 namespace cohort::detail {
 
-COHORT_DECL void MasterUpgrade::receive_connections(AnyDispatcher& dispatcher, bool (*may_take)(std::size_t waiting)) {
-    if (!predecessor_) return;
-    auto take = [&dispatcher](ConnectionTransfer& passed, UniqueFd connection) {
-        dispatcher.give(passed.endpoint, TransferredConnection(std::move(connection), std::move(passed.state)));
+COHORT_DECL void MasterUpgrade::receive_connections(Dispatcher& dispatcher, bool (*may_take)(std::size_t waiting)) {
+    if (!old_master_) return;
+    auto take = [&dispatcher](ConnectionTransfer& transfer, UniqueFd connection) {
+        dispatcher.give(transfer.endpoint, TransferredConnection(std::move(connection), std::move(transfer.state)));
     };
     auto has_room = [&dispatcher, may_take] { return may_take(dispatcher.waiting()); };
-    asio::co_spawn(context_, OldMaster::receive_connections(alive_, *predecessor_, take, has_room), asio::detached);
+    asio::co_spawn(context_, OldMaster::receive_connections(alive_, *old_master_, take, has_room), asio::detached);
 }
 
-COHORT_DECL void MasterUpgrade::transfer_sockets(NewMaster& new_master, AnyDispatcher& dispatcher,
+COHORT_DECL void MasterUpgrade::transfer_sockets(NewMaster& new_master, Dispatcher& dispatcher,
                                                  const ControlService& control_service, const WorkerRecords& workers) {
     for (const auto& each : dispatcher.listeners())
         new_master.give(SocketTransfer{each.requested, each.slot, false}, each.descriptor);
@@ -37,7 +37,7 @@ COHORT_DECL void MasterUpgrade::transfer_sockets(NewMaster& new_master, AnyDispa
     new_master.give(transferred);
 }
 
-COHORT_DECL Task<ReloadReport> MasterUpgrade::pass_on(AnyDispatcher& dispatcher, ControlService& control_service,
+COHORT_DECL Task<ReloadReport> MasterUpgrade::pass_on(Dispatcher& dispatcher, ControlService& control_service,
                                                       const WorkerRecords& workers) {
     ReloadReport report;
     try {

@@ -53,7 +53,7 @@ public:
     void kill() noexcept;
 
 private:
-    using Link = ControlLink<FromOldMaster, FromNewMaster>;
+    using Link = TypedLink<FromOldMaster, FromNewMaster>;
 
     [[noreturn]] static void become_master(int link);
     static Task<> hear(std::shared_ptr<NewMaster> self);

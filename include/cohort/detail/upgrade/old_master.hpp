@@ -48,7 +48,7 @@ public:
                                       std::function<bool()> has_room);
 
 private:
-    using Link = ControlLink<FromNewMaster, FromOldMaster>;
+    using Link = TypedLink<FromNewMaster, FromOldMaster>;
 
     static constexpr std::chrono::seconds patience{10};
 

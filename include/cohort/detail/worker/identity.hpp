@@ -48,14 +48,6 @@ extern bool in_worker;
 
 } // namespace cohort::detail
 
-namespace cohort {
-
-/// For people who come from Node: which of the two this process is.
-bool is_worker() noexcept;
-bool is_master() noexcept;
-
-} // namespace cohort
-
 #if !defined(COHORT_SEPARATE_COMPILATION)
 #include <cohort/detail/worker/identity.ipp>
 #endif

@@ -83,11 +83,3 @@ COHORT_DECL std::optional<Identity> pending_identity = take_identity_from_enviro
 COHORT_DECL bool in_worker = pending_identity.has_value();
 
 } // namespace cohort::detail
-
-namespace cohort {
-
-COHORT_DECL bool is_worker() noexcept { return detail::in_worker; }
-
-COHORT_DECL bool is_master() noexcept { return !detail::in_worker; }
-
-} // namespace cohort

@@ -2,6 +2,7 @@
 // PeerClient: a worker's side of getting sockets to other workers and to the bus through its master (layer 3).
 #pragma once
 
+#include <cohort/detail/worker/accepted_peer.hpp>
 #include <cohort/detail/worker/pending_requests.hpp>
 
 #include <deque>
@@ -10,12 +11,7 @@
 
 namespace cohort::detail {
 
-/// Another worker's socket to this one.
-struct AcceptedPeer {
-    WorkerId from = 0;
-    UniqueFd socket;
-};
-
+/// One for each worker. A socket to a peer is asked for by the peer's id.
 class PeerClient {
 public:
     /// `changed` is notified when the link has ended.

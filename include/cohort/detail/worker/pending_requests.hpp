@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/control/links.hpp>
 #include <cohort/mode.hpp>
 
 #include <cstdint>

@@ -4,6 +4,8 @@
 
 #include <cohort/detail/async/notifier.hpp>
 #include <cohort/detail/channel/message_stream.hpp>
+#include <cohort/detail/control/connection_count.hpp>
+#include <cohort/detail/control/links.hpp>
 #include <cohort/detail/listen/exclusive_intake.hpp>
 #include <cohort/detail/worker/datagram_client.hpp>
 #include <cohort/detail/worker/heartbeat.hpp>
@@ -23,15 +25,21 @@
 
 namespace cohort::detail {
 
+struct WorkerSetup;
+
+/// The worker's half of a mode.
+using MakeIntake = std::shared_ptr<Intake> (*)(IntakeContext);
+
 /// Lives as long as the worker process.
 class WorkerCore {
 public:
-    using MakeIntake = std::function<std::shared_ptr<Intake>(IntakeContext)>;
+    /// `outgoing`, `incoming`: of the messages to and from the master.
+    WorkerCore(const WorkerSetup& setup, const Options& options, Schema outgoing, Schema incoming,
+               MakeIntake make_intake, std::vector<std::string> args);
 
-    WorkerCore(asio::io_context& context, SharedPage& page, const Identity& identity, const Options& options,
-               MakeIntake make_intake, MessageStream& messages);
-
-    void start();
+    const std::vector<std::string>& args() const noexcept { return args_; }
+    /// The channel to the master.
+    const std::shared_ptr<MessageStream>& messages() const noexcept { return messages_; }
 
     Task<Listener> listen(Endpoint endpoint);
     Task<Listener> listen_alone(Endpoint endpoint);
@@ -93,7 +101,7 @@ private:
     std::chrono::milliseconds grace_;
     int backlog_;
     MakeIntake make_intake_;
-    MessageStream& messages_;
+    std::shared_ptr<MessageStream> messages_;
     std::shared_ptr<WorkerLink> link_;
     Notifier changed_;
     PendingRequests<Answer> listening_;
@@ -104,6 +112,7 @@ private:
     std::map<ListenerId, std::shared_ptr<Intake>> intakes_;
     std::vector<std::weak_ptr<Intake>> own_intakes_; // of listen_alone()
     std::vector<std::function<void()>> exit_actions_;
+    std::vector<std::string> args_;
     bool stopping_ = false;
     bool hands_over_ = false; // what is open when it leaves
 };

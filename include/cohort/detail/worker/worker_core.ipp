@@ -4,8 +4,11 @@
 
 #include <cohort/detail/worker/worker_core.hpp>
 
+#include <cohort/detail/channel/transport.hpp>
+
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/system/fork.hpp>
+#include <cohort/detail/worker/worker_spec.hpp>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -15,28 +18,29 @@
 
 namespace cohort::detail {
 
-COHORT_DECL WorkerCore::WorkerCore(asio::io_context& context, SharedPage& page, const Identity& identity,
-                                   const Options& options, MakeIntake make_intake, MessageStream& messages)
-    : context_(context),
-      page_(page),
-      connections_(page.worker(identity.cell), [this] { look_again(); }),
-      heartbeat_(context, page.worker(identity.cell)),
-      identity_(identity),
+COHORT_DECL WorkerCore::WorkerCore(const WorkerSetup& setup, const Options& options, Schema outgoing, Schema incoming,
+                                   MakeIntake make_intake, std::vector<std::string> args)
+    : context_(setup.context),
+      page_(setup.page),
+      connections_(setup.page.worker(setup.identity.cell), [this] { look_again(); }),
+      heartbeat_(context_, page_.worker(setup.identity.cell)),
+      identity_(setup.identity),
       grace_(options.grace),
       backlog_(options.backlog),
-      make_intake_(std::move(make_intake)),
-      messages_(messages),
-      link_(std::make_shared<WorkerLink>(context.get_executor(), UniqueFd(identity.control))),
-      changed_(context.get_executor()),
+      make_intake_(make_intake),
+      messages_(MessageStream::open(context_.get_executor(),
+                                    std::make_unique<Transport>(context_.get_executor(), UniqueFd(identity_.channel)),
+                                    {.max_length = options.max_message}, outgoing, incoming)),
+      link_(std::make_shared<WorkerLink>(context_.get_executor(), UniqueFd(identity_.control))),
+      changed_(context_.get_executor()),
       listening_(link_, changed_),
       datagrams_(link_, changed_),
       leadership_(link_, changed_),
       peers_(link_, changed_),
-      last_minutes_(context) {}
-
-COHORT_DECL void WorkerCore::start() {
+      last_minutes_(context_),
+      args_(std::move(args)) {
     asio::co_spawn(context_, control(), asio::detached);
-    link_->send(Online{messages_.outgoing().hash, messages_.incoming().hash});
+    link_->send(Online{outgoing.hash, incoming.hash});
 }
 
 COHORT_DECL Task<DatagramSocket> WorkerCore::bind(Endpoint endpoint) {
@@ -164,7 +168,7 @@ COHORT_DECL void WorkerCore::finish() noexcept {
         }
     }
     link_->flush_now(grace_);
-    messages_.flush_now(grace_);
+    messages_->flush_now(grace_);
 }
 
 /// Nobody is left to enforce the grace period, so the worker does.

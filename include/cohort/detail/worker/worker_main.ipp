@@ -1,27 +1,40 @@
 // SPDX-License-Identifier: MIT
-// The bodies of worker_main.hpp (layer 4).
+// The bodies of worker_main.hpp and worker_spec.hpp (layer 4).
 #pragma once
 
-#include <cohort/detail/system/fork.hpp>
-#include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/worker/worker_main.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/control/shared_page.hpp>
+#include <cohort/detail/system/fork.hpp>
+#include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/worker/abort_report.hpp>
+#include <cohort/detail/worker/identity.hpp>
+#include <cohort/detail/worker/worker_core.hpp>
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
+#include <csignal>
+#include <cstdlib>
+#include <exception>
 #include <iostream>
 #include <system_error>
+#include <utility>
 
 #include <sys/prctl.h>
 
 namespace cohort::detail {
 
+/// A body that was about to listen when the worker was asked to leave has not failed.
 COHORT_DECL bool is_failure(const WorkerCore& core, const std::exception& error) {
     const auto* const failure = dynamic_cast<const std::system_error*>(&error);
     return failure == nullptr || failure->code() != Errc::stopping || !core.stopping();
 }
 
-COHORT_DECL Task<> live(WorkerCore& core, Task<int> body) {
+/// From the first step of the body to the end of the process.
+COHORT_DECL Task<> run_body(WorkerCore& core, Task<int> body) {
     int code = 0;
     try {
         code = co_await std::move(body);
@@ -45,10 +58,10 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
         ::signal(SIGPIPE, SIG_IGN); // a broken connection is an error of that connection alone
         if (options.hooks.in_worker) options.hooks.in_worker(identity.id, identity.slot);
         auto* const context = new asio::io_context(1);
-        RunningWorker life = make(*context, page, identity);
-        current = life.core;
+        RunningWorker worker = make({*context, page, identity});
+        current = worker.core;
         std::atexit([] { current->finish(); });
-        asio::co_spawn(*context, live(*current, std::move(life.body)), asio::detached);
+        asio::co_spawn(*context, run_body(*current, std::move(worker.body)), asio::detached);
         context->run();
     } catch (const std::exception& error) {
         std::cerr << "cohort: worker " << identity.id << ": " << error.what() << std::endl;
@@ -61,6 +74,11 @@ COHORT_DECL void run_if_started_as_worker(const Options& options, const MakeWork
     if (!identity) return;
     reset_signals(); // what main() had begun as a master does not apply
     run_as_worker(*new SharedPage(UniqueFd(identity->page)), *identity, options, make);
+}
+
+COHORT_DECL Task<int> with_code_0(Task<> body) {
+    co_await std::move(body);
+    co_return 0;
 }
 
 } // namespace cohort::detail

@@ -8,6 +8,7 @@
 #include <cohort/detail/system/fd_passing.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/io_context.hpp>
 
 #include <utility>
 

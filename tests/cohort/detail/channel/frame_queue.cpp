@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/channel/frame_queue.hpp>
 
+#include <cohort/detail/channel/transport.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
+
 #include <doctest/doctest.h>
+
+#include <asio/io_context.hpp>
 
 #include <support/process.hpp>
 #include <support/run_for.hpp>

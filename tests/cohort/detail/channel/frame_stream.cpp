@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/channel/frame_stream.hpp>
+#include <cohort/detail/channel/transport.hpp>
 
 #include <doctest/doctest.h>
 
@@ -7,6 +8,8 @@
 #include <support/run_for.hpp>
 
 #include <cohort/detail/system/fd_passing.hpp>
+
+#include <asio/io_context.hpp>
 
 #include <memory>
 #include <string>

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/control/control_link.hpp>
 
+#include <cohort/detail/control/control_message.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
+
 #include <doctest/doctest.h>
+
+#include <asio/io_context.hpp>
 
 #include <support/child.hpp>
 #include <support/faulty_system.hpp>
@@ -21,8 +26,8 @@ using namespace cohort::detail;
 
 namespace {
 
-using Left = ControlLink<FromMaster, FromWorker>;
-using Right = ControlLink<FromWorker, FromMaster>;
+using Left = TypedLink<FromMaster, FromWorker>;
+using Right = TypedLink<FromWorker, FromMaster>;
 
 struct Pair {
     Pair() {

@@ -8,6 +8,8 @@
 #include <csignal>
 #include <set>
 
+#include <fcntl.h>
+
 using namespace cohort::detail;
 
 TEST_CASE("what a forked worker counts is seen by the master, also after the worker's death") {

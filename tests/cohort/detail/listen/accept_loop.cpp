@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/listen/accept_loop.hpp>
 
+#include <cohort/detail/control/shared_page.hpp>
+
 #include <doctest/doctest.h>
 
 #include <support/faulty_system.hpp>
@@ -8,6 +10,8 @@
 #include <support/run_for.hpp>
 
 #include <cohort/detail/socket/listen_socket.hpp>
+
+#include <asio/io_context.hpp>
 
 #include <memory>
 #include <vector>

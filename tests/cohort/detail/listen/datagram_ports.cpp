@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/listen/datagram_ports.hpp>
 
+#include <cohort/detail/socket/listen_socket.hpp>
+#include <cohort/detail/socket/socket_address.hpp>
+#include <cohort/detail/socket/transferred_listeners.hpp>
+#include <cohort/detail/system/system.hpp>
+
 #include <doctest/doctest.h>
 
 #include <support/child.hpp>

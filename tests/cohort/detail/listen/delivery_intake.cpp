@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <asio/io_context.hpp>
+
 #include <support/links.hpp>
 #include <support/run_for.hpp>
 

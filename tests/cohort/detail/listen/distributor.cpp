@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/listen/distributor.hpp>
 
+#include <cohort/detail/control/shared_page.hpp>
+
 #include <doctest/doctest.h>
+
+#include <asio/io_context.hpp>
 
 #include <support/links.hpp>
 #include <support/run_for.hpp>

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/socket/inherited_socket.hpp>
 
+#include <cohort/detail/system/unique_fd.hpp>
+
 #include <doctest/doctest.h>
 
 #include <support/child.hpp>
 
 #include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/detail/system/fd_passing.hpp>
+#include <cohort/endpoint.hpp>
 
 #include <cstddef>
 #include <string>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 using cohort::Endpoint;
 using cohort::Errc;

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/socket/listen_socket.hpp>
 
+#include <cohort/detail/socket/socket_file.hpp>
+#include <cohort/detail/system/system.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
+
 #include <doctest/doctest.h>
 
 #include <support/child.hpp>
@@ -13,6 +17,8 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 
 using cohort::Endpoint;

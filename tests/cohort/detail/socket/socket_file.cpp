@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/socket/socket_file.hpp>
 
+#include <cohort/detail/system/unique_fd.hpp>
+
 #include <doctest/doctest.h>
 
 #include <support/child.hpp>
@@ -14,6 +16,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 

@@ -8,6 +8,8 @@
 
 #include <doctest/doctest.h>
 
+#include <asio/io_context.hpp>
+
 using namespace cohort::detail;
 using cohort::Endpoint;
 using cohort::OpenListener;
@@ -27,13 +29,13 @@ TransferredListeners pass_on(const std::vector<OpenListener>& listeners) {
 template <class M>
 struct NextMaster {
     explicit NextMaster(asio::io_context& io, TransferredListeners its) : passed(std::move(its)) {
-        dispatcher.emplace(cohort::DispatchContext{io.get_executor(), page, ledger, options, &passed});
+        dispatcher = M::make_dispatcher({io.get_executor(), page, ledger, options, &passed});
     }
     TransferredListeners passed;
     SharedPage page;
     Ledger ledger;
     cohort::Options options{};
-    std::optional<typename M::Dispatcher> dispatcher;
+    std::unique_ptr<cohort::Dispatcher> dispatcher;
 };
 
 } // namespace

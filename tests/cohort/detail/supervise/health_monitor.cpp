@@ -2,6 +2,8 @@
 // Workers that do not respond, or do not become ready: found, ended, and followed by another.
 #include <cohort/detail/supervise/health_monitor.hpp>
 
+#include <asio/io_context.hpp>
+
 #include "support/client.hpp"
 #include "support/exec_worker.hpp"
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/system/fork.hpp>
 
+#include <cohort/detail/system/system.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
+
 #include <doctest/doctest.h>
 
 #include <support/child.hpp>
@@ -21,6 +24,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 
 using cohort::Errc;
 using cohort::ExitStatus;

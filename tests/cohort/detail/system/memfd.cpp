@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/system/memfd.hpp>
 
+#include <cohort/detail/system/unique_fd.hpp>
+
 #include <doctest/doctest.h>
 
 #include <support/child.hpp>

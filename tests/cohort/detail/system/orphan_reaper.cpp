@@ -5,6 +5,8 @@
 
 #include <set>
 
+#include <sys/prctl.h>
+
 using namespace cohort::detail;
 
 namespace {

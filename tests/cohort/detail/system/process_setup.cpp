@@ -10,6 +10,9 @@
 #include <string>
 
 #include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 using namespace cohort::detail;
 using cohort::Pinning;

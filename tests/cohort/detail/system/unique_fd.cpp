@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <unistd.h>
 
 using cohort::detail::OwnedDescriptors;
 using cohort::detail::UniqueFd;

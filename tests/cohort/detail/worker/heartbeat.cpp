@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <asio/io_context.hpp>
+
 #include <optional>
 
 using namespace cohort::detail;

@@ -5,6 +5,7 @@
 #include <cohort/http/detail/respond/response_head.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/http/detail/parse/text.hpp>
 
 #include <charconv>
 

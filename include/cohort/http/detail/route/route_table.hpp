@@ -2,7 +2,6 @@
 // Patterns to route numbers: the tree behind http::Router (layer 1).
 #pragma once
 
-#include <cohort/http/detail/parse/text.hpp>
 #include <cohort/http/request.hpp>
 
 #include <array>

@@ -5,6 +5,7 @@
 #include <cohort/http/detail/route/route_table.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/http/detail/parse/text.hpp>
 #include <cohort/http/detail/route/pattern.hpp>
 
 #include <algorithm>

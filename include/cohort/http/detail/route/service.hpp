@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a server calls for each request (layer 1).
+// A handler of whatever type, as the server calls it for each request (layer 1).
 #pragma once
 
 #include <cohort/http/request.hpp>
@@ -7,6 +7,7 @@
 #include <cohort/task.hpp>
 
 #include <type_traits>
+#include <utility>
 
 namespace cohort::http::detail {
 
@@ -14,18 +15,33 @@ namespace cohort::http::detail {
 struct NoContext {};
 inline constinit NoContext no_context{};
 
+/// The server is compiled once, for this: a request costs one virtual call, which returns the handler's own Task.
+class AnyHandler {
+public:
+    AnyHandler() = default;
+    AnyHandler(const AnyHandler&) = delete;
+    AnyHandler& operator=(const AnyHandler&) = delete;
+    virtual ~AnyHandler() = default;
+
+    virtual Task<Response> answer(const Request& request) = 0;
+};
+
 /// The handler with its context, in the one place all connections call.
 template <class Context, class H>
-struct Service {
-    Context* context;
-    H handler;
+class Service final : public AnyHandler {
+public:
+    Service(Context& context, H handler) : context_(context), handler_(std::move(handler)) {}
 
-    Task<Response> answer(const Request& request) {
+    Task<Response> answer(const Request& request) override {
         if constexpr (std::is_invocable_r_v<Task<Response>, H&, Context&, const Request&>)
-            return handler(*context, request);
+            return handler_(context_, request);
         else
-            return handler(request);
+            return handler_(request);
     }
+
+private:
+    Context& context_;
+    H handler_;
 };
 
 } // namespace cohort::http::detail

@@ -12,7 +12,7 @@
 
 namespace cohort::http::detail {
 
-/// Of one request after the other on one connection.
+/// One for each connection, used for one request after the other.
 class BodyReader final : public BodySource {
 public:
     BodyReader(ConnectionStream& stream, RequestParser& parser) : stream_(stream), parser_(parser) {}
@@ -25,17 +25,17 @@ public:
         if (parser_.expects_continue() && !continued_) return true;
         return parser_.remaining().value_or(0) > stream_.server().options().unread_bytes;
     }
-    /// Reads over it. False: it is too much, or cannot be trusted.
+    /// Reads and discards the rest. False when that is too much or malformed, and the connection has to close.
     Task<bool> skip();
-    /// It was refused, or did not come in time.
+    /// Whether the body was refused or did not arrive in time.
     bool has_failed() const noexcept { return error_ != 0; }
-    /// The status that says so, or 0.
+    /// The status to answer that with, or 0.
     int failure() const noexcept { return error_; }
-    /// For the next request.
+    /// Prepares for the next request.
     void restart() noexcept;
 
 private:
-    /// More than this to come, and it is read in large pieces.
+    /// When more than this is still to come, it is read in large pieces.
     static constexpr std::size_t much = 16 * 1024;
 
     Task<> read_bytes();

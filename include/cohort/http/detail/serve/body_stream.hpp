@@ -11,16 +11,16 @@
 
 namespace cohort::http::detail {
 
-/// Of one response after the other on one connection.
+/// One for each connection, used for one response after the other.
 class BodyStream final : public BodySink {
 public:
     explicit BodyStream(ConnectionStream& stream) : stream_(stream) {}
 
-    /// `length`: what the head says of it, if it does.
+    /// Starts a body; `length` is the one declared in the head, if any.
     void begin(std::optional<std::uint64_t> length, bool chunked) noexcept;
-    /// Has it written. Throws what the producer does, and when that was not as much as the head says.
+    /// Runs the producer. Throws what it throws, and when it wrote less than the declared length.
     Task<> run(const Producer& producer);
-    /// So far, or until it failed.
+    /// How many bytes were written, also when it failed on the way.
     std::uint64_t written() const noexcept { return written_; }
     Task<> write_chunk(std::string_view bytes) override;
     bool draining() const noexcept override { return stream_.server().draining(); }

@@ -18,8 +18,8 @@
 
 namespace cohort::http::detail {
 
-/// Everything of a connection but calling the handler, so that none of it depends on the handler's type. In turn:
-/// take_request or wait_for_request, the handler, what Responder does, next; and finish at the end.
+/// Everything of a connection except calling the handler, which is up to the serve loop. It calls in this order:
+/// take_request or wait_for_request, the handler, the Responder, next; and finish at the end.
 class Connection final : public RequestContext, public std::enable_shared_from_this<Connection> {
 public:
     Connection(std::shared_ptr<Server> server, Socket socket);
@@ -32,7 +32,7 @@ public:
     bool has_preamble(bool has_layer) const noexcept {
         return has_layer || (stream_.server().options().proxy_protocol && !peer_.introduced());
     }
-    /// False: it was not as it should be, and the connection ends without a word.
+    /// Reads it. False when it is invalid: the connection is then closed without an answer.
     Task<bool> open(std::unique_ptr<StreamLayer> layer);
 
     /// Whether the bytes at hand complete the head of a request.
@@ -59,7 +59,8 @@ public:
     /// now would do that.
     bool flush_soon();
 
-    /// The handler is called now; it has ended, of itself or (true) because its time was over.
+    /// To be called around the handler: they start and stop its timeout. end_handling: true when it was cancelled for
+    /// taking too long.
     void begin_handling() noexcept;
     bool end_handling() noexcept {
         return stream_.server().options().handler_timeout.count() > 0 && stream_.server().end_work(stream_);

@@ -38,7 +38,7 @@ public:
 
     Socket& socket() noexcept { return socket_; }
 
-    /// From now on bytes go through it.
+    /// Does the handshake of a layer; from then on all bytes pass through it.
     Task<> open_layer(std::unique_ptr<StreamLayer> layer, std::uint64_t deadline, std::error_code& error);
     bool has_layer() const noexcept { return layer_ != nullptr; }
 
@@ -64,8 +64,8 @@ public:
     /// What has arrived already, without waiting for more than its end.
     Task<std::size_t> read_rest();
 
-    /// Waits for the next byte with nothing held for it: `then` is called when there is one, or no time any more, or
-    /// when the waiting was interrupted, and calls end_wait() first. Throws std::bad_alloc.
+    /// Waits for the next byte without holding a buffer or a coroutine: `then` is called when there is one, when the
+    /// deadline has passed or when the wait was interrupted, and calls end_wait() first. Throws std::bad_alloc.
     template <class F>
     void wait_readable(Waiting what, std::uint64_t deadline, F then) {
         server_->begin_waiting(*this, what, deadline);
@@ -97,9 +97,9 @@ public:
     /// the connection and destroy the answer on its way.
     Task<> linger();
 
-    /// What the server says that had the connection before; empty: nobody had it.
+    /// What the previous server of this connection has left for this one; empty for a new connection.
     const std::string& state() const noexcept { return socket_.state(); }
-    /// Gives the connection to another server. False: it stays here.
+    /// Gives the connection to another server. False when it stays here.
     bool hand_over(std::string state) { return server_->hand_over(socket_, std::move(state)); }
 
     /// Ends the connection for everybody who holds a copy of the descriptor.

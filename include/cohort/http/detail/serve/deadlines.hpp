@@ -38,7 +38,7 @@ public:
 
     Waiting waiting() const noexcept { return waiting_; }
 
-    /// Its work took too long and is being cancelled.
+    /// Whether its work took too long and is being cancelled.
     bool overdue() const noexcept { return overdue_; }
 
 protected:
@@ -68,8 +68,8 @@ private:
     bool overdue_ = false;
 };
 
-/// The connections of a server, and the timer that turns their wheel a few times a second: nothing per request, and
-/// nothing at all while there are none.
+/// The connections of a server, and the one timer that checks their deadlines a few times a second. A request costs no
+/// timer of its own, and without connections the timer does not run.
 class DeadlineList : public std::enable_shared_from_this<DeadlineList> {
 public:
     DeadlineList(const asio::any_io_executor& executor, std::chrono::milliseconds interval)
@@ -87,31 +87,31 @@ public:
     /// The tick that is `count` from now; deadlines are such numbers.
     std::uint64_t after(std::uint64_t count) const noexcept { return wheel_.now() + count; }
 
-    /// Throws std::bad_alloc, and has not added it then.
-    void add(TimedConnection& watched) {
+    /// Throws std::bad_alloc, without having added it.
+    void add(TimedConnection& connection) {
         if (!armed_) arm();
-        wheel_.add(watched);
+        wheel_.add(connection);
     }
-    void remove(TimedConnection& watched) noexcept { wheel_.remove(watched); }
+    void remove(TimedConnection& connection) noexcept { wheel_.remove(connection); }
 
-    void begin_waiting(TimedConnection& watched, Waiting what, std::uint64_t tick) noexcept;
-    void wait_until(TimedConnection& watched, std::uint64_t tick) noexcept {
-        watched.wait_deadline_ = tick;
-        set_deadline(watched);
+    void begin_waiting(TimedConnection& connection, Waiting what, std::uint64_t tick) noexcept;
+    void wait_until(TimedConnection& connection, std::uint64_t tick) noexcept {
+        connection.wait_deadline_ = tick;
+        set_deadline(connection);
     }
 
     /// Ends the waiting, if there is any, before its time.
-    void interrupt(TimedConnection& watched);
+    void interrupt(TimedConnection& connection);
 
     /// From now on all that the connection does is cancelled at `tick`, whatever it waits for by then.
-    void limit_work(TimedConnection& watched, std::uint64_t tick) noexcept {
-        watched.work_deadline_ = tick;
-        set_deadline(watched);
+    void limit_work(TimedConnection& connection, std::uint64_t tick) noexcept {
+        connection.work_deadline_ = tick;
+        set_deadline(connection);
     }
     /// Whether that has happened.
-    bool end_work(TimedConnection& watched) noexcept {
-        watched.work_deadline_ = TimerWheel::never;
-        return std::exchange(watched.overdue_, false);
+    bool end_work(TimedConnection& connection) noexcept {
+        connection.work_deadline_ = TimerWheel::never;
+        return std::exchange(connection.overdue_, false);
     }
 
     template <class F>
@@ -121,19 +121,19 @@ public:
 
     /// Cancels whatever the connections and their handlers wait for.
     void cancel_all() {
-        for_each([](TimedConnection& watched) { watched.cancel_all(); });
+        for_each([](TimedConnection& connection) { connection.cancel_all(); });
     }
 
     void stop() { timer_.cancel(); }
 
 private:
-    void set_deadline(TimedConnection& watched) noexcept {
-        wheel_.set_deadline(watched, std::min(watched.wait_deadline_, watched.work_deadline_));
+    void set_deadline(TimedConnection& connection) noexcept {
+        wheel_.set_deadline(connection, std::min(connection.wait_deadline_, connection.work_deadline_));
     }
-    /// What is cancelled may have happened already, and be the first part of something that goes on (a piece of a
-    /// record of TLS): so the next tick cancels what there is then.
-    void end_wait(TimedConnection& watched);
-    void expire(TimedConnection& watched);
+    /// The operation that is cancelled may have completed already and be only the first part of a longer one (a piece
+    /// of a TLS record): so the next tick cancels again what is under way by then.
+    void end_wait(TimedConnection& connection);
+    void expire(TimedConnection& connection);
     void arm();
     void tick();
 

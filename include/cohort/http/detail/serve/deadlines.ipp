@@ -11,22 +11,22 @@
 
 namespace cohort::http::detail {
 
-COHORT_DECL void DeadlineList::begin_waiting(TimedConnection& watched, Waiting what, std::uint64_t tick) noexcept {
-    watched.waiting_ = what;
-    watched.expired_ = watched.interrupted_ = false;
-    wait_until(watched, tick);
+COHORT_DECL void DeadlineList::begin_waiting(TimedConnection& connection, Waiting what, std::uint64_t tick) noexcept {
+    connection.waiting_ = what;
+    connection.expired_ = connection.interrupted_ = false;
+    wait_until(connection, tick);
 }
 
-COHORT_DECL void DeadlineList::interrupt(TimedConnection& watched) {
-    if (watched.waiting_ == Waiting::nothing) return;
-    watched.interrupted_ = true;
-    end_wait(watched);
+COHORT_DECL void DeadlineList::interrupt(TimedConnection& connection) {
+    if (connection.waiting_ == Waiting::nothing) return;
+    connection.interrupted_ = true;
+    end_wait(connection);
 }
 
-COHORT_DECL void DeadlineList::end_wait(TimedConnection& watched) {
-    watched.expired_ = !watched.interrupted_;
-    wait_until(watched, after(1));
-    watched.cancel_waiting();
+COHORT_DECL void DeadlineList::end_wait(TimedConnection& connection) {
+    connection.expired_ = !connection.interrupted_;
+    wait_until(connection, after(1));
+    connection.cancel_waiting();
 }
 
 COHORT_DECL void DeadlineList::arm() {
@@ -38,18 +38,18 @@ COHORT_DECL void DeadlineList::arm() {
     armed_ = true;
 }
 
-COHORT_DECL void DeadlineList::expire(TimedConnection& watched) {
-    const bool is_overdue = watched.work_deadline_ <= wheel_.now();
-    if (is_overdue) watched.work_deadline_ = TimerWheel::never;
-    if (watched.wait_deadline_ <= wheel_.now() && watched.waiting_ != Waiting::nothing)
-        end_wait(watched);
-    else if (watched.wait_deadline_ <= wheel_.now())
-        wait_until(watched, TimerWheel::never);
+COHORT_DECL void DeadlineList::expire(TimedConnection& connection) {
+    const bool is_overdue = connection.work_deadline_ <= wheel_.now();
+    if (is_overdue) connection.work_deadline_ = TimerWheel::never;
+    if (connection.wait_deadline_ <= wheel_.now() && connection.waiting_ != Waiting::nothing)
+        end_wait(connection);
+    else if (connection.wait_deadline_ <= wheel_.now())
+        wait_until(connection, TimerWheel::never);
     else
-        set_deadline(watched);
+        set_deadline(connection);
     if (!is_overdue) return;
-    watched.overdue_ = true;
-    watched.cancel_all();
+    connection.overdue_ = true;
+    connection.cancel_all();
 }
 
 /// A tick is counted when the loop gets to it: a loop that was held up gives its connections that time back.

@@ -17,17 +17,17 @@ class Peer {
 public:
     explicit Peer(std::string_view state);
 
-    /// How many requests it had when it came.
+    /// How many requests earlier servers have answered on it.
     std::size_t served() const noexcept { return served_; }
 
-    /// A proxy has said who it is; empty: the connection is the proxy's own.
+    /// Takes the client's address from a PROXY header; empty when the proxy itself is the client.
     void introduce(std::string address) noexcept {
         address_ = std::move(address);
         introduced_ = true;
     }
     bool introduced() const noexcept { return introduced_; }
 
-    /// Asked of the kernel once, when it is wanted.
+    /// The client's address; the kernel is asked for it at the first call.
     std::string_view address(Socket& socket) {
         if (address_.empty()) address_ = address_of(socket);
         return address_;

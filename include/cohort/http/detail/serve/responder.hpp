@@ -14,7 +14,7 @@
 
 namespace cohort::http::detail {
 
-/// Of one connection. For each request: begin, the handler, respond, complete, end.
+/// One for each connection. For each request the calls are: begin, the handler, respond, complete, end.
 class Responder {
 public:
     Responder(ConnectionStream& stream, RequestParser& parser, BodyReader& body, Peer& peer)
@@ -22,13 +22,13 @@ public:
 
     /// How many requests the connection has had, also with servers before this one.
     std::size_t served() const noexcept { return served_; }
-    /// The response at hand is the last.
+    /// Whether the current response is the last.
     bool closing() const noexcept { return closing_; }
-    /// A request was refused, and with it the rest of the connection.
+    /// Whether a request was refused, after which the connection takes no more.
     bool refused() const noexcept { return refused_; }
 
     void begin();
-    /// The request is answered, or will never be.
+    /// To be called when the request is answered or given up: tells the access log, once.
     void end() noexcept {
         if (begun_ != Time{}) tell(&parser_.request());
     }
@@ -40,7 +40,7 @@ public:
     bool incomplete() const noexcept {
         return large_ || streaming_ || takeover_ || !parser_.complete() || stream_.out().size() > 65536;
     }
-    /// Sends the rest of it, and reads over what the handler left of the request's body.
+    /// Sends the rest of it, and discards what the handler left of the request's body.
     Task<> complete(Response& response);
 
     /// Answers without asking the handler, and no more after that.

@@ -4,6 +4,7 @@
 
 #include <cohort/acceptor.hpp>
 #include <cohort/http/detail/respond/response_head.hpp>
+#include <cohort/http/detail/serve/any_acceptor.hpp>
 #include <cohort/http/detail/serve/deadlines.hpp>
 #include <cohort/http/options.hpp>
 #include <cohort/task.hpp>
@@ -11,17 +12,17 @@
 #include <asio/steady_timer.hpp>
 
 #include <chrono>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <ctime>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace cohort::http::detail {
 
-/// The options with every time as a number of ticks.
+/// The timeouts of the options, as numbers of ticks.
 struct Ticks {
     std::uint64_t head, body, write, idle, linger, fresh, park;
 };
@@ -30,7 +31,7 @@ class Server final : public DeadlineList {
     static constexpr std::chrono::milliseconds longest_tick{500};
 
 public:
-    Server(const asio::any_io_executor& executor, ServerOptions options);
+    Server(const asio::any_io_executor& executor, std::unique_ptr<AnyAcceptor> acceptor, ServerOptions options);
 
     const ServerOptions& options() const noexcept { return options_; }
     const Ticks& ticks_for() const noexcept { return ticks_; }
@@ -46,25 +47,11 @@ public:
         limit_work(connection, after(ticks(time)));
     }
 
-    /// While connections wait for room nobody accepts, and so nobody would learn that there is nothing to accept.
-    template <Acceptor A>
-    void ask_whether_stopping(A& acceptor) {
-        if constexpr (requires {
-                          { acceptor.stopping() } -> std::same_as<bool>;
-                      })
-            stopping_ = [&acceptor] { return acceptor.stopping(); };
-    }
+    AnyAcceptor& acceptor() noexcept { return *acceptor_; }
 
-    /// Connections that are left go to another server, between two requests.
-    template <HandsOver A>
-    void hand_over_by(A& acceptor) {
-        hands_over_ = [&acceptor] { return acceptor.hands_over(); };
-        hand_over_ = [&acceptor](Socket& socket, std::string state) {
-            return acceptor.hand_over(socket, std::move(state));
-        };
-    }
-    bool hands_over() const { return draining_ && !cancelled_ && hands_over_ && hands_over_(); }
-    bool hand_over(Socket& socket, std::string state) const { return hand_over_(socket, std::move(state)); }
+    /// Whether connections that are left go to another server, between two requests.
+    bool hands_over() const { return draining_ && !cancelled_ && acceptor_->hands_over(); }
+    bool hand_over(Socket& socket, std::string state) const { return acceptor_->hand_over(socket, std::move(state)); }
     bool cancelled() const noexcept { return cancelled_; }
 
     /// Whether connections should end with the response at hand so that others can be accepted.
@@ -74,7 +61,7 @@ public:
         return options_.max_connections != 0 && size() - refusals_ >= options_.max_connections;
     }
 
-    /// A connection that is told that there is no room takes none while this lives.
+    /// While this lives, a connection that is being refused is not counted as one.
     class Refusal {
     public:
         explicit Refusal(Server& server) noexcept : server_(server) { ++server_.refusals_; }
@@ -119,9 +106,7 @@ private:
 
     void close_idle();
 
-    std::function<bool()> stopping_;
-    std::function<bool()> hands_over_;
-    std::function<bool(Socket&, std::string)> hand_over_;
+    std::unique_ptr<AnyAcceptor> acceptor_;
     ServerOptions options_;
     Ticks ticks_;
     DateLine date_;

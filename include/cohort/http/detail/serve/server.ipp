@@ -14,8 +14,10 @@
 
 namespace cohort::http::detail {
 
-COHORT_DECL Server::Server(const asio::any_io_executor& executor, ServerOptions options)
+COHORT_DECL Server::Server(const asio::any_io_executor& executor, std::unique_ptr<AnyAcceptor> acceptor,
+                           ServerOptions options)
     : DeadlineList(executor, tick_interval(options)),
+      acceptor_(std::move(acceptor)),
       options_(std::move(options)),
       ticks_(make_ticks()),
       changed_(executor) {}
@@ -40,7 +42,8 @@ COHORT_DECL Task<> Server::pause() {
 COHORT_DECL Task<> Server::wait_for_room() {
     while (full()) {
         crowded_ = true;
-        if (stopping_ && !draining_ && stopping_()) drain();
+        // While connections wait for room nobody accepts, and so nobody would learn that nothing more will come.
+        if (!draining_ && acceptor_->stopping()) drain();
         close_idle();
         co_await wait_for_end(std::chrono::steady_clock::now() + longest_tick);
     }

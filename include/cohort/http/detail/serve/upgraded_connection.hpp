@@ -32,8 +32,6 @@ private:
 
 } // namespace cohort::http::detail
 
-namespace cohort::http {} // namespace cohort::http
-
 #if !defined(COHORT_SEPARATE_COMPILATION)
 #include <cohort/http/detail/serve/upgraded_connection.ipp>
 #endif

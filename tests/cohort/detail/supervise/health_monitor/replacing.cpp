@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Workers that have had their time, or fail their probes: the successor first, and no client notices.
 #include <cohort/detail/supervise/health_monitor.hpp>
+#include <cohort/detail/supervise/resident_memory.hpp>
 
 #include "support/client.hpp"
 
 #include <asio/experimental/awaitable_operators.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <atomic>
 #include <map>

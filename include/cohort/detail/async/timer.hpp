@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// Timer: does something later, unless it is gone by then (layer 3).
+#pragma once
+
+#include <asio/any_io_executor.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+
+namespace cohort::detail {
+
+/// One action at a time, on the executor's event loop: when the time is over, unless the timer was cancelled, set again
+/// or destroyed before. So the action may use whatever the timer is a member of.
+class Timer {
+public:
+    using Clock = std::chrono::steady_clock;
+
+    explicit Timer(const asio::any_io_executor& executor);
+    Timer(Timer&&) noexcept = default;
+    Timer& operator=(Timer&&) = delete;
+    ~Timer();
+
+    void expire_at(Clock::time_point time, std::function<void()> action);
+    void expire_after(Clock::duration time, std::function<void()> action);
+    /// The action will not be called.
+    void cancel() noexcept;
+    /// It is set, and has not expired yet.
+    bool is_set() const noexcept;
+
+private:
+    struct State;
+
+    std::shared_ptr<State> state_;
+};
+
+} // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/async/timer.ipp>
+#endif

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// Passed: the descriptors that came with one frame (layer 3).
+#pragma once
+
+#include <cohort/detail/system/unique_fd.hpp>
+
+#include <vector>
+
+namespace cohort::detail {
+
+struct Passed {
+    std::vector<UniqueFd> descriptors;
+    bool lost = false; ///< some did not fit in this process
+};
+
+} // namespace cohort::detail

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+// The bodies of routes.hpp (layer 1).
+#pragma once
+
+#include <cohort/http/detail/route/routes.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/http/method.hpp>
+
+#include <asio/error.hpp>
+
+#include <system_error>
+#include <utility>
+
+namespace cohort::http::detail {
+
+COHORT_DECL std::shared_ptr<Routes> Routes::make() { return std::make_shared<Routes>(); }
+
+COHORT_DECL void Routes::add(std::size_t method, std::string_view pattern, Answer answer) {
+    // Kept first: a pattern that is refused must not leave its number to the next one.
+    answers_.push_back(std::move(answer));
+    patterns_.push_back({method, std::string{pattern}});
+    table_.add(method, pattern, answers_.size() - 1);
+}
+
+COHORT_DECL void Routes::use(std::string_view prefix, Layer layer) {
+    layers_.push_back({PathPrefix(prefix), std::move(layer)});
+}
+
+COHORT_DECL void Routes::not_found(Answer answer) { set_missing({PathPrefix(), std::move(answer)}); }
+
+COHORT_DECL Task<Response> Routes::answer(void* context, const Request& request) const {
+    const RouteTable::Match match = table_.find(request);
+    if (!layers_.empty()) return answer_through(*this, context, request, match);
+    return answer_inside(context, request, match);
+}
+
+/// The middleware of one request: all that cover its path, in their order.
+class Routes::Way final : public Chain {
+public:
+    Way(const Routes& routes, void* context, const Request& request, RouteTable::Match match)
+        : routes_(routes), context_(context), request_(request), match_(match) {}
+
+    Task<Response> go_on(std::size_t index) override {
+        const auto& layers = routes_.layers_;
+        while (index != layers.size() && !layers[index].prefix.covers(request_.path())) ++index;
+        if (index == layers.size()) return routes_.answer_inside(context_, request_, match_);
+        return layers[index].function(context_, request_, Next(*this, index + 1));
+    }
+
+private:
+    const Routes& routes_;
+    void* context_;
+    const Request& request_;
+    RouteTable::Match match_;
+};
+
+COHORT_DECL Task<Response> Routes::answer_through(const Routes& routes, void* context, const Request& request,
+                                                  RouteTable::Match match) {
+    Way way(routes, context, request, match);
+    Task<Response> answering = way.go_on(0);
+    Response response = co_await std::move(answering);
+    co_return response;
+}
+
+COHORT_DECL Task<Response> Routes::answer_inside(void* context, const Request& request,
+                                                 const RouteTable::Match& match) const {
+    if (match.route != RouteTable::none) return answers_[match.route](context, request);
+    return refuse(context, request, match.allowed);
+}
+
+/// There is no route for the method, or none for the path.
+COHORT_DECL Task<Response> Routes::refuse(void* context, const Request& request, std::uint64_t allowed) const {
+    const bool asks = request.method() == Method::options;
+    if (asks && request.path() == "*") return answer_methods(204, all_methods());
+    if (allowed != 0) return answer_methods(asks ? 204 : 405, allowed);
+    for (const auto& missing : missing_)
+        if (missing.prefix.covers(request.path())) return missing.function(context, request);
+    return answer_methods(404, 0);
+}
+
+COHORT_DECL Task<Response> Routes::answer_methods(int status, std::uint64_t allowed) {
+    Response response = http::status(status);
+    if (status == 404) co_return response;
+    allowed |= std::uint64_t{1} << static_cast<unsigned>(Method::options);
+    std::string list;
+    for (std::size_t method = 0; method != method_names.size(); ++method)
+        if ((allowed >> method & 1) != 0) list.append(list.empty() ? "" : ", ").append(method_names[method]);
+    response.add("Allow", list);
+    co_return response;
+}
+
+COHORT_DECL std::uint64_t Routes::all_methods() const noexcept {
+    constexpr auto bit = [](Method method) { return std::uint64_t{1} << static_cast<unsigned>(method); };
+    std::uint64_t all = 0;
+    for (const Pattern& pattern : patterns_) {
+        if (pattern.method == RouteTable::any_method)
+            all |= ((std::uint64_t{1} << method_names.size()) - 1) & ~bit(Method::connect);
+        else
+            all |= std::uint64_t{1} << pattern.method;
+    }
+    return (all & bit(Method::get)) != 0 ? all | bit(Method::head) : all;
+}
+
+COHORT_DECL void Routes::set_missing(Below<Answer> missing) {
+    auto at = missing_.begin();
+    while (at != missing_.end() && at->prefix.says_more_than(missing.prefix)) ++at;
+    if (at != missing_.end() && at->prefix == missing.prefix)
+        *at = std::move(missing);
+    else
+        missing_.insert(at, std::move(missing));
+}
+
+/// It is the outermost layer, so that it has all that its router's others throw.
+COHORT_DECL void Routes::on_error(Rescue handler) {
+    Below<Layer> layer{PathPrefix(), [handler = std::move(handler)](void* context, const Request& request, Next next) {
+                           return rescue(handler, context, request, next);
+                       }};
+    if (rescues_)
+        layers_.front() = std::move(layer);
+    else
+        layers_.insert(layers_.begin(), std::move(layer));
+    rescues_ = true;
+}
+
+COHORT_DECL Task<Response> Routes::rescue(const Rescue& handler, void* context, const Request& request, Next next) {
+    std::exception_ptr failure;
+    try {
+        Task<Response> inside = next();
+        Response response = co_await std::move(inside);
+        co_return response;
+    } catch (const std::system_error& error) {
+        // The server wants this request to end, not to be answered.
+        if (error.code() == asio::error::operation_aborted) throw;
+        failure = std::current_exception();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    Task<Response> handling = handler(context, request, failure);
+    Response response = co_await std::move(handling);
+    co_return response;
+}
+
+COHORT_DECL void Routes::mount(std::string_view prefix, const Routes& other) {
+    const PathPrefix above(prefix);
+    if (prefix.ends_with('/')) prefix.remove_suffix(1);
+    // Copied, since a router may be mounted in itself.
+    const auto answers = other.answers_;
+    const auto patterns = other.patterns_;
+    const auto layers = other.layers_;
+    const auto missing = other.missing_;
+    for (std::size_t i = 0; i != answers.size(); ++i)
+        add(patterns[i].method, std::string{prefix} + patterns[i].text, answers[i]);
+    for (const auto& layer : layers) layers_.push_back({above.then(layer.prefix), layer.function});
+    for (const auto& answer : missing) set_missing({above.then(answer.prefix), answer.function});
+}
+
+} // namespace cohort::http::detail

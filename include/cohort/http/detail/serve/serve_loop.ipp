@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+// The bodies of serve_loop.hpp (layer 3).
+#pragma once
+
+#include <cohort/http/detail/serve/serve_loop.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/http/detail/serve/connection.hpp>
+#include <cohort/http/detail/serve/server.hpp>
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_state.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/this_coro.hpp>
+
+#include <exception>
+#include <new>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+namespace cohort::http::detail {
+
+/// Lasts from a request's head to the end of its answer, however that comes.
+class Exchange {
+public:
+    explicit Exchange(Connection& connection) : connection_(connection), counted_(connection.stream().begin_request()) {
+        connection.begin_handling();
+    }
+    Exchange(const Exchange&) = delete;
+    Exchange& operator=(const Exchange&) = delete;
+    ~Exchange() { connection_.responder().end(); }
+
+private:
+    Connection& connection_;
+    const cohort::detail::OngoingRequest counted_;
+};
+
+/// The life of a connection. The response lives here while it is sent.
+COHORT_DECL Task<> converse(Connection& connection, AnyHandler& handler, std::unique_ptr<StreamLayer> layer) {
+    if (connection.has_preamble(layer != nullptr)) {
+        const bool opened = co_await connection.open(std::move(layer));
+        if (!opened) co_return;
+    }
+    Responder& responder = connection.responder();
+    while (true) {
+        bool ready = connection.take_request();
+        if (!ready) ready = co_await connection.wait_for_request();
+        if (!ready) break;
+        const Exchange exchange(connection);
+        if (!connection.flush_soon()) co_await connection.stream().send();
+        Response response;
+        try {
+            response = co_await handler.answer(connection.request());
+        } catch (...) {
+            response = responder.explain_failure();
+        }
+        if (connection.end_handling()) co_await asio::this_coro::reset_cancellation_state();
+        if (connection.stream().server().cancelled()) co_return;
+        responder.respond(response);
+        if (responder.incomplete()) co_await responder.complete(response);
+        if (!connection.next()) break;
+    }
+    if (!connection.asleep()) co_await connection.finish();
+}
+
+COHORT_DECL Task<> refuse_connection(Connection& connection) {
+    const Server::Refusal refusal(connection.stream().server());
+    connection.responder().refuse(503);
+    co_await connection.finish();
+}
+
+COHORT_DECL void end_connection(Connection& connection) {
+    connection.stream().end();
+    connection.stream().server().ended(connection.stream());
+}
+
+COHORT_DECL void start_connection(std::shared_ptr<Connection> connection, Task<> life, AnyHandler& handler);
+
+/// Called when a sleeping connection is to go on.
+struct WakeUp {
+    std::shared_ptr<Connection> connection;
+    AnyHandler& handler;
+
+    void operator()(const std::error_code&) const {
+        connection->wake();
+        if (connection->stream().server().cancelled()) return end_connection(*connection);
+        try {
+            start_connection(connection, converse(*connection, handler, nullptr), handler);
+        } catch (const std::bad_alloc&) {
+            end_connection(*connection);
+        }
+    }
+};
+
+/// Nothing of the connection's life is left until it goes on.
+COHORT_DECL void put_to_sleep(const std::shared_ptr<Connection>& connection, AnyHandler& handler) {
+    try {
+        connection->sleep(WakeUp{connection, handler});
+    } catch (const std::bad_alloc&) {
+        end_connection(*connection);
+    }
+}
+
+/// Called when the coroutine of a connection has ended.
+struct LifeEnded {
+    std::shared_ptr<Connection> connection;
+    AnyHandler& handler;
+
+    void operator()(const std::exception_ptr& failure) const {
+        if (!failure && connection->asleep())
+            put_to_sleep(connection, handler);
+        else
+            end_connection(*connection);
+    }
+};
+
+/// Runs `life` beside everything else. The connection is held until after its frame is gone; an exception that comes
+/// out ends that connection and nothing else.
+COHORT_DECL void start_connection(std::shared_ptr<Connection> connection, Task<> life, AnyHandler& handler) {
+    const asio::any_io_executor executor = connection->stream().server().executor();
+    const asio::cancellation_slot slot = connection->stream().slot();
+    LifeEnded ended{std::move(connection), handler};
+    asio::co_spawn(executor, std::move(life), asio::bind_cancellation_slot(slot, std::move(ended)));
+}
+
+COHORT_DECL void begin_connection(const std::shared_ptr<Server>& server, Socket socket, AnyHandler& handler) {
+    const bool too_many = server->full();
+    auto connection = std::make_shared<Connection>(server, std::move(socket));
+    // Refusing politely takes a moment: past twice the limit it is done without a word.
+    if (too_many && server->size() > 2 * server->options().max_connections) return;
+    Connection& begun = *connection;
+    std::unique_ptr<StreamLayer> layer;
+    if (server->acceptor().has_layers()) {
+        if (too_many) return; // a refusal would have to be encrypted
+        layer = server->acceptor().make_layer(begun.stream().socket());
+    }
+    Task<> life = too_many ? refuse_connection(begun) : converse(begun, handler, std::move(layer));
+    start_connection(std::move(connection), std::move(life), handler);
+}
+
+COHORT_DECL Task<> accept_all(std::shared_ptr<Server> server, AnyHandler& handler) {
+    const bool refuses = server->options().overload == Overload::refuse;
+    while (true) {
+        std::optional<Socket> socket;
+        bool has_accepted = true;
+        try {
+            socket = co_await server->acceptor().accept();
+        } catch (const std::bad_alloc&) {
+            has_accepted = false;
+        }
+        if (!has_accepted) {
+            server->log("no memory to accept connections");
+            co_await server->pause();
+            continue;
+        }
+        if (!socket) co_return;
+        if (!refuses && server->full()) co_await server->wait_for_room();
+        try {
+            begin_connection(server, std::move(*socket), handler);
+        } catch (const std::exception& error) {
+            server->log(error.what()); // it is closed; the others go on
+        }
+    }
+}
+
+/// However accepting ends, the connections finish first.
+COHORT_DECL Task<> accept_and_drain(std::shared_ptr<Server> server, AnyHandler& handler) {
+    std::exception_ptr failure;
+    try {
+        co_await accept_all(server, handler);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    server->drain();
+    while (server->size() != 0) co_await server->wait_for_end();
+    if (failure) std::rethrow_exception(failure);
+}
+
+COHORT_DECL Task<> serve_all(std::unique_ptr<AnyAcceptor> acceptor, std::unique_ptr<AnyHandler> handler,
+                             ServerOptions options) {
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    const auto server = std::make_shared<Server>(executor, std::move(acceptor), std::move(options));
+    std::exception_ptr failure;
+    try {
+        co_await accept_and_drain(server, *handler);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    if (server->size() != 0) server->cancel(); // as this is being
+    while (server->size() != 0) {
+        try {
+            co_await server->wait_for_end();
+        } catch (const std::bad_alloc&) { // Again: nothing may outlive this.
+        }
+    }
+    server->stop();
+    if (failure) std::rethrow_exception(failure);
+}
+
+} // namespace cohort::http::detail

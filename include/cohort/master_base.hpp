@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// MasterBase: what a master has whatever its messages and its mode are (layer 4).
+#pragma once
+
+#include <cohort/counter.hpp>
+#include <cohort/detail/access.hpp>
+#include <cohort/detail/channel/bus_client.hpp>
+#include <cohort/detail/channel/greeting.hpp>
+#include <cohort/detail/process/mailbox.hpp>
+#include <cohort/detail/supervise/call_lease.hpp>
+#include <cohort/detail/worker/worker_spec.hpp>
+#include <cohort/event.hpp>
+#include <cohort/mail.hpp>
+#include <cohort/mode.hpp>
+#include <cohort/options.hpp>
+#include <cohort/reload.hpp>
+#include <cohort/stats.hpp>
+#include <cohort/subscription.hpp>
+#include <cohort/task.hpp>
+
+#include <asio/io_context.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace cohort {
+
+namespace detail {
+
+class Supervisor;
+
+} // namespace detail
+
+/// For people who come from Node: which of the two this process is.
+bool is_worker() noexcept;
+bool is_master() noexcept;
+
+/// The process that supervises; the part of Master that is compiled once. Functions that take a MasterBase& work with
+/// every Master.
+class MasterBase {
+public:
+    MasterBase(const MasterBase&) = delete;
+    MasterBase& operator=(const MasterBase&) = delete;
+
+    /// What happens to the workers, in order, each once; nothing when the last worker has gone and none will come.
+    /// Up to 4096 events are kept for a program that does not ask; then the oldest go.
+    [[nodiscard]] Task<std::optional<Event>> next_event();
+
+    /// Everything that workers and master publish on this topic from now on, as values of a T.
+    template <class T>
+    [[nodiscard]] Task<Subscription<T>> subscribe(std::string topic) {
+        return detail::subscribe<T>(connect_bus(), std::move(topic), limits());
+    }
+    /// To everybody who has subscribed to this topic. See Worker::publish.
+    template <class T>
+    [[nodiscard]] Task<> publish(std::string topic, const T& value) {
+        return publish_encoded(detail::to_published(std::move(topic), value, limits()));
+    }
+    template <class T>
+        requires(!std::is_lvalue_reference_v<T> && detail::unsafe_temporary<T>)
+    Task<> publish(std::string, T&&) {
+        return detail::refuse_temporary<T>();
+    }
+
+    /// Asks the worker to leave: it accepts and receives nothing more, finishes, and ends; Options::grace later it is
+    /// killed. No successor comes. Errc::no_such_worker.
+    void disconnect(WorkerId worker);
+    /// So many workers from now on, without those of with_workers(). More: further ones as the last one that was
+    /// spawned, in the lowest free slots. Fewer: those of the highest slots are asked to leave as by disconnect(), so
+    /// nothing that is queued or in flight is lost. Errors: Errc::stopping; no_such_worker: nothing was spawned yet;
+    /// those of spawn(): the ones that could be started stay.
+    void scale(unsigned workers);
+    /// Sends a signal. SIGTERM, SIGINT, SIGQUIT and SIGKILL say that the worker is to end: no successor comes.
+    /// Errc::no_such_worker.
+    void kill(WorkerId worker, int signal = SIGTERM);
+    /// Gives every slot a new worker, Options::reload_at_once at a time: the successor is started, and when it is ready
+    /// (Options::readiness) its predecessor is asked to leave. A replacement under way (Options::recycle) ends first. A
+    /// successor that does not become ready ends the reload, and the old workers stay. Waits until all have been
+    /// replaced, not until the old ones have gone. Giving up the wait ends it in the same way. With Spawn::exec the new
+    /// workers run the program as it is then.
+    [[nodiscard]] Task<ReloadReport> reload();
+    /// Replaces this whole master: the program is started anew, from the file that has its name then and with the same
+    /// arguments; it gets the listening sockets, and when all its workers are ready (Options::readiness; as many
+    /// endpoints as the worker of the same slot shares here) those of this one are asked to leave, as by stop(), and
+    /// what they have open goes to the new ones. From then on stopping() is true. A new master that ends, or takes
+    /// longer than Options::boot_timeout, is ended, and this one goes on: the report says why. Giving up the wait ends
+    /// it, too. Not for process 1: its end is that of its container. Counters and worker ids begin anew there.
+    [[nodiscard]] Task<ReloadReport> upgrade();
+    /// Asks every worker to leave, after the connections that the kernel has queued were handed out, and waits for the
+    /// last one's end. Begins when called.
+    [[nodiscard]] Task<> stop();
+    /// The end without grace.
+    void kill_all();
+    /// Until the last worker has gone and none will come.
+    [[nodiscard]] Task<> until_finished();
+
+    /// The living workers, oldest first.
+    std::vector<WorkerInfo> workers() const;
+    /// Which slot has had how many connections, and how many wait in the kernel's queues. Costs a system call a
+    /// listener.
+    Stats stats() const;
+    /// The same for all of them together, as workers see it too.
+    Totals totals();
+    /// See Worker::counter.
+    Counter counter(std::string_view name);
+    /// Some slot was given up because its workers kept dying young.
+    bool has_given_up() const noexcept;
+    bool stopping() const noexcept;
+    const Options& options() const noexcept;
+    asio::io_context& context() noexcept;
+
+protected:
+    using MakeDispatcher = std::unique_ptr<Dispatcher> (*)(const DispatchContext&);
+
+    MasterBase(asio::io_context& context, Options options, detail::Schema outgoing, detail::Schema incoming,
+               MakeDispatcher make_dispatcher);
+    /// Kills the workers that are left and waits for their end.
+    ~MasterBase();
+
+    WorkerId start_worker(detail::WorkerSpec spec);
+    SerializeLimits limits() const noexcept;
+    /// Throws Errc::no_such_worker.
+    detail::MessageStream& messages_of(WorkerId worker) const;
+    /// Of those that are not leaving.
+    std::vector<detail::MessageStream*> receivers() const;
+    std::vector<detail::MessageStream*> receivers(std::span<const WorkerId> workers) const;
+    detail::Mailbox& mail() const noexcept { return *mail_; }
+    /// Waits for a worker with room for one more call. Errors: Errc::queue_full, ETIMEDOUT, and why none will come.
+    Task<detail::CallLease> lease_worker(std::chrono::steady_clock::time_point deadline);
+    /// Waits for each of these sends to workers; those that die meanwhile do no harm.
+    static Task<> all_sent(std::vector<Task<>> sends);
+
+private:
+    friend detail::Access;
+
+    detail::BusClient connect_bus();
+    Task<> publish_encoded(detail::Published published);
+
+    std::unique_ptr<detail::Supervisor> supervisor_;
+    detail::Mailbox* mail_;
+    std::optional<detail::BusClient> bus_; // made when something is published for the first time
+};
+
+} // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/master_base.ipp>
+#endif

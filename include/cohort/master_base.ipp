@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// The bodies of master_base.hpp (layer 4).
+#pragma once
+
+#include <cohort/master_base.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/detail/supervise/supervisor.hpp>
+#include <cohort/detail/worker/identity.hpp>
+
+#include <system_error>
+
+namespace cohort {
+
+COHORT_DECL bool is_worker() noexcept { return detail::in_worker; }
+COHORT_DECL bool is_master() noexcept { return !detail::in_worker; }
+
+COHORT_DECL MasterBase::MasterBase(asio::io_context& context, Options options, detail::Schema outgoing,
+                                   detail::Schema incoming, MakeDispatcher make_dispatcher)
+    : supervisor_(std::make_unique<detail::Supervisor>(context, std::move(options), detail::Schemas{outgoing, incoming},
+                                                       make_dispatcher)),
+      mail_(&supervisor_->mail()) {}
+
+COHORT_DECL MasterBase::~MasterBase() = default;
+
+COHORT_DECL Task<std::optional<Event>> MasterBase::next_event() { return supervisor_->next_event(); }
+
+COHORT_DECL void MasterBase::disconnect(WorkerId worker) { supervisor_->disconnect(worker); }
+COHORT_DECL void MasterBase::scale(unsigned workers) { supervisor_->slot_manager().scale(workers); }
+COHORT_DECL void MasterBase::kill(WorkerId worker, int signal) { supervisor_->kill(worker, signal); }
+COHORT_DECL Task<ReloadReport> MasterBase::reload() { return supervisor_->reload(); }
+COHORT_DECL Task<ReloadReport> MasterBase::upgrade() { return supervisor_->upgrade(); }
+COHORT_DECL Task<> MasterBase::stop() { return supervisor_->stop(); }
+COHORT_DECL void MasterBase::kill_all() { supervisor_->kill_all(); }
+COHORT_DECL Task<> MasterBase::until_finished() { return supervisor_->until_finished(); }
+
+COHORT_DECL std::vector<WorkerInfo> MasterBase::workers() const { return supervisor_->workers(); }
+COHORT_DECL Stats MasterBase::stats() const { return supervisor_->stats(); }
+COHORT_DECL Totals MasterBase::totals() { return supervisor_->page().totals(); }
+COHORT_DECL Counter MasterBase::counter(std::string_view name) { return supervisor_->page().counter(name); }
+COHORT_DECL bool MasterBase::has_given_up() const noexcept { return supervisor_->has_given_up(); }
+COHORT_DECL bool MasterBase::stopping() const noexcept { return supervisor_->stopping(); }
+COHORT_DECL const Options& MasterBase::options() const noexcept { return supervisor_->options(); }
+COHORT_DECL asio::io_context& MasterBase::context() noexcept { return supervisor_->context(); }
+
+COHORT_DECL WorkerId MasterBase::start_worker(detail::WorkerSpec spec) { return supervisor_->spawn(std::move(spec)); }
+COHORT_DECL SerializeLimits MasterBase::limits() const noexcept { return {.bytes = options().max_message}; }
+
+COHORT_DECL detail::MessageStream& MasterBase::messages_of(WorkerId worker) const {
+    return *supervisor_->record(worker).messages;
+}
+
+COHORT_DECL std::vector<detail::MessageStream*> MasterBase::receivers() const {
+    std::vector<detail::MessageStream*> streams;
+    for (const auto& [id, record] : supervisor_->records())
+        if (record->state < WorkerState::draining) streams.push_back(record->messages.get());
+    return streams;
+}
+
+COHORT_DECL std::vector<detail::MessageStream*> MasterBase::receivers(std::span<const WorkerId> workers) const {
+    std::vector<detail::MessageStream*> streams;
+    for (const WorkerId id : workers) {
+        const auto found = supervisor_->records().find(id);
+        const bool is_there = found != supervisor_->records().end() && found->second->state < WorkerState::draining;
+        if (is_there) streams.push_back(found->second->messages.get());
+    }
+    return streams;
+}
+
+COHORT_DECL Task<detail::CallLease> MasterBase::lease_worker(std::chrono::steady_clock::time_point deadline) {
+    return supervisor_->pool().lease(deadline);
+}
+
+COHORT_DECL Task<> MasterBase::all_sent(std::vector<Task<>> sends) {
+    for (auto& send : sends) {
+        try {
+            co_await std::move(send);
+        } catch (const std::system_error&) {
+            // That worker has just died; its exit is an event of its own.
+        }
+    }
+}
+
+COHORT_DECL detail::BusClient MasterBase::connect_bus() {
+    return {context().get_executor(), supervisor_->bus().connect(0), options().max_message};
+}
+
+COHORT_DECL Task<> MasterBase::publish_encoded(detail::Published published) {
+    if (!bus_) bus_.emplace(connect_bus());
+    return bus_->publish(std::move(published));
+}
+
+} // namespace cohort

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+// WorkerBase: what a worker has whatever its messages and its mode are (layer 4).
+#pragma once
+
+#include <cohort/counter.hpp>
+#include <cohort/detail/access.hpp>
+#include <cohort/detail/channel/bus_client.hpp>
+#include <cohort/detail/channel/greeting.hpp>
+#include <cohort/detail/control/counted_connection.hpp>
+#include <cohort/detail/worker/accepted_peer.hpp>
+#include <cohort/detail/worker/worker_spec.hpp>
+#include <cohort/endpoint.hpp>
+#include <cohort/event.hpp>
+#include <cohort/leadership.hpp>
+#include <cohort/listener.hpp>
+#include <cohort/mail.hpp>
+#include <cohort/mode.hpp>
+#include <cohort/stats.hpp>
+#include <cohort/subscription.hpp>
+#include <cohort/task.hpp>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/io_context.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace cohort {
+
+class DatagramSocket;
+
+namespace detail {
+
+class MessageStream;
+
+} // namespace detail
+
+/// One worker process, seen from inside; the part of Worker that is compiled once. Functions that take a WorkerBase&
+/// work with every Worker. The master makes it; it lives until the process ends.
+class WorkerBase {
+public:
+    WorkerBase(const WorkerBase&) = delete;
+    WorkerBase& operator=(const WorkerBase&) = delete;
+
+    /// Names this process for the master; never used for another.
+    WorkerId id() const noexcept;
+    /// 0 to the number of workers less one; the successor of this worker will have it too.
+    unsigned slot() const noexcept;
+    pid_t pid() const noexcept;
+    const std::vector<std::string>& args() const noexcept;
+    asio::io_context& context() noexcept;
+    asio::any_io_executor get_executor() noexcept;
+
+    /// Shares `endpoint` with the other workers that listen on it. Errors: what the system says of the address
+    /// (EADDRINUSE, EACCES, ...; trying again later is possible), Errc::stopping, Errc::closed without a master.
+    [[nodiscard]] Task<Listener> listen(Endpoint endpoint);
+    /// Listens on an endpoint of this worker's own: for a port that is not for everybody, such as its metrics. It ends
+    /// with the worker. The same errors.
+    [[nodiscard]] Task<Listener> listen(Endpoint endpoint, Exclusive);
+    /// Shares the UDP port of `endpoint` with the other workers that bind it. Errors: as of listen().
+    [[nodiscard]] Task<DatagramSocket> bind(Endpoint endpoint);
+
+    /// How many connections this worker may have at a time, instead of Options::connections_per_worker. Those it has
+    /// stay.
+    void limit_connections(std::uint32_t most);
+    /// How many it has: Socket objects from its listeners that are not destroyed yet.
+    std::uint32_t open_connections() noexcept;
+    /// For protocols of your own: what is returned counts as one request (SlotStats::requests, Recycle::requests) that
+    /// is under way until it is destroyed. http::serve counts by itself.
+    [[nodiscard]] detail::OngoingRequest begin_request() noexcept;
+    /// What all workers together have done and have, without a message. It may be a moment behind.
+    Totals totals();
+    /// A number of the program's own, the same in all processes of this cluster; it begins with 0. Names are as
+    /// Prometheus wants them, with "_total" at the end of what only grows; up to 256. Throws std::invalid_argument for
+    /// another name, and Errc::no_free_slot.
+    ///
+    ///     auto sold = self.counter("tickets_sold_total");    sold.add();
+    Counter counter(std::string_view name);
+    /// What this worker is doing, from now until the next call: part of what it writes to standard error when it is
+    /// aborted, as one that is stuck is (Options::liveness). Up to 127 bytes. Costs no system call.
+    void doing(std::string_view what) noexcept;
+
+    /// Everything that workers and master publish on this topic from now on, as values of a T.
+    template <class T>
+    [[nodiscard]] Task<Subscription<T>> subscribe(std::string topic) {
+        auto client = co_await connect_bus();
+        auto subscription = co_await detail::subscribe<T>(std::move(client), std::move(topic), limits_);
+        co_return subscription;
+    }
+    /// To everybody who has subscribed to this topic; waits while they do not keep up. Errors: as Channel::send, and
+    /// Errc::no_descriptors for a T with a Handle.
+    template <class T>
+    [[nodiscard]] Task<> publish(std::string topic, const T& value) {
+        return publish_encoded(detail::to_published(std::move(topic), value, limits_));
+    }
+    template <class T>
+        requires(!std::is_lvalue_reference_v<T> && detail::unsafe_temporary<T>)
+    Task<> publish(std::string, T&&) {
+        return detail::refuse_temporary<T>();
+    }
+    /// Waits until this worker is the only one in the cluster that has this role: granted in the order of asking, also
+    /// to successors of workers that have gone, and within one worker. Giving up the wait withdraws. Errors:
+    /// Errc::stopping: this worker is to leave; Errc::closed without a master; Errc::queue_full: it has asked for more
+    /// than 256.
+    ///
+    ///     const auto leadership = co_await self.leader("cron");
+    [[nodiscard]] Task<Leadership> leader(std::string role);
+
+    /// Until what was sent is in the kernel's hands: then it arrives even if this process is killed.
+    [[nodiscard]] Task<> flush();
+    /// The master is there.
+    bool connected() const noexcept;
+    /// This worker can do its work from now on (Readiness::announced).
+    void ready();
+    /// This worker is to leave: the master asked, or is gone, or disconnect() was called. Listeners have ended.
+    bool stopping() const noexcept;
+    [[nodiscard]] Task<> until_stopping();
+    /// Leaves by its own decision, in the same way: no successor comes. The body goes on until it returns.
+    void disconnect();
+    /// Ends the process with this code now, when what was sent is on its way. Does not return.
+    [[nodiscard]] Task<> exit(int code);
+    /// Has `action` called when the process ends: by its body, exit() or std::exit, the last one given first. Not when
+    /// it is killed. What it throws is written to standard error.
+    void at_exit(std::function<void()> action);
+
+protected:
+    using MakeIntake = std::shared_ptr<Intake> (*)(IntakeContext);
+
+    WorkerBase(const detail::WorkerSetup& setup, const Options& options, detail::Schema outgoing,
+               detail::Schema incoming, MakeIntake make_intake, std::vector<std::string> args);
+    ~WorkerBase() = default; // it never ends: the process does
+
+    const std::shared_ptr<detail::MessageStream>& messages() const noexcept;
+    const SerializeLimits& limits() const noexcept { return limits_; }
+
+    /// A socket to another worker. Errors: those of Worker::connect.
+    Task<detail::UniqueFd> connect_peer(WorkerId other);
+    /// Another worker's socket to this one; nothing once this one is to leave.
+    Task<std::optional<detail::AcceptedPeer>> next_peer();
+
+private:
+    friend detail::Access;
+
+    Task<detail::BusClient> connect_bus();
+    Task<> publish_encoded(detail::Published published);
+
+    SerializeLimits limits_;
+    std::shared_ptr<detail::WorkerCore> core_;
+    std::optional<detail::BusClient> bus_; // made when something is published for the first time
+};
+
+} // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/worker_base.ipp>
+#endif
