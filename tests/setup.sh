@@ -20,6 +20,8 @@ setup_needs() {
            need header:llhttp.h "$(setup_llhttp_packages)"
            need header:openssl/ssl.h libssl-dev ;;
     test)  need header:doctest/doctest.h doctest-dev
+           need header:nlohmann/json.hpp nlohmann-json3-dev
+           need header:sqlite3.h libsqlite3-dev
            need command:curl curl
            need command:python3 python3
            need command:node nodejs
@@ -31,7 +33,10 @@ setup_needs() {
     clang) need clang "clang-16|clang-17|clang-18|clang-19|clang-20|clang-21" ;;
     ci)    need command:meson meson
            need clang-format "clang-format-16|-" ;;
-    bench) need command:wrk wrk
+    bench) need header:nlohmann/json.hpp nlohmann-json3-dev
+           need header:sqlite3.h libsqlite3-dev
+           need command:time time
+           need command:wrk wrk
            need command:slowhttptest slowhttptest
            need command:nginx nginx
            need command:haproxy haproxy
