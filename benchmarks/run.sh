@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # All benchmarks: installs what is missing (Debian), builds Release, runs each beside its rival, and draws the result.
-# Takes about 10 minutes after the build; other work on the machine makes the figures worse.
+# Takes about 50 minutes after the build, 40 of them for what it costs to compile; other work on the machine makes the
+# figures worse.
 #   --quick   shorter rounds: for a look, not for a claim
 # Exit code 1 when a figure falls short of what cohort promises.
 set -euo pipefail
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$source_dir/tests/setup.sh"
 
-http_rounds=5 http_seconds=3 kill_seconds=30 reload_seconds=45
+http_rounds=5 http_seconds=3 kill_seconds=30 reload_seconds=45 compile=(3)
 case ${1-} in
   '') ;;
-  --quick) http_rounds=3 http_seconds=1 kill_seconds=5 reload_seconds=22 ;;
+  --quick) http_rounds=3 http_seconds=1 kill_seconds=5 reload_seconds=22 compile=(1 --quick --compiler g++) ;;
   *) sed -n '3,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
 
 setup build bench
 build=$source_dir/build
 configure "$build" -DCMAKE_BUILD_TYPE=Release -DCOHORT_BENCHMARKS=ON -DCOHORT_EXAMPLES=ON
-targets=(example_http_server)
+targets=(example_http_server cohort_compiled)
 for source in "$source_dir"/benchmarks/*.cpp; do targets+=("benchmark_$(basename "$source" .cpp)"); done
 cmake --build "$build" --target "${targets[@]}" --parallel "${JOBS:-2}"
 
@@ -65,5 +66,6 @@ run "Workers killed for $kill_seconds s" $((3 * kill_seconds + 60)) \
 run "100 reloads in $reload_seconds s" $((2 * reload_seconds + 90)) \
   "$build/benchmarks/reload" --seconds "$reload_seconds"
 run 'Behind proxies' 120 bash "$source_dir/benchmarks/behind_proxies.sh" "$build"
+run 'Compiling' 7200 bash "$source_dir/benchmarks/compile_time.sh" "$build" "${compile[@]}"
 draw
 exit "$short"
