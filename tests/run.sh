@@ -4,7 +4,7 @@
 #   --sanitize        under AddressSanitizer and UndefinedBehaviorSanitizer
 #   --compiler NAME   with this compiler, such as clang++-16; "clang" means any clang from 16 on
 #   --fast            without optimization and debug information, and without what does not depend on the compiler's
-#                     options: packaging, and what must not compile
+#                     options: packaging, what must not compile, and what it costs to compile
 #   --repeat N        each test N times, until one fails
 set -euo pipefail
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -18,7 +18,7 @@ selection=()
 while (($#)); do
   case $1 in
     --sanitize) sanitize='address;undefined' flags='-O0 -g1' ;;
-    --fast) flags='-O0 -g0' selection=(--exclude-regex '^(package/|compile_fail$)') ;;
+    --fast) flags='-O0 -g0' selection=(--exclude-regex '^(package/|compile_fail$|compile_cost$)') ;;
     --compiler) compiler=${2:?--compiler needs a name}; shift ;;
     --repeat) repeat=${2:?--repeat needs a number}; shift ;;
     *) sed -n '3,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
