@@ -3,8 +3,7 @@
 # All tests: installs what is missing (Debian), builds, runs.
 #   --sanitize        under AddressSanitizer and UndefinedBehaviorSanitizer
 #   --compiler NAME   with this compiler, such as clang++-16; "clang" means any clang from 16 on
-#   --fast            without optimization and debug information, and without what does not depend on the compiler's
-#                     options: packaging, what must not compile, and what it costs to compile
+#   --fast            without what does not depend on the compiler's options: packaging, what must not compile or link
 #   --repeat N        each test N times, until one fails
 set -euo pipefail
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -12,13 +11,13 @@ source "$source_dir/tests/setup.sh"
 
 compiler=g++
 sanitize=''
-flags='-O1'
+flags='-O0 -g0'
 repeat=1
 selection=()
 while (($#)); do
   case $1 in
     --sanitize) sanitize='address;undefined' flags='-O0 -g1' ;;
-    --fast) flags='-O0 -g0' selection=(--exclude-regex '^(package/|compile_fail$|compile_cost$)') ;;
+    --fast) selection=(--exclude-regex '^(package/|compile_fail$|compile_cost$|mixed_settings$)') ;;
     --compiler) compiler=${2:?--compiler needs a name}; shift ;;
     --repeat) repeat=${2:?--repeat needs a number}; shift ;;
     *) sed -n '3,/^set/{/^#/p}' "${BASH_SOURCE[0]}" >&2; exit 2 ;;

@@ -32,43 +32,46 @@ install_by_meson() {
   if meson introspect --targets "$work/build-cohort" | grep -q '"cohort_llhttp"'; then
     meson compile -C "$work/build-cohort" cohort_llhttp
   fi
+  meson compile -C "$work/build-cohort" cohort:static_library
   meson install -C "$work/build-cohort" --no-rebuild >"$work/install.log"
   use_installed
 }
 
-run_consumers() {
-  "$1/consumer"
-  "$1/consumer_core"
+run_consumers() { # FOLDER PROGRAM...
+  local program
+  for program in "${@:2}"; do "$1/$program"; done
 }
 
 by_cmake() {
   command -v ninja >/dev/null && export CMAKE_GENERATOR=Ninja
   cmake -S "$work" -B "$work/build" -DCMAKE_CXX_COMPILER="$CXX" "$@"
   cmake --build "$work/build"
-  run_consumers "$work/build"
+  run_consumers "$work/build" consumer consumer_core
+  [ ! -e "$work/build/consumer_compiled" ] || run_consumers "$work/build" consumer_compiled
 }
 
 by_pkg_config() {
   local flags libs
+  read -ra flags <<<"$(pkg-config --cflags cohort-compiled)"
+  read -ra libs <<<"$(pkg-config --libs --static cohort-compiled)"
+  "$CXX" -std=c++20 "${flags[@]}" "$work/consumer.cpp" -o "$work/consumer_compiled" "${libs[@]}"
   read -ra flags <<<"$(pkg-config --cflags cohort)"
-  read -ra libs <<<"$(pkg-config --libs cohort)"
-  "$CXX" -std=c++20 "${flags[@]}" "$work/consumer.cpp" -o "$work/consumer" "${libs[@]}"
   "$CXX" -std=c++20 "${flags[@]}" "$work/consumer_core.cpp" -o "$work/consumer_core" -pthread
-  run_consumers "$work"
+  run_consumers "$work" consumer_compiled consumer_core
 }
 
-by_meson() {
+by_meson() { # PROGRAM...
   meson setup "$work/build" "$work" --buildtype=plain
-  meson compile -C "$work/build" consumer consumer_core
-  run_consumers "$work/build"
+  meson compile -C "$work/build" "$@"
+  run_consumers "$work/build" "$@"
 }
 
 case $how in
   find_package) install_by_cmake; by_cmake -DCMAKE_PREFIX_PATH="$prefix" ;;
   pkg_config) tool pkg-config; install_by_cmake; by_pkg_config ;;
   add_subdirectory) by_cmake -DCOHORT_FOLDER="$source_dir" ;;
-  meson_dependency) tool meson; tool pkg-config; install_by_cmake; by_meson ;;
-  meson_subproject) tool meson; mkdir "$work/subprojects"; ln -s "$source_dir" "$work/subprojects/cohort"; by_meson ;;
+  meson_dependency) tool meson; tool pkg-config; install_by_cmake; by_meson consumer_compiled ;;
+  meson_subproject) tool meson; mkdir "$work/subprojects"; ln -s "$source_dir" "$work/subprojects/cohort"; by_meson consumer consumer_core ;;
   meson_install) tool meson; tool pkg-config; install_by_meson; by_pkg_config ;;
   *) echo "unknown: $how" >&2; exit 2 ;;
 esac

@@ -80,9 +80,9 @@ struct ModeFixture {
     void open(Worker& worker, const cohort::Endpoint& endpoint) {
         worker.grant = dispatcher.open(worker.target, endpoint);
         if (worker.grant.error) return;
-        worker.intake = M::make_intake(
-            cohort::IntakeContext{io.get_executor(), worker.link, worker.grant.listener, page[worker.grant.listener],
-                                  worker.connection_count, worker.grant.endpoint, copy_of(worker.grant.descriptor)});
+        worker.intake = M::make_intake(cohort::IntakeContext{io.get_executor(), worker.link, worker.grant.listener,
+                                                             page[worker.grant.listener], worker.connection_count,
+                                                             worker.grant.endpoint, copy_of(worker.grant.descriptor)});
     }
     void listen(Worker& worker, const cohort::Endpoint& endpoint) {
         open(worker, endpoint);
@@ -113,7 +113,8 @@ struct ModeFixture {
     cohort::detail::SharedPage page;
     cohort::detail::Ledger ledger;
     cohort::Options options{.backlog = 100, .credit = 4};
-    std::unique_ptr<cohort::Dispatcher> dispatcher_owner = M::make_dispatcher({io.get_executor(), page, ledger, options});
+    std::unique_ptr<cohort::Dispatcher> dispatcher_owner =
+        M::make_dispatcher({io.get_executor(), page, ledger, options});
     cohort::Dispatcher& dispatcher = *dispatcher_owner;
     std::deque<Worker> workers;
     std::vector<cohort::detail::UniqueFd> clients;

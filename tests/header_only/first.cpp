@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The first of two translation units with everything in them; see odr_2.cpp.
+// The first of two units with everything in them, in the header-only way; see second.cpp.
 #include <cohort.hpp>
 
 namespace odr {
