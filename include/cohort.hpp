@@ -5,6 +5,7 @@
 // The ground: errors, what waits, where connections come from
 #include <cohort/acceptor.hpp>
 #include <cohort/error.hpp>
+#include <cohort/fwd.hpp>
 #include <cohort/task.hpp>
 #include <cohort/version.hpp>
 

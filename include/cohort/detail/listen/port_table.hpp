@@ -73,20 +73,20 @@ protected:
         return !port.permanent && port.distributor->has_only(target);
     }
 
-    /// Calls `close(port)` for those whose last listening worker has gone for good: the address is free again.
+    /// Calls `close_port(port)` for those whose last listening worker has gone for good: the address is free again.
     template <class Close>
-    void close_unused(Close close) {
+    void close_unused(Close close_port) {
         for (const auto& port : ports_)
-            if (!port->permanent && !port->distributor->has_workers()) close_once(*port, close);
+            if (!port->permanent && !port->distributor->has_workers()) close_once(*port, close_port);
         std::erase_if(ports_,
                       [](const auto& port) { return port->distributor->is_closed() && port->distributor->is_empty(); });
     }
     /// `goes_on`: another process listens there.
     template <class Close>
-    void close_all(bool goes_on, Close close) {
+    void close_all(bool goes_on, Close close_port) {
         for (const auto& port : ports_) {
             if (goes_on) port->file.release();
-            close_once(*port, close);
+            close_once(*port, close_port);
         }
     }
     /// A listener of the master before this one, or a new one.
@@ -103,10 +103,10 @@ protected:
 
 private:
     template <class Close>
-    static void close_once(P& port, Close& close) {
+    static void close_once(P& port, Close& close_port) {
         if (port.distributor->is_closed()) return;
         port.file.remove();
-        close(port);
+        close_port(port);
         port.distributor->close();
     }
 };

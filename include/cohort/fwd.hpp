@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// The public types, named and not defined, for headers that only mention them (layer 0).
+#pragma once
+
+namespace cohort {
+
+// The cluster
+class MasterBase;
+class WorkerBase;
+class Dispatcher;
+class Intake;
+class Listener;
+class DatagramSocket;
+class Leadership;
+class Counter;
+struct RoundRobin;
+struct LeastConnections;
+struct SharedSocket;
+struct SharedListener;
+
+// Plain data
+class Endpoint;
+class ExitStatus;
+struct Event;
+struct Options;
+struct ReloadReport;
+struct Stats;
+struct Totals;
+struct WorkerInfo;
+struct WorkerOptions;
+
+// Messages
+class Blob;
+class Handle;
+class Socket;
+struct SharedMemory;
+struct UnixStream;
+template <class Out, class In>
+struct Duplex;
+template <class Message, class Reply>
+class Mail;
+template <class T>
+class Subscription;
+
+namespace http {
+
+class Body;
+class BodyWriter;
+class Fields;
+class Request;
+class Response;
+class Upgraded;
+struct Access;
+struct ServerOptions;
+template <class Context>
+class Router;
+
+} // namespace http
+
+} // namespace cohort
