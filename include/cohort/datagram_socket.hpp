@@ -5,6 +5,7 @@
 #include <cohort/endpoint.hpp>
 
 #include <asio/ip/udp.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <functional>
 #include <utility>

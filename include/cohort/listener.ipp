@@ -6,6 +6,9 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+
 namespace cohort {
 
 COHORT_DECL Listener::Listener(std::shared_ptr<Intake> intake, std::function<void()> on_close)

@@ -21,7 +21,7 @@ namespace detail {
 
 /// What run() does with a master once it is there: from the first worker to the last one's end. `spawn` starts one
 /// worker, `watch` is the master's own function. Returns the exit code.
-int run_to_the_end(MasterBase& master, const std::function<void()>& spawn, Task<> watch);
+int run_to_the_end(MasterBase& master, const std::function<void()>& spawn_worker, Task<> watch);
 /// Receives all messages and drops them.
 Task<> discard_messages(MasterBase& master);
 /// Options::workers, completed.

@@ -6,14 +6,13 @@
 
 #include <cohort/detail/access.hpp>
 #include <cohort/detail/async/async_fd.hpp>
+#include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/supervise/supervisor.hpp>
 #include <cohort/detail/system/orphan_reaper.hpp>
 #include <cohort/detail/system/process_setup.hpp>
 #include <cohort/detail/system/signals.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <algorithm>
@@ -55,7 +54,7 @@ COHORT_DECL void end_by_signal(Supervisor& supervisor) {
     if (supervisor.stopping())
         supervisor.kill_all();
     else
-        asio::co_spawn(supervisor.context(), supervisor.stop(), asio::detached);
+        spawn(supervisor.context().get_executor(), supervisor.stop());
 }
 
 COHORT_DECL Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals, asio::steady_timer& orphans) {
@@ -67,8 +66,8 @@ COHORT_DECL Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals, asio::
         while (::read(signals.get(), &signal, 1) == 1) {
             switch (signal) {
                 case SIGCHLD: reap_orphans(supervisor, orphans); break;
-                case SIGHUP: asio::co_spawn(supervisor.context(), reload_and_tell(supervisor), asio::detached); break;
-                case SIGUSR2: asio::co_spawn(supervisor.context(), upgrade_and_tell(supervisor), asio::detached); break;
+                case SIGHUP: spawn(supervisor.context().get_executor(), reload_and_tell(supervisor)); break;
+                case SIGUSR2: spawn(supervisor.context().get_executor(), upgrade_and_tell(supervisor)); break;
                 case SIGTTIN: scale_and_tell(supervisor, supervisor.slot_manager().count() + 1); break;
                 case SIGTTOU: scale_and_tell(supervisor, std::max(2U, supervisor.slot_manager().count()) - 1); break;
                 default: end_by_signal(supervisor);
@@ -95,7 +94,7 @@ COHORT_DECL Task<> close_down(Supervisor& supervisor, AsyncFd& signals, asio::st
     orphans.cancel();
 }
 
-COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& spawn, Task<> watch) {
+COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& spawn_worker, Task<> watch) {
     Supervisor& supervisor = Access::supervisor(master);
     asio::io_context& context = supervisor.context();
     std::vector<int> numbers{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU};
@@ -105,12 +104,12 @@ COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& 
     asio::steady_timer orphans(context);
     ::signal(SIGPIPE, SIG_IGN);
     AsyncFd signals(context.get_executor(), duplicate(pipe.descriptor()));
-    for (unsigned i = 0; i < supervisor.options().workers; ++i) spawn();
+    for (unsigned i = 0; i < supervisor.options().workers; ++i) spawn_worker();
     if (reaps_strangers) reap_orphans(supervisor, orphans); // of those who were process 1 before
     int code = 0;
-    asio::co_spawn(context, obey_signals(supervisor, signals, orphans), asio::detached);
-    asio::co_spawn(context, watch_over(supervisor, std::move(watch), code), asio::detached);
-    asio::co_spawn(context, close_down(supervisor, signals, orphans), asio::detached);
+    spawn(context.get_executor(), obey_signals(supervisor, signals, orphans));
+    spawn(context.get_executor(), watch_over(supervisor, std::move(watch), code));
+    spawn(context.get_executor(), close_down(supervisor, signals, orphans));
     context.run();
     return supervisor.has_given_up() ? 1 : code;
 }

@@ -24,6 +24,7 @@
 #include <cohort/counter.ipp>
 #include <cohort/detail/async/async_fd.ipp>
 #include <cohort/detail/async/notifier.ipp>
+#include <cohort/detail/async/spawn.ipp>
 #include <cohort/detail/async/timer.ipp>
 #include <cohort/detail/channel/bus.ipp>
 #include <cohort/detail/channel/bus_client.ipp>

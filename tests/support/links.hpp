@@ -48,8 +48,8 @@ struct FakeWorker {
     std::optional<std::pair<Message, std::vector<cohort::detail::UniqueFd>>> next() {
         auto packet = link->try_receive();
         if (!packet) return std::nullopt;
-        REQUIRE(std::holds_alternative<Message>(packet->message));
-        return std::pair(std::get<Message>(packet->message), std::move(packet->descriptors));
+        REQUIRE(packet->template holds<Message>());
+        return std::pair(packet->template read<Message>(), std::move(packet->descriptors));
     }
 
     cohort::DispatchTarget target;

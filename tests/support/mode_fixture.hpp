@@ -92,13 +92,17 @@ struct ModeFixture {
         test::run_until(io, [&] {
             for (auto& worker : workers)
                 while (auto packet = worker.link->try_receive())
-                    if (const auto* some = std::get_if<cohort::detail::Connections>(&packet->message))
-                        worker.intake->deliver(some->first, some->count, passages(std::move(packet->descriptors)));
+                    if (packet->template holds<cohort::detail::Connections>()) {
+                        const auto some = packet->template read<cohort::detail::Connections>();
+                        worker.intake->deliver(some.first, some.count, passages(std::move(packet->descriptors)));
+                    }
             for (auto& worker : workers)
                 while (auto packet = worker.target.link->try_receive())
-                    if (const auto* some = std::get_if<cohort::detail::ReturnedConnection>(&packet->message))
+                    if (packet->template holds<cohort::detail::ReturnedConnection>()) {
+                        const auto some = packet->template read<cohort::detail::ReturnedConnection>();
                         for (auto& connection : packet->descriptors)
-                            dispatcher.give(some->endpoint, std::move(connection));
+                            dispatcher.give(some.endpoint, std::move(connection));
+                    }
             return done();
         });
     }

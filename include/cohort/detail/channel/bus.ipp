@@ -5,10 +5,8 @@
 #include <cohort/detail/channel/bus.hpp>
 #include <cohort/detail/system/fd_passing.hpp>
 
+#include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
-
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 
 namespace cohort::detail {
 
@@ -18,7 +16,7 @@ COHORT_DECL UniqueFd Bus::connect(WorkerId owner) {
     auto client =
         std::make_shared<Client>(Client{owner, BusChannel::Peer::accepted(executor_, std::move(mine), limits_)});
     clients_.push_back(client);
-    asio::co_spawn(executor_, serve(std::move(client), topics_), asio::detached);
+    spawn(executor_, serve(std::move(client), topics_));
     return std::move(others);
 }
 

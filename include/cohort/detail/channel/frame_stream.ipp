@@ -7,6 +7,7 @@
 #include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/config.hpp>
 
+#include <asio/post.hpp>
 #include <asio/this_coro.hpp>
 
 #include <algorithm>

@@ -7,6 +7,8 @@
 #include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/config.hpp>
 
+#include <asio/post.hpp>
+
 #include <algorithm>
 
 namespace cohort::detail {

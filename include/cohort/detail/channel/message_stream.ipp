@@ -7,7 +7,9 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/serialize.hpp>
 
+#include <asio/post.hpp>
 #include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
 
 namespace cohort::detail {
 

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cohort/detail/async/async_fd.hpp>
+#include <cohort/detail/control/message_set.hpp>
 #include <cohort/detail/serialize/buffer.hpp>
 #include <cohort/detail/system/unique_fd.hpp>
+#include <cohort/error.hpp>
 #include <cohort/serialize.hpp>
 #include <cohort/task.hpp>
 
@@ -13,6 +15,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -23,12 +26,28 @@
 
 namespace cohort::detail {
 
-/// One message with what came along.
-template <class Message>
-struct Packet {
-    Message message;
+/// One message, not decoded yet, with what came along.
+struct RawPacket {
+    std::uint8_t number = 0;        ///< in its MessageSet
+    std::vector<std::byte> payload; ///< encode()
     std::vector<UniqueFd> descriptors;
     bool descriptors_lost = false; ///< some did not fit in this process
+};
+
+/// One that is of this MessageSet.
+template <class Set>
+struct Packet : RawPacket {
+    template <class M>
+    bool holds() const noexcept {
+        return number == Set::template number_of<M>;
+    }
+    /// The message that it holds. Throws on bytes that no peer sends.
+    template <class M>
+    M read() const {
+        M message;
+        if (const auto error = decode(payload, message)) throw std::system_error(error);
+        return message;
+    }
 };
 
 /// Beside the user's channel, so that neither waits for the other: a connection is delivered although megabytes of
@@ -62,7 +81,7 @@ protected:
     /// The same with a descriptor that is nobody else's, so that keeping it takes no copy.
     bool send_bytes_with(Buffer bytes, UniqueFd descriptor);
     /// A packet that is here already. Sets ended(). Throws on one that no peer sends.
-    std::optional<Packet<std::vector<std::byte>>> try_receive_bytes();
+    std::optional<RawPacket> try_receive_bytes();
 
 private:
     static constexpr std::size_t max_size = 8192;
@@ -83,28 +102,27 @@ private:
     bool ended_ = false;
 };
 
-/// A ControlLink on which Out goes out and In comes in.
+/// A ControlLink on which messages of the set Out go out, and those of In come in.
 template <class Out, class In>
 class TypedLink : public ControlLink {
 public:
     using ControlLink::ControlLink;
 
-    bool send(const Out& message, std::span<const int> descriptors = {}) {
+    template <class M>
+    bool send(const M& message, std::span<const int> descriptors = {}) {
         return send_bytes(encoded(message), descriptors);
     }
-    bool send_with(const Out& message, UniqueFd descriptor) {
+    template <class M>
+    bool send_with(const M& message, UniqueFd descriptor) {
         return send_bytes_with(encoded(message), std::move(descriptor));
     }
 
-    /// A packet that is here already. Sets ended(). Throws on bytes that no peer sends.
+    /// A packet that is here already. Sets ended(). Throws on one that no peer sends.
     std::optional<Packet<In>> try_receive() {
-        auto bytes = try_receive_bytes();
-        if (!bytes) return std::nullopt;
-        std::optional<Packet<In>> packet(std::in_place);
-        packet->descriptors = std::move(bytes->descriptors);
-        packet->descriptors_lost = bytes->descriptors_lost;
-        if (const auto error = decode(bytes->message, packet->message)) throw std::system_error(error);
-        return packet;
+        auto raw = try_receive_bytes();
+        if (!raw) return std::nullopt;
+        if (raw->number >= In::size) throw std::system_error(make_error_code(Errc::bad_message));
+        return Packet<In>{std::move(*raw)};
     }
     /// The next packet; nothing when the other side is gone.
     Task<std::optional<Packet<In>>> receive() {
@@ -117,9 +135,10 @@ public:
     }
 
 private:
-    static Buffer encoded(const Out& message) {
+    template <class M>
+    static Buffer encoded(const M& message) {
         Buffer bytes;
-        encode(message, bytes);
+        encode_message<Out>(message, bytes);
         return bytes;
     }
 };

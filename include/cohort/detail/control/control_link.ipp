@@ -105,7 +105,7 @@ COHORT_DECL void ControlLink::send_pending() {
     retry_.async_wait(again);
 }
 
-COHORT_DECL std::optional<Packet<std::vector<std::byte>>> ControlLink::try_receive_bytes() {
+COHORT_DECL std::optional<RawPacket> ControlLink::try_receive_bytes() {
     if (ended_) return std::nullopt;
     std::array<std::byte, max_size> buffer;
     std::error_code error;
@@ -117,8 +117,10 @@ COHORT_DECL std::optional<Packet<std::vector<std::byte>>> ControlLink::try_recei
     }
     if (datagram.cut) throw std::system_error(make_error_code(Errc::message_too_large));
     const auto end = buffer.begin() + static_cast<std::ptrdiff_t>(datagram.size);
-    return Packet<std::vector<std::byte>>{
-        {buffer.begin(), end}, std::move(datagram.descriptors), datagram.descriptors_lost};
+    return RawPacket{static_cast<std::uint8_t>(buffer.front()),
+                     {buffer.begin() + 1, end},
+                     std::move(datagram.descriptors),
+                     datagram.descriptors_lost};
 }
 
 COHORT_DECL Task<bool> ControlLink::arrival() {

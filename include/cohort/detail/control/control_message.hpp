@@ -2,12 +2,12 @@
 // What master and worker say to each other about listening and leaving, beside the user's channel (layer 1).
 #pragma once
 
+#include <cohort/detail/control/message_set.hpp>
 #include <cohort/endpoint.hpp>
 #include <cohort/serialize.hpp>
 
 #include <cstdint>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace cohort::detail {
@@ -90,8 +90,8 @@ struct SetupFailed {
     std::string step;
 };
 
-using FromWorker = std::variant<Online, Listen, Unlisten, ReturnedConnection, Lost, Took, Leaving, SetupFailed,
-                                ConnectPeer, Announced, Bind, Unbind, Ready, Campaign, Resign>;
+using FromWorker = MessageSet<Online, Listen, Unlisten, ReturnedConnection, Lost, Took, Leaving, SetupFailed,
+                              ConnectPeer, Announced, Bind, Unbind, Ready, Campaign, Resign>;
 
 // From the master.
 
@@ -149,7 +149,7 @@ struct Elected {
     bool error_is_cohorts = false;
 };
 
-using FromMaster = std::variant<Stop, Listening, Connections, Forgotten, PeerSocket, IncomingPeer, Bound, Elected>;
+using FromMaster = MessageSet<Stop, Listening, Connections, Forgotten, PeerSocket, IncomingPeer, Bound, Elected>;
 
 /// What an answer (Listening, Bound, Elected) says of a failure: of the system, or one of Errc.
 template <class Answer>

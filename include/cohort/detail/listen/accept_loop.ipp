@@ -4,19 +4,20 @@
 
 #include <cohort/detail/listen/accept_loop.hpp>
 
+#include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
+#include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
 
 namespace cohort::detail {
 
 COHORT_DECL void AcceptLoop::start() {
     if (running_ || !listener_.is_open()) return;
     running_ = true;
-    asio::co_spawn(listener_.get_executor(), run(shared_from_this(), ++turn_), asio::detached);
+    spawn(listener_.get_executor(), run(shared_from_this(), ++turn_));
 }
 
 COHORT_DECL void AcceptLoop::stop() {

@@ -6,6 +6,8 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <asio/use_awaitable.hpp>
+
 namespace cohort::detail {
 
 COHORT_DECL UniqueFd AcceptingIntake::accept_next() {

@@ -6,6 +6,8 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <asio/post.hpp>
+
 #include <algorithm>
 
 namespace cohort::detail {

@@ -19,33 +19,36 @@ COHORT_DECL void ControlService::pass_on_to(std::function<void(const Endpoint&, 
 
 COHORT_DECL std::optional<Event> ControlService::handle(WorkerRecord& record, Packet<FromWorker>& packet,
                                                         bool stopping) {
-    if (const auto* online = std::get_if<Online>(&packet.message)) return welcome(record, *online);
-    if (std::get_if<Leaving>(&packet.message)) return Event{.kind = WorkerState::draining};
-    if (const auto* listen = std::get_if<Listen>(&packet.message)) return answer(record, *listen, stopping);
-    if (const auto* announced = std::get_if<Announced>(&packet.message)) {
+    if (packet.holds<Online>()) return welcome(record, packet.read<Online>());
+    if (packet.holds<Leaving>()) return Event{.kind = WorkerState::draining};
+    if (packet.holds<Listen>()) return answer(record, packet.read<Listen>(), stopping);
+    if (packet.holds<Announced>()) {
         record.listened = true;
-        return Event{.kind = WorkerState::listening, .endpoint = announced->endpoint};
+        return Event{.kind = WorkerState::listening, .endpoint = packet.read<Announced>().endpoint};
     }
-    if (const auto* unlisten = std::get_if<Unlisten>(&packet.message)) {
-        dispatcher_.close(record, unlisten->listener);
+    if (packet.holds<Unlisten>()) {
+        dispatcher_.close(record, packet.read<Unlisten>().listener);
         record.endpoints -= record.endpoints > 0 ? 1U : 0U;
     }
-    if (const auto* bind = std::get_if<Bind>(&packet.message)) return answer(record, *bind, stopping);
-    if (const auto* unbind = std::get_if<Unbind>(&packet.message)) {
-        datagrams_.unbind(record, unbind->binding);
+    if (packet.holds<Bind>()) return answer(record, packet.read<Bind>(), stopping);
+    if (packet.holds<Unbind>()) {
+        datagrams_.unbind(record, packet.read<Unbind>().binding);
         record.endpoints -= record.endpoints > 0 ? 1U : 0U;
     }
-    if (const auto* took = std::get_if<Took>(&packet.message)) dispatcher_.took(record, took->listener);
-    if (const auto* lost = std::get_if<Lost>(&packet.message))
-        dispatcher_.lost(record, lost->listener, lost->first, lost->count);
-    if (const auto* given = std::get_if<ReturnedConnection>(&packet.message))
-        for (auto& connection : packet.descriptors) take_back(record, *given, std::move(connection));
-    if (const auto* wish = std::get_if<Campaign>(&packet.message)) campaign(record, *wish, stopping);
-    if (const auto* resigned = std::get_if<Resign>(&packet.message))
-        tell(election_.resign({record.id, resigned->request}));
-    if (std::get_if<Ready>(&packet.message)) record.announced = true;
-    if (const auto* wish = std::get_if<ConnectPeer>(&packet.message)) introduce(record, *wish, stopping);
-    if (const auto* failure = std::get_if<SetupFailed>(&packet.message)) note(record, *failure);
+    if (packet.holds<Took>()) dispatcher_.took(record, packet.read<Took>().listener);
+    if (packet.holds<Lost>()) {
+        const auto lost = packet.read<Lost>();
+        dispatcher_.lost(record, lost.listener, lost.first, lost.count);
+    }
+    if (packet.holds<ReturnedConnection>()) {
+        const auto returned = packet.read<ReturnedConnection>();
+        for (auto& connection : packet.descriptors) take_back(record, returned, std::move(connection));
+    }
+    if (packet.holds<Campaign>()) campaign(record, packet.read<Campaign>(), stopping);
+    if (packet.holds<Resign>()) tell(election_.resign({record.id, packet.read<Resign>().request}));
+    if (packet.holds<Ready>()) record.announced = true;
+    if (packet.holds<ConnectPeer>()) introduce(record, packet.read<ConnectPeer>(), stopping);
+    if (packet.holds<SetupFailed>()) note(record, packet.read<SetupFailed>());
     return std::nullopt;
 }
 

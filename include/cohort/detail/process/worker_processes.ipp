@@ -6,12 +6,12 @@
 
 #include <cohort/detail/channel/transport.hpp>
 
+#include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/policy/liveness_policy.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <utility>
 
@@ -79,9 +79,9 @@ COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& ass
     // Later: the process may already have said something, or ended, and who has started it does not know its id yet.
     asio::post(context_, [this, record] {
         if (record->abandoned) return;
-        asio::co_spawn(context_, hear(record), asio::detached);
-        asio::co_spawn(context_, read_mail(record), asio::detached);
-        asio::co_spawn(context_, await_exit(record), asio::detached);
+        spawn(context_.get_executor(), hear(record));
+        spawn(context_.get_executor(), read_mail(record));
+        spawn(context_.get_executor(), await_exit(record));
     });
     return record->id;
 }

@@ -7,6 +7,7 @@
 #include <cohort/detail/config.hpp>
 
 #include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
 
 namespace cohort::detail {
 

@@ -71,6 +71,8 @@ private:
     void check(WorkerRecord& record, const HealthPtr& health, Duration elapsed);
     void check_liveness(WorkerRecord& record, Health& health, Duration elapsed);
     void await_readiness(WorkerRecord& record, const Health& health);
+    static Task<> run_probe(HealthPtr health, Task<bool> check);
+    static Task<> run_replacement(HealthPtr health, WorkerId worker, Task<ReloadReport> replacement);
     void probe(const WorkerRecord& record, const HealthPtr& health, Duration elapsed);
     void consider_replacing(const WorkerRecord& record, const HealthPtr& health, Duration elapsed);
     void check_recycling(const WorkerRecord& record, Health& health, Duration elapsed);

@@ -4,11 +4,9 @@
 
 #include <cohort/detail/supervise/health_monitor.hpp>
 
+#include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/supervise/resident_memory.hpp>
-
-#include <asio/bind_cancellation_slot.hpp>
-#include <asio/co_spawn.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -126,16 +124,36 @@ COHORT_DECL void HealthMonitor::await_readiness(WorkerRecord& record, const Heal
     send_signal(record.pidfd.get(), SIGKILL);
 }
 
+COHORT_DECL Task<> HealthMonitor::run_probe(HealthPtr health, Task<bool> check) {
+    bool healthy = false;
+    try {
+        healthy = co_await std::move(check);
+    } catch (const std::exception&) {
+        // What it throws says the same.
+    }
+    health->probing.on_result(healthy);
+}
+
+COHORT_DECL Task<> HealthMonitor::run_replacement(HealthPtr health, WorkerId worker, Task<ReloadReport> replacement) {
+    ReloadReport report;
+    try {
+        report = co_await std::move(replacement);
+    } catch (const std::system_error& failure) {
+        report.error = failure.code();
+    }
+    health->replacing = false;
+    if (!report.error || report.error == Errc::reloading || report.error == Errc::stopping) co_return;
+    health->wait.on_failure();
+    std::cerr << "cohort: worker " << worker << ": not replaced: " << report.error.message() << std::endl;
+}
+
 COHORT_DECL void HealthMonitor::probe(const WorkerRecord& record, const HealthPtr& health, Duration elapsed) {
     const auto step = health->probing.look(elapsed);
     if (step == ProbePolicy::Step::cancel) health->probe_cancelled.emit(asio::cancellation_type::terminal);
     if (step != ProbePolicy::Step::begin) return;
-    auto on_result = [health](const std::exception_ptr& failure, bool healthy) {
-        health->probing.on_result(!failure && healthy);
-    };
     try {
-        asio::co_spawn(executor_, options_.probe.check(record.info()),
-                       asio::bind_cancellation_slot(health->probe_cancelled.slot(), on_result));
+        auto check = options_.probe.check(record.info());
+        spawn(executor_, run_probe(health, std::move(check)), health->probe_cancelled.slot());
     } catch (const std::exception&) { // it is no coroutine, and threw when it was called
         health->probing.on_result(false);
     }
@@ -149,14 +167,7 @@ COHORT_DECL void HealthMonitor::consider_replacing(const WorkerRecord& record, c
     if (health->probing.is_unhealthy() && !std::exchange(health->told, true))
         say(record, "its probes fail, it is to be replaced");
     health->replacing = true;
-    auto on_result = [health, id = record.id](const std::exception_ptr& failure, const ReloadReport& report) {
-        health->replacing = false;
-        const bool later = report.error == Errc::reloading || report.error == Errc::stopping;
-        if (!failure && (!report.error || later)) return;
-        health->wait.on_failure();
-        std::cerr << "cohort: worker " << id << ": not replaced: " << report.error.message() << std::endl;
-    };
-    asio::co_spawn(executor_, owner_.replace(record.slot), std::move(on_result));
+    spawn(executor_, run_replacement(health, record.id, owner_.replace(record.slot)));
 }
 
 COHORT_DECL void HealthMonitor::check_recycling(const WorkerRecord& record, Health& health, Duration elapsed) {

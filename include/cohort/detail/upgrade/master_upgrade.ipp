@@ -4,10 +4,8 @@
 
 #include <cohort/detail/upgrade/master_upgrade.hpp>
 
+#include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
-
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 
 #include <utility>
 
@@ -19,7 +17,7 @@ COHORT_DECL void MasterUpgrade::receive_connections(Dispatcher& dispatcher, bool
         dispatcher.give(transfer.endpoint, TransferredConnection(std::move(connection), std::move(transfer.state)));
     };
     auto has_room = [&dispatcher, may_take] { return may_take(dispatcher.waiting()); };
-    asio::co_spawn(context_, OldMaster::receive_connections(alive_, *old_master_, take, has_room), asio::detached);
+    spawn(context_.get_executor(), OldMaster::receive_connections(alive_, *old_master_, take, has_room));
 }
 
 COHORT_DECL void MasterUpgrade::transfer_sockets(NewMaster& new_master, Dispatcher& dispatcher,

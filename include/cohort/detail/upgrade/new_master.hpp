@@ -30,7 +30,8 @@ public:
     NewMaster& operator=(const NewMaster&) = delete;
 
     pid_t pid() const noexcept { return pid_; }
-    bool give(const FromOldMaster& message, int descriptor = -1) {
+    template <class M>
+    bool give(const M& message, int descriptor = -1) {
         return link_->send(message, std::span<const int>(&descriptor, descriptor < 0 ? 0 : 1));
     }
     void pass_on(const Endpoint& endpoint, std::string state, UniqueFd connection) {

@@ -4,10 +4,8 @@
 
 #include <cohort/detail/upgrade/new_master.hpp>
 
+#include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
-
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 
 #include <iostream>
 
@@ -85,8 +83,8 @@ COHORT_DECL void NewMaster::expire_after(std::chrono::milliseconds time) {
 COHORT_DECL Task<> NewMaster::until_ready(std::shared_ptr<NewMaster> self, std::chrono::milliseconds timeout,
                                           ReloadReport& report) {
     const auto executor = co_await asio::this_coro::executor;
-    asio::co_spawn(executor, hear(self), asio::detached);
-    asio::co_spawn(executor, await_exit(self), asio::detached);
+    spawn(executor, hear(self));
+    spawn(executor, await_exit(self));
     self->expire_after(timeout);
     while (!self->ready_ && !self->status_ && !self->late_ && !self->error_) co_await self->changed_.wait();
     self->timer_.cancel();

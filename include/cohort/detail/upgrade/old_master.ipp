@@ -6,6 +6,8 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <asio/use_awaitable.hpp>
+
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
@@ -46,14 +48,14 @@ COHORT_DECL void OldMaster::receive(TransferredListeners& listeners, Transferred
             ::poll(&arrival, 1, 100);
             continue;
         }
-        if (auto* const all = std::get_if<SocketsTransferred>(&packet->message)) {
-            endpoints_ = std::move(all->endpoints);
+        if (packet->holds<SocketsTransferred>()) {
+            endpoints_ = packet->read<SocketsTransferred>().endpoints;
             return;
         }
-        auto* const bequest = std::get_if<SocketTransfer>(&packet->message);
-        if (bequest == nullptr || packet->descriptors.empty()) continue;
-        (bequest->datagrams ? datagrams : listeners)
-            .add(std::move(bequest->requested), bequest->slot, std::move(packet->descriptors.front()));
+        if (!packet->holds<SocketTransfer>() || packet->descriptors.empty()) continue;
+        auto transfer = packet->read<SocketTransfer>();
+        (transfer.datagrams ? datagrams : listeners)
+            .add(std::move(transfer.requested), transfer.slot, std::move(packet->descriptors.front()));
     }
     throw std::system_error(ETIMEDOUT, std::system_category(), "the master before");
 }
@@ -66,9 +68,10 @@ COHORT_DECL Task<> OldMaster::receive_connections(std::weak_ptr<bool> alive, Old
     try {
         while (auto packet = co_await link->receive()) {
             if (alive.expired()) co_return;
-            auto* const passed = std::get_if<ConnectionTransfer>(&packet->message);
-            if (passed != nullptr && !packet->descriptors.empty())
-                take(*passed, std::move(packet->descriptors.front()));
+            if (packet->holds<ConnectionTransfer>() && !packet->descriptors.empty()) {
+                auto transfer = packet->read<ConnectionTransfer>();
+                take(transfer, std::move(packet->descriptors.front()));
+            }
             while (!alive.expired() && !has_room()) {
                 pause.expires_after(std::chrono::milliseconds(1));
                 co_await pause.async_wait(asio::use_awaitable);

@@ -2,12 +2,12 @@
 // What a master and the one that replaces it say to each other (layer 1).
 #pragma once
 
+#include <cohort/detail/control/message_set.hpp>
 #include <cohort/endpoint.hpp>
 #include <cohort/serialize.hpp>
 
 #include <cstdint>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace cohort::detail {
@@ -30,7 +30,7 @@ struct ConnectionTransfer {
 /// The new master's workers are ready: the old one's may leave.
 struct NewMasterReady {};
 
-using FromOldMaster = std::variant<SocketTransfer, SocketsTransferred, ConnectionTransfer>;
-using FromNewMaster = std::variant<NewMasterReady>;
+using FromOldMaster = MessageSet<SocketTransfer, SocketsTransferred, ConnectionTransfer>;
+using FromNewMaster = MessageSet<NewMasterReady>;
 
 } // namespace cohort::detail

@@ -7,6 +7,7 @@
 #include <cohort/detail/config.hpp>
 
 #include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
 
 namespace cohort::detail {
 

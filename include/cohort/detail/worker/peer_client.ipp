@@ -7,6 +7,7 @@
 #include <cohort/detail/config.hpp>
 
 #include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <string>
 
@@ -22,7 +23,7 @@ COHORT_DECL Task<UniqueFd> PeerClient::reach(WorkerId other) {
     link_->send(ConnectPeer{request.number(), other});
     co_await request.wait();
     auto& answer = request.answer();
-    if (const int error = std::get<PeerSocket>(answer.message).error; error != 0)
+    if (const int error = answer.read<PeerSocket>().error; error != 0)
         throw std::system_error(error, std::system_category(), "worker " + std::to_string(other));
     if (answer.descriptors_lost) throw std::system_error(make_error_code(Errc::descriptors_lost));
     if (answer.descriptors.empty())

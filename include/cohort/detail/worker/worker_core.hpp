@@ -72,6 +72,7 @@ private:
     };
 
     Task<> control();
+    void handle_packet(Packet<FromMaster>& packet);
     void handle(Stop& message, Packet<FromMaster>&) { stop(message.hand_over); }
     void handle(Listening& message, Packet<FromMaster>& packet);
     void handle(Connections& message, Packet<FromMaster>& packet);

@@ -6,13 +6,13 @@
 
 #include <cohort/detail/channel/transport.hpp>
 
+#include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/system/fork.hpp>
 #include <cohort/detail/worker/worker_spec.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <iostream>
 
@@ -39,7 +39,7 @@ COHORT_DECL WorkerCore::WorkerCore(const WorkerSetup& setup, const Options& opti
       peers_(link_, changed_),
       last_minutes_(context_),
       args_(std::move(args)) {
-    asio::co_spawn(context_, control(), asio::detached);
+    spawn(context_.get_executor(), control());
     link_->send(Online{outgoing.hash, incoming.hash});
 }
 
@@ -66,10 +66,16 @@ COHORT_DECL void WorkerCore::exit(int code) {
     leave_process(code);
 }
 
+COHORT_DECL void WorkerCore::handle_packet(Packet<FromMaster>& packet) {
+    FromMaster::with_type(packet.number, [&]<class M>(M*) {
+        auto message = packet.template read<M>();
+        handle(message, packet);
+    });
+}
+
 COHORT_DECL Task<> WorkerCore::control() {
     try {
-        while (auto packet = co_await link_->receive())
-            std::visit([&](auto& message) { handle(message, *packet); }, packet->message);
+        while (auto packet = co_await link_->receive()) handle_packet(*packet);
     } catch (const std::exception& error) {
         std::cerr << "cohort: worker " << identity_.id << ": control link: " << error.what() << '\n';
         link_->close();

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/worker/worker_main.hpp>
 
+#include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/control/shared_page.hpp>
 #include <cohort/detail/system/fork.hpp>
@@ -12,8 +13,6 @@
 #include <cohort/detail/worker/identity.hpp>
 #include <cohort/detail/worker/worker_core.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
 #include <csignal>
@@ -61,7 +60,7 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
         RunningWorker worker = make({*context, page, identity});
         current = worker.core;
         std::atexit([] { current->finish(); });
-        asio::co_spawn(*context, run_body(*current, std::move(worker.body)), asio::detached);
+        spawn(context->get_executor(), run_body(*current, std::move(worker.body)));
         context->run();
     } catch (const std::exception& error) {
         std::cerr << "cohort: worker " << identity.id << ": " << error.what() << std::endl;

@@ -58,7 +58,7 @@ cohort::Task<> receive_all(std::shared_ptr<Right> link, Inbox& inbox) {
     for (;;) {
         auto packet = co_await link->receive();
         if (!packet) break;
-        inbox.numbers.push_back(std::get<Connections>(packet->message).listener);
+        inbox.numbers.push_back(packet->read<Connections>().listener);
         inbox.descriptors.push_back(packet->descriptors.size());
     }
     inbox.ended = true;
@@ -159,7 +159,7 @@ TEST_CASE("bytes that are no control message are an error, and the next message 
     REQUIRE(send_datagram(a.get(), std::as_bytes(std::span("\xff")), std::span(&number, 1)));
     REQUIRE(send_datagram(a.get(), huge, std::span(&number, 1)));
     Buffer good;
-    cohort::encode(FromMaster{Stop{}}, good);
+    encode_message<FromMaster>(Stop{}, good);
     REQUIRE(send_datagram(a.get(), good.bytes(), {}));
 
     CHECK(test::error_of([&] { link->try_receive(); }) == Errc::bad_message);
@@ -167,7 +167,7 @@ TEST_CASE("bytes that are no control message are an error, and the next message 
     CHECK(OwnedDescriptors::all().size() == before + 1); // nothing that came along is left open
     const auto packet = link->try_receive();
     REQUIRE(packet);
-    CHECK(std::holds_alternative<Stop>(packet->message));
+    CHECK(packet->holds<Stop>());
     link->close();
 }
 

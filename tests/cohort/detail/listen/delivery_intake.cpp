@@ -37,8 +37,8 @@ struct Worker {
     template <class Message>
     std::optional<Message> said() {
         const auto packet = ends.target.link->try_receive();
-        if (!packet || !std::holds_alternative<Message>(packet->message)) return std::nullopt;
-        return std::get<Message>(packet->message);
+        if (!packet || !packet->template holds<Message>()) return std::nullopt;
+        return packet->template read<Message>();
     }
     bool said_nothing() { return !ends.target.link->try_receive(); }
     /// Whether the next connection taken is the one to this client.
@@ -131,7 +131,7 @@ TEST_CASE("when it closes everything goes back to the master, what comes later t
     for (std::size_t i = 0; i < 3; ++i) {
         const auto packet = worker.ends.target.link->try_receive();
         REQUIRE(packet);
-        REQUIRE(std::holds_alternative<ReturnedConnection>(packet->message));
+        REQUIRE(packet->holds<ReturnedConnection>());
         REQUIRE(packet->descriptors.size() == 1);
         REQUIRE(::send(packet->descriptors[0].get(), "x", 1, MSG_NOSIGNAL) == 1);
         char byte = 0;
