@@ -3,6 +3,7 @@
 // Expect: a line for each figure, with the rival measured in the same run and the floor; exit code 1 below a floor.
 
 #include <cohort/blob.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
 #include <cohort/run.hpp>
 
 #include <asio/co_spawn.hpp>
