@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <exception>
 #include <iostream>
+#include <string>
 
 namespace cohort::detail {
 
@@ -128,23 +129,27 @@ COHORT_DECL Task<> HealthMonitor::run_probe(HealthPtr health, Task<bool> check) 
     bool healthy = false;
     try {
         healthy = co_await std::move(check);
-    } catch (const std::exception&) {
-        // What it throws says the same.
+    } catch (...) {
+        // Whatever a program's check throws says the same.
     }
     health->probing.on_result(healthy);
 }
 
 COHORT_DECL Task<> HealthMonitor::run_replacement(HealthPtr health, WorkerId worker, Task<ReloadReport> replacement) {
-    ReloadReport report;
+    std::string failure;
     try {
-        report = co_await std::move(replacement);
-    } catch (const std::system_error& failure) {
-        report.error = failure.code();
+        const ReloadReport report = co_await std::move(replacement);
+        const bool later = report.error == Errc::reloading || report.error == Errc::stopping;
+        if (report.error && !later) failure = report.error.message();
+    } catch (const std::exception& error) {
+        failure = error.what();
+    } catch (...) {
+        failure = "an exception of the program's own";
     }
     health->replacing = false;
-    if (!report.error || report.error == Errc::reloading || report.error == Errc::stopping) co_return;
+    if (failure.empty()) co_return;
     health->wait.on_failure();
-    std::cerr << "cohort: worker " << worker << ": not replaced: " << report.error.message() << std::endl;
+    std::cerr << "cohort: worker " << worker << ": not replaced: " << failure << std::endl;
 }
 
 COHORT_DECL void HealthMonitor::probe(const WorkerRecord& record, const HealthPtr& health, Duration elapsed) {
@@ -154,7 +159,7 @@ COHORT_DECL void HealthMonitor::probe(const WorkerRecord& record, const HealthPt
     try {
         auto check = options_.probe.check(record.info());
         spawn(executor_, run_probe(health, std::move(check)), health->probe_cancelled.slot());
-    } catch (const std::exception&) { // it is no coroutine, and threw when it was called
+    } catch (...) { // it is no coroutine, and threw when it was called
         health->probing.on_result(false);
     }
 }
