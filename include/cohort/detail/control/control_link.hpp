@@ -57,15 +57,15 @@ class ControlLink : public std::enable_shared_from_this<ControlLink> {
 public:
     ControlLink(const asio::any_io_executor& executor, UniqueFd socket);
 
-    /// Holds this process up until what is kept has gone out, for so long at most.
+    /// Blocks until everything kept has been sent, for `timeout` at most.
     void flush_now(std::chrono::milliseconds timeout) noexcept;
     bool all_sent() const noexcept { return queue_.empty(); }
     /// How many messages wait for the other side to read.
     std::size_t kept() const noexcept { return queue_.size(); }
 
-    /// Until there may be a packet. False: nobody reads here any more.
+    /// Waits until there may be a packet. Returns false when the link has ended.
     Task<bool> arrival();
-    /// One is here already.
+    /// Whether a packet can be received without waiting.
     bool has_arrived() const noexcept;
     bool ended() const noexcept { return ended_; }
 
@@ -75,8 +75,9 @@ public:
 protected:
     ~ControlLink() = default;
 
-    /// Never waits: what the kernel does not take now is kept, with copies of the descriptors, and goes out in order.
-    /// False: the other side is gone.
+    /// Never waits: what the kernel does not take now is kept, with copies of the descriptors, and sent later, in
+    /// order.
+    /// Returns false when the other side is gone.
     bool send_bytes(Buffer bytes, std::span<const int> descriptors);
     /// The same with a descriptor that is nobody else's, so that keeping it takes no copy.
     bool send_bytes_with(Buffer bytes, UniqueFd descriptor);
@@ -124,7 +125,7 @@ public:
         if (raw->number >= In::size) throw std::system_error(make_error_code(Errc::bad_message));
         return Packet<In>{std::move(*raw)};
     }
-    /// The next packet; nothing when the other side is gone.
+    /// Waits for the next packet. Empty when the other side is gone.
     Task<std::optional<Packet<In>>> receive() {
         const auto self = shared_from_this();
         for (;;) {

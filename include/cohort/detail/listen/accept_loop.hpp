@@ -10,7 +10,7 @@
 
 namespace cohort::detail {
 
-/// Accepts for a Distributor while it is started. When nobody has room the connections stay in the kernel's queue.
+/// Accepts for a Distributor while it is started. While no worker has room, connections stay in the kernel's queue.
 class AcceptLoop : public std::enable_shared_from_this<AcceptLoop> {
 public:
     AcceptLoop(const asio::any_io_executor& executor, UniqueFd listener, std::shared_ptr<Distributor> distributor)
@@ -19,7 +19,7 @@ public:
     void start();
     /// The descriptor stays open, for others to accept on.
     void stop();
-    /// All that wait go out, whoever has credit or not.
+    /// Accepts everything in the kernel's queue and sends it out, even to workers without credit.
     void drain();
     void close() {
         stop();

@@ -9,7 +9,7 @@
 
 namespace cohort::detail {
 
-/// Connections come from its listener, and at times from the master.
+/// Most connections come from its listener, some from the master.
 class AcceptingIntake : public DeliveryIntake {
 public:
     explicit AcceptingIntake(IntakeContext its_context)
@@ -26,7 +26,7 @@ public:
     }
 
 protected:
-    /// From the kernel's queue; empty with errno when there is none.
+    /// Accepts one connection. Empty, with errno set, when the kernel's queue has none.
     UniqueFd accept_next();
 
 private:

@@ -29,9 +29,9 @@ public:
 
     Binding bind(const DispatchTarget& target, const Endpoint& endpoint);
     void unbind(const DispatchTarget& target, BindingId id);
-    /// The worker is gone; `successor`: its slot will have another.
+    /// Called when the worker has ended. `successor`: its slot will have another worker.
     void leave(const DispatchTarget& target, bool successor);
-    /// Nobody will come any more: what waits for a successor is closed.
+    /// Called when no more workers will be started: closes the sockets that wait for a successor.
     void stop();
     bool empty() const noexcept { return ports_.empty(); }
     std::vector<OpenListener> sockets() const;

@@ -27,35 +27,35 @@ public:
     WorkerId worker() const noexcept { return worker_; }
     ListenerId listener() const noexcept { return listener_; }
 
-    /// Nothing new for it.
+    /// It gets no new connections.
     void retire() noexcept { retired_ = true; }
     bool is_retired() const noexcept { return retired_; }
-    /// Nothing new until it shows that it lives: by a message, or by serving something that it has accepted itself.
+    /// It gets no new connections until it sends a message or begins to serve one that it has accepted itself.
     void set_stuck() noexcept {
         stuck_ = true;
         seen_ = cell_.accepted.load(std::memory_order_relaxed);
     }
     void revive() noexcept { stuck_ = false; }
-    /// Takes part now.
+    /// Whether it gets new connections now.
     bool is_active() noexcept;
     Candidate candidate() const noexcept;
-    /// The next connection that it takes is to be told.
+    /// Has the worker send a message when it takes the next connection.
     void ask_to_tell() noexcept { cell_.wanted.store(1, std::memory_order_seq_cst); }
 
-    /// Sent by flush(), or earlier.
+    /// Queues a connection; it is sent by flush() at the latest.
     void assign(TransferredConnection connection);
     void flush();
-    /// Has not taken everything.
+    /// Whether it has connections that it has not taken.
     bool has_copies() const noexcept { return !copies_.empty(); }
     /// Closes the copies of what it has taken. Until then its close alone would send no FIN.
     void release_taken();
-    /// It has gone: what it had not taken is for others.
+    /// For a worker that has ended: moves the connections that it had not taken to `others`.
     void take_back(std::deque<TransferredConnection>& others);
-    /// It has had something for so long without touching it.
+    /// Whether it has had a connection for that long without taking any.
     bool is_idle(Clock::time_point now, Clock::duration time) noexcept;
-    /// It is stuck: the same, unless it has just begun to move.
+    /// The same for a worker that is stuck; moves nothing when it has just begun to take them.
     void take_back_from_stuck(std::deque<TransferredConnection>& others);
-    /// What had no room in its process is for others. It rests for a while.
+    /// Moves those that the worker's process had no descriptors for to `others`. It gets none for a while.
     void take_back_lost(std::uint64_t first, std::uint32_t count, std::deque<TransferredConnection>& others);
 
 private:

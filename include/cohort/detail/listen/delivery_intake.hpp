@@ -30,13 +30,13 @@ public:
     bool hand_over(Socket& socket, std::string state) override;
     const Endpoint& endpoint() const noexcept override { return context_.endpoint; }
 
-    /// The next connection that is here, if the worker has room for it.
+    /// Takes the next connection that has arrived, if the worker has room for it.
     std::optional<Socket> take();
-    /// No more connections for now: they are for others. A worker that leaves serves what it has.
+    /// Takes no more connections for now: other workers get them. A worker that leaves still serves what has arrived.
     bool is_full() const noexcept { return !stopped_ && context_.connection_count.is_full(); }
-    /// Nothing is here and nothing more will be taken.
+    /// Whether no connection is left and no more will be taken.
     bool is_finished() const noexcept { return closed_ || (stopped_ && queue_.empty()); }
-    /// Until something has changed.
+    /// Waits until something has changed.
     Task<> wait() { return arrival_.wait(); }
     void notify() { arrival_.notify_all(); }
 

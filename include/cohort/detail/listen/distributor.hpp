@@ -21,53 +21,53 @@ class Distributor : public std::enable_shared_from_this<Distributor> {
 public:
     Distributor(const DispatchContext& context, const Endpoint& endpoint, std::unique_ptr<AnyScheduler> scheduler);
 
-    /// The worker takes part from now on; the result names its listener.
+    /// The worker gets connections from now on. Returns the number of its listener.
     ListenerId join(DispatchTarget& target);
-    /// Nothing new for this listener; what is on its way to it may still be taken or come back.
+    /// The listener gets no new connections; those on the way to it may still be taken or given back.
     void retire(const DispatchTarget& target, ListenerId listener);
-    /// Nothing new for any listener of this worker.
+    /// No listener of this worker gets new connections.
     void retire(const DispatchTarget& target);
-    /// The worker is dead: what it had not taken goes to others.
+    /// For a worker that has ended: the connections that it had not taken go to others.
     void leave(const DispatchTarget& target);
 
     bool has(const DispatchTarget& target, ListenerId listener) const noexcept {
         return find(target, listener) != nullptr;
     }
     bool has(const DispatchTarget& target) const noexcept;
-    /// It has, and nobody else takes new connections.
+    /// Whether this worker listens, and no other one gets new connections.
     bool has_only(const DispatchTarget& target) const noexcept;
-    /// Nobody has taken part, or everybody has gone.
+    /// Whether no worker listens.
     bool is_empty() const noexcept { return deliveries_.empty(); }
-    /// Somebody takes new connections.
+    /// Whether some worker gets new connections.
     bool has_workers() const noexcept;
-    /// The worker has not touched its own listener's queue: it gets nothing until it does.
+    /// For a worker that does not accept from its own listener: it gets no connections until it does.
     void set_stuck(ListenerId listener);
     const Endpoint& endpoint() const noexcept { return endpoint_; }
-    /// How many connections may be given now, by give(), without anybody exceeding its credit.
+    /// How many connections give() can send now without exceeding the credit of a worker.
     std::size_t room();
     /// Waits until there may be room again, or until close().
     Task<> wait_room();
 
     /// A connection for the worker that the scheduler chooses. Beyond its credit it waits here. Sent by flush().
     void give(TransferredConnection connection);
-    /// One that a worker has given back.
+    /// Sends a connection that a worker has given back.
     void give_again(TransferredConnection connection);
-    /// The same, ignoring credit, for what must go out before the end.
+    /// The same without regard to credit, for what must be sent before the cluster ends.
     void give_last(TransferredConnection connection);
     void give_waiting() {
         for (auto& connection : waiting_) give_last(std::move(connection));
         waiting_.clear();
     }
     void flush();
-    /// How many have not found a worker yet.
+    /// How many connections wait for a worker.
     std::size_t waiting() const noexcept { return waiting_.size(); }
 
     void took(const DispatchTarget& target, ListenerId listener);
     void lost(const DispatchTarget& target, ListenerId listener, std::uint64_t first, std::uint32_t count);
 
-    /// Connections that nobody could be given are closed, waits end.
+    /// Closes the connections that wait for a worker, and ends all waits.
     void close();
-    /// close(), and the copies go too: the master itself is going.
+    /// close(), and closes the master's copies too, as the master ends.
     void abandon();
     bool is_closed() const noexcept { return closed_; }
 

@@ -73,7 +73,7 @@ protected:
         return !port.permanent && port.distributor->has_only(target);
     }
 
-    /// Calls `close_port(port)` for those whose last listening worker has gone for good: the address is free again.
+    /// Calls `close_port(port)` for the ports whose last worker has ended without a successor, to free the address.
     template <class Close>
     void close_unused(Close close_port) {
         for (const auto& port : ports_)
@@ -89,7 +89,7 @@ protected:
             close_once(*port, close_port);
         }
     }
-    /// A listener of the master before this one, or a new one.
+    /// Returns a listener that the old master has transferred, or a new one.
     UniqueFd open_socket(const Endpoint& requested, const Endpoint& bound, unsigned slot, bool reuse_port,
                          std::error_code& error) {
         error.clear();

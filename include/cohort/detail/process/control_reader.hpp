@@ -24,7 +24,7 @@ public:
 
     class Owner {
     public:
-        /// What a worker says.
+        /// Handles one packet of a worker.
         virtual void handle(WorkerRecord& record, Packet<FromWorker>& packet) = 0;
         /// How many connections were given back and wait for somebody.
         virtual std::size_t waiting_connections() const = 0;
@@ -37,9 +37,9 @@ public:
     ControlReader(asio::io_context& context, std::chrono::milliseconds patience, Owner& owner)
         : context_(context), patience_(patience), owner_(owner) {}
 
-    /// Until the link has ended. Throws on what no worker says.
+    /// Handles packets until the link has ended. Throws on a packet that is not valid.
     Task<> listen(RecordPtr record);
-    /// The process has ended: what is still in the link. The same.
+    /// For a process that has ended: handles what is still in the link. Throws as listen() does.
     Task<> finish(RecordPtr record);
 
 private:

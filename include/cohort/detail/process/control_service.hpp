@@ -20,21 +20,21 @@ public:
                    TransferredListeners& passed)
         : dispatcher_(dispatcher), bus_(bus), datagrams_(&passed), records_(records), ledger_(ledger) {}
 
-    /// Does what the worker wants. Gives the step in its life that follows from it: online, listening with the
-    /// endpoint, or draining when it wants to leave. `stopping`: nothing new is begun.
+    /// Carries out the worker's request. Returns the event that follows from it, if any: online, listening with the
+    /// endpoint, or draining when it wants to leave. `stopping`: the cluster ends, so that nothing new is granted.
     std::optional<Event> handle(WorkerRecord& record, Packet<FromWorker>& packet, bool stopping);
 
-    /// The worker is asked to leave: nothing new for it.
+    /// Called when the worker is asked to leave: it is elected for nothing more.
     void drain(const DispatchTarget& target) { election_.withdraw(target.id); }
-    /// The worker is gone; `successor`: its slot will have another.
+    /// Called when the worker has ended. `successor`: its slot will have another worker.
     void leave(const DispatchTarget& target, bool successor) {
         datagrams_.leave(target, successor);
         tell(election_.leave(target.id));
     }
-    /// No worker will come any more.
+    /// Called when no more workers will be started.
     void stop() { datagrams_.stop(); }
     std::vector<OpenListener> datagram_sockets() const { return datagrams_.sockets(); }
-    /// From now on connections that come back are somebody else's.
+    /// From now on connections that workers give back go to `new_master`.
     void pass_on_to(std::function<void(const Endpoint&, TransferredConnection)> new_master);
 
 private:
@@ -60,7 +60,7 @@ private:
     std::function<void(const Endpoint&, TransferredConnection)> new_master_;
 };
 
-/// A worker that leaves gets nothing new, and what is thrown is the worker's error.
+/// Runs `action` for a worker that may have something new; what it throws becomes the error in the reply.
 template <class Result, class Action>
 Result ControlService::attempt(const WorkerRecord& record, bool stopping, Action action) {
     Result refused;

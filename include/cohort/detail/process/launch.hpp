@@ -15,10 +15,11 @@ struct Launched {
     UniqueFd channel;
 };
 
-/// Tells the master why the process could not be prepared; the process exits as a shell says "could not be run".
+/// Tells the master why the process could not be prepared, and exits with the code by which a shell reports a command
+/// that could not be run.
 [[noreturn]] void report_failure(const Identity& identity, SetupError error);
 
-/// In the child. Nothing here returns into the parent's copy of the stack.
+/// Runs in the child and does not return, as the stack below is a copy of the parent's.
 [[noreturn]] void become_worker(Identity identity, const WorkerSpec& assignment, const Options& options,
                                 SharedPage& page);
 

@@ -25,9 +25,9 @@ public:
 
     class Owner {
     public:
-        /// Nobody will send any more.
+        /// Whether all workers have gone and none will be started.
         virtual bool finished() const = 0;
-        /// What the worker sends are no messages.
+        /// The worker has sent bytes that are not a message.
         virtual void on_bad_message(WorkerRecord& record, std::error_code error) = 0;
 
     protected:
@@ -36,9 +36,9 @@ public:
 
     Mailbox(const asio::any_io_executor& executor, Owner& owner) : owner_(owner), arrival_(executor) {}
 
-    /// Brings in what the worker sends, until it ends. Throws on bytes that no worker sends.
+    /// Reads the worker's messages until it ends. Throws on bytes that are not frames of its channel.
     Task<> collect(RecordPtr record);
-    /// The worker is dead: takes in what the kernel still has of it.
+    /// For a worker that is dead: reads what is left in its socket.
     void collect_last(const RecordPtr& record);
 
     /// Waits for a message of any worker. False: the last one has gone and none will come. Between the end of the wait
@@ -55,14 +55,14 @@ public:
         return find_next();
     }
     bool has_mail() { return next() != nullptr; }
-    /// Whose message that is.
+    /// The worker that sent the message of next().
     WorkerId sender() const noexcept { return sender_; }
     void taken() {
         if (++in_turn_ == turn_length) end_turn(true);
     }
-    /// The message of next() was none: nothing more is wanted of that worker.
+    /// The message of next() could not be decoded: reads nothing more of that worker.
     void refuse(std::error_code error);
-    /// Takes all messages and throws them away, until the last worker has gone.
+    /// Reads all messages and drops them, until the last worker has gone.
     Task<> discard();
     void notify() { arrival_.notify_all(); }
 

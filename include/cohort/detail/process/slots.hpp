@@ -26,26 +26,26 @@ struct Slot {
     bool is_vacant() const noexcept { return current == 0 && successor == 0; }
 };
 
-/// Starts and ends nobody: it says what follows.
+/// Keeps the books only: it starts and ends no process.
 class Slots {
 public:
-    /// The lowest place that nobody has.
+    /// Adds a slot, with the lowest number that is free, and returns the number.
     unsigned add(WorkerSpec assignment, RestartPolicy policy);
     Slot& operator[](unsigned slot) noexcept { return *slots_[slot]; }
-    /// Those of a group that have, or will have, a worker that is to stay.
+    /// The slots of a group that have, or will have, a worker that is to stay.
     std::vector<unsigned> wanted(unsigned group) const;
-    /// Some slot will have a worker, or has one that does not listen yet as those before it did.
+    /// Whether a slot waits for a worker, or has one that does not listen on as much as its predecessor yet.
     bool is_one_coming(const WorkerRecords& records) const;
-    /// This worker is to leave, without a successor, unless there is one already.
+    /// The worker is to leave and gets no successor, unless it has one already.
     void let_go(const WorkerRecord& record) noexcept;
     bool is_current(const WorkerRecord& record) const noexcept { return slots_[record.slot]->current == record.id; }
-    /// As many endpoints as its predecessor shares, or its own word.
+    /// Whether it listens on as many endpoints as its predecessor, or has said by itself that it is ready.
     bool is_ready(const WorkerRecord& record, Readiness readiness) const noexcept;
-    /// The successor has the place alone from here on; gives its predecessor.
+    /// The slot belongs to the successor from here on. Returns its predecessor.
     WorkerId take_over(const WorkerRecord& successor) noexcept;
-    /// The worker has gone. True: its slot has none now.
+    /// The worker has ended. Returns true when its slot has no worker now.
     bool vacate(const WorkerRecord& record) noexcept;
-    /// When the slot that this worker has left empty gets its next one, if there is to be another.
+    /// How long the slot of a worker that has ended waits for the next one; empty when there will be none.
     std::optional<std::chrono::milliseconds> follow(const WorkerRecord& record, const ExitStatus& status,
                                                     bool voluntary);
     bool has_given_up() const noexcept { return given_up_; }

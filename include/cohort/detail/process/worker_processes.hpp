@@ -23,16 +23,16 @@ struct Schemas {
     Schema incoming;
 };
 
-/// Who is wanted, and for how long, is decided elsewhere.
+/// How many workers there are to be, and which are to end, is decided by SlotManager and WorkerShutdown.
 class WorkerProcesses final : Mailbox::Owner {
 public:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
     class Owner : public ControlReader::Owner {
     public:
-        /// The process is gone, and its last messages are in.
+        /// The process has ended, and its last messages have been read.
         virtual void on_exit(const RecordPtr& record, const ExitStatus& status) = 0;
-        /// Nobody will come any more.
+        /// Whether all workers have gone and none will be started.
         virtual bool finished() const = 0;
 
     protected:
@@ -42,39 +42,40 @@ public:
     WorkerProcesses(asio::io_context& context, const Options& options, Schemas schemas, SharedPage& page, Owner& owner);
     WorkerProcesses(const WorkerProcesses&) = delete;
     WorkerProcesses& operator=(const WorkerProcesses&) = delete;
-    /// Kills those that are left.
+    /// Kills the workers that are left.
     ~WorkerProcesses();
 
     /// `inherited`: the listening descriptors that the process keeps. Throws what launch() does.
     WorkerId start(unsigned slot, const WorkerSpec& assignment, std::vector<int> inherited);
     /// Has the process killed when it has not ended by itself within Options::grace.
     void limit(WorkerRecord& record);
-    /// A worker that sends what no worker sends is not to be trusted with anything more.
+    /// For a worker that has sent something that is not valid: kills it. `error` becomes that of its exited event.
     void break_off(WorkerRecord& record, std::error_code error);
-    /// The process is gone and so is all that was kept for it.
+    /// Removes the record of a worker that has ended.
     void forget(WorkerRecord& record);
 
-    /// Calls back in so much time, unless the worker has gone by then or is limited.
+    /// Calls `action` after `time`, unless the worker has ended by then or limit() was called for it.
     void after(WorkerId worker, std::chrono::milliseconds time, std::function<void(WorkerRecord&)> action);
 
-    /// Adds the step to the events, once. Gives it with all that it says.
+    /// Adds an event that the worker has entered a state, once for each state, and once for each endpoint when it is
+    /// listening. Returns the complete event.
     Event enter(WorkerRecord& record, WorkerState state, Event details = {});
     Task<std::optional<Event>> next_event();
-    /// Whoever waits for events or messages looks again whether any will come.
+    /// Wakes the coroutines that wait for events or messages, so that they see whether any will come.
     void notify() {
         mailbox_.notify();
         events_.notify();
     }
 
     const WorkerRecords& records() const noexcept { return records_; }
-    /// The worker, or nothing.
+    /// The worker's record; null when there is no such worker.
     RecordPtr find(WorkerId worker) const {
         const auto found = records_.find(worker);
         return found == records_.end() ? nullptr : found->second;
     }
     std::vector<WorkerInfo> workers() const;
     Mailbox& mail() noexcept { return mailbox_; }
-    /// Somebody has been started, at any time.
+    /// Whether a worker has ever been started.
     bool has_begun() const noexcept { return last_id_ != 0; }
 
 private:

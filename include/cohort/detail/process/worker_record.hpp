@@ -25,7 +25,7 @@ struct WorkerRecord : DispatchTarget {
                  std::shared_ptr<MessageStream> its_messages);
 
     WorkerInfo info() const noexcept { return {id, slot, pid, state, slow}; }
-    /// The process has gone, or the master.
+    /// Whether the process has ended, or the master has.
     bool is_over() const noexcept { return abandoned || state == WorkerState::exited; }
 
     pid_t pid;

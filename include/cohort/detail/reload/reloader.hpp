@@ -26,13 +26,15 @@ public:
     public:
         /// The slots whose workers can be replaced.
         virtual std::vector<unsigned> replaceable() const = 0;
-        /// Beside the worker that the slot has; 0: not any more. Throws std::system_error.
+        /// Starts a worker beside the slot's own. Returns 0 when the slot is not wanted any more. Throws
+        /// std::system_error.
         virtual WorkerId start_successor(unsigned slot) = 0;
-        /// Its predecessor may leave.
+        /// The successor is ready: the predecessor is asked to leave.
         virtual void take_over(WorkerId successor) = 0;
-        /// It will not be used.
+        /// The successor has not become ready, or the reload has ended: ends it.
         virtual void end(WorkerId successor) = 0;
-        /// It has begun to serve, and is not to.
+        /// The successor serves already, and has failed its trial: it is asked to leave, unless it is the slot's only
+        /// worker.
         virtual void reject(WorkerId successor) = 0;
 
     protected:
@@ -51,14 +53,14 @@ public:
     bool is_under_way() const noexcept { return rollout_.has_value(); }
     void on_ready(WorkerId worker);
     void on_exit(WorkerId worker, const ExitStatus& status);
-    /// Its slot is not wanted any more.
+    /// The successor's slot is not wanted any more: goes on without it.
     void forget(WorkerId successor);
     /// Ends what is under way.
     void interrupt(std::error_code error) {
         if (rollout_) rollout_->fail(error);
         progress_.notify_all();
     }
-    /// Ends what is under way, and all that is to come.
+    /// Ends what is under way, and refuses all that would come later.
     void fail(std::error_code error);
 
 private:

@@ -28,12 +28,12 @@ public:
     /// Waits for a worker with room. Throws Errc::queue_full when too many wait already, ETIMEDOUT, and why no worker
     /// will come.
     Task<CallLease> lease(Clock::time_point deadline);
-    /// A worker has come, or has room again.
+    /// Called when a worker has come or has room again: serves the calls that wait.
     void grant();
-    /// No worker will come.
+    /// Called when no worker will come: ends the calls that wait.
     void refuse_all(std::error_code error);
 
-    /// For CallLease: one call less.
+    /// For CallLease: the worker has finished a call.
     void give_back(WorkerRecord& record);
 
 private:

@@ -26,7 +26,7 @@ class HealthMonitor {
 public:
     class Owner {
     public:
-        /// Gives the slot a new worker, successor first.
+        /// Replaces the slot's worker; the successor is ready before the old one leaves.
         virtual Task<ReloadReport> replace(unsigned slot) = 0;
 
     protected:
@@ -38,14 +38,14 @@ public:
     HealthMonitor(const HealthMonitor&) = delete;
     HealthMonitor& operator=(const HealthMonitor&) = delete;
 
-    /// A worker has been started.
+    /// Called when a worker has been started: begins to check, if that is not under way.
     void watch();
     void on_exit(WorkerId worker);
 
 private:
     using Duration = ObservedTime::Clock::duration;
 
-    /// What it keeps of one worker. Shared with what is under way for it.
+    /// What is known of one worker. Shared with the probe or replacement that is under way for it.
     struct Health {
         Health(const Options& options, double chance);
 
@@ -76,7 +76,7 @@ private:
     void probe(const WorkerRecord& record, const HealthPtr& health, Duration elapsed);
     void consider_replacing(const WorkerRecord& record, const HealthPtr& health, Duration elapsed);
     void check_recycling(const WorkerRecord& record, Health& health, Duration elapsed);
-    /// Somebody who was replaced there is still leaving: no third one beside the two.
+    /// Whether a replaced worker of this slot is still leaving: there is never a third one beside the two.
     bool has_leaving(unsigned slot) const;
     static void say(const WorkerRecord& record, std::string_view what);
 

@@ -22,7 +22,7 @@ public:
     public:
         /// Throws std::system_error when that is not possible now.
         virtual void respawn(unsigned slot) = 0;
-        /// Some slots do not wait any more.
+        /// Slots that waited have been served.
         virtual void on_respawned() = 0;
 
     protected:
@@ -33,11 +33,11 @@ public:
     RespawnQueue(const asio::any_io_executor& executor, Slots& slots, milliseconds again, Owner& owner)
         : executor_(executor), slots_(slots), again_(again), owner_(owner) {}
 
-    /// In this order, one right after the other.
+    /// Respawns the slots after `delay`, in this order, one right after the other.
     void later(std::vector<unsigned> slots, milliseconds delay);
-    /// It waits no longer.
+    /// Takes the slot out of the queue.
     void forget(unsigned slot);
-    /// None does.
+    /// Empties the queue.
     void stop() { waits_.clear(); }
     bool is_idle() const noexcept { return waits_.empty(); }
 

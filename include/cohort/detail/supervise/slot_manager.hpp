@@ -20,11 +20,11 @@ public:
         /// How many endpoints the first worker of this slot is to share before it counts as ready.
         virtual unsigned wanted_endpoints(unsigned slot) const = 0;
         virtual void ask_to_leave(WorkerRecord& record) = 0;
-        /// This successor is not needed any more.
+        /// The successor that a reload has started is not needed any more.
         virtual void forget_successor(WorkerId successor) = 0;
         /// All slots start again: no reload goes on meanwhile.
         virtual void interrupt_reload() = 0;
-        /// Nothing is to be kept for the next worker of this slot.
+        /// The slot is given up: drops what is kept for its next worker.
         virtual void release(unsigned slot) = 0;
         virtual bool stopping() const = 0;
         /// Some slots do not wait for a worker any more.
@@ -40,7 +40,7 @@ public:
     Slots& slots() noexcept { return slots_; }
     const Slots& slots() const noexcept { return slots_; }
     WorkerId add(WorkerSpec assignment);
-    /// So many of the cluster's own.
+    /// Sets how many workers the cluster has, those of groups not counted.
     void scale(unsigned workers);
     unsigned count() const { return static_cast<unsigned>(slots_.wanted(0).size()); }
     /// A number for Assignment::group.
@@ -49,16 +49,16 @@ public:
         for (const unsigned slot : slots_.wanted(group)) dismiss(slot);
     }
 
-    /// Decides what follows, but does not begin it. Gives whether the slot will have another.
+    /// Decides what follows from the end of a worker, without doing it. Returns whether the slot will have another.
     bool on_exit(const WorkerRecord& record, const ExitStatus& status);
-    /// Begins it: the record of the worker is not there any more.
+    /// Does what on_exit() has decided, once the record of the worker has been removed.
     void follow_up(const WorkerRecord& record) {
         if (const auto due = group_restart_.on_gone(record.group, record.id))
             respawn_queue_.later(due->slots, due->delay);
     }
-    /// The cluster ends: no slot waits any longer.
+    /// The cluster ends: nothing is respawned any more.
     void stop() { respawn_queue_.stop(); }
-    /// No slot waits for its next worker.
+    /// Whether no slot waits for its next worker.
     bool is_idle() const noexcept { return respawn_queue_.is_idle(); }
 
 private:

@@ -13,7 +13,7 @@ public:
     StatsCollector(SharedPage& page, const WorkerRecords& records, Ledger& ledger, Dispatcher& dispatcher)
         : page_(page), records_(records), ledger_(ledger), dispatcher_(dispatcher) {}
 
-    /// The worker has gone: what it has counted stays.
+    /// Adds what a worker that has ended has counted to the figures of its slot.
     void keep(const WorkerRecord& record) { add(record, ledger_[record.slot]); }
     Stats stats() const;
 

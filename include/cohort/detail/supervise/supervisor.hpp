@@ -45,7 +45,7 @@ public:
     void kill(WorkerId worker, int signal) { worker_shutdown_.kill(record(worker), signal); }
     Task<ReloadReport> reload();
     Task<ReloadReport> upgrade();
-    /// Begins when called.
+    /// Begins when it is called, not when it is awaited.
     Task<> stop() {
         end_all(false);
         return until_gone();
@@ -54,7 +54,7 @@ public:
     Task<> until_finished();
 
     SlotManager& slot_manager() noexcept { return slot_manager_; }
-    /// Until the last worker of this group has gone.
+    /// Waits until the last worker of this group has ended.
     Task<> until_gone(unsigned group);
     /// Expires with this object.
     std::weak_ptr<bool> lifetime() const noexcept { return alive_; }
@@ -67,12 +67,12 @@ public:
     const Options& options() const noexcept { return options_; }
     asio::io_context& context() noexcept { return context_; }
 
-    /// A worker, or the next master: a child of this process that is watched.
+    /// Whether it is a child that is watched already: a worker, or the next master.
     bool is_watched(pid_t pid) const noexcept {
         const auto is_it = [pid](const auto& entry) { return entry.second->pid == pid; };
         return upgrade_.is_new_master(pid) || std::ranges::any_of(records(), is_it);
     }
-    /// The worker, or Errc::no_such_worker.
+    /// The worker's record. Throws Errc::no_such_worker.
     WorkerRecord& record(WorkerId worker);
     const WorkerRecords& records() const noexcept { return processes_.records(); }
 

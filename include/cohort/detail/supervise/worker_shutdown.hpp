@@ -23,12 +23,12 @@ public:
         const MasterUpgrade& upgrade;
     };
 
-    /// `stopping`: of the whole cluster.
+    /// `stopping`: whether the whole cluster ends.
     WorkerShutdown(const Concerned& concerned, const bool& stopping) : concerned_(concerned), stopping_(stopping) {}
 
-    /// It accepts and receives nothing more, and is killed when it takes too long.
+    /// Asks the worker to drain; it is killed when it has not ended within Options::grace.
     void ask_to_leave(WorkerRecord& record);
-    /// The same, and no successor comes.
+    /// ask_to_leave() for a worker that gets no successor.
     void let_go(WorkerRecord& record) {
         concerned_.slots.let_go(record);
         ask_to_leave(record);

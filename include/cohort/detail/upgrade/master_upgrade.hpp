@@ -29,13 +29,13 @@ public:
         finish();
         if (new_master_ && !succeeded_) new_master_->kill();
     }
-    /// Nobody is left here: nothing more goes either way.
+    /// Called when no worker is left here: closes the links to the old and the new master.
     void finish() noexcept {
         if (new_master_ && succeeded_) new_master_->leave_alone(options_.grace);
         if (old_master_) old_master_->close();
     }
 
-    // After the master before this one
+    // Taking over from the old master
 
     TransferredListeners& listeners() noexcept { return listeners_; }
     TransferredListeners& datagrams() noexcept { return datagrams_; }
@@ -50,19 +50,19 @@ public:
         old_master_->tell_ready();
     }
 
-    // Before the one after it
+    // Handing over to a new master
 
     /// Starts the program anew, gives it the sockets, and waits until its workers are ready. From then on it gets what
     /// is open in those here when they leave.
     Task<ReloadReport> pass_on(Dispatcher& dispatcher, ControlService& control_service, const WorkerRecords& workers);
     bool is_under_way() const noexcept { return new_master_ != nullptr && !succeeded_; }
     bool is_new_master(pid_t pid) const noexcept { return new_master_ && new_master_->pid() == pid; }
-    /// The next master has taken over.
+    /// Whether the new master has taken over.
     bool has_succeeded() const noexcept { return succeeded_; }
     void fail(std::error_code error) {
         if (is_under_way()) new_master_->fail(error);
     }
-    /// Connections that the next master has not read yet.
+    /// How many connections the new master has not read yet.
     std::size_t waiting() const noexcept { return new_master_ ? new_master_->waiting() : 0; }
 
 private:

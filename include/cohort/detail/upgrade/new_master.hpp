@@ -39,12 +39,12 @@ public:
     }
     /// How many connections wait for the other side to read.
     std::size_t waiting() const noexcept { return link_->kept(); }
-    /// Sends what has not been sent, for so long at most; then it is no business of this process any more.
+    /// Sends what has not been sent, for `patience` at most, and stops watching the process.
     void leave_alone(std::chrono::milliseconds patience) noexcept;
 
     /// Until it has said that it is ready, has ended, or the time is over. Then `report` says why it is none.
     static Task<> until_ready(std::shared_ptr<NewMaster> self, std::chrono::milliseconds timeout, ReloadReport& report);
-    /// It is not wanted any more.
+    /// The upgrade has failed: whoever waits for the new master gets this error.
     void fail(std::error_code error) {
         if (!error_) error_ = error;
         changed_.notify_all();

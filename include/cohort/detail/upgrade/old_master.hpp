@@ -25,7 +25,7 @@ extern std::optional<int> pending_upgrade;
 
 class OldMaster {
 public:
-    /// The one of this process, if there is one that nobody has taken up yet.
+    /// The old master that started this process, the first time it is asked for; null otherwise.
     static std::unique_ptr<OldMaster> take(const asio::any_io_executor& executor);
 
     OldMaster(const asio::any_io_executor& executor, UniqueFd link);
@@ -34,11 +34,11 @@ public:
     ~OldMaster() { close(); }
     void close() noexcept { link_->close(); }
 
-    /// Waits for all that it has, which is on its way. Throws what the link does; ETIMEDOUT.
+    /// Receives all its sockets. Blocks until they are here. Throws what the link does, and ETIMEDOUT.
     void receive(TransferredListeners& listeners, TransferredListeners& datagrams);
     /// How many endpoints its worker of this slot shares.
     unsigned endpoints(unsigned slot) const noexcept { return slot < endpoints_.size() ? endpoints_[slot] : 0; }
-    /// Its workers may leave, this one's are ready. Once.
+    /// Tells it, once, that the workers here are ready, so that its own may leave.
     void tell_ready() {
         if (!std::exchange(told_, true)) link_->send(NewMasterReady{});
     }

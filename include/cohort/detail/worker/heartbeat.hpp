@@ -23,7 +23,7 @@ public:
     Heartbeat(const Heartbeat&) = delete;
     Heartbeat& operator=(const Heartbeat&) = delete;
 
-    /// The loop will not turn any more, and that is as it should be.
+    /// The loop is about to stop for good: the master does not wait for more.
     void end() noexcept { cell_.heartbeat.store(WorkerCell::last_beat, std::memory_order_relaxed); }
 
 private:

@@ -12,7 +12,7 @@
 
 namespace cohort::detail {
 
-/// What a worker is born with.
+/// What a worker process knows when it starts.
 struct Identity {
     WorkerId id = 0;
     unsigned slot = 0;

@@ -18,9 +18,9 @@ public:
 
     /// Waits for the role.
     Task<Leadership> lead(std::string role);
-    /// When nobody waits for it any more, the master knows.
+    /// Completes a request. An answer that is not waited for any more is dropped: the master has been told.
     void answer(const Elected& message) { requests_.answer(message.request, message); }
-    /// This worker is to leave: whoever waits is told.
+    /// Called when this worker is to leave: ends the waits.
     void stop() {
         stopping_ = true;
         requests_.answer_all({});

@@ -22,7 +22,7 @@ public:
     Task<UniqueFd> introduce(WorkerId other);
     /// A socket to the bus.
     Task<UniqueFd> connect_bus() { return reach(no_worker); }
-    /// A worker that wants to talk to this one; nothing once this one is to leave.
+    /// Waits for a worker that connects to this one. Empty once this one is to leave.
     Task<std::optional<AcceptedPeer>> next_peer();
 
     /// When nobody waits for it any more, the other side sees the end of the socket.
@@ -30,7 +30,7 @@ public:
         requests_.answer(message.request, std::move(packet));
     }
     void receive(const IncomingPeer& message, Packet<FromMaster>& packet);
-    /// This worker is to leave.
+    /// Called when this worker is to leave: ends next_peer().
     void stop() {
         stopping_ = true;
         changed_.notify_all();

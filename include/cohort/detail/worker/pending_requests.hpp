@@ -14,14 +14,14 @@
 
 namespace cohort::detail {
 
-/// Of one kind. An answer finds its request by the number.
+/// All are of one kind. An answer finds its request by the number.
 template <class Answer>
 class PendingRequests {
 public:
     /// `changed` is notified when the link has ended.
     PendingRequests(std::shared_ptr<WorkerLink> link, Notifier& changed) : link_(std::move(link)), changed_(changed) {}
 
-    /// One of them, for as long as somebody waits for its answer.
+    /// One request, for as long as its answer is waited for.
     class Request {
     public:
         explicit Request(PendingRequests& all) : all_(all), number_(++all.last_), answer_(all.open_[number_]) {}
@@ -44,14 +44,14 @@ public:
         std::optional<Answer>& answer_;
     };
 
-    /// Whoever asked has gone: then it is dropped.
+    /// Completes the request of this number. An answer to one that is not waited for any more is dropped.
     void answer(std::uint32_t number, Answer answer) {
         const auto found = open_.find(number);
         if (found == open_.end()) return;
         found->second.emplace(std::move(answer));
         changed_.notify_all();
     }
-    /// Nobody waits any longer.
+    /// Ends all waits.
     void answer_all(const Answer& answer) {
         for (auto& [number, own] : open_)
             if (!own) own.emplace(answer);
