@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Pulse: whether a worker's event loop turns, as a machine without clock or process (layer 1).
+// LivenessPolicy: whether a worker's event loop turns, as a machine without clock or process (layer 1).
 #pragma once
 
 #include <cohort/detail/policy/observed_time.hpp>

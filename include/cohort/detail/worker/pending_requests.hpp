@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Requests: what a worker has asked its master for, until the answers are here (layer 3).
+// PendingRequests: what a worker has asked its master for, until the answers are here (layer 3).
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
