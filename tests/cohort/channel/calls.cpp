@@ -49,14 +49,14 @@ using Answering = Asking::Peer;
 
 constexpr auto soon = 50ms; // a timeout that is to pass
 
-struct Outcome {
+struct Asked {
     std::vector<Answer> answers;
     std::error_code error;
     std::string what;
     bool done = false;
 };
 
-Task<> ask(Asking& channel, std::uint64_t number, Outcome& outcome, Asking::Duration timeout = test::patience) {
+Task<> ask(Asking& channel, std::uint64_t number, Asked& outcome, Asking::Duration timeout = test::patience) {
     try {
         const Question question{number, std::string(number % 300, 'q')};
         auto answer = co_await channel.call(question, timeout);
@@ -130,7 +130,7 @@ TEST_CASE("each of thousands of calls under way gets its own reply, in whatever 
             }
         }
         static Task<> ask_one(Asking& channel, std::uint64_t number, std::uint64_t& right) {
-            Outcome outcome;
+            Asked outcome;
             co_await ask(channel, number, outcome);
             right += outcome.answers.size() == 1 && outcome.answers[0].number == number &&
                      outcome.answers[0].text.size() == number % 300;
@@ -174,7 +174,7 @@ TEST_CASE("a call that is not answered in time ends with that, cancels its handl
     Pair pair;
     Patient patient;
     test::start(pair.io, pair.b.serve(patient));
-    Outcome outcome;
+    Asked outcome;
     test::run_for(pair.io, ask(pair.a, 1, outcome, soon));
     CHECK(outcome.error == std::errc::timed_out);
     test::run_until(pair.io, [&] { return *patient.ended == 1; });
@@ -183,7 +183,7 @@ TEST_CASE("a call that is not answered in time ends with that, cancels its handl
 
 TEST_CASE("a reply that comes too late is dropped, and the next call is not confused by it") {
     struct Run {
-        static Task<> answer_late(Answering& channel, Outcome& first) {
+        static Task<> answer_late(Answering& channel, Asked& first) {
             auto late = co_await channel.receive_mail();
             while (!first.done) co_await test::sleep_for(1ms);
             CHECK(late->expects_reply()); // the cancellation has not been read yet
@@ -196,8 +196,8 @@ TEST_CASE("a reply that comes too late is dropped, and the next call is not conf
         }
     };
     Pair pair;
-    Outcome first;
-    Outcome second;
+    Asked first;
+    Asked second;
     test::start(pair.io, Run::answer_late(pair.b, first));
     test::run_for(pair.io, ask(pair.a, 1, first, soon));
     CHECK(first.error == std::errc::timed_out);
@@ -210,7 +210,7 @@ TEST_CASE("a reply that comes too late is dropped, and the next call is not conf
 TEST_CASE("a caller that is cancelled cancels the handler") {
     struct Run {
         static Task<> ask_for_a_while(Asking& channel, const int& begun) {
-            Outcome outcome;
+            Asked outcome;
             co_await (ask(channel, 1, outcome) || until_positive(begun));
         }
         static Task<> until_positive(const int& number) {
@@ -228,21 +228,21 @@ TEST_CASE("the end of the other side fails every call under way at once, and can
     Pair pair;
     Patient patient;
     test::start(pair.io, pair.b.serve(patient));
-    std::vector<Outcome> outcomes(100);
+    std::vector<Asked> outcomes(100);
     for (auto& outcome : outcomes) test::start(pair.io, ask(pair.a, 1, outcome, 1h));
     test::run_until(pair.io, [&] { return *patient.begun == 100; });
     SUBCASE("the answering side goes") {
         pair.b.close();
-        test::run_until(pair.io, [&] { return std::ranges::all_of(outcomes, &Outcome::done); });
+        test::run_until(pair.io, [&] { return std::ranges::all_of(outcomes, &Asked::done); });
         for (const auto& outcome : outcomes) CHECK(outcome.error == std::errc::connection_reset);
     }
     SUBCASE("the asking side goes") {
         pair.a.close();
-        test::run_until(pair.io, [&] { return std::ranges::all_of(outcomes, &Outcome::done); });
+        test::run_until(pair.io, [&] { return std::ranges::all_of(outcomes, &Asked::done); });
         for (const auto& outcome : outcomes) CHECK(outcome.error == Errc::closed);
     }
     test::run_until(pair.io, [&] { return *patient.ended == 100; });
-    Outcome after;
+    Asked after;
     test::run_for(pair.io, ask(pair.a, 2, after));
     CHECK((after.error == std::errc::connection_reset || after.error == std::errc::broken_pipe ||
            after.error == Errc::closed));
@@ -250,7 +250,7 @@ TEST_CASE("the end of the other side fails every call under way at once, and can
 
 TEST_CASE("a call that is let go of, whose handler throws, or that no one receives says which of these") {
     Pair pair;
-    Outcome outcome;
+    Asked outcome;
     SUBCASE("received as a message") {
         struct Run {
             static Task<> receive(Answering& channel) { static_cast<void>(co_await channel.receive()); }
@@ -295,7 +295,7 @@ TEST_CASE("a reply comes past messages that nobody has received, and they are al
         }
     };
     Pair pair;
-    Outcome outcome;
+    Asked outcome;
     test::start(pair.io, Run::flood_then_answer(pair.b));
     test::run_for(pair.io, ask(pair.a, 5, outcome));
     REQUIRE(outcome.answers.size() == 1);
@@ -322,7 +322,7 @@ TEST_CASE(
         }
     };
     Pair pair({.high_water = 10'000, .unreceived = 100'000});
-    Outcome outcome;
+    Asked outcome;
     std::uint64_t sent = 0;
     test::start(pair.io, Run::flood(pair.b, sent));
     test::start(pair.io, ask(pair.a, 1, outcome));
@@ -377,7 +377,7 @@ TEST_CASE("an acknowledged message is acknowledged when it was taken, not before
 
 TEST_CASE("after finish() replies still go both ways, new calls and messages do not") {
     Pair pair;
-    Outcome outcome;
+    Asked outcome;
     struct Run {
         static Task<> answer_after_the_end(Answering& channel) {
             auto mail = co_await channel.receive_mail();
@@ -395,7 +395,7 @@ TEST_CASE("after finish() replies still go both ways, new calls and messages do 
     test::run_until(pair.io, [&] { return outcome.done; });
     REQUIRE(outcome.answers.size() == 1);
     CHECK(outcome.answers[0].text == "owed");
-    Outcome after;
+    Asked after;
     test::run_for(pair.io, ask(pair.a, 5, after));
     CHECK(after.error == Errc::closed);
 }
@@ -426,7 +426,7 @@ TEST_CASE("whoever receives while a call reads in the background is told when a 
         }
     };
     Pair pair;
-    Outcome outcome;
+    Asked outcome;
     bool ended = false;
     test::start(pair.io, ask(pair.a, 1, outcome));
     test::settle(pair.io);
@@ -440,7 +440,7 @@ TEST_CASE("whoever receives while a call reads in the background is told when a 
 TEST_CASE("a call that is given up after finish() still cancels its handler") {
     Pair pair;
     Patient patient;
-    Outcome outcome;
+    Asked outcome;
     test::start(pair.io, pair.b.serve(patient));
     test::start(pair.io, ask(pair.a, 1, outcome, soon));
     test::settle(pair.io);
@@ -478,7 +478,7 @@ TEST_CASE("an answer that no peer gives fails the call, and nothing worse") {
         append_frame(bytes, answer, 1000, [&](Buffer& out) {
             if (row.failure) cohort::encode(CallFailure{*row.failure, "no matter"}, out);
         });
-        Outcome outcome;
+        Asked outcome;
         test::start(io, ask(channel, 1, outcome));
         test::settle(io);
         REQUIRE(send_datagram(others.get(), bytes.bytes(), {}));
@@ -502,9 +502,9 @@ TEST_CASE("no more handlers run at once than were allowed") {
     int now = 0;
     int most = 0;
     test::start(pair.io, pair.b.serve([&](const Question& question) { return Run::count(question, now, most); }, 3));
-    std::vector<Outcome> outcomes(20);
+    std::vector<Asked> outcomes(20);
     for (auto& outcome : outcomes) test::start(pair.io, ask(pair.a, 1, outcome));
-    test::run_until(pair.io, [&] { return std::ranges::all_of(outcomes, &Outcome::done); });
+    test::run_until(pair.io, [&] { return std::ranges::all_of(outcomes, &Asked::done); });
     CHECK(most == 3);
     for (const auto& outcome : outcomes) CHECK(outcome.answers.size() == 1);
 }
@@ -518,7 +518,7 @@ TEST_CASE("serve ends when the other side does, after its last handler") {
     };
     Pair pair;
     bool ended = false;
-    Outcome outcome;
+    Asked outcome;
     test::start(pair.io, Run::serve(pair.b, ended));
     test::run_for(pair.io, ask(pair.a, 1, outcome));
     CHECK_FALSE(ended);
@@ -539,7 +539,7 @@ TEST_CASE("a process that dies fails the calls made to it") {
     others.reset();
     asio::io_context io;
     Asking channel(io.get_executor(), std::move(mine));
-    Outcome outcome;
+    Asked outcome;
     test::start(io, ask(channel, 1, outcome));
     test::settle(io);
     ::kill(child, SIGKILL);
