@@ -248,8 +248,11 @@ TEST_CASE("without free descriptors a start is an error and no event, a reload c
     in_master<App>(options, [](App& app) -> Task<> {
         app.spawn(server<App::Worker>);
         const std::uint16_t port = co_await served_port(app);
+        // A sanitizer opens a pipe when it meets an object's type for the first time: all of them are met here.
+        ReloadReport report = co_await app.reload();
+        CHECK_FALSE(report.error);
+        co_await next(app, exited);
         std::error_code refused;
-        ReloadReport report;
         {
             const NoMoreDescriptors none;
             try {
@@ -263,10 +266,10 @@ TEST_CASE("without free descriptors a start is an error and no event, a reload c
         CHECK(report.error == std::errc::too_many_files_open);
         CHECK(app.workers().size() == 1);
         const std::string reply = co_await ask(app, port);
-        CHECK(who(reply) == 1);
+        CHECK(who(reply) == 2);
         report = co_await app.reload();
         CHECK_FALSE(report.error);
-        CHECK(app.spawn(idle<App::Worker>) == 3);
+        CHECK(app.spawn(idle<App::Worker>) == 4);
         co_await app.stop();
         const auto events = co_await all_events(app);
         CHECK(std::ranges::count(kinds(events), forked) == 2);
