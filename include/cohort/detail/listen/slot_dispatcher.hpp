@@ -2,11 +2,10 @@
 // SlotDispatcher: the master's half of the modes in which workers accept by themselves (layer 3).
 #pragma once
 
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/listen/accept_loop.hpp>
 #include <cohort/detail/listen/port_table.hpp>
 #include <cohort/mode.hpp>
-
-#include <asio/steady_timer.hpp>
 
 #include <cstdint>
 #include <map>
@@ -68,9 +67,7 @@ private:
         for (auto& [slot, listener] : port.slots) listener.accepting->close();
     }
 
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-    asio::steady_timer watch_;
-    bool watching_ = false;
+    Timer watch_;
     bool one_listener_;
 };
 

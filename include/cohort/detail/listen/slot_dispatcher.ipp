@@ -154,13 +154,9 @@ COHORT_DECL std::vector<QueueStats> SlotDispatcher::queues() const {
 COHORT_DECL void SlotDispatcher::watch() {
     const auto stuck_after = context_.options.stuck_after;
     const bool wanted = std::ranges::any_of(ports_, [](const auto& port) { return port->can_be_stuck(); });
-    if (watching_ || !wanted || stuck_after == stuck_after.max()) return;
-    watching_ = true;
+    if (watch_.is_set() || !wanted || stuck_after == stuck_after.max()) return;
     // Looking twice is enough to know, so nobody waits for longer than stuck_after.
-    watch_.expires_after(std::max(stuck_after / 2, std::chrono::milliseconds(1)));
-    watch_.async_wait([this, alive = std::weak_ptr(alive_)](std::error_code error) {
-        if (error || alive.expired()) return;
-        watching_ = false;
+    watch_.expire_after(std::max(stuck_after / 2, std::chrono::milliseconds(1)), [this] {
         for (const auto& port : ports_) check(*port);
         watch();
     });

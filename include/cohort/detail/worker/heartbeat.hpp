@@ -2,10 +2,10 @@
 // Heartbeat: a worker's event loop shows its master that it turns (layer 3).
 #pragma once
 
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/control/shared_page.hpp>
 
 #include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -17,7 +17,7 @@ class Heartbeat {
 public:
     /// The interval is the master's to choose: this may be another program, with other options.
     Heartbeat(asio::io_context& context, WorkerCell& cell)
-        : timer_(context), cell_(cell), interval_(cell.beat_interval.load(std::memory_order_relaxed)) {
+        : timer_(context.get_executor()), cell_(cell), interval_(cell.beat_interval.load(std::memory_order_relaxed)) {
         if (interval_.count() > 0) beat();
     }
     Heartbeat(const Heartbeat&) = delete;
@@ -29,7 +29,7 @@ public:
 private:
     void beat();
 
-    asio::steady_timer timer_;
+    Timer timer_;
     WorkerCell& cell_;
     std::chrono::milliseconds interval_;
 };

@@ -6,16 +6,11 @@
 
 #include <cohort/detail/config.hpp>
 
-#include <system_error>
-
 namespace cohort::detail {
 
 COHORT_DECL void Heartbeat::beat() {
     cell_.heartbeat.fetch_add(1, std::memory_order_relaxed);
-    timer_.expires_after(interval_);
-    timer_.async_wait([this](std::error_code error) {
-        if (!error) beat();
-    });
+    timer_.expire_after(interval_, [this] { beat(); });
 }
 
 } // namespace cohort::detail
