@@ -62,6 +62,8 @@ public:
     /// The type of the other end.
     using Peer = Channel<typename detail::Directions<T>::Reverse, Via>;
 
+    static_assert(ChannelTransport<Via>,
+                  "cohort: the second argument of Channel must be what carries it: UnixStream or SharedMemory");
     static_assert(detail::require_message<Out>() && detail::require_message<In>());
 
     /// Two connected ends, for example one for each side of a fork.

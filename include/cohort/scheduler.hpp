@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <type_traits>
 
 namespace cohort {
 
@@ -105,14 +106,23 @@ std::unique_ptr<AnyScheduler> make_scheduler() {
 
 } // namespace detail
 
+/// What tells the clients of ByKey and Sticky apart: connections of equal keys belong together. Called for each
+/// connection, in the master; must not block.
+template <class K>
+concept ConnectionKey = std::default_initializable<K> && std::is_invocable_r_v<std::uint64_t, K&, const Arrival&> &&
+                        std::integral<std::invoke_result_t<K&, const Arrival&>>;
+
 /// The same key goes to the same slot, by rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to
-/// increase hit rates", 1998): when a slot is added or empty, only the keys that are its own move. `Key` is a function
-/// `std::uint64_t(const Arrival&)`.
+/// increase hit rates", 1998): when a slot is added or empty, only the keys that are its own move.
 template <class Key>
 class ByKey {
+    static_assert(ConnectionKey<Key>,
+                  "cohort: the key of Sticky and ByKey must be a type that is made without arguments "
+                  "and callable as std::uint64_t(const Arrival&)");
+
 public:
     std::size_t choose(const Arrival& connection, std::span<const Candidate> workers) {
-        const std::uint64_t key = detail::mix(key_(connection));
+        const std::uint64_t key = detail::mix(static_cast<std::uint64_t>(key_(connection)));
         const auto weight = [&](std::size_t index) { return detail::mix(key ^ detail::mix(workers[index].slot)); };
         std::size_t best = 0;
         for (std::size_t i = 1; i < workers.size(); ++i)

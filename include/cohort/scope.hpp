@@ -62,6 +62,17 @@ struct ValueOf<Task<T>> {
     using type = T;
 };
 
+template <class Body, class App>
+concept ScopeBody = requires { typename ValueOf<std::invoke_result_t<Body&, App&>>::type; };
+
+/// What with_workers() gives: the Task of its body.
+template <class Body, class App>
+struct ScopeTask {
+    static_assert(ScopeBody<Body, App>, "cohort: the master's function given to with_workers must be callable as "
+                                        "Task<T>(App&): a named coroutine function is best");
+    using type = std::invoke_result_t<Body&, App&>;
+};
+
 } // namespace detail
 
 /// Starts `count` workers for `work`, as Master::spawn does, and runs `body`, a `Task<T>(App&)`. However that ends, by
@@ -71,7 +82,8 @@ struct ValueOf<Task<T>> {
 ///
 ///     const Sum sum = co_await with_workers(app, 4, work, add_up);
 template <class App, class Work, class Body>
-[[nodiscard]] auto with_workers(App& app, unsigned count, Work work, Body body) -> std::invoke_result_t<Body&, App&> {
+[[nodiscard]] auto with_workers(App& app, unsigned count, Work work, Body body) ->
+    typename detail::ScopeTask<Body, App>::type {
     using T = typename detail::ValueOf<std::invoke_result_t<Body&, App&>>::type;
     detail::WorkerGroup group(app);
     detail::Outcome<T> outcome;

@@ -7,6 +7,7 @@
 
 #include <asio/any_io_executor.hpp>
 
+#include <concepts>
 #include <memory>
 #include <utility>
 
@@ -18,6 +19,17 @@ class SharedMemoryTransport;
 class Transport;
 
 } // namespace detail
+
+/// What a channel is made for: how its two ends, or its end at a connected socket, come to be.
+template <class V>
+concept ChannelTransport =
+    requires(const asio::any_io_executor& executor, detail::UniqueFd socket, const detail::StreamLimits& limits) {
+        {
+            V::pair(executor, limits)
+        } -> std::same_as<std::pair<std::shared_ptr<detail::Transport>, std::shared_ptr<detail::Transport>>>;
+        { V::connected(executor, std::move(socket), limits) } -> std::same_as<std::shared_ptr<detail::Transport>>;
+        { V::accepted(executor, std::move(socket), limits) } -> std::same_as<std::shared_ptr<detail::Transport>>;
+    };
 
 /// A socket: everything passes through the kernel, which keeps what was sent when its sender dies.
 struct UnixStream {

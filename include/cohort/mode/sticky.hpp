@@ -7,8 +7,7 @@
 namespace cohort {
 
 /// For what a worker keeps of its clients in memory. A connection waits for its worker when that has no room; only when
-/// the worker is stuck, or its slot is empty, another one gets it. `Key` is a function `std::uint64_t(const Arrival&)`
-/// of the user's choice: equal keys, equal slots.
+/// the worker is stuck, or its slot is empty, another one gets it. `Key` is a ConnectionKey: equal keys, equal slots.
 template <class Key = ClientAddress>
 struct Sticky : Scheduled<ByKey<Key>> {
     static constexpr const char* name = "sticky";
