@@ -771,6 +771,29 @@ TEST_CASE("a difference in structure is a difference in the hash") {
                      InnerFirst, InnerLast, Arrays, Link, LinkByVector, LinkTwice, Tree, Odd, Even, Account, Counter>();
 }
 
+struct Lookalike {
+    using string_type = std::string;
+    using value_type = char;
+    static constexpr char preferred_separator = '/';
+    std::string text;
+    const std::string& native() const { return text; }
+    Lookalike lexically_normal() const { return *this; }
+    static void serialize(auto& archive, auto& self) { archive(self.text); }
+    bool operator==(const Lookalike&) const = default;
+};
+
+struct NativeText {
+    std::string text;
+    const std::string& native() const { return text; }
+    bool operator==(const NativeText&) const = default;
+};
+
+TEST_CASE("a class that looks like a path is still what its author made of it") {
+    check_round_trip(Lookalike{"/a"});
+    check_round_trip(NativeText{"/a"});
+    check_all_differ<Lookalike, NativeText, std::filesystem::path>();
+}
+
 TEST_CASE("what can be a message and what cannot") {
     struct Pointer {
         int* p;

@@ -16,23 +16,18 @@ namespace cohort::detail {
 /// those who come later. Cancelling the wait (a timeout, `||`) is possible at any time.
 class Notifier {
 public:
-    explicit Notifier(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+    explicit Notifier(asio::any_io_executor executor);
     Notifier(const Notifier&) = delete;
     Notifier& operator=(const Notifier&) = delete;
+    ~Notifier();
 
     /// Until the next notify. Throws operation_aborted when it is cancelled.
     Task<> wait();
 
-    void notify_one() {
-        if (!waiters_.empty()) complete(waiters_.begin(), {});
-    }
+    void notify_one();
     /// Resumes the first waiter before this returns: for the end of a function, where whatever it does is harmless.
-    void resume_one() {
-        if (!waiters_.empty()) complete(waiters_.begin(), {}, true);
-    }
-    void notify_all() {
-        while (!waiters_.empty()) complete(waiters_.begin(), {});
-    }
+    void resume_one();
+    void notify_all();
     bool has_waiters() const noexcept { return !waiters_.empty(); }
 
 private:

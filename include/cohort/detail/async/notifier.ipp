@@ -43,6 +43,22 @@ void Notifier::enlist(Handler handler) {
     slot.assign([this, self](asio::cancellation_type) { complete(self, asio::error::operation_aborted); });
 }
 
+COHORT_DECL Notifier::Notifier(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+
+COHORT_DECL Notifier::~Notifier() = default;
+
+COHORT_DECL void Notifier::notify_one() {
+    if (!waiters_.empty()) complete(waiters_.begin(), {});
+}
+
+COHORT_DECL void Notifier::resume_one() {
+    if (!waiters_.empty()) complete(waiters_.begin(), {}, true);
+}
+
+COHORT_DECL void Notifier::notify_all() {
+    while (!waiters_.empty()) complete(waiters_.begin(), {});
+}
+
 COHORT_DECL Task<> Notifier::wait() {
     return asio::async_initiate<const asio::use_awaitable_t<>, void(std::error_code)>(
         [this](auto handler) { enlist(std::move(handler)); }, asio::use_awaitable);

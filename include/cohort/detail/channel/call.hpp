@@ -30,11 +30,8 @@ class ServedCall;
 /// What one side waits for, and what it owes. It is a part of its stream; the entries are their owners'.
 class CallTable {
 public:
-    std::uint64_t add(PendingAnswer& answer) {
-        pending_[++last_] = &answer;
-        return last_;
-    }
-    void remove(std::uint64_t id) noexcept { pending_.erase(id); }
+    std::uint64_t add(PendingAnswer& answer);
+    void remove(std::uint64_t id) noexcept;
     bool is_waiting() const noexcept { return !pending_.empty(); }
     /// A reply, failure or taken frame has come. One that nobody waits for any more is of no consequence.
     void answered(const Frame& frame, Passed* passed);
@@ -42,7 +39,7 @@ public:
     /// No more answers will come.
     void fail_all(std::error_code error);
 
-    void add(std::uint64_t id, ServedCall& call) { served_.try_emplace(id, &call); }
+    void add(std::uint64_t id, ServedCall& call);
     void remove(std::uint64_t id, const ServedCall& call) noexcept;
     bool is_serving() const noexcept { return !served_.empty(); }
     /// False: there is no such call.
@@ -106,16 +103,10 @@ private:
 /// A call that was received. When it goes without a reply its caller is told so.
 class ServedCall {
 public:
-    ServedCall(std::shared_ptr<FrameStream> stream, CallTable& table, std::uint64_t id)
-        : stream_(std::move(stream)), table_(table), id_(id) {
-        table_.add(id_, *this);
-    }
+    ServedCall(std::shared_ptr<FrameStream> stream, CallTable& table, std::uint64_t id);
     ServedCall(const ServedCall&) = delete;
     ServedCall& operator=(const ServedCall&) = delete;
-    ~ServedCall() {
-        table_.remove(id_, *this);
-        refuse(Errc::unanswered, {});
-    }
+    ~ServedCall();
 
     /// Queues the reply that `fill` writes, as FrameStream::push does; the first of several counts. A caller that has
     /// gone, or given up, gets none. What cannot be sent is thrown, and there is still no reply.

@@ -27,6 +27,16 @@ COHORT_DECL PendingAnswer::~PendingAnswer() {
     if (expected_ == FrameKind::reply) stream_->push(FrameKind::cancel, id_);
 }
 
+COHORT_DECL ServedCall::ServedCall(std::shared_ptr<FrameStream> stream, CallTable& table, std::uint64_t id)
+    : stream_(std::move(stream)), table_(table), id_(id) {
+    table_.add(id_, *this);
+}
+
+COHORT_DECL ServedCall::~ServedCall() {
+    table_.remove(id_, *this);
+    refuse(Errc::unanswered, {});
+}
+
 COHORT_DECL void ServedCall::cancel() {
     if (answered_) return;
     cancelled_ = true;
@@ -36,6 +46,15 @@ COHORT_DECL void ServedCall::cancel() {
 COHORT_DECL Task<> ServedCall::drained(std::shared_ptr<FrameStream> stream) {
     if (stream->can_send()) co_await stream->room();
 }
+
+COHORT_DECL std::uint64_t CallTable::add(PendingAnswer& answer) {
+    pending_[++last_] = &answer;
+    return last_;
+}
+
+COHORT_DECL void CallTable::remove(std::uint64_t id) noexcept { pending_.erase(id); }
+
+COHORT_DECL void CallTable::add(std::uint64_t id, ServedCall& call) { served_.try_emplace(id, &call); }
 
 COHORT_DECL void CallTable::answered(const Frame& frame, Passed* passed) {
     const auto found = pending_.find(frame.header.correlation);

@@ -56,7 +56,7 @@ public:
 
 protected:
     FrameWriter(const asio::any_io_executor& executor, std::shared_ptr<Transport> transport, StreamLimits limits);
-    ~FrameWriter() = default;
+    ~FrameWriter();
 
     Transport& transport() noexcept { return *transport_; }
     /// The event loop has come round: the next frame goes out at once again.

@@ -13,6 +13,8 @@
 
 namespace cohort::detail {
 
+COHORT_DECL FrameWriter::~FrameWriter() = default;
+
 COHORT_DECL void FrameWriter::flush_later() {
     flushing_ = true;
     asio::post(executor(), [self = shared_from_this()] {

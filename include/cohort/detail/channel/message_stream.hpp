@@ -84,6 +84,7 @@ private:
     /// For answers; and for cancellations, when nobody receives any more.
     bool looks_ahead() const noexcept { return calls_.is_waiting() || (last_received_ && calls_.is_serving()); }
     std::shared_ptr<ServedCall> taken(const Frame& frame);
+    std::shared_ptr<ServedCall> serve(std::uint64_t call);
     void drop(const Frame& frame);
     void forget_received() noexcept;
     static Task<> done();
@@ -139,8 +140,7 @@ inline std::shared_ptr<ServedCall> MessageStream::taken(const Frame& frame) {
     const FrameHeader header = frame.header;
     drop(frame);
     if (header.kind == FrameKind::acked) push(FrameKind::taken, header.correlation);
-    if (header.kind != FrameKind::call) return nullptr;
-    return std::make_shared<ServedCall>(shared_from_this(), calls_, header.correlation);
+    return header.kind == FrameKind::call ? serve(header.correlation) : nullptr;
 }
 
 inline void MessageStream::drop(const Frame& frame) {

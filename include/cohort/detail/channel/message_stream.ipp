@@ -87,6 +87,10 @@ COHORT_DECL Task<bool> MessageStream::arrival() {
     }
 }
 
+COHORT_DECL std::shared_ptr<ServedCall> MessageStream::serve(std::uint64_t call) {
+    return std::make_shared<ServedCall>(shared_from_this(), calls_, call);
+}
+
 COHORT_DECL void MessageStream::end_messages() {
     if (!std::exchange(last_sent_, true)) push(FrameKind::last, 0);
 }

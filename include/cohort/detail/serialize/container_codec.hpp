@@ -7,7 +7,6 @@
 #include <concepts>
 #include <cstddef>
 #include <cstring>
-#include <filesystem>
 #include <string>
 #include <type_traits>
 #include <utility>

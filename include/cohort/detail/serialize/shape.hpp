@@ -13,7 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <filesystem>
 #include <list>
 #include <map>
 #include <memory>
@@ -57,6 +56,14 @@ void call_serialize(Archive& archive, T& self) {
         serialize(archive, self);
     }
 }
+
+/// std::filesystem::path, by what it has: to name it takes its header, 5,000 lines for programs that use none.
+template <class T>
+concept PathLike = requires(const T& path) {
+    { path.native() } -> std::same_as<const typename T::string_type&>;
+    { path.lexically_normal() } -> std::same_as<T>;
+    { T::preferred_separator } -> std::convertible_to<typename T::value_type>;
+};
 
 template <class T>
 concept PlainAggregate = std::is_class_v<T> && std::is_aggregate_v<T>;
@@ -132,6 +139,8 @@ consteval auto basic_shape() {
         return ShapeOf<Kind::array, std::extent_v<T>, std::remove_extent_t<T>>{};
     } else if constexpr (CustomSerialized<T>) {
         return ShapeOf<Kind::custom, hash_text(type_name<T>())>{};
+    } else if constexpr (PathLike<T>) {
+        return ShapeOf<Kind::path>{};
     } else if constexpr (Reflectable<T>) {
         return aggregate_shape<T>(MembersOf<T>{});
     } else {
@@ -194,8 +203,6 @@ struct Shape<std::chrono::duration<Rep, std::ratio<Num, Den>>>
 };
 template <class Clock, class D>
 struct Shape<std::chrono::time_point<Clock, D>> : ShapeOf<Kind::time_point, hash_text(type_name<Clock>()), D> {};
-template <>
-struct Shape<std::filesystem::path> : ShapeOf<Kind::path> {};
 template <std::size_t N>
 struct Shape<std::bitset<N>> : ShapeOf<Kind::bitset, N> {};
 
