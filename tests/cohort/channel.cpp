@@ -11,6 +11,7 @@
 #include <support/child.hpp>
 #include <support/notes.hpp>
 
+#include <csignal>
 #include <stdexcept>
 #include <string>
 #include <type_traits>

@@ -2,6 +2,8 @@
 // Listening, as it is in both modes: addresses and errors, sharing a port, closing, and no connection lost.
 #include <cohort/mode.hpp>
 
+#include <cohort/detail/socket/listen_socket.hpp>
+
 #include <asio/io_context.hpp>
 
 #include "support/client.hpp"
@@ -9,10 +11,15 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iostream>
+#include <map>
 #include <set>
+#include <system_error>
+#include <utility>
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 using namespace test;
 

@@ -3,6 +3,8 @@
 // master.
 #include <cohort/run.hpp>
 
+#include <cohort/detail/socket/listen_socket.hpp>
+
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
@@ -10,9 +12,13 @@
 #include "support/client.hpp"
 #include "support/process.hpp"
 
+#include <csignal>
 #include <set>
+#include <stdexcept>
+#include <utility>
 
 #include <sched.h>
+#include <unistd.h>
 
 using namespace test;
 

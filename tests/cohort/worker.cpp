@@ -9,6 +9,15 @@
 #include "support/cluster.hpp"
 #include "support/process.hpp"
 
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <stdexcept>
+
+#include <unistd.h>
+
 using namespace test;
 
 namespace {

@@ -4,16 +4,10 @@
 
 #include "process.hpp"
 
-#include <array>
 #include <cstdint>
-#include <cstdio>
 #include <set>
-#include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
-
-#include <sched.h>
 
 namespace test {
 
@@ -23,60 +17,24 @@ enum class Output { out, error, both };
 class Example : public Helper {
 public:
     /// Where it is; a whole path stays one.
-    static std::string path_of(const std::string& name) { return std::filesystem::path(COHORT_EXAMPLE_DIR) / name; }
+    static std::string path_of(const std::string& name);
 
-    explicit Example(const std::string& name, std::vector<std::string> args = {}, Output output = Output::both)
-        : Helper([&name, &args, output] { return start(name, args, output); }) {}
+    explicit Example(const std::string& name, std::vector<std::string> args = {}, Output output = Output::both);
 
     /// The port in the next line that begins so.
-    std::uint16_t port_after(const std::string& prefix) { return port_in(after(prefix)); }
+    std::uint16_t port_after(const std::string& prefix);
 
     /// "[::]:8080", or what comes first in "[::]:8080, and more".
-    static std::uint16_t port_in(const std::string& text) {
-        const std::string address = text.substr(0, text.find(','));
-        return static_cast<std::uint16_t>(std::stoul(address.substr(address.find_last_of(": ") + 1)));
-    }
-
-private:
-    static int start(const std::string& name, std::vector<std::string>& args, Output output) {
-        ::signal(SIGPIPE, SIG_DFL);
-        const int dropped = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-        ::dup2(output == Output::out ? dropped : STDOUT_FILENO, STDERR_FILENO);
-        if (output == Output::error) ::dup2(dropped, STDOUT_FILENO);
-        std::string path = path_of(name);
-        std::vector<char*> argv{path.data()};
-        for (std::string& arg : args) argv.push_back(arg.data());
-        argv.push_back(nullptr);
-        ::execv(path.c_str(), argv.data());
-        std::perror(path.c_str());
-        return 119;
-    }
+    static std::uint16_t port_in(const std::string& text);
 };
 
 /// As many workers as a program starts that is to have one for each CPU.
-inline unsigned usable_cpus() {
-    cpu_set_t set;
-    return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
-}
+unsigned usable_cpus();
 
 /// What a command says, on both streams.
-inline std::string run_shell(const std::string& command) {
-    std::string text;
-    std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-    if (pipe == nullptr) throw std::runtime_error("popen");
-    std::array<char, 4096> buffer{};
-    while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe))
-        text.append(buffer.data(), count);
-    ::pclose(pipe);
-    return text;
-}
+std::string run_shell(const std::string& command);
 
 /// The lines of a text, sorted.
-inline std::multiset<std::string> lines_of(const std::string& text) {
-    std::multiset<std::string> result;
-    for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1)
-        result.insert(text.substr(begin, end - begin));
-    return result;
-}
+std::multiset<std::string> lines_of(const std::string& text);
 
 } // namespace test

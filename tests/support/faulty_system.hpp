@@ -4,10 +4,12 @@
 
 #include <cohort/detail/system/system.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <limits>
+
+#include <sys/socket.h>
+#include <sys/types.h>
 
 namespace test {
 
@@ -29,42 +31,14 @@ public:
     int datagrams_received = 0;
     int accepts = 0;
 
-    ssize_t send(int fd, const msghdr* message) noexcept override {
-        if (fails(++sends)) return -1;
-        iovec part{message->msg_iov->iov_base, std::min(message->msg_iov->iov_len, most_sent)};
-        msghdr shortened = *message;
-        shortened.msg_iov = &part;
-        return System::send(fd, &shortened);
-    }
-    ssize_t recv(int fd, msghdr* message) noexcept override {
-        if (fails(++receives)) return -1;
-        message->msg_iov->iov_len = std::min(message->msg_iov->iov_len, most_received);
-        return System::recv(fd, message);
-    }
-    ssize_t sendmsg(int fd, const msghdr* message) noexcept override {
-        if (fails(++datagrams_sent)) return -1;
-        return System::sendmsg(fd, message);
-    }
-    ssize_t recvmsg(int fd, msghdr* message) noexcept override {
-        if (fails(++datagrams_received)) return -1;
-        return System::recvmsg(fd, message);
-    }
-    int accept(int fd) noexcept override {
-        ++accepts;
-        if (accept_failure != 0) {
-            errno = accept_failure;
-            return -1;
-        }
-        return System::accept(fd);
-    }
+    ssize_t send(int fd, const msghdr* message) noexcept override;
+    ssize_t recv(int fd, msghdr* message) noexcept override;
+    ssize_t sendmsg(int fd, const msghdr* message) noexcept override;
+    ssize_t recvmsg(int fd, msghdr* message) noexcept override;
+    int accept(int fd) noexcept override;
 
 private:
-    bool fails(int number) noexcept {
-        const bool told = fail_next > 0 && fail_next-- > 0;
-        if (!told && (fail_every == 0 || number % fail_every != 0)) return false;
-        errno = failure;
-        return true;
-    }
+    bool fails(int number) noexcept;
 
     Replace installed_{*this};
 };

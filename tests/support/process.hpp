@@ -4,55 +4,28 @@
 
 #include <cohort/exit_status.hpp>
 
-#include <algorithm>
 #include <chrono>
-#include <csignal>
-#include <cstdlib>
 #include <exception>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
 #include <map>
 #include <optional>
-#include <stdexcept>
 #include <string>
-#include <utility>
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <sys/types.h>
 
 namespace test {
 
 /// Waits until the descriptor is readable; false when the time has passed.
-inline bool readable_within(int fd, std::chrono::milliseconds time) {
-    pollfd poll{fd, POLLIN, 0};
-    const auto end = std::chrono::steady_clock::now() + time;
-    for (;;) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-        const int result = ::poll(&poll, 1, static_cast<int>(std::max(left, std::chrono::milliseconds(0)).count()));
-        if (result >= 0) return result == 1;
-    }
-}
+bool readable_within(int fd, std::chrono::milliseconds time);
 
 /// Sees the end of a process, also of one that is nobody's child here.
 class Watched {
 public:
-    explicit Watched(pid_t pid) : fd_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {
-        if (fd_ < 0) throw std::runtime_error("pidfd_open");
-    }
-    Watched(Watched&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    explicit Watched(pid_t pid);
+    Watched(Watched&& other) noexcept;
     Watched& operator=(Watched&&) = delete;
     /// It must not outlive the test, whatever went wrong.
-    ~Watched() {
-        if (fd_ < 0) return;
-        ::syscall(SYS_pidfd_send_signal, fd_, SIGKILL, nullptr, 0);
-        ::close(fd_);
-    }
-    bool ends_within(std::chrono::milliseconds time) const { return readable_within(fd_, time); }
+    ~Watched();
+    bool ends_within(std::chrono::milliseconds time) const;
 
 private:
     int fd_;
@@ -63,66 +36,23 @@ class Helper {
 public:
     template <class Body>
     explicit Helper(Body body) {
-        int ends[2];
-        if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
-        std::cout.flush();
-        pid_ = ::fork();
-        if (pid_ < 0) throw std::runtime_error("fork");
-        if (pid_ == 0) {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-            ::dup2(ends[1], STDOUT_FILENO);
-            ::close(ends[0]);
-            ::close(ends[1]);
-            ::alarm(60);
-            live(body);
-        }
-        ::close(ends[1]);
-        output_ = ends[0];
+        if (!begin()) live(body);
     }
     Helper(const Helper&) = delete;
     Helper& operator=(const Helper&) = delete;
-    ~Helper() {
-        if (pid_ > 0) {
-            ::kill(pid_, SIGKILL);
-            ::waitpid(pid_, nullptr, 0);
-        }
-        ::close(output_);
-    }
+    ~Helper();
 
     pid_t pid() const noexcept { return pid_; }
-    void signal(int number) const { ::kill(pid_, number); }
+    void signal(int number) const;
 
     /// The next line of its standard output, or of its workers'; nothing at the end.
-    std::optional<std::string> line() {
-        std::size_t end = 0;
-        while ((end = text_.find('\n')) == std::string::npos)
-            if (!read_more()) return std::nullopt;
-        std::string result = text_.substr(0, end);
-        text_.erase(0, end + 1);
-        return result;
-    }
+    std::optional<std::string> line();
     /// A line that begins so; gives the rest of it. Others are skipped.
-    std::string after(const std::string& prefix) {
-        while (const auto one = line())
-            if (one->starts_with(prefix)) return one->substr(prefix.size());
-        throw std::runtime_error("the helper did not say '" + prefix + "'");
-    }
-    int number_after(const std::string& prefix) { return std::stoi(after(prefix)); }
+    std::string after(const std::string& prefix);
+    int number_after(const std::string& prefix);
     /// Everything until nobody can write there any more.
-    std::string rest() {
-        while (read_more()) {
-        }
-        return std::exchange(text_, {});
-    }
-    cohort::ExitStatus wait() {
-        const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
-        const bool ended = readable_within(fd, std::chrono::seconds(30));
-        ::close(fd);
-        if (!ended) throw std::runtime_error("the helper did not end");
-        siginfo_t info{};
-        ::waitid(P_PID, static_cast<id_t>(std::exchange(pid_, 0)), &info, WEXITED);
-        return cohort::ExitStatus::from_wait(info.si_code, info.si_status);
-    }
+    std::string rest();
+    cohort::ExitStatus wait();
 
 private:
     template <class Body>
@@ -131,41 +61,24 @@ private:
         try {
             code = body();
         } catch (const std::exception& error) {
-            std::cerr << "helper: " << error.what() << std::endl;
+            complain(error);
         }
-        std::cout.flush();
-        ::_exit(code);
+        end(code);
     }
-    bool read_more() {
-        if (!readable_within(output_, std::chrono::seconds(30))) throw std::runtime_error("the helper is silent");
-        char buffer[65536];
-        const ssize_t count = ::read(output_, buffer, sizeof buffer);
-        if (count > 0) text_.append(buffer, static_cast<std::size_t>(count));
-        return count > 0;
-    }
+    /// Forks; false in the new process.
+    bool begin();
+    static void complain(const std::exception& error);
+    [[noreturn]] static void end(int code);
+    bool read_more();
 
     pid_t pid_ = 0;
     int output_ = -1;
     std::string text_;
 };
 
-inline pid_t parent_of(pid_t pid) {
-    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-    std::string name, state;
-    pid_t parent = 0;
-    stat >> pid >> name >> state >> parent; // no name here has a blank
-    return parent;
-}
+pid_t parent_of(pid_t pid);
 
 /// The open descriptors of this process and what each is, as /proc/self/fd says.
-inline std::map<int, std::string> open_descriptors() {
-    std::map<int, std::string> result;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-        std::error_code error;
-        const std::string target = std::filesystem::read_symlink(entry.path(), error);
-        if (!error && !target.ends_with("/fd")) result[std::atoi(entry.path().filename().c_str())] = target;
-    }
-    return result;
-}
+std::map<int, std::string> open_descriptors();
 
 } // namespace test

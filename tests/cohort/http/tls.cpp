@@ -7,7 +7,9 @@
 
 #include <cohort/http/serve.hpp>
 
+#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
 #include <doctest/doctest.h>
 
 #include <atomic>

@@ -7,14 +7,24 @@
 #include <asio/io_context.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
+#include <asio/write.hpp>
 
 #include "support/client.hpp"
 #include "support/exec_worker.hpp"
 #include "support/process.hpp"
 
+#include <algorithm>
+#include <csignal>
 #include <fstream>
+#include <map>
 #include <set>
+#include <system_error>
 #include <thread>
+#include <utility>
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace test;
 

@@ -2,6 +2,8 @@
 // Leaving at odd moments: twice, together, without ever having listened, while something is open; and starts that fail.
 #include <cohort/master.hpp>
 
+#include <cohort/detail/socket/listen_socket.hpp>
+
 #include "support/client.hpp"
 #include "support/process.hpp"
 
@@ -9,13 +11,21 @@
 #include <asio/detached.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/ip/udp.hpp>
+#include <asio/read.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
+#include <asio/write.hpp>
 
 #include <algorithm>
+#include <csignal>
+#include <map>
+#include <stdexcept>
+#include <system_error>
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 using namespace test;
 

@@ -10,11 +10,17 @@
 #include "support/process.hpp"
 
 #include <algorithm>
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
+#include <iostream>
+#include <map>
 #include <set>
 
+#include <fcntl.h>
 #include <grp.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 using namespace test;
 

@@ -3,6 +3,8 @@
 // left behind.
 #include <cohort/mode.hpp>
 
+#include <cohort/detail/socket/listen_socket.hpp>
+
 #include "support/child.hpp"
 #include "support/client.hpp"
 #include "support/process.hpp"
@@ -12,8 +14,13 @@
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/post.hpp>
 
+#include <csignal>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <utility>
+
+#include <unistd.h>
 
 using namespace test;
 using namespace asio::experimental::awaitable_operators;

@@ -3,6 +3,8 @@
 // length.
 #include <cohort/mode.hpp>
 
+#include <cohort/detail/socket/listen_socket.hpp>
+
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
@@ -12,13 +14,21 @@
 #include "support/folder.hpp"
 #include "support/process.hpp"
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <iostream>
+#include <map>
 #include <memory>
 #include <set>
+#include <system_error>
+#include <utility>
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 using namespace test;
 

@@ -2,15 +2,24 @@
 // Whatever happens to workers, in both modes: connections that nobody has taken are served by somebody.
 #include <cohort/mode.hpp>
 
+#include <cohort/detail/socket/socket_address.hpp>
+
+#include <asio/read.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include "support/client.hpp"
 #include "support/process.hpp"
 
 #include <algorithm>
+#include <csignal>
+#include <map>
 #include <set>
+#include <utility>
 
+#include <poll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 using namespace test;
 

@@ -2,15 +2,23 @@
 // Ports that only a privileged process may listen on, in both modes.
 #include <cohort/mode.hpp>
 
+#include <cohort/detail/socket/listen_socket.hpp>
+
 #include <asio/io_context.hpp>
 
 #include "support/client.hpp"
 #include "support/process.hpp"
 
+#include <algorithm>
+#include <csignal>
 #include <fstream>
+#include <iostream>
+#include <map>
 #include <random>
+#include <system_error>
 
 #include <grp.h>
+#include <unistd.h>
 
 using namespace test;
 

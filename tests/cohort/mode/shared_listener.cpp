@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/mode/shared_listener.hpp>
 
+#include <cohort/detail/socket/listen_socket.hpp>
+
 #include <asio/io_context.hpp>
 
 #include "support/client.hpp"
+
+#include <csignal>
+#include <map>
+#include <system_error>
 
 using namespace test;
 

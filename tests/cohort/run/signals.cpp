@@ -11,6 +11,7 @@
 #include <set>
 
 #include <sched.h>
+#include <sys/prctl.h>
 
 using namespace test;
 

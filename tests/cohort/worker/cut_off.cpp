@@ -10,6 +10,8 @@
 #include "support/client.hpp"
 #include "support/process.hpp"
 
+#include <iostream>
+
 #include <sys/prctl.h>
 
 using namespace test;

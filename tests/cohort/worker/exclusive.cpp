@@ -2,6 +2,7 @@
 // A port that one worker has for itself.
 #include <cohort/worker.hpp>
 
+#include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/detail/worker/worker_core.hpp>
 
 #include <asio/co_spawn.hpp>

@@ -10,7 +10,9 @@
 #include "support/process.hpp"
 
 #include <cstdio>
+#include <filesystem>
 #include <functional>
+#include <iostream>
 #include <memory>
 
 using namespace test;

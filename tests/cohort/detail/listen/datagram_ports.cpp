@@ -11,6 +11,7 @@
 #include <support/child.hpp>
 
 #include <fstream>
+#include <iostream>
 
 #include <sched.h>
 #include <sys/socket.h>

@@ -2,6 +2,7 @@
 #include <cohort/detail/listen/distributor.hpp>
 
 #include <cohort/detail/control/shared_page.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
 
 #include <doctest/doctest.h>
 

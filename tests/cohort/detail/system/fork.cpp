@@ -14,7 +14,9 @@
 #include <asio/steady_timer.hpp>
 
 #include <condition_variable>
+#include <csignal>
 #include <filesystem>
+#include <iostream>
 #include <mutex>
 #include <set>
 #include <string>

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/system/orphan_reaper.hpp>
 
+#include <doctest/doctest.h>
+
 #include "support/child.hpp"
 
+#include <csignal>
 #include <set>
 
 #include <sys/prctl.h>

@@ -5,6 +5,7 @@
 
 #include <support/child.hpp>
 
+#include <csignal>
 #include <cstdlib>
 #include <string>
 

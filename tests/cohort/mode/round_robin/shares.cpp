@@ -6,6 +6,7 @@
 #include "support/process.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 using namespace test;
 
