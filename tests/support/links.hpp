@@ -3,19 +3,14 @@
 #pragma once
 
 #include <cohort/detail/control/links.hpp>
-#include <cohort/detail/system/fd_passing.hpp>
 #include <cohort/mode.hpp>
 
 #include <doctest/doctest.h>
 
 #include <memory>
 #include <optional>
-#include <tuple>
 #include <utility>
-#include <variant>
 #include <vector>
-
-#include <sys/socket.h>
 
 namespace test {
 
@@ -24,24 +19,15 @@ struct Connection {
     cohort::detail::UniqueFd server;
     cohort::detail::UniqueFd client;
 
-    Connection() { std::tie(server, client) = cohort::detail::make_socketpair(SOCK_STREAM); }
+    Connection();
 
     /// Whether a copy of the server's end is left anywhere. Nothing is ever sent by a server here.
-    static bool is_alive(int client) {
-        char byte = 0;
-        return ::recv(client, &byte, 1, MSG_DONTWAIT) != 0;
-    }
+    static bool is_alive(int client);
 };
 
 /// A worker, seen from the master, and its own end of the link.
 struct FakeWorker {
-    FakeWorker(const asio::any_io_executor& executor, cohort::WorkerId id, unsigned slot = 0) {
-        auto [masters, workers] = cohort::detail::make_socketpair(SOCK_SEQPACKET);
-        target.id = id;
-        target.slot = slot;
-        target.link = std::make_shared<cohort::detail::MasterLink>(executor, std::move(masters));
-        link = std::make_shared<cohort::detail::WorkerLink>(executor, std::move(workers));
-    }
+    FakeWorker(const asio::any_io_executor& executor, cohort::WorkerId id, unsigned slot = 0);
 
     /// The next message of this kind that has come; others before it are an error.
     template <class Message>
