@@ -3,9 +3,9 @@
 
 #include <doctest/doctest.h>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
+
+#include <support/spawn.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -51,7 +51,7 @@ TEST_CASE("a loop over accept() ends when the acceptor has no more") {
     asio::io_context io;
     Scripted acceptor{io, 3};
     std::size_t connections = 0;
-    asio::co_spawn(io, count(acceptor, connections), asio::detached);
+    test::spawn(io, count(acceptor, connections));
     io.run();
     CHECK(connections == 3);
 }

@@ -5,7 +5,6 @@
 
 #include <doctest/doctest.h>
 
-#include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
 
 #include <support/child.hpp>
@@ -201,7 +200,7 @@ TEST_CASE("a send that waits for room fails when the other side goes") {
     bool failed = false;
     {
         auto b = std::move(ends.second);
-        asio::co_spawn(io, send_some(a, 0, 1000, 10'000), [&](std::exception_ptr error) { failed = error != nullptr; });
+        spawn(io, send_some(a, 0, 1000, 10'000), [&](std::exception_ptr error) { failed = error != nullptr; });
         settle(io);
         CHECK_FALSE(failed);
     }

@@ -11,7 +11,6 @@
 #include <support/folder.hpp>
 #include <support/run_for.hpp>
 
-#include <asio/co_spawn.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/io_context.hpp>
 
@@ -90,7 +89,7 @@ Task<> serve_client(Server::Accepted client) { co_await client.channel.serve(ans
 Task<> serve_all(asio::io_context& io, Server& server, int& accepted) {
     while (auto client = co_await server.accept()) {
         ++accepted;
-        asio::co_spawn(io, serve_client(std::move(*client)), [](std::exception_ptr) {});
+        test::spawn(io, serve_client(std::move(*client)));
     }
 }
 
@@ -176,7 +175,7 @@ int run_client(const Endpoint& endpoint) {
     };
     asio::io_context io;
     bool good = false;
-    asio::co_spawn(io, Run::all(io.get_executor(), endpoint, good), [](std::exception_ptr error) {
+    test::spawn(io, Run::all(io.get_executor(), endpoint, good), [](std::exception_ptr error) {
         if (error) std::rethrow_exception(error);
     });
     io.run();

@@ -8,8 +8,6 @@
 
 #include <cohort/detail/socket/listen_socket.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/io_context.hpp>
 #include <asio/redirect_error.hpp>
@@ -441,7 +439,7 @@ TEST_CASE("the master is told once that a socket was closed, however that came a
         CHECK(first == 1);
         CHECK(second == 0);
         std::error_code error;
-        asio::co_spawn(io, wait_for_datagram(b, error), asio::detached);
+        spawn(io, wait_for_datagram(b, error));
         io.poll();
         b.close(error);
         CHECK_FALSE(error);

@@ -61,7 +61,7 @@ TEST_CASE("a worker that returns was forked, came online and has exited, once ea
 
 TEST_CASE("a worker that listens and is asked to leave passes through all states in order") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
-        const WorkerId worker = app.spawn(server<App::Worker>);
+        const WorkerId worker = app.spawn(server);
         const Event listens = co_await next(app, listening);
         CHECK(listens.endpoint->host() == "127.0.0.1");
         CHECK(listens.endpoint->port() != 0);
@@ -148,8 +148,8 @@ TEST_CASE("a worker in a busy loop can be killed") {
 
 TEST_CASE("SIGKILL from the master is voluntary, from somebody else it is a crash") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
-        const WorkerId first = app.spawn(idle<App::Worker>);
-        const WorkerId second = app.spawn(idle<App::Worker>);
+        const WorkerId first = app.spawn(idle);
+        const WorkerId second = app.spawn(idle);
         app.kill(first, SIGKILL);
         const Event asked = co_await end_of(app, first);
         CHECK(asked.status->signal() == SIGKILL);
@@ -163,7 +163,7 @@ TEST_CASE("SIGKILL from the master is voluntary, from somebody else it is a cras
 
 TEST_CASE("signal 0 only asks, and nobody can be signalled who has gone") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
-        const WorkerId worker = app.spawn(idle<App::Worker>);
+        const WorkerId worker = app.spawn(idle);
         CHECK_NOTHROW(app.kill(worker, 0));
         CHECK_THROWS_AS(app.kill(worker, 4711), std::system_error);
         app.kill(worker);
@@ -179,7 +179,7 @@ TEST_CASE("a permanent worker has a successor in its slot, however it ended") {
     Options options = plain_options();
     options.restart = Restart::permanent;
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         app.spawn(exit_42);
         const Event end = co_await next(app, exited);
         CHECK(end.worker == 2);
@@ -239,8 +239,8 @@ TEST_CASE("a worker that was asked to leave has no successor") {
     Options options = plain_options();
     options.restart = Restart::permanent;
     in_master<App>(options, [](App& app) -> Task<> {
-        app.disconnect(app.spawn(idle<App::Worker>));
-        app.kill(app.spawn(idle<App::Worker>));
+        app.disconnect(app.spawn(idle));
+        app.kill(app.spawn(idle));
         const auto events = co_await all_events(app);
         CHECK(std::ranges::count(kinds(events), forked) == 2);
         CHECK_FALSE(app.has_given_up());
@@ -267,7 +267,7 @@ TEST_CASE("a slot whose workers keep failing is tried later and later, and anoth
     options.restart = Restart::permanent;
     options.backoff = {.at_once = 0, .first = 20ms, .longest = 80ms, .jitter = 0, .failed_starts = 5};
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         app.spawn(exit_42);
         const auto begin = std::chrono::steady_clock::now();
         for (int i = 0; i < 5; ++i) co_await next(app, exited);
@@ -314,7 +314,7 @@ TEST_CASE("a master with a second thread refuses to fork, and can when it has en
 TEST_CASE("a master that is destroyed leaves no worker behind") {
     static pid_t pid = 0;
     in_master<App>(plain_options(), [](App& app) -> Task<> {
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         co_await next(app, online);
         pid = app.workers().at(0).pid;
     });
@@ -331,7 +331,7 @@ long memory() {
 
 Task<> fork_and_forget(App& app, int times) {
     for (int i = 0; i < times; ++i) {
-        const WorkerId worker = app.spawn(server<App::Worker>);
+        const WorkerId worker = app.spawn(server);
         const std::uint16_t port = co_await served_port(app);
         const std::string reply = co_await ask(app, port);
         CHECK(who(reply) == worker);

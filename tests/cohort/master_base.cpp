@@ -5,8 +5,6 @@
 #include <cohort/master.hpp>
 #include <cohort/mode/shared_socket.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 #include <doctest/doctest.h>
 
@@ -37,7 +35,7 @@ std::vector<cohort::WorkerState> what_happens() {
     App app(io);
     app.spawn(stay<App>);
     std::vector<cohort::WorkerState> seen;
-    asio::co_spawn(io, stop_once_online(app, seen), asio::detached);
+    test::spawn(io, stop_once_online(app, seen));
     test::run_until(io, [&] { return !seen.empty() && seen.back() == cohort::WorkerState::exited; });
     return seen;
 }

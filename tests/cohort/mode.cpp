@@ -42,7 +42,7 @@ Task<> serve_shared_endpoint(W& self) {
 
 TEST_CASE_TEMPLATE("port 0 is the same free port in all workers, and their events say which", A, App, SharedApp) {
     in_master<A>(plain_options(), [](A& app) -> Task<> {
-        for (int i = 0; i < 4; ++i) app.spawn(server<typename A::Worker>);
+        for (int i = 0; i < 4; ++i) app.spawn(server);
         std::set<std::uint16_t> ports;
         for (int i = 0; i < 4; ++i) {
             const Event event = co_await next(app, WorkerState::listening);
@@ -125,7 +125,7 @@ TEST_CASE_TEMPLATE("what the system says of an address reaches the worker, which
 
 template <class A>
 Task<> second_cluster(A& first) {
-    first.spawn(server<typename A::Worker>);
+    first.spawn(server);
     const std::uint16_t port = co_await served_port(first);
     Options options = plain_options();
     options.listen = {Endpoint::tcp("127.0.0.1", port)};
@@ -221,7 +221,7 @@ Task<> close_and_listen_again(W& self) {
 
 TEST_CASE_TEMPLATE("closing and listening again leaves the siblings alone", A, App, SharedApp) {
     in_master<A>(plain_options(), [](A& app) -> Task<> {
-        const WorkerId steady = app.spawn(server<typename A::Worker>);
+        const WorkerId steady = app.spawn(server);
         const std::uint16_t port = co_await served_port(app);
         shared_endpoint = Endpoint("127.0.0.1:0"); // the same request as the sibling's
         const WorkerId changing = app.spawn(close_and_listen_again<typename A::Worker>);

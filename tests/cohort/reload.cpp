@@ -3,8 +3,6 @@
 
 #include "support/client.hpp"
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
@@ -84,7 +82,7 @@ TEST_CASE_TEMPLATE("a reload replaces every worker, and no client notices", A, A
         for (int i = 0; i < 3; ++i) app.spawn(fallible_server<typename A::Worker>);
         const std::uint16_t port = co_await served_port(app, 3);
         IncomingPeer visitor;
-        asio::co_spawn(app.context(), visit(app, port, visitor), asio::detached);
+        spawn(app.context(), visit(app, port, visitor));
         for (int round = 0; round < 10; ++round) {
             const auto before = ids(app);
             const auto report = co_await app.reload();
@@ -297,8 +295,8 @@ TEST_CASE("a canary that does not do well leaves again, and no client notices") 
         for (int i = 0; i < 2; ++i) app.spawn(fallible_server<App::Worker>);
         const std::uint16_t port = co_await served_port(app, 2);
         IncomingPeer visitor;
-        asio::co_spawn(app.context(), visit(app, port, visitor), asio::detached);
-        asio::co_spawn(app.context(), turn_when_answered(app, visitor, 3, healthy), asio::detached);
+        spawn(app.context(), visit(app, port, visitor));
+        spawn(app.context(), turn_when_answered(app, visitor, 3, healthy));
         const auto report = co_await app.reload();
         CHECK(report.error == Errc::canary_failed);
         CHECK(report.replaced == 0);
@@ -316,7 +314,7 @@ TEST_CASE("a canary that crashes ends the reload, and the old worker has its slo
     in_master<App>(canary_options(10s), [](App& app) -> Task<> {
         for (int i = 0; i < 2; ++i) app.spawn(fallible_server<App::Worker>);
         co_await served_port(app, 2);
-        asio::co_spawn(app.context(), kill_when_listening(app, 3), asio::detached);
+        spawn(app.context(), kill_when_listening(app, 3));
         const auto report = co_await app.reload();
         CHECK(report.error == Errc::canary_failed);
         CHECK(report.failed == 3);

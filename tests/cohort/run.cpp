@@ -5,8 +5,6 @@
 
 #include <cohort/detail/socket/listen_socket.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
 #include "support/client.hpp"
@@ -113,7 +111,7 @@ Task<> throw_when_online(App& app) {
 TEST_CASE("when the master's function throws the workers end and run() returns 1") {
     Helper helper([] {
         ::dup2(STDOUT_FILENO, STDERR_FILENO);
-        return run<App>(run_options(2), throw_when_online, idle<App::Worker>);
+        return run<App>(run_options(2), throw_when_online, idle);
     });
     CHECK(helper.after("cohort: master: ") == "watch failed");
     CHECK(helper.wait().code() == 1);
@@ -150,9 +148,7 @@ TEST_CASE("SIGTERM, SIGINT and SIGQUIT stop gracefully: what is in flight is fin
     helper.signal(number);
     helper.after("stopping");
     std::string reply;
-    asio::co_spawn(
-        io, [](Client& c, std::string& r) -> Task<> { r = co_await c.ask("in flight"); }(client, reply),
-        asio::detached);
+    spawn(io, [](Client& c, std::string& r) -> Task<> { r = co_await c.ask("in flight"); }(client, reply));
     io.run_for(limit);
     CHECK(reply == "1 in flight");
     helper.after("finished");
@@ -184,7 +180,7 @@ TEST_CASE("a second signal ends the workers at once") {
 TEST_CASE("Ctrl-C reaches the master's process group, not its workers") {
     Helper helper([] {
         ::setpgid(0, 0);
-        return run<App>(run_options(2), announce, idle<App::Worker>);
+        return run<App>(run_options(2), announce, idle);
     });
     for (int i = 0; i < 2; ++i) helper.after("online ");
     ::kill(-helper.pid(), SIGINT);

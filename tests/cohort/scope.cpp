@@ -3,8 +3,6 @@
 
 #include "support/cluster.hpp"
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/io_context.hpp>
 
@@ -46,7 +44,7 @@ Task<std::int64_t> sum_of_squares(App& app) {
 
 TEST_CASE("the workers of a function are gone when its result is there, the others stay") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
-        app.spawn(idle<App::Worker>); // worker 1
+        app.spawn(idle); // worker 1
         const auto sum = co_await with_workers(app, 3, square, sum_of_squares);
         CHECK(sum == 1 + 4 + 9);
         CHECK(living(app) == std::set<WorkerId>{1});
@@ -72,7 +70,7 @@ TEST_CASE("when it throws they are gone too, also those that do not care, and th
     options.restart = Restart::permanent;
     options.grace = 50ms;
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         std::string failure;
         try {
             co_await with_workers(app, 2, stay, fail_when_all_are_there);
@@ -81,7 +79,7 @@ TEST_CASE("when it throws they are gone too, also those that do not care, and th
         }
         CHECK(failure == "failed");
         CHECK(living(app) == std::set<WorkerId>{1});
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         co_await next(app, WorkerState::online);
         CHECK(living(app) == std::set<WorkerId>{1, 4}); // and none comes meanwhile
     });
@@ -97,7 +95,7 @@ TEST_CASE("when it is cancelled they are gone before the cancellation goes on") 
     Options options = plain_options();
     options.grace = 50ms;
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         const auto ended = co_await (with_workers(app, 2, stay, wait_for_ever) || wait_for_mail(app, 2));
         CHECK(ended.index() == 1);
         CHECK(living(app) == std::set<WorkerId>{1});
@@ -152,7 +150,7 @@ TEST_CASE("when not all of them can be started, those that were are gone") {
     in_master<App>(options, [](App& app) -> Task<> {
         std::string failure;
         try {
-            co_await with_workers(app, 5, idle<App::Worker>, wait_for_ever);
+            co_await with_workers(app, 5, idle, wait_for_ever);
         } catch (const std::system_error& error) {
             failure = error.what();
             CHECK(error.code() == Errc::setup_failed);
@@ -164,14 +162,14 @@ TEST_CASE("when not all of them can be started, those that were are gone") {
 
 TEST_CASE("scale() does not count them") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         const auto grow = [](App& it) -> Task<> {
             it.scale(2);
             CHECK(it.workers().size() == 2 + 3);
             it.scale(1);
             co_await next(it, WorkerState::exited);
         };
-        co_await with_workers(app, 3, idle<App::Worker>, grow);
+        co_await with_workers(app, 3, idle, grow);
         CHECK(living(app) == std::set<WorkerId>{1});
     });
 }
@@ -179,11 +177,11 @@ TEST_CASE("scale() does not count them") {
 TEST_CASE("a stop of the cluster ends them like all others") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         const auto stop = [](App& it) -> Task<> { co_await it.stop(); };
-        co_await with_workers(app, 2, idle<App::Worker>, stop);
+        co_await with_workers(app, 2, idle, stop);
         CHECK(living(app).empty());
         std::error_code refused;
         try {
-            co_await with_workers(app, 1, idle<App::Worker>, stop);
+            co_await with_workers(app, 1, idle, stop);
         } catch (const std::system_error& error) {
             refused = error.code();
         }
@@ -195,7 +193,7 @@ TEST_CASE("a master that ends meanwhile ends them") {
     asio::io_context io(1);
     {
         App app(io, plain_options());
-        asio::co_spawn(io, with_workers(app, 2, idle<App::Worker>, wait_for_ever), asio::detached);
+        spawn(io, with_workers(app, 2, idle, wait_for_ever));
         io.run_for(10ms);
         CHECK(app.workers().size() == 2);
     }

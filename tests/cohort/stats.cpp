@@ -35,7 +35,7 @@ TEST_CASE("a sum of all slots") {
 
 TEST_CASE("the master sees what each slot has had, and what it has now") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(host<App::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 2);
         auto of = co_await greeted(app, port, 6);
         auto stats = app.stats();
@@ -59,7 +59,7 @@ TEST_CASE_TEMPLATE("what a slot has had is never less than before, whoever dies"
     Options options = plain_options();
     options.restart = Restart::permanent;
     in_master<A>(options, [](A& app) -> Task<> {
-        app.spawn(host<typename A::Worker>);
+        app.spawn(host);
         const std::uint16_t port = co_await served_port(app);
         for (WorkerId worker = 1; worker <= 3; ++worker) {
             const auto of = co_await greeted(app, port, 4);
@@ -129,7 +129,7 @@ TEST_CASE("the kernel's queue of each listener shows what nobody has accepted") 
         }
     });
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(host<App::Worker>);
+        app.spawn(host);
         const std::uint16_t port = co_await served_port(app);
         const Stats stats = app.stats();
         REQUIRE(stats.queues.size() == 1);

@@ -2,8 +2,6 @@
 // A worker's own end: how a body ends its process, and that nothing it said before is lost.
 #include <cohort/worker.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
 #include "support/cluster.hpp"
@@ -126,13 +124,10 @@ int run_one() {
     asio::io_context io(1);
     App app(io, plain_options());
     app.spawn(Body);
-    asio::co_spawn(
-        io,
-        [](App& a, int& c) -> Task<> {
-            const Event end = co_await next(a, WorkerState::exited);
-            c = end.status->code().value_or(118);
-        }(app, code),
-        asio::detached);
+    spawn(io, [](App& a, int& c) -> Task<> {
+        const Event end = co_await next(a, WorkerState::exited);
+        c = end.status->code().value_or(118);
+    }(app, code));
     io.run_for(limit);
     return code;
 }
@@ -190,8 +185,8 @@ Task<int> decide_about_exceptions(App::Worker& self) {
 }
 /// What it has started beside itself throws.
 Task<> decide_about_exceptions_beside(App::Worker& self) {
-    asio::co_spawn(self.context(), talk_and_throw(self), [&self](std::exception_ptr error) {
-        if (error) asio::co_spawn(self.context(), self.exit(42), asio::detached);
+    spawn(self.context(), talk_and_throw(self), [&self](std::exception_ptr error) {
+        if (error) spawn(self.context(), self.exit(42));
     });
     co_await self.until_stopping();
 }

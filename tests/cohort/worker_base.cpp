@@ -5,8 +5,6 @@
 #include <cohort/master.hpp>
 #include <cohort/mode/shared_socket.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 #include <doctest/doctest.h>
 
@@ -43,7 +41,7 @@ std::string what_the_worker_says() {
     App app(io, {.restart = cohort::Restart::temporary});
     app.spawn(introduce_itself<App>);
     std::string said;
-    asio::co_spawn(io, listen_to(app, said), asio::detached);
+    test::spawn(io, listen_to(app, said));
     test::run_until(io, [&] { return !said.empty(); });
     return said;
 }

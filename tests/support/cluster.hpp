@@ -3,13 +3,12 @@
 // A worker is a forked copy of the test program, so it reports by message or exit code, never by an assertion.
 #pragma once
 
+#include "spawn.hpp"
+
 #include <cohort/master.hpp>
 #include <cohort/mode/shared_socket.hpp>
 
-#include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
-#include <asio/use_awaitable.hpp>
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -19,8 +18,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <sys/mman.h>
 
 namespace test {
 
@@ -41,73 +38,34 @@ using SharedApp = Master<Note, SharedSocket>;
 inline constexpr std::chrono::seconds limit{30};
 
 /// Workers that end are not replaced, unless a test is about that.
-inline Options plain_options() {
-    Options options;
-    options.restart = Restart::temporary;
-    options.grace = 20s;
-    return options;
-}
+Options plain_options();
 
 /// Workers that end are always replaced.
-inline Options permanent_options(std::chrono::milliseconds grace = 20s) {
-    Options options = plain_options();
-    options.restart = Restart::permanent;
-    options.grace = grace;
-    return options;
-}
+Options permanent_options(std::chrono::milliseconds grace = 20s);
 
 /// A number that the master sets and workers see, also those that are there already: a page that all processes share.
 /// Make it before the first fork.
-inline std::atomic<int>& make_shared_number() {
-    void* const page =
-        ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return *new (page) std::atomic<int>(0);
-}
+std::atomic<int>& make_shared_number();
+
+/// Runs the loop until the task has ended; throws what it throws, and when it has not ended within the limit.
+void run_script(asio::io_context& io, Task<> script);
 
 /// Runs `script(app)` as the master, in this process. The test fails when it throws or does not end.
 template <class A, class Script>
 void in_master(Options options, Script script) {
     asio::io_context io(1);
     A app(io, std::move(options));
-    std::exception_ptr failure;
-    bool ended = false;
-    asio::co_spawn(io, script(app), [&](std::exception_ptr error) {
-        failure = std::move(error);
-        ended = true;
-        io.stop();
-    });
-    io.run_for(limit);
-    if (failure) std::rethrow_exception(failure);
-    if (!ended) throw std::runtime_error("the script of the test did not end");
+    run_script(io, script(app));
 }
 
 /// The next event of this kind; those before it are skipped.
-template <class A>
-Task<Event> next(A& app, WorkerState kind) {
-    while (const auto event = co_await app.next_event())
-        if (event->kind == kind) co_return *event;
-    throw std::runtime_error("no more events, none was " + std::string(to_string(kind)));
-}
+Task<Event> next(MasterBase& app, WorkerState kind);
 
 /// The end of this worker.
-template <class A>
-Task<Event> end_of(A& app, WorkerId worker) {
-    for (;;) {
-        const Event event = co_await next(app, WorkerState::exited);
-        if (event.worker == worker) co_return event;
-    }
-}
+Task<Event> end_of(MasterBase& app, WorkerId worker);
 
 /// Until so many endpoints are served; gives the port of the last one.
-template <class A>
-Task<std::uint16_t> served_port(A& app, unsigned count = 1) {
-    std::uint16_t port = 0;
-    for (unsigned i = 0; i < count; ++i) {
-        const Event event = co_await next(app, WorkerState::listening);
-        port = event.endpoint->port();
-    }
-    co_return port;
-}
+Task<std::uint16_t> served_port(MasterBase& app, unsigned count = 1);
 
 /// The next message of any worker.
 template <class A>
@@ -118,18 +76,9 @@ Task<typename A::Mail> mail(A& app) {
 }
 
 /// All that happens until the last worker has gone.
-template <class A>
-Task<std::vector<Event>> all_events(A& app) {
-    std::vector<Event> events;
-    while (const auto event = co_await app.next_event()) events.push_back(*event);
-    co_return events;
-}
+Task<std::vector<Event>> all_events(MasterBase& app);
 
-inline std::vector<WorkerState> kinds(const std::vector<Event>& events) {
-    std::vector<WorkerState> result;
-    for (const auto& event : events) result.push_back(event.kind);
-    return result;
-}
+std::vector<WorkerState> kinds(const std::vector<Event>& events);
 
 template <class A>
 Task<> tell(A& app, WorkerId worker, std::string text, std::int64_t number = 0) {
@@ -137,10 +86,7 @@ Task<> tell(A& app, WorkerId worker, std::string text, std::int64_t number = 0) 
     co_await app.send(worker, note);
 }
 
-inline Task<> pause(asio::io_context& io, std::chrono::milliseconds time) {
-    asio::steady_timer timer(io, time);
-    co_await timer.async_wait(asio::use_awaitable);
-}
+Task<> pause(asio::io_context& io, std::chrono::milliseconds time);
 
 // In workers
 
@@ -151,19 +97,16 @@ Task<> say(W& self, std::string text, std::int64_t number = 0) {
 }
 
 /// Does nothing until it is asked to leave.
-template <class W>
-Task<> idle(W& self) {
-    co_await self.until_stopping();
-}
+Task<> idle(WorkerBase& self);
+
+/// Never goes back to its event loop, once what it has sent is on its way.
+Task<> hang(WorkerBase& self);
 
 /// Loops without ever going back to its event loop.
 template <class W>
 Task<> spin(W& self) {
     co_await say(self, "spinning");
-    co_await pause(self.context(), 1ms); // the message is on its way
-    volatile bool forever = true;
-    while (forever) {
-    }
+    co_await hang(self);
 }
 
 /// Lives until its channel ends and sends back what it gets.

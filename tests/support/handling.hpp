@@ -7,11 +7,7 @@
 #include <cohort/http/parser.hpp>
 #include <cohort/http/response.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/io_context.hpp>
-#include <doctest/doctest.h>
-
-#include <exception>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -24,22 +20,13 @@ namespace test {
 using namespace cohort;
 
 /// Runs a task to its end, and throws what it does.
-inline void complete(Task<> task) {
-    asio::io_context io;
-    std::exception_ptr failure;
-    asio::co_spawn(io, std::move(task), [&failure](std::exception_ptr thrown) { failure = std::move(thrown); });
-    io.run();
-    if (failure) std::rethrow_exception(failure);
-}
+void complete(Task<> task);
 
 /// A request's body in pieces.
 class Chunks final : public http::detail::BodySource {
 public:
-    explicit Chunks(std::vector<std::string> chunks) : chunks_(std::move(chunks)) {}
-    Task<std::optional<std::string_view>> read_chunk() override {
-        if (next_ == chunks_.size()) co_return std::nullopt;
-        co_return chunks_[next_++];
-    }
+    explicit Chunks(std::vector<std::string> chunks);
+    Task<std::optional<std::string_view>> read_chunk() override;
 
 private:
     std::vector<std::string> chunks_;
@@ -49,14 +36,10 @@ private:
 /// A request, made of the text of its head.
 class ParsedRequest {
 public:
-    explicit ParsedRequest(std::string_view method, std::string_view target, std::string_view fields = "") {
-        const std::string head =
-            std::string{method} + " " + std::string{target} + " HTTP/1.1\r\nHost: h\r\n" + std::string{fields} + "\r\n";
-        REQUIRE(parser_.parse(head).event == http::ParseEvent::head);
-    }
-    http::Request& request() { return parser_.request(); }
-    const http::Request& operator*() const { return parser_.request(); }
-    const http::Request* operator->() const { return &parser_.request(); }
+    explicit ParsedRequest(std::string_view method, std::string_view target, std::string_view fields = "");
+    http::Request& request();
+    const http::Request& operator*() const;
+    const http::Request* operator->() const;
 
 private:
     http::Limits limits_;
@@ -68,43 +51,26 @@ struct Answer {
     std::string body{};
     http::Fields fields{};
 
-    std::string field(std::string_view name) const { return std::string{fields.get(name).value_or("")}; }
+    std::string field(std::string_view name) const;
 };
 
 /// Where a streamed body goes.
 class StringSink final : public http::detail::BodySink {
 public:
     explicit StringSink(std::string& out) : out_(out) {}
-    Task<> write_chunk(std::string_view bytes) override {
-        out_.append(bytes);
-        co_return;
-    }
+    Task<> write_chunk(std::string_view bytes) override;
 
 private:
     std::string& out_;
 };
 
-inline Task<> note_answer(std::function<Task<http::Response>()> call, bool with_body, Answer& answer) {
-    Task<http::Response> task = call();
-    const http::Response response = co_await std::move(task);
-    answer = {response.status(), response.body(), response.fields()};
-    if (!response.streamed() || !with_body) co_return;
-    StringSink sink(answer.body);
-    http::BodyWriter writer(sink);
-    Task<> writing = response.producer()(writer);
-    co_await std::move(writing);
-    if (response.length()) CHECK(answer.body.size() == *response.length());
-}
+Task<> note_answer(std::function<Task<http::Response>()> call, bool with_body, Answer& answer);
 
 /// What the call answers, streamed or not.
-inline Answer answer_of(std::function<Task<http::Response>()> call, bool with_body = true) {
-    Answer answer;
-    complete(note_answer(std::move(call), with_body, answer));
-    return answer;
-}
+Answer answer_of(std::function<Task<http::Response>()> call, bool with_body = true);
 
 /// What is known already, as the answer of a handler.
-inline Task<http::Response> respond(http::Response response) { co_return response; }
+Task<http::Response> respond(http::Response response);
 
 /// What a handler without a context answers.
 template <class H>

@@ -6,27 +6,17 @@
 #include <cohort/detail/control/shared_page.hpp>
 #include <cohort/http/serve.hpp>
 
-#include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
-#include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
-#include <asio/post.hpp>
-#include <asio/redirect_error.hpp>
-#include <asio/use_awaitable.hpp>
-#include <doctest/doctest.h>
-
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
+#include <cstdint>
+#include <functional>
 #include <future>
 #include <mutex>
-#include <new>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -48,23 +38,17 @@ bool eventually(Predicate is_so) {
 
 /// Longer than the `park_after` of tests, which is 20 to 30 ms: then only the socket is left of a connection. That this
 /// has happened nobody can see, and where it has not, the test still has to pass.
-inline void be_idle() { std::this_thread::sleep_for(std::chrono::milliseconds(80)); }
+void be_idle();
 
 class TcpAcceptor {
 public:
-    explicit TcpAcceptor(asio::io_context& io) : acceptor_(io, {asio::ip::address_v4::loopback(), 0}) {}
+    explicit TcpAcceptor(asio::io_context& io);
 
-    Task<std::optional<Socket>> accept() {
-        std::error_code error;
-        tcp::socket socket = co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
-        if (failure) throw std::runtime_error("accept failed");
-        if (error) co_return std::nullopt;
-        co_return Socket(std::move(socket), connections_.enter(), state);
-    }
+    Task<std::optional<Socket>> accept();
 
-    void close() { acceptor_.close(); }
-    bool stopping() const { return !acceptor_.is_open(); }
-    unsigned short port() const { return acceptor_.local_endpoint().port(); }
+    void close();
+    bool stopping() const;
+    unsigned short port() const;
 
     bool failure = false;
     std::string state; ///< of connections that come
@@ -75,102 +59,49 @@ private:
     detail::ConnectionCount connections_{counters, [] {}};
 };
 
-/// http::serve on a thread of its own. `App` is made with the io_context, and outlives the server.
-template <class App>
-class HttpServer {
+/// The part of HttpServer that is the same for all of them.
+class HttpServerBase {
 public:
-    using Serve = Task<> (*)(App&, TcpAcceptor&, http::ServerOptions);
     static constexpr int out_of_memory = 3; ///< the process ends so when Asio itself is
 
-    explicit HttpServer(Serve serve, http::ServerOptions options = {}) : acceptor_(io_), app(io_) {
-        options.log = [this](std::string_view message) {
-            const std::lock_guard lock(mutex_);
-            log_.append(message).append("\n");
-        };
-        port = acceptor_.port();
-        asio::co_spawn(io_, serve(app, acceptor_, std::move(options)),
-                       asio::bind_cancellation_slot(cancel_.slot(), Done{this}));
-        thread_ = std::thread([this] { run(); });
-    }
-
-    ~HttpServer() {
-        if (!ended.load()) stop();
-        CHECK(finished());
-        asio::post(io_, [this] { app.release(); });
-        thread_.join();
-    }
+    HttpServerBase(const HttpServerBase&) = delete;
+    HttpServerBase& operator=(const HttpServerBase&) = delete;
 
     /// The acceptor has no more connections.
-    void stop() {
-        asio::post(io_, [this] { acceptor_.close(); });
-    }
-
+    void stop();
     /// Accepting fails.
-    void fail() {
-        asio::post(io_, [this] {
-            acceptor_.failure = true;
-            acceptor_.close();
-        });
-    }
-
-    void cancel() {
-        asio::post(io_, [this] { cancel_.emit(asio::cancellation_type::terminal); });
-    }
+    void fail();
+    void cancel();
 
     /// Whether serve() returns within the deadline.
-    bool finished() { return done_.wait_for(std::chrono::seconds(5)) == std::future_status::ready; }
-
+    bool finished();
     /// Whether so many requests have ended, or do so within the deadline.
-    bool ends(std::uint64_t n) {
-        return eventually([this, n] { return acceptor_.counters.ended == n; });
-    }
+    bool ends(std::uint64_t n);
     /// The same of those that have begun.
-    bool begins(std::uint64_t n) {
-        return eventually([this, n] { return acceptor_.counters.begun == n; });
-    }
-    std::uint64_t begun() const { return acceptor_.counters.begun; }
-
+    bool begins(std::uint64_t n);
+    std::uint64_t begun() const;
     /// Whether it has so many connections, or does so within the deadline.
-    bool has(std::uint32_t n) {
-        return eventually([this, n] { return acceptor_.counters.open == n; });
-    }
+    bool has(std::uint32_t n);
 
     /// From now on connections come from another server, which says this of them.
-    void hand_in(std::string state) {
-        asio::post(io_, [this, state = std::move(state)] { acceptor_.state = state; });
-    }
-
+    void hand_in(std::string state);
     /// Does something on the server's thread.
-    template <class F>
-    void post(F action) {
-        asio::post(io_, std::move(action));
-    }
+    void post(std::function<void()> action);
+    std::string log();
 
-    std::string log() {
-        const std::lock_guard lock(mutex_);
-        return log_;
-    }
+protected:
+    HttpServerBase();
+    ~HttpServerBase() = default;
 
-private:
-    void run() {
-        try {
-            io_.run();
-        } catch (const std::bad_alloc&) {
-            std::_Exit(out_of_memory);
-        }
-    }
-
-    struct Done {
-        HttpServer* server;
-        void operator()(const std::exception_ptr& failure) const {
-            server->failed = failure != nullptr;
-            server->ended = true;
-            server->promise_.set_value();
-        }
-    };
+    void keep_log_of(http::ServerOptions& options);
+    void begin(Task<> serving);
+    /// `release`, on the server's thread, is to let go of what keeps it from ending.
+    void end(std::function<void()> release);
 
     asio::io_context io_{1};
-    TcpAcceptor acceptor_;
+    TcpAcceptor acceptor_{io_};
+
+private:
     asio::cancellation_signal cancel_;
     std::promise<void> promise_;
     std::future<void> done_ = promise_.get_future();
@@ -179,89 +110,60 @@ private:
     std::thread thread_;
 
 public:
-    App app;
     std::atomic<bool> failed = false;
     std::atomic<bool> ended = false;
     unsigned short port = 0;
 };
 
+/// http::serve on a thread of its own. `App` is made with the io_context, and outlives the server.
+template <class App>
+class HttpServer : public HttpServerBase {
+public:
+    using Serve = Task<> (*)(App&, TcpAcceptor&, http::ServerOptions);
+
+    explicit HttpServer(Serve serve, http::ServerOptions options = {}) : app(io_) {
+        keep_log_of(options);
+        begin(serve(app, acceptor_, std::move(options)));
+    }
+    ~HttpServer() {
+        end([this] { app.release(); });
+    }
+
+    App app;
+};
+
 /// A blocking client that sends and receives bytes; every wait has a deadline.
 class RawClient {
 public:
-    explicit RawClient(unsigned short port) : socket_(io_) {
-        socket_.connect({asio::ip::address_v4::loopback(), port});
-        const timeval deadline{5, 0};
-        ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
-        ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
-    }
+    explicit RawClient(unsigned short port);
 
-    RawClient& send(std::string_view bytes) {
-        while (!bytes.empty()) {
-            const ssize_t count = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-            if (count <= 0) break;
-            bytes.remove_prefix(static_cast<std::size_t>(count));
-        }
-        return *this;
-    }
+    RawClient& send(std::string_view bytes);
 
-    void send_end() {
-        std::error_code ignored; // the server may have closed already
-        socket_.shutdown(tcp::socket::shutdown_send, ignored);
-    }
+    void send_end();
 
     /// Everything until the server closes; "(reset)" or "(timeout)" at the end when it does not.
-    std::string rest() {
-        while (more()) {
-        }
-        return std::move(buffer_);
-    }
+    std::string rest();
 
     /// The next response, with its body if it has a Content-Length.
-    std::string response(bool has_body = true) {
-        while (buffer_.find("\r\n\r\n") == std::string::npos && more()) {
-        }
-        std::size_t size = buffer_.find("\r\n\r\n");
-        if (size == std::string::npos) return std::move(buffer_);
-        size += 4;
-        const std::size_t at = buffer_.find("Content-Length: ");
-        if (has_body && at < size) size += std::stoul(buffer_.substr(at + 16));
-        return take(size);
-    }
+    std::string response(bool has_body = true);
 
-    std::string take(std::size_t size) {
-        while (buffer_.size() < size && more()) {
-        }
-        std::string taken = buffer_.substr(0, size);
-        buffer_.erase(0, taken.size());
-        return taken;
-    }
+    std::string take(std::size_t size);
 
 private:
-    bool more() {
-        char bytes[16384];
-        const ssize_t count = ::recv(socket_.native_handle(), bytes, sizeof bytes, 0);
-        if (count > 0) buffer_.append(bytes, static_cast<std::size_t>(count));
-        if (count < 0) buffer_.append(errno == EAGAIN ? "(timeout)" : "(reset)");
-        return count > 0;
-    }
+    bool more();
 
     asio::io_context io_;
     tcp::socket socket_;
     std::string buffer_;
 };
 
-inline std::string get(std::string_view path, std::string_view fields = "") {
-    return "GET " + std::string{path} + " HTTP/1.1\r\nHost: h\r\n" + std::string{fields} + "\r\n";
-}
+std::string get(std::string_view path, std::string_view fields = "");
 
-inline std::string post(std::string_view path, std::string_view body, std::string_view fields = "") {
-    return "POST " + std::string{path} + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) +
-           "\r\n" + std::string{fields} + "\r\n" + std::string{body};
-}
+std::string post(std::string_view path, std::string_view body, std::string_view fields = "");
 
-inline bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-inline bool closes(const std::string& response) { return has(response, "\r\nConnection: close\r\n"); }
-inline std::string status_of(const std::string& response) { return response.substr(0, response.find('\r')); }
-inline std::string body_of(const std::string& response) { return response.substr(response.find("\r\n\r\n") + 4); }
+bool has(const std::string& text, std::string_view part);
+bool closes(const std::string& response);
+std::string status_of(const std::string& response);
+std::string body_of(const std::string& response);
 
 } // namespace test

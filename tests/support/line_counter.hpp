@@ -5,42 +5,15 @@
 
 #include "client.hpp"
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
-#include <asio/experimental/awaitable_operators.hpp>
-#include <asio/redirect_error.hpp>
-#include <asio/use_awaitable.hpp>
+#include <string>
 
 namespace test {
 
-template <class W>
-Task<> count_lines(W& self, Listener& listener, Socket socket) {
-    using namespace asio::experimental::awaitable_operators;
-    int count = socket.state().empty() ? 0 : std::stoi(socket.state());
-    for (std::error_code error; !error;) {
-        co_await (socket.async_wait(Socket::wait_read, asio::use_awaitable) || self.until_stopping());
-        if (listener.hand_over(socket, std::to_string(count))) co_return;
-        std::string line;
-        co_await asio::async_read_until(socket, asio::dynamic_buffer(line), '\n',
-                                        asio::redirect_error(asio::use_awaitable, error));
-        if (error) co_return;
-        const std::string reply = std::to_string(self.id()) + " " + std::to_string(++count) + "\n";
-        co_await asio::async_write(socket, asio::buffer(reply), asio::redirect_error(asio::use_awaitable, error));
-    }
-}
+Task<> count_lines(WorkerBase& self, Listener& listener, Socket socket);
 
 /// Ends when all that it has is given to others, or ended by its clients.
-template <class W>
-Task<> line_counter(W& self) {
-    auto listener = co_await self.listen(any_port());
-    while (auto socket = co_await listener.accept())
-        asio::co_spawn(self.context(), count_lines(self, listener, std::move(*socket)), asio::detached);
-    while (self.open_connections() != 0) co_await pause(self.context(), 1ms);
-}
+Task<> line_counter(WorkerBase& self);
 
-inline Task<std::string> say_and_hear(Client& client) {
-    client.write("line\n");
-    co_return co_await client.read_line();
-}
+Task<std::string> say_and_hear(Client& client);
 
 } // namespace test

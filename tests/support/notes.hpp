@@ -8,9 +8,10 @@
 
 #include <support/run_for.hpp>
 
-#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <system_error>
 
 namespace test {
 
@@ -18,6 +19,7 @@ struct Numbered {
     std::uint64_t number = 0;
     std::string text;
 };
+
 /// Sends messages number `first` and following, each with `size` bytes.
 template <class Channel>
 cohort::Task<> send_some(Channel& channel, std::uint64_t first, std::uint64_t count, std::size_t size = 20) {
@@ -43,13 +45,7 @@ struct Inbox {
     std::error_code error;
     std::string what;
 
-    void take(const Numbered& note) {
-        const char expected = static_cast<char>('a' + note.number % 26);
-        const bool whole = std::ranges::all_of(note.text, [=](char c) { return c == expected; });
-        if (note.number != count || !whole) ++wrong;
-        ++count;
-        bytes += note.text.size();
-    }
+    void take(const Numbered& note);
 };
 
 template <class Channel>
@@ -69,12 +65,8 @@ cohort::Task<> receive_into(Channel& channel, Inbox& inbox, std::uint64_t most =
     }
 }
 
-inline cohort::Task<> send_one(cohort::Channel<Numbered>& channel, const Numbered& note) {
-    co_await channel.send(note);
-}
+cohort::Task<> send_one(cohort::Channel<Numbered>& channel, const Numbered& note);
 
-inline std::error_code send_error(asio::io_context& io, cohort::Channel<Numbered>& channel, const Numbered& note = {}) {
-    return error_of([&] { run_for(io, send_one(channel, note)); });
-}
+std::error_code send_error(asio::io_context& io, cohort::Channel<Numbered>& channel, const Numbered& note = {});
 
 } // namespace test

@@ -3,6 +3,7 @@
 #include <cohort/http/serve.hpp>
 
 #include "support/http_server.hpp"
+#include "support/spawn.hpp"
 
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
@@ -926,7 +927,7 @@ TEST_CASE("a handler needs no context, and a router is one") {
         co_return http::text(request.param("word").value_or("none"));
     });
     bool ended = false;
-    asio::co_spawn(io, http::serve(acceptor, router), [&ended](const std::exception_ptr&) { ended = true; });
+    spawn(io, http::serve(acceptor, router), [&ended](const std::exception_ptr&) { ended = true; });
     std::thread thread([&io] { io.run(); });
     {
         asio::io_context client_io;

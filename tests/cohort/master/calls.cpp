@@ -2,9 +2,6 @@
 // Calls between a master and its workers, and the pool.
 #include <cohort/master.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
-
 #include "support/cluster.hpp"
 
 #include <csignal>
@@ -54,7 +51,7 @@ Task<> until(App& app, std::function<bool()> done) {
 TEST_CASE("a master asks one worker, and a worker its master, at the same time") {
     struct Run {
         static Task<> ask_the_master(App::Worker& self) {
-            asio::co_spawn(self.context(), serve(self), asio::detached);
+            spawn(self.context(), serve(self));
             for (std::int64_t i = 0; i < 50; ++i) {
                 const Note question{"from the worker", i};
                 const auto answer = co_await self.call(question, limit);
@@ -74,7 +71,7 @@ TEST_CASE("a master asks one worker, and a worker its master, at the same time")
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         const WorkerId worker = app.spawn(&Run::ask_the_master);
         bool content = false;
-        asio::co_spawn(app.context(), Run::answer_workers(app, content), asio::detached);
+        spawn(app.context(), Run::answer_workers(app, content));
         for (int i = 0; i < 50; ++i) {
             const Note question{"from the master"};
             const auto answer = co_await app.call(worker, question, limit);
@@ -100,7 +97,7 @@ TEST_CASE("Master::serve answers the workers' calls and knows who asks") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         app.spawn(&Run::ask);
         app.spawn(&Run::ask);
-        asio::co_spawn(app.context(), Run::serve(app), asio::detached);
+        spawn(app.context(), Run::serve(app));
         for (int i = 0; i < 2; ++i) {
             const Event end = co_await next(app, WorkerState::exited);
             CHECK(end.status == ExitStatus::exited(0));
@@ -134,10 +131,10 @@ TEST_CASE("a worker that is leaving still gets its answers, and gives those it o
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         const WorkerId worker = app.spawn(&Run::work);
         std::int64_t number = 0;
-        asio::co_spawn(app.context(), Run::ask(app, worker, number), asio::detached);
+        spawn(app.context(), Run::ask(app, worker, number));
         const auto asked = co_await mail(app);
         CHECK(asked.message.text == "asked");
-        asio::co_spawn(app.context(), Run::serve(app), asio::detached);
+        spawn(app.context(), Run::serve(app));
         app.disconnect(worker);
         const Event end = co_await end_of(app, worker);
         CHECK(end.status == ExitStatus::exited(0));
@@ -195,7 +192,7 @@ TEST_CASE("the pool asks the worker with the fewest calls, and no worker more th
         for (int i = 0; i < 3; ++i) co_await next(app, WorkerState::online);
         Outcome outcome;
         // All begin before the first can end.
-        for (int i = 0; i < 6; ++i) asio::co_spawn(app.context(), ask(app, "wait a little", outcome), asio::detached);
+        for (int i = 0; i < 6; ++i) spawn(app.context(), ask(app, "wait a little", outcome));
         co_await until(app, [&] { return outcome.count() == 6; });
         std::map<std::int64_t, int> by_worker;
         for (const auto& answer : outcome.answers) ++by_worker[answer.number];
@@ -209,7 +206,7 @@ TEST_CASE("calls wait for the first worker, and then for room, and all are answe
     options.calls_per_worker = 2;
     in_master<App>(options, [](App& app) -> Task<> {
         Outcome outcome;
-        for (int i = 0; i < 60; ++i) asio::co_spawn(app.context(), ask(app, "hello", outcome), asio::detached);
+        for (int i = 0; i < 60; ++i) spawn(app.context(), ask(app, "hello", outcome));
         for (int i = 0; i < 3; ++i) app.spawn(serve);
         co_await until(app, [&] { return outcome.count() == 60; });
         CHECK(outcome.errors.empty());
@@ -261,14 +258,14 @@ TEST_CASE("waiting calls are bounded in number and time, and end with the cluste
         Outcome busy;
         Outcome waiting;
         Outcome too_many;
-        asio::co_spawn(app.context(), ask(app, "wait", busy), asio::detached);
-        asio::co_spawn(app.context(), ask(app, "late", waiting, {.timeout = 30ms}), asio::detached);
-        asio::co_spawn(app.context(), ask(app, "stopped", waiting), asio::detached);
-        asio::co_spawn(app.context(), ask(app, "refused", too_many), asio::detached);
+        spawn(app.context(), ask(app, "wait", busy));
+        spawn(app.context(), ask(app, "late", waiting, {.timeout = 30ms}));
+        spawn(app.context(), ask(app, "stopped", waiting));
+        spawn(app.context(), ask(app, "refused", too_many));
         co_await until(app, [&] { return too_many.count() == 1 && waiting.count() == 1; });
         CHECK(too_many.errors.at(0) == Errc::queue_full);
         CHECK(waiting.errors.at(0) == std::errc::timed_out);
-        asio::co_spawn(app.context(), app.stop(), asio::detached);
+        spawn(app.context(), app.stop());
         co_await until(app, [&] { return waiting.count() == 2; });
         CHECK(waiting.errors.at(1) == Errc::stopping);
         app.kill_all();

@@ -2,8 +2,6 @@
 // A master that is killed or stopped at a bad moment, and workers that end when nobody expects it.
 #include <cohort/run.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
@@ -79,7 +77,7 @@ constexpr auto short_grace = 500ms;
 /// Two that serve, one that is stuck, and one that does not care.
 int rest() {
     in_master<App>(permanent_options(short_grace), [](App& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(server<App::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 2);
         app.spawn(spin<App::Worker>);
         co_await mail(app);
@@ -99,7 +97,7 @@ Task<> listen_once(W& self) {
 template <class A>
 Task<> reload_when_listening(A& app) {
     const std::uint16_t port = co_await served_port(app, 2);
-    asio::co_spawn(app.context(), app.reload(), asio::detached);
+    spawn(app.context(), drop_result(app.reload()));
     co_await next(app, forked);
     print("time " + std::to_string(port));
     co_await app.until_finished();
@@ -117,7 +115,7 @@ int reload_for_ever() {
 int start_anew() {
     asio::io_context io(1);
     App app(io, plain_options());
-    app.spawn(server<App::Worker>);
+    app.spawn(server);
     return 120; // never
 }
 const ExecWorker anew("exec-master-faults", start_anew);
@@ -129,7 +127,7 @@ int reload_programs() {
     options.worker.program = "/proc/self/exe";
     options.worker.args = {"exec-master-faults"};
     in_master<App>(options, [](App& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(server<App::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(server);
         co_await reload_when_listening(app);
     });
     return 0;
@@ -142,7 +140,7 @@ int fork_without_end() {
     Options options = permanent_options(short_grace);
     options.backoff.at_once = 1'000'000;
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(server<App::Worker>);
+        app.spawn(server);
         const std::uint16_t port = co_await served_port(app);
         for (int i = 0; i < 4; ++i) app.spawn(leave_at_once);
         for (int i = 0; i < 20; ++i) co_await next(app, forked);
@@ -196,9 +194,7 @@ TEST_CASE_TEMPLATE("what is in flight when the master is killed is finished, and
     asio::io_context io(1);
     Client client(io, port);
     std::string greeting;
-    asio::co_spawn(
-        io, [](Client& it, std::string& into) -> Task<> { into = co_await it.read_line(); }(client, greeting),
-        asio::detached);
+    spawn(io, [](Client& it, std::string& into) -> Task<> { into = co_await it.read_line(); }(client, greeting));
     io.run_for(limit);
     CHECK(greeting == "welcome");
     guardian.after("killed");
@@ -215,9 +211,7 @@ TEST_CASE_TEMPLATE("what is in flight when the master is killed is finished, and
     while (!refused() && Clock::now() < deadline) std::this_thread::sleep_for(1ms);
     io.restart();
     std::string reply;
-    asio::co_spawn(
-        io, [](Client& it, std::string& into) -> Task<> { into = co_await it.ask("in flight"); }(client, reply),
-        asio::detached);
+    spawn(io, [](Client& it, std::string& into) -> Task<> { into = co_await it.ask("in flight"); }(client, reply));
     io.run_for(limit);
     CHECK(reply == "1 in flight");
     CHECK(guardian.number_after("left ") == 0);
@@ -240,20 +234,17 @@ int watchful() {
     Options options = permanent_options();
     options.workers = 2;
     options.liveness = {.interval = 20ms, .slow_after = 100ms, .timeout = 400ms, .kill_after = 100ms};
-    return run<A>(options, tell_ends<A>, server<typename A::Worker>);
+    return run<A>(options, tell_ends<A>, server);
 }
 
 /// Whoever answers there.
 std::string ask_now(std::uint16_t port) {
     asio::io_context io(1);
     std::string reply = "no answer";
-    asio::co_spawn(
-        io,
-        [](asio::io_context& it, std::uint16_t where, std::string& into) -> Task<> {
-            Client client(it, where);
-            into = co_await client.ask("hello");
-        }(io, port, reply),
-        asio::detached);
+    spawn(io, [](asio::io_context& it, std::uint16_t where, std::string& into) -> Task<> {
+        Client client(it, where);
+        into = co_await client.ask("hello");
+    }(io, port, reply));
     io.run_for(limit);
     return reply;
 }
@@ -296,11 +287,9 @@ TEST_CASE("connections wait for a master that is stopped, and nobody is blamed a
     std::this_thread::sleep_for(600ms);
     master.signal(SIGCONT);
     std::map<WorkerId, int> served;
-    asio::co_spawn(
-        io,
-        [](std::vector<Client>& all, std::map<WorkerId, int>& into) -> Task<> { into = co_await answers(all); }(clients,
-                                                                                                                served),
-        asio::detached);
+    spawn(io, [](std::vector<Client>& all, std::map<WorkerId, int>& into) -> Task<> {
+        into = co_await answers(all);
+    }(clients, served));
     io.run_for(limit);
     CHECK(served[0] == 0);
     CHECK(served[1] + served[2] == 10);
@@ -368,7 +357,7 @@ TEST_CASE("when all slots were given up nobody comes, the master goes on and can
         CHECK(std::ranges::count(kinds(events), exited) == 3 * 4);
         CHECK(app.has_given_up());
         CHECK(app.workers().empty());
-        app.spawn(server<App::Worker>);
+        app.spawn(server);
         const std::uint16_t port = co_await served_port(app);
         const std::string reply = co_await ask(app, port);
         CHECK(who(reply) == 13);

@@ -7,8 +7,6 @@
 #include "support/client.hpp"
 #include "support/process.hpp"
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/ip/udp.hpp>
 #include <asio/read.hpp>
@@ -44,8 +42,8 @@ std::error_code disconnect_error(App& app, WorkerId worker) {
 
 TEST_CASE("asked to leave, then killed, then asked again: one end, and afterwards there is no such worker") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
-        const WorkerId leaving = app.spawn(server<App::Worker>);
-        const WorkerId killed = app.spawn(server<App::Worker>);
+        const WorkerId leaving = app.spawn(server);
+        const WorkerId killed = app.spawn(server);
         co_await served_port(app, 2);
         app.disconnect(leaving);
         app.kill(leaving, SIGKILL);
@@ -64,7 +62,7 @@ template <class W>
 Task<> serve_two(W& self) {
     auto first = co_await self.listen(any_port());
     auto second = co_await self.listen(any_port());
-    asio::co_spawn(self.context(), serve(self, first), asio::detached);
+    spawn(self.context(), serve(self, first));
     co_await serve(self, second);
 }
 
@@ -98,7 +96,7 @@ TEST_CASE_TEMPLATE("eight workers with two listeners each serve and leave togeth
 
 TEST_CASE("a stop passes over those that are leaving already, and waits for them too") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
-        for (int i = 0; i < 4; ++i) app.spawn(server<App::Worker>);
+        for (int i = 0; i < 4; ++i) app.spawn(server);
         co_await served_port(app, 4);
         app.disconnect(2);
         co_await end_of(app, 2);
@@ -114,9 +112,9 @@ TEST_CASE("a stop passes over those that are leaving already, and waits for them
 TEST_CASE("one leaves while another one comes") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         for (int round = 0; round < 20; ++round) {
-            const WorkerId leaving = app.spawn(server<App::Worker>);
+            const WorkerId leaving = app.spawn(server);
             co_await served_port(app);
-            const WorkerId coming = app.spawn(server<App::Worker>);
+            const WorkerId coming = app.spawn(server);
             app.disconnect(leaving);
             const Event first = co_await end_of(app, leaving);
             CHECK(first.status->success());
@@ -256,7 +254,7 @@ TEST_CASE("without free descriptors a start is an error and no event, a reload c
     Options options = plain_options();
     options.restart = Restart::permanent;
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(server<App::Worker>);
+        app.spawn(server);
         const std::uint16_t port = co_await served_port(app);
         // A sanitizer opens a pipe when it meets an object's type for the first time: all of them are met here.
         ReloadReport report = co_await app.reload();
@@ -266,7 +264,7 @@ TEST_CASE("without free descriptors a start is an error and no event, a reload c
         {
             const NoMoreDescriptors none;
             try {
-                app.spawn(server<App::Worker>);
+                app.spawn(server);
             } catch (const std::system_error& error) {
                 refused = error.code();
             }
@@ -279,7 +277,7 @@ TEST_CASE("without free descriptors a start is an error and no event, a reload c
         CHECK(who(reply) == 2);
         report = co_await app.reload();
         CHECK_FALSE(report.error);
-        CHECK(app.spawn(idle<App::Worker>) == 4);
+        CHECK(app.spawn(idle) == 4);
         co_await app.stop();
         const auto events = co_await all_events(app);
         CHECK(std::ranges::count(kinds(events), forked) == 2);
@@ -335,7 +333,7 @@ TEST_CASE("a worker may be the master of other workers: a chain of five ends fro
 
 Task<> head_of_chain(App::Worker& self) {
     App app(self.context(), plain_options());
-    app.spawn(idle<App::Worker>);
+    app.spawn(idle);
     co_await next(app, online);
     co_await say(self, "pid", app.workers()[0].pid);
     co_await self.until_stopping();

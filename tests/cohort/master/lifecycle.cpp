@@ -2,8 +2,6 @@
 // Crashes that concern everybody, hooks, limited lifetimes, and odd moments in the life of a worker.
 #include <cohort/master.hpp>
 
-#include <asio/co_spawn.hpp>
-
 #include "support/client.hpp"
 #include "support/process.hpp"
 
@@ -108,7 +106,7 @@ TEST_CASE("one for all: a reload does not go on meanwhile") {
         for (int i = 0; i < 3; ++i) app.spawn(abort_when_told);
         co_await until_online(app, 3);
         std::optional<ReloadReport> report;
-        asio::co_spawn(app.context(), app.reload(), [&](std::exception_ptr, ReloadReport its) { report = its; });
+        spawn(app.context(), keep_result(app.reload(), report));
         co_await until_online(app, 1); // a successor beside worker 1
         co_await tell(app, 2, "abort");
         for (int i = 0; i < 4; ++i) co_await next(app, exited);
@@ -221,7 +219,7 @@ TEST_CASE("a hook in the worker that throws is a set-up that failed") {
     Options options = plain_options();
     options.hooks.in_worker = [](WorkerId, unsigned) { throw std::runtime_error("no licence"); };
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         const auto events = co_await all_events(app);
         CHECK(kinds(events) == std::vector{forked, exited});
         CHECK(events.back().status->code() == 1);
@@ -276,9 +274,9 @@ TEST_CASE("a worker with a lifetime is asked to leave when it is over, killed af
         WorkerOptions mortal;
         mortal.lifetime = 100ms;
         const auto begin = std::chrono::steady_clock::now();
-        app.spawn(idle<App::Worker>, mortal);
+        app.spawn(idle, mortal);
         app.spawn(ignore_everything, mortal);
-        const WorkerId lasting = app.spawn(idle<App::Worker>);
+        const WorkerId lasting = app.spawn(idle);
         const Event first = co_await end_of(app, 1);
         CHECK(std::chrono::steady_clock::now() - begin >= 100ms);
         CHECK(first.status->success());

@@ -3,9 +3,6 @@
 #include <cohort/detail/system/process_setup.hpp>
 #include <cohort/master.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
-
 #include "support/client.hpp"
 
 #include <algorithm>
@@ -31,7 +28,7 @@ TEST_CASE("more workers are as the last one, in the lowest free slots; fewer end
     options.restart = Restart::permanent;
     in_master<App>(options, [](App& app) -> Task<> {
         CHECK_THROWS_WITH_AS(app.scale(2), doctest::Contains("nothing was spawned yet"), std::system_error);
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         WorkerOptions with_args;
         with_args.args = {"as the last one"};
         const auto say_args = [](App::Worker& self) -> Task<> {
@@ -97,7 +94,7 @@ TEST_CASE_TEMPLATE("a port stays open as long as some slot waits for its next wo
     options.backoff.at_once = 0;
     options.backoff.first = options.backoff.longest = 100ms;
     in_master<A>(options, [](A& app) -> Task<> {
-        for (int i = 0; i < 3; ++i) app.spawn(server<typename A::Worker>);
+        for (int i = 0; i < 3; ++i) app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 3);
         for (const auto& worker : app.workers())
             if (worker.id != 2) ::kill(worker.pid, SIGKILL);
@@ -122,12 +119,12 @@ TEST_CASE_TEMPLATE("scaling up and down under load costs no connection, also dur
     Options options = plain_options();
     options.restart = Restart::permanent;
     in_master<A>(options, [](A& app) -> Task<> {
-        app.spawn(server<typename A::Worker>);
+        app.spawn(server);
         const std::uint16_t port = co_await served_port(app);
         int wrong = 0;
         for (int round = 0; round < 10; ++round) {
             app.scale(4);
-            asio::co_spawn(app.context(), app.reload(), asio::detached);
+            spawn(app.context(), drop_result(app.reload()));
             co_await keep_the_port(app, port, 10, wrong);
             app.scale(1);
             co_await keep_the_port(app, port, 10, wrong);
@@ -150,7 +147,7 @@ TEST_CASE("slots that are scaled away during a reload are no failure of the relo
         };
         for (int i = 0; i < 3; ++i) app.spawn(ready_when_told);
         std::optional<ReloadReport> report;
-        asio::co_spawn(app.context(), app.reload(), [&](std::exception_ptr, ReloadReport its) { report = its; });
+        spawn(app.context(), keep_result(app.reload(), report));
         co_await next(app, WorkerState::online);
         while (app.workers().size() < 4) co_await pause(app.context(), 1ms);
         app.scale(1); // two wait for their turn
@@ -160,7 +157,7 @@ TEST_CASE("slots that are scaled away during a reload are no failure of the relo
         CHECK(report->replaced == 1);
         report.reset();
         app.scale(2);
-        asio::co_spawn(app.context(), app.reload(), [&](std::exception_ptr, ReloadReport its) { report = its; });
+        spawn(app.context(), keep_result(app.reload(), report));
         while (!std::ranges::count(app.workers(), WorkerId{6}, &WorkerInfo::id)) co_await pause(app.context(), 1ms);
         co_await tell(app, 6, "now");
         while (!std::ranges::count(app.workers(), WorkerId{7}, &WorkerInfo::id)) co_await pause(app.context(), 1ms);
@@ -225,7 +222,7 @@ Task<> until_slots(A& app, std::size_t count) {
 
 TEST_CASE_TEMPLATE("the number of workers follows the load, up to the most and down to the least", A, App, SharedApp) {
     in_master<A>(autoscaling(), [](A& app) -> Task<> {
-        app.spawn(host<typename A::Worker>);
+        app.spawn(host);
         const std::uint16_t port = co_await served_port(app);
         CHECK(slots(app).size() == 1);
         std::vector<Client> clients;
@@ -259,7 +256,7 @@ TEST_CASE("the most is the number of usable CPUs unless another is given") {
         return 1e9;
     };
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         const std::size_t cpus = detail::usable_cpus().size();
         co_await until_slots(app, cpus);
         for (const int begin = looks; looks < begin + 10;) co_await pause(app.context(), 1ms);
@@ -279,7 +276,7 @@ TEST_CASE("the load may be a number of the program's own") {
     };
     in_master<App>(options, [](App& app) -> Task<> {
         load = 9;
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         co_await until_slots(app, 3);
         load = -1; // changes nothing
         while (failed_looks < 10) co_await pause(app.context(), 1ms);

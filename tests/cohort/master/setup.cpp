@@ -2,8 +2,6 @@
 // What a worker process is made with: environment, arguments, directory, user, and not one descriptor too many.
 #include <cohort/master.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
 #include "support/cluster.hpp"
@@ -132,13 +130,10 @@ int code_as_nobody(Change change) {
         App app(io, options);
         app.spawn(echo<App::Worker>);
         int code = 116;
-        asio::co_spawn(
-            io,
-            [](App& a, int& c) -> Task<> {
-                const Event end = co_await next(a, WorkerState::exited);
-                c = end.error == std::errc::operation_not_permitted ? end.status->code().value_or(115) : 114;
-            }(app, code),
-            asio::detached);
+        spawn(io, [](App& a, int& c) -> Task<> {
+            const Event end = co_await next(a, WorkerState::exited);
+            c = end.error == std::errc::operation_not_permitted ? end.status->code().value_or(115) : 114;
+        }(app, code));
         io.run_for(limit);
         return code;
     });

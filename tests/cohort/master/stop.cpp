@@ -33,7 +33,7 @@ TEST_CASE(
     "a worker that is asked to leave gets no more connections, messages or listeners, and its sibling serves on") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         const WorkerId leaving = app.spawn(leave_in_steps);
-        const WorkerId staying = app.spawn(server<App::Worker>);
+        const WorkerId staying = app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 2);
         app.disconnect(leaving);
         CHECK_NOTHROW(app.disconnect(leaving)); // again
@@ -54,7 +54,7 @@ TEST_CASE(
 
 TEST_CASE("a worker that neither listens nor talks can be asked to leave") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
-        const WorkerId worker = app.spawn(idle<App::Worker>);
+        const WorkerId worker = app.spawn(idle);
         app.disconnect(worker); // it is not even online
         const auto events = co_await all_events(app);
         CHECK(std::ranges::count(kinds(events), draining) == 1);
@@ -71,7 +71,7 @@ Task<> listen_too_late(App::Worker& self) {
 TEST_CASE("a worker that was about to listen when it was asked to leave has not failed") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         app.spawn(listen_too_late);
-        app.spawn(server<App::Worker>);
+        app.spawn(server);
         co_await app.stop();
         const auto events = co_await all_events(app);
         CHECK(std::ranges::count(kinds(events), exited) == 2);
@@ -159,13 +159,13 @@ TEST_CASE("stop() asks everybody and returns when the last worker has gone") {
     Options options = plain_options();
     options.restart = Restart::permanent;
     in_master<App>(options, [](App& app) -> Task<> {
-        for (int i = 0; i < 3; ++i) app.spawn(server<App::Worker>);
+        for (int i = 0; i < 3; ++i) app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 3);
         co_await app.stop();
         CHECK(app.workers().empty());
         CHECK(app.stopping());
         CHECK_THROWS_AS(Client(app.context(), port), std::system_error);
-        CHECK_THROWS_WITH_AS(app.spawn(idle<App::Worker>), doctest::Contains("stopping"), std::system_error);
+        CHECK_THROWS_WITH_AS(app.spawn(idle), doctest::Contains("stopping"), std::system_error);
         const auto events = co_await all_events(app);
         CHECK(std::ranges::count(kinds(events), draining) == 3);
         CHECK(std::ranges::count(kinds(events), exited) == 3);
@@ -228,7 +228,7 @@ TEST_CASE("a slot that waits for its next worker does not hold up the end") {
 TEST_CASE("kill_all() ends also those that are stuck") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         app.spawn(spin<App::Worker>);
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         co_await mail(app);
         ::kill(app.workers().at(1).pid, SIGSTOP);
         app.kill_all();
@@ -240,7 +240,7 @@ TEST_CASE("kill_all() ends also those that are stuck") {
 
 TEST_CASE("twenty workers that are told to leave and killed at once all end") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
-        for (int i = 0; i < 20; ++i) app.spawn(server<App::Worker>);
+        for (int i = 0; i < 20; ++i) app.spawn(server);
         co_await served_port(app, 20);
         for (const auto& worker : app.workers()) {
             app.disconnect(worker.id);

@@ -9,8 +9,6 @@
 #include "support/client.hpp"
 #include "support/process.hpp"
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/post.hpp>
 
@@ -73,7 +71,7 @@ Task<> close_when_told(W& self, Listener& listener) {
 template <class W>
 Task<> serve_until_closed(W& self) {
     auto listener = co_await self.listen(any_port());
-    asio::co_spawn(self.context(), close_when_told(self, listener), asio::detached);
+    spawn(self.context(), close_when_told(self, listener));
     co_await serve(self, listener);
 }
 
@@ -94,7 +92,7 @@ TEST_CASE_TEMPLATE("a worker lives as long as it listens, and ends when its list
 /// Its body does not wait for what it has started.
 template <class W>
 Task<> return_while_serving(W& self) {
-    asio::co_spawn(self.context(), server(self), asio::detached);
+    spawn(self.context(), server(self));
     const auto note = co_await self.receive();
 }
 template <class W>
@@ -210,7 +208,7 @@ Task<> open_and_close(W& self) {
         if (note->text == "open") {
             auto opened = co_await self.listen(wanted);
             listener = std::make_shared<Listener>(std::move(opened));
-            asio::co_spawn(self.context(), serve_shared(self, listener), asio::detached);
+            spawn(self.context(), serve_shared(self, listener));
         } else if (listener) {
             listener->close();
         }

@@ -5,8 +5,6 @@
 
 #include <cohort/detail/socket/listen_socket.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
 #include "support/child.hpp"
@@ -48,7 +46,7 @@ template <class W>
 Task<> serve_wanted(W& self) {
     for (const Endpoint& endpoint : wanted) {
         auto listener = co_await self.listen(endpoint);
-        asio::co_spawn(self.context(), serve_connections(self, std::move(listener)), asio::detached);
+        spawn(self.context(), serve_connections(self, std::move(listener)));
     }
     co_await self.until_stopping();
 }
@@ -252,7 +250,7 @@ TEST_CASE_TEMPLATE("a detached program serves the socket it was given when its s
     asio::io_context io(1);
     Client client(io, address);
     std::string reply;
-    asio::co_spawn(io, ask_into(client, reply), asio::detached);
+    spawn(io, ask_into(client, reply));
     io.run_for(limit);
     CHECK(who(reply) == 1);
 }

@@ -6,8 +6,6 @@
 
 #include <cohort/mode/shared_listener.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
 #include "support/client.hpp"
@@ -113,7 +111,7 @@ TEST_CASE_TEMPLATE("without descriptors or memory accepting rests, and goes on w
         CAPTURE(error);
         FailingAccept kernel;
         in_master<A>(plain_options(), [&](A& app) -> Task<> {
-            for (int i = 0; i < 2; ++i) app.spawn(server<typename A::Worker>);
+            for (int i = 0; i < 2; ++i) app.spawn(server);
             const std::uint16_t port = co_await served_port(app, 2);
             kernel.refuse_with(error);
             auto clients = crowd(app, local(port), crowd_size);
@@ -137,7 +135,7 @@ TEST_CASE_TEMPLATE("connections that fail before they are accepted end; the othe
         CAPTURE(error);
         FailingAccept kernel;
         in_master<A>(plain_options(), [&](A& app) -> Task<> {
-            for (int i = 0; i < 2; ++i) app.spawn(server<typename A::Worker>);
+            for (int i = 0; i < 2; ++i) app.spawn(server);
             const std::uint16_t port = co_await served_port(app, 2);
             kernel.fail_next(error, 3);
             auto clients = crowd(app, local(port), crowd_size);
@@ -163,7 +161,7 @@ Task<> answer_notes(W& self) {
 }
 template <class W>
 Task<> serve_and_answer(W& self) {
-    asio::co_spawn(self.context(), answer_notes(self), asio::detached);
+    spawn(self.context(), answer_notes(self));
     co_await server(self);
 }
 
@@ -211,7 +209,7 @@ Task<> serve_after_a_shortage(W& self) {
     std::int64_t load = 0;
     {
         const FullTable full;
-        asio::co_spawn(self.context(), serve_and_close(self, std::move(listener)), asio::detached);
+        spawn(self.context(), serve_and_close(self, std::move(listener)));
         co_await say(self, "full");
         load = co_await load_during(self.context(), 500ms);
         if (const auto note = co_await self.receive()) co_await say(self, "load", load);
@@ -252,7 +250,7 @@ TEST_CASE_TEMPLATE("nobody waits for a worker without free descriptors while ano
         app.spawn(serve_after_a_shortage<typename A::Worker>);
         const std::uint16_t port = co_await served_port(app);
         co_await mail(app);
-        app.spawn(server<typename A::Worker>);
+        app.spawn(server);
         co_await served_port(app);
         auto clients = crowd(app, local(port), crowd_size);
         const auto served = co_await answers(clients);

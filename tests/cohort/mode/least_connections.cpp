@@ -11,7 +11,7 @@ using Fair = Master<Note, LeastConnections>;
 
 TEST_CASE("whoever has the fewest connections gets the next") {
     in_master<Fair>(plain_options(), [](Fair& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(host<Fair::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 2);
         std::map<WorkerId, std::vector<Client>> of;
         for (int i = 0; i < 8; ++i) {
@@ -36,7 +36,7 @@ TEST_CASE("whoever has the fewest connections gets the next") {
 
 TEST_CASE("a worker that answers slowly gets less to do") {
     in_master<Fair>(plain_options(), [](Fair& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(host<Fair::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 2);
         // The first worker's clients stay, the second one's leave at once.
         std::vector<Client> stay;

@@ -2,9 +2,6 @@
 // How many connections a worker has, in both modes.
 #include <cohort/mode.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
-
 #include "support/client.hpp"
 
 using namespace test;
@@ -53,7 +50,7 @@ TEST_CASE_TEMPLATE("the cluster's limit holds for every worker, and what is too 
     Options options = quick_options();
     options.connections_per_worker = 2;
     in_master<A>(options, [](A& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(host<typename A::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 2);
         std::vector<Client> clients;
         for (int i = 0; i < 12; ++i) clients.emplace_back(app.context(), port);
@@ -92,7 +89,7 @@ TEST_CASE("a worker at its limit gives back what it had been sent") {
         std::vector<Client> clients;
         for (int i = 0; i < 10; ++i) clients.emplace_back(app.context(), port);
         while (app.stats().total().delivered < 10) co_await pause(app.context(), 1ms);
-        app.spawn(host<App::Worker>);
+        app.spawn(host);
         co_await served_port(app);
         co_await tell(app, 1, "enough");
         for (auto& client : clients) {
@@ -115,7 +112,7 @@ Task<> adjust(W& self) {
 }
 template <class W>
 Task<> adjustable_host(W& self) {
-    asio::co_spawn(self.context(), adjust(self), asio::detached);
+    spawn(self.context(), adjust(self));
     co_await host(self);
 }
 

@@ -126,7 +126,7 @@ TEST_CASE_TEMPLATE("the same while connections keep coming", A, App, SharedApp) 
     for (int round = 0; round < 10; ++round) {
         in_master<A>(plain_options(), [](A& app) -> Task<> {
             const WorkerId closing = app.spawn(close_when_told<typename A::Worker>);
-            const WorkerId serving = app.spawn(server<typename A::Worker>);
+            const WorkerId serving = app.spawn(server);
             const std::uint16_t port = co_await served_port(app, 2);
             auto clients = crowd(app, local(port), 20);
             co_await tell(app, closing, "close");
@@ -169,7 +169,7 @@ TEST_CASE_TEMPLATE("the last worker that is asked to leave serves whoever had co
     Options limited = plain_options();
     limited.connections_per_worker = 1;
     in_master<A>(limited, [](A& app) -> Task<> {
-        app.spawn(server<typename A::Worker>);
+        app.spawn(server);
         const std::uint16_t port = co_await served_port(app);
         Client first(app.context(), port);
         while (app.stats().total().open == 0) co_await pause(app.context(), 1ms);
@@ -281,7 +281,7 @@ TEST_CASE_TEMPLATE("under load, workers that are killed take at most what they w
     options.restart = Restart::permanent;
     options.listen = {any_port()};
     in_master<A>(options, [](A& app) -> Task<> {
-        for (int i = 0; i < 3; ++i) app.spawn(server<typename A::Worker>);
+        for (int i = 0; i < 3; ++i) app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 3);
         int failures = 0;
         constexpr int kills = 6;

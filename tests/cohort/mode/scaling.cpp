@@ -4,9 +4,6 @@
 
 #include <cohort/mode/shared_listener.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
-
 #include "support/client.hpp"
 
 #include <algorithm>
@@ -45,10 +42,10 @@ Task<> keep_asking(A& app, std::uint16_t port, Load& load) {
 TEST_CASE_TEMPLATE("from four workers to one and back, again and again, no connection fails", A, App, SharedApp,
                    QueueApp) {
     in_master<A>(plain_options(), [](A& app) -> Task<> {
-        for (int i = 0; i < 4; ++i) app.spawn(server<typename A::Worker>);
+        for (int i = 0; i < 4; ++i) app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 4);
         Load load;
-        asio::co_spawn(app.context(), keep_asking(app, port, load), asio::detached);
+        spawn(app.context(), keep_asking(app, port, load));
         for (int cycle = 0; cycle < cycles; ++cycle) {
             const auto workers = app.workers();
             REQUIRE(workers.size() == 4);
@@ -59,7 +56,7 @@ TEST_CASE_TEMPLATE("from four workers to one and back, again and again, no conne
                 CHECK(end.status->success());
             }
             while (load.served < before + 10) co_await pause(app.context(), 1ms); // by the one that is left
-            for (int i = 0; i < 3; ++i) app.spawn(server<typename A::Worker>);
+            for (int i = 0; i < 3; ++i) app.spawn(server);
             co_await served_port(app, 3);
         }
         load.wanted = false;
@@ -73,7 +70,7 @@ TEST_CASE_TEMPLATE("the successor of a killed worker listens within half a secon
     Options options = plain_options();
     options.restart = Restart::permanent;
     in_master<A>(options, [](A& app) -> Task<> {
-        for (int i = 0; i < 4; ++i) app.spawn(server<typename A::Worker>);
+        for (int i = 0; i < 4; ++i) app.spawn(server);
         co_await served_port(app, 4);
         auto fastest = std::chrono::steady_clock::duration::max();
         for (WorkerId worker = 1; worker <= 4; ++worker) { // one of them is not delayed by other programs

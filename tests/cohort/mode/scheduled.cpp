@@ -27,7 +27,7 @@ using ToBoth = Master<Note, Scheduled<BothOrNone>>;
 
 TEST_CASE("a scheduler of the user's decides alone") {
     in_master<ToHighest>(plain_options(), [](ToHighest& app) -> Task<> {
-        for (int i = 0; i < 3; ++i) app.spawn(host<ToHighest::Worker>);
+        for (int i = 0; i < 3; ++i) app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 3);
         for (const WorkerId expected : {3U, 2U, 1U}) {
             for (int i = 0; i < 5; ++i) {
@@ -44,10 +44,10 @@ TEST_CASE("a scheduler of the user's decides alone") {
 
 TEST_CASE("a connection for which nobody is chosen waits until somebody is") {
     in_master<ToBoth>(plain_options(), [](ToBoth& app) -> Task<> {
-        app.spawn(host<ToBoth::Worker>);
+        app.spawn(host);
         const std::uint16_t port = co_await served_port(app);
         Client client(app.context(), port);
-        app.spawn(host<ToBoth::Worker>);
+        app.spawn(host);
         const std::string greeting = co_await client.read_line();
         CHECK(who(greeting) == 2);
     });

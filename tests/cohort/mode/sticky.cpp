@@ -32,7 +32,7 @@ Task<WorkerId> server_of(A& app, int host, std::uint16_t port) {
 
 TEST_CASE("one client address, one worker; many addresses, all workers") {
     in_master<ByAddress>(plain_options(), [](ByAddress& app) -> Task<> {
-        for (int i = 0; i < 3; ++i) app.spawn(host<ByAddress::Worker>);
+        for (int i = 0; i < 3; ++i) app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 3);
         std::set<WorkerId> seen;
         for (int address = 1; address <= 40; ++address) {
@@ -49,7 +49,7 @@ TEST_CASE("a client's slot stays the same when its worker is replaced") {
     Options options = plain_options();
     options.restart = Restart::permanent;
     in_master<ByAddress>(options, [](ByAddress& app) -> Task<> {
-        for (int i = 0; i < 3; ++i) app.spawn(host<ByAddress::Worker>);
+        for (int i = 0; i < 3; ++i) app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 3);
         const WorkerId before = co_await server_of(app, 7, port);
         ::kill(app.workers().at(before - 1).pid, SIGKILL);
@@ -62,7 +62,7 @@ TEST_CASE("a client's slot stays the same when its worker is replaced") {
 
 TEST_CASE("while a slot is empty another one has its clients") {
     in_master<ByAddress>(plain_options(), [](ByAddress& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(host<ByAddress::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 2);
         const WorkerId before = co_await server_of(app, 7, port);
         app.kill(before, SIGKILL);
@@ -76,7 +76,7 @@ TEST_CASE("a worker that has no room is waited for") {
     Options options = plain_options();
     options.connections_per_worker = 1;
     in_master<ByAddress>(options, [](ByAddress& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(host<ByAddress::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 2);
         auto first = std::make_unique<Client>(from(app.context(), 7, port));
         const std::string greeting = co_await first->read_line();
@@ -100,7 +100,7 @@ TEST_CASE("a worker that has no room is waited for") {
 
 TEST_CASE("a key of the user's decides") {
     in_master<ByPort>(plain_options(), [](ByPort& app) -> Task<> {
-        for (int i = 0; i < 3; ++i) app.spawn(host<ByPort::Worker>);
+        for (int i = 0; i < 3; ++i) app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 3);
         std::map<unsigned, std::set<WorkerId>> served;
         for (int i = 0; i < 60; ++i) {

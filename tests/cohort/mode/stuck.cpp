@@ -44,7 +44,7 @@ Task<> host_when_told(W& self) {
 TEST_CASE_TEMPLATE("connections of a stopped worker are served by the others, and it takes part again later", A, App,
                    SharedApp) {
     in_master<A>(quick_options(), [](A& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(host<typename A::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 2);
         const pid_t first = app.workers().at(0).pid;
         ::kill(first, SIGSTOP);
@@ -69,7 +69,7 @@ TEST_CASE_TEMPLATE("connections of a stopped worker are served by the others, an
 TEST_CASE_TEMPLATE("nobody waits for a worker that lives but does not accept", A, App, SharedApp) {
     in_master<A>(quick_options(), [](A& app) -> Task<> {
         app.spawn(host_when_told<typename A::Worker>);
-        app.spawn(host<typename A::Worker>);
+        app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 2);
         for (int round = 0; round < 3; ++round) {
             auto clients = silent_crowd(app, port, crowd_size);
@@ -102,7 +102,7 @@ TEST_CASE_TEMPLATE("a worker that is busy for a while loses none and serves none
     Options options = quick_options();
     options.stuck_after = 20ms;
     in_master<A>(options, [](A& app) -> Task<> {
-        for (int i = 0; i < 3; ++i) app.spawn(host<typename A::Worker>);
+        for (int i = 0; i < 3; ++i) app.spawn(host);
         const std::uint16_t port = co_await served_port(app, 3);
         std::uint64_t total = 0;
         for (int round = 0; round < 20; ++round) {

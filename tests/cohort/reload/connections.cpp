@@ -12,7 +12,7 @@ TEST_CASE_TEMPLATE("a protocol's connection goes to the next worker with what wa
     Options options = plain_options();
     options.restart = Restart::permanent;
     in_master<A>(options, [](A& app) -> Task<> {
-        app.spawn(line_counter<typename A::Worker>);
+        app.spawn(line_counter);
         const std::uint16_t port = co_await served_port(app);
         std::optional<Client> client(std::in_place, app.context(), port);
         for (int i = 1; i <= 5; ++i) {

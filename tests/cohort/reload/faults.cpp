@@ -9,8 +9,6 @@
 #include "support/exec_worker.hpp"
 #include "support/folder.hpp"
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/io_context.hpp>
 #include <asio/redirect_error.hpp>
@@ -49,7 +47,7 @@ Task<> until_settled(A& app, std::size_t workers) {
 int start_server() {
     asio::io_context io(1);
     App app(io, plain_options());
-    app.spawn(server<App::Worker>);
+    app.spawn(server);
     return 120; // never
 }
 struct Strange {
@@ -164,7 +162,7 @@ Task<> strike(A& app, WorkerId after, Death death) {
 
 template <class A>
 Task<> reload_with_deaths(A& app) {
-    for (int i = 0; i < 3; ++i) app.spawn(server<typename A::Worker>);
+    for (int i = 0; i < 3; ++i) app.spawn(server);
     const std::uint16_t port = co_await served_port(app, 3);
     for (const bool of_successor : {true, false}) {
         for (const auto when : {forked, online, listening}) {
@@ -266,8 +264,7 @@ Task<> download(W& self, Socket socket) {
 template <class W>
 Task<> download_server(W& self) {
     auto listener = co_await self.listen(any_port());
-    while (auto socket = co_await listener.accept())
-        asio::co_spawn(self.context(), download(self, std::move(*socket)), asio::detached);
+    while (auto socket = co_await listener.accept()) spawn(self.context(), download(self, std::move(*socket)));
     co_await until_alone(self);
 }
 
@@ -316,7 +313,7 @@ private:
 TEST_CASE_TEMPLATE("a reload says that no process can be made, the old workers serve, and later it works", A, App,
                    SharedApp) {
     in_master<A>(permanent_options(), [](A& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(server<typename A::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 2);
         {
             NoProcesses system;
@@ -348,7 +345,7 @@ std::chrono::milliseconds cpu_time() {
 TEST_CASE_TEMPLATE("a crashed worker's successor is tried again and again, without haste, until it can be made", A, App,
                    SharedApp) {
     in_master<A>(permanent_options(), [](A& app) -> Task<> {
-        app.spawn(server<typename A::Worker>);
+        app.spawn(server);
         const std::uint16_t port = co_await served_port(app);
         NoProcesses system;
         system.left = 5;
@@ -388,7 +385,7 @@ TEST_CASE("an upgrade that comes to nothing leaves nothing, and is in the way of
     SUBCASE("the new master is never ready") { options.boot_timeout = 300ms; }
     const bool gives_up = options.boot_timeout > 1s;
     in_master<App>(options, [gives_up](App& app) -> Task<> {
-        app.spawn(server<App::Worker>);
+        app.spawn(server);
         const std::uint16_t port = co_await served_port(app);
         for (int i = 0; i < 2; ++i) {
             if (gives_up) {

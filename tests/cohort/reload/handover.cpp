@@ -35,7 +35,7 @@ Task<Client> client_of(A& app, std::uint16_t port, WorkerId worker) {
 
 template <class A>
 Task<> kill_the_receiver(A& app) {
-    for (int i = 0; i < 2; ++i) app.spawn(line_counter<typename A::Worker>);
+    for (int i = 0; i < 2; ++i) app.spawn(line_counter);
     const std::uint16_t port = co_await served_port(app, 2);
     std::vector<Client> clients;
     for (int i = 0; i < 5; ++i) {

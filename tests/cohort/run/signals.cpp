@@ -49,7 +49,7 @@ void until_taken(pid_t pid) {
 }
 
 TEST_CASE("SIGTTIN starts one worker more, SIGTTOU ends one, but not the last") {
-    Helper helper([] { return run<App>(workers(1), tell_events, idle<App::Worker>); });
+    Helper helper([] { return run<App>(workers(1), tell_events, idle); });
     CHECK(helper.after("online ") == "0");
     for (const char* const slot : {"1", "2"}) {
         helper.signal(SIGTTIN);
@@ -74,7 +74,7 @@ TEST_CASE("an autoscaled cluster begins with its least") {
     Helper helper([] {
         Options options = workers(0);
         options.autoscale = Autoscale{.least = 2, .most = 3};
-        return run<App>(options, tell_events, idle<App::Worker>);
+        return run<App>(options, tell_events, idle);
     });
     for (int i = 0; i < 2; ++i) helper.after("online ");
     helper.signal(SIGTERM);

@@ -8,8 +8,6 @@
 #include "support/handles.hpp"
 #include "support/process.hpp"
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/read.hpp>
 #include <asio/read_until.hpp>
 #include <asio/redirect_error.hpp>
@@ -47,7 +45,7 @@ Task<> hold(Loads::Worker& self) {
         Load& load = mail->message;
         if (load.handle) {
             held->emplace(load.text, to_socket(self.get_executor(), std::move(load.handle)));
-            asio::co_spawn(self.context(), watch(self, held, load.text), asio::detached);
+            spawn(self.context(), watch(self, held, load.text));
         } else if (mail->expects_reply()) {
             const Load count{std::to_string(held->size()), Handle()};
             co_await mail->reply(count);
@@ -186,7 +184,7 @@ Task<> pass_one_on(Dealer& dealer, bool keeps_the_copy) {
     const auto from_master = co_await ask(own);
     CHECK(from_master == "the master!");
     std::error_code own_end;
-    asio::co_spawn(dealer.app.context(), wait_for_end(own, own_end), asio::detached);
+    spawn(dealer.app.context(), wait_for_end(own, own_end));
     while (!own_end) { // by the timeout of the master's server
         const auto answer = co_await ask(passed);
         CHECK(answer == "the worker!");
@@ -209,7 +207,7 @@ Task<> serve_both(Loads& app, bool keeps_the_copy) {
     const auto before = open_descriptors().size();
     {
         Dealer dealer{app, worker};
-        asio::co_spawn(app.context(), Dealer::serve(dealer), asio::detached);
+        spawn(app.context(), Dealer::serve(dealer));
         co_await pass_one_on(dealer, keeps_the_copy);
         dealer.acceptor.close();
         while (!dealer.has_ended) co_await pause(app.context(), 1ms);

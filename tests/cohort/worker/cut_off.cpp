@@ -4,9 +4,6 @@
 
 #include <cohort/detail/worker/worker_core.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
-
 #include "support/client.hpp"
 #include "support/process.hpp"
 
@@ -26,7 +23,7 @@ Task<> cut_off_when_told(W& self) {
 }
 template <class W>
 Task<int> serve_until_cut_off(W& self) {
-    asio::co_spawn(self.context(), cut_off_when_told(self), asio::detached);
+    spawn(self.context(), cut_off_when_told(self));
     co_await server(self);
     co_return self.connected() || !self.stopping() ? 1 : 0;
 }
@@ -56,7 +53,7 @@ TEST_CASE_TEMPLATE("a worker that loses its link while it listens leaves with co
 template <class A>
 int run_two_servers() {
     in_master<A>(plain_options(), [](A& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(server<typename A::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(server);
         co_await served_port(app, 2);
         std::cout << "listening" << std::endl;
         co_await next(app, WorkerState::exited);

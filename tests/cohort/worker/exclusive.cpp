@@ -5,9 +5,6 @@
 #include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/detail/worker/worker_core.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
-
 #include "support/client.hpp"
 
 #include <filesystem>
@@ -64,7 +61,7 @@ TEST_CASE_TEMPLATE("an address that another worker or the cluster has is in use"
     in_master<A>(plain_options(), [](A& app) -> Task<> {
         app.spawn(exclusive_host<typename A::Worker>);
         const std::uint16_t exclusive_port = co_await served_port(app);
-        app.spawn(host<typename A::Worker>);
+        app.spawn(host);
         const std::uint16_t shared_port = co_await served_port(app);
         for (const std::uint16_t port : {exclusive_port, shared_port}) {
             const WorkerId worker = app.spawn(try_exclusive<typename A::Worker>);
@@ -83,7 +80,7 @@ Task<> own_socket_host(W& self) {
     const auto socket = detail::open_bound(any_port(), false, error); // does not listen yet
     auto own = co_await self.listen(Endpoint::inherited(socket.get()), exclusive);
     co_await say(self, "own", own.port());
-    asio::co_spawn(self.context(), keep_all(self, shared), asio::detached);
+    spawn(self.context(), keep_all(self, shared));
     co_await keep_all(self, own);
 }
 

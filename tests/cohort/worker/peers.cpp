@@ -2,9 +2,6 @@
 // Workers that talk to each other without the master.
 #include <cohort/master.hpp>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
-
 #include "support/cluster.hpp"
 
 #include <csignal>
@@ -30,12 +27,12 @@ Task<> answer_peers(App::Worker& self) {
         static Task<> serve(Channel<Note, Via> channel) { co_await channel.serve(&answer); }
     };
     while (auto peer = co_await self.template accept_peer<Note, Via>())
-        asio::co_spawn(self.context(), Run::serve(std::move(peer->channel)), asio::detached);
+        spawn(self.context(), Run::serve(std::move(peer->channel)));
 }
 
 Task<> hear(App::Worker& self) {
     while (auto peer = co_await self.accept_peer<Note>())
-        asio::co_spawn(self.context(), listen_to(self, peer->from, std::move(peer->channel)), asio::detached);
+        spawn(self.context(), listen_to(self, peer->from, std::move(peer->channel)));
 }
 
 /// Calls the worker whose number it is told, so many times.
@@ -66,7 +63,7 @@ TEST_CASE_TEMPLATE("two workers that the master introduces call each other", Via
 TEST_CASE("everybody may talk to everybody, knows who it is, and sees the end of the other") {
     struct Run {
         static Task<> greet_all(App::Worker& self) {
-            asio::co_spawn(self.context(), hear(self), asio::detached);
+            spawn(self.context(), hear(self));
             std::vector<Channel<Note>> channels;
             while (const auto order = co_await self.receive()) {
                 channels.push_back(co_await self.connect<Note>(static_cast<WorkerId>(order->number)));

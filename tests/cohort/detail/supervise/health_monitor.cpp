@@ -96,8 +96,8 @@ TEST_CASE("a stopped worker is replaced within its timeout and a second") {
     options.liveness.timeout = 1s;
     options.liveness.kill_after = 1s;
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(idle<App::Worker>);
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
+        app.spawn(idle);
         for (int i = 0; i < 2; ++i) co_await next(app, WorkerState::online);
         const auto begin = std::chrono::steady_clock::now();
         ::kill(app.workers().at(0).pid, SIGSTOP);
@@ -150,7 +150,7 @@ TEST_CASE("a worker that is slow but alive is seen to be slow, and lives") {
 
 TEST_CASE("a master that was stopped itself does not blame its workers") {
     in_master<App>(watchful_options(), [](App& app) -> Task<> {
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         co_await next(app, WorkerState::online);
         const pid_t worker = app.workers().at(0).pid;
         for (int i = 0; i < 2; ++i) {
@@ -221,7 +221,7 @@ TEST_CASE("a program that is no worker of a cluster is never ready") {
     Options options = exec_options("/bin/sleep", "60");
     options.boot_timeout = 100ms;
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(idle<App::Worker>);
+        app.spawn(idle);
         const Event end = co_await end_of(app, 1);
         CHECK(end.error == Errc::not_ready);
         CHECK(end.status->signal() == SIGKILL);

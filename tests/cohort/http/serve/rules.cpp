@@ -3,8 +3,8 @@
 #include <cohort/http/serve.hpp>
 
 #include <support/http_rules.hpp>
+#include <support/spawn.hpp>
 
-#include <asio/co_spawn.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/redirect_error.hpp>
@@ -99,7 +99,7 @@ class Conversation {
 public:
     explicit Conversation(const http::Limits& limits)
         : acceptor_(io_, pair_.server.get()), server_(pair_.server.release()) {
-        asio::co_spawn(io_, serve(*this, limits), [this](const std::exception_ptr& failure) {
+        test::spawn(io_, serve(*this, limits), [this](const std::exception_ptr& failure) {
             ended_ = true;
             CHECK_FALSE(failure);
         });

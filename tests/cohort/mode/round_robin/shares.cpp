@@ -34,7 +34,7 @@ int held_by(pid_t pid) {
 
 TEST_CASE("connections are spread evenly, one after the other") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
-        for (int i = 0; i < 4; ++i) app.spawn(server<App::Worker>);
+        for (int i = 0; i < 4; ++i) app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 4);
         std::vector<WorkerId> order;
         for (int i = 0; i < 40; ++i) {
@@ -52,7 +52,7 @@ TEST_CASE("a worker that takes nothing is given no more than its credit, the oth
     options.credit = 2;
     in_master<App>(options, [](App& app) -> Task<> {
         app.spawn(hesitate);
-        const WorkerId serving = app.spawn(server<App::Worker>);
+        const WorkerId serving = app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 2);
         const int before = held_by(app.workers().at(0).pid);
         auto clients = crowd(app, local(port), 30);

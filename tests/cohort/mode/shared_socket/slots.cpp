@@ -77,7 +77,7 @@ TEST_CASE("the share of a slot whose worker does not listen is served by the oth
     in_master<SharedApp>(options, [](SharedApp& app) -> Task<> {
         app.spawn(never_listen);
         app.spawn(never_listen);
-        const WorkerId serving = app.spawn(server<Worker>);
+        const WorkerId serving = app.spawn(server);
         const std::uint16_t port = co_await served_port(app);
         auto clients = crowd(app, local(port), 60);
         auto served = co_await answers(clients);
@@ -92,7 +92,7 @@ TEST_CASE("the share of a slot whose worker does not listen is served by the oth
 
 TEST_CASE("the share of a slot that was given up is served by the others") {
     in_master<SharedApp>(plain_options(), [](SharedApp& app) -> Task<> {
-        for (int i = 0; i < 3; ++i) app.spawn(server<Worker>);
+        for (int i = 0; i < 3; ++i) app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 3);
         ::kill(app.workers().at(0).pid, SIGKILL); // temporary: nobody comes
         app.disconnect(2);
@@ -104,7 +104,7 @@ TEST_CASE("the share of a slot that was given up is served by the others") {
         auto more = crowd(app, local(port), 60);
         served = co_await answers(more);
         CHECK(served == std::map<WorkerId, int>{{3, 60}});
-        const WorkerId fourth = app.spawn(server<Worker>); // in the first slot: its listener is served again
+        const WorkerId fourth = app.spawn(server); // in the first slot: its listener is served again
         co_await served_port(app);
         std::set<WorkerId> seen;
         for (int i = 0; i < 500 && seen.size() < 2; ++i) {

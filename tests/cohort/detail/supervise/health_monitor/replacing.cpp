@@ -228,7 +228,7 @@ TEST_CASE("a worker that fails its probes in a row is replaced, a healthy one is
     Options options = busy_options();
     options.probe = {.check = check_id, .interval = 20ms, .timeout = 1s, .failures = 3};
     in_master<App>(options, [](App& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(server<App::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 2);
         const auto begin = std::chrono::steady_clock::now();
         const int failed = co_await ask_until(app, port, 4); // 1, 2, 3 and at last 4
@@ -271,7 +271,7 @@ TEST_CASE("a probe that takes too long is cancelled, and failed like one that th
     Options options = busy_options();
     options.probe = {.check = hang_or_throw, .interval = 20ms, .timeout = 30ms, .failures = 2};
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(server<App::Worker>);
+        app.spawn(server);
         co_await end_of(app, 1);
         CHECK(questions.cancelled >= 2); // one more may begin until the successor is ready
         co_await end_of(app, 2);
@@ -287,7 +287,7 @@ TEST_CASE("a probe of a worker that ends is cancelled") {
     Options options = busy_options();
     options.probe = {.check = hang_or_throw, .interval = 10ms, .timeout = 1h, .failures = 2};
     in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(server<App::Worker>);
+        app.spawn(server);
         while (questions.asked == 0) co_await pause(app.context(), 1ms);
         co_await app.stop();
         while (questions.cancelled == 0) co_await pause(app.context(), 1ms);

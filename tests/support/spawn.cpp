@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+#include "spawn.hpp"
+
+#include <asio/co_spawn.hpp>
+
+namespace test {
+
+void spawn(asio::io_context& io, cohort::Task<> task, Ended ended) {
+    spawn(asio::any_io_executor(io.get_executor()), std::move(task), std::move(ended));
+}
+
+void spawn(const asio::any_io_executor& executor, cohort::Task<> task, Ended ended) {
+    asio::co_spawn(executor, std::move(task), [ended = std::move(ended)](std::exception_ptr error) {
+        if (ended) ended(std::move(error));
+    });
+}
+
+} // namespace test
