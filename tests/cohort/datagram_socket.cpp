@@ -8,7 +8,6 @@
 
 #include <cohort/detail/socket/listen_socket.hpp>
 
-#include <asio/experimental/awaitable_operators.hpp>
 #include <asio/io_context.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
@@ -18,7 +17,6 @@
 #include <set>
 
 using namespace test;
-using namespace asio::experimental::awaitable_operators;
 using asio::ip::udp;
 
 namespace {
@@ -100,7 +98,7 @@ Task<> answer_datagrams(W& self, DatagramSocket& socket) {
 
 template <class W>
 Task<> serve_datagrams(W& self, DatagramSocket& socket) {
-    co_await (answer_datagrams(self, socket) || self.until_stopping());
+    co_await either(answer_datagrams(self, socket), self.until_stopping());
 }
 
 template <class W>
@@ -372,7 +370,7 @@ TEST_CASE("a worker that is to leave binds nothing") {
 
 Task<> give_up_binding(App::Worker& self) {
     for (int i = 0; i < 20; ++i)
-        co_await (self.bind(wanted) || pause(self.context(), std::chrono::milliseconds(i % 2)));
+        co_await either(drop_result(self.bind(wanted)), pause(self.context(), std::chrono::milliseconds(i % 2)));
     const auto other = co_await self.bind(any_udp_port());
     co_await pause(self.context(), 1ms); // an answer that came too late was let go of
     const auto another = co_await self.bind(any_udp_port());

@@ -3,7 +3,6 @@
 
 #include "support/client.hpp"
 
-#include <asio/experimental/awaitable_operators.hpp>
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 
@@ -139,8 +138,8 @@ TEST_CASE("one reload at a time") {
     in_master<App>(permanent_options(), [](App& app) -> Task<> {
         for (int i = 0; i < 2; ++i) app.spawn(fallible_server<App::Worker>);
         co_await served_port(app, 2);
-        using namespace asio::experimental::awaitable_operators;
-        const auto [first, second] = co_await (app.reload() && app.reload());
+        ReloadReport first, second;
+        co_await both(keep_result(app.reload(), first), keep_result(app.reload(), second));
         CHECK_FALSE(first.error);
         CHECK(second.error == Errc::reloading);
         const auto third = co_await app.reload();
@@ -154,12 +153,12 @@ TEST_CASE("a stop wins over a reload") {
         for (int i = 0; i < 2; ++i) app.spawn(fallible_server<App::Worker>);
         co_await served_port(app, 2);
         fault() = 2;
-        using namespace asio::experimental::awaitable_operators;
         const auto stopping = [](App& it) -> Task<> {
             co_await next(it, WorkerState::online); // of the successor
             co_await it.stop();
         };
-        const auto report = co_await (app.reload() && stopping(app));
+        ReloadReport report;
+        co_await both(keep_result(app.reload(), report), stopping(app));
         CHECK(report.error == Errc::stopping);
         CHECK(app.workers().empty());
         const auto late = co_await app.reload();
@@ -176,8 +175,8 @@ TEST_CASE_TEMPLATE("a worker that dies while its successor starts is replaced by
             co_await next(it, WorkerState::forked);
             ::kill(it.workers().at(0).pid, SIGKILL);
         };
-        using namespace asio::experimental::awaitable_operators;
-        const auto report = co_await (app.reload() && kill_the_old_one(app));
+        ReloadReport report;
+        co_await both(keep_result(app.reload(), report), kill_the_old_one(app));
         CHECK_FALSE(report.error);
         while (app.workers().size() > 1) co_await pause(app.context(), 1ms);
         const std::string reply = co_await ask(app, port);
@@ -210,15 +209,16 @@ TEST_CASE("a worker may say itself when it is ready") {
         app.spawn(slow_starter<App::Worker>);
         co_await tell(app, 1, "be ready");
         co_await served_port(app);
-        using namespace asio::experimental::awaitable_operators;
         const std::set<WorkerId> first_two{1, 2};
-        const auto report = co_await (app.reload() && tell_the_next(app, first_two));
+        ReloadReport report;
+        co_await both(keep_result(app.reload(), report), tell_the_next(app, first_two));
         CHECK_FALSE(report.error);
         app.spawn(fallible_server<App::Worker>); // says nothing
         fault() = 0;
         co_await served_port(app);
         const std::set<WorkerId> all{2, 3, 4};
-        const auto refused = co_await (app.reload() && tell_the_next(app, all));
+        ReloadReport refused;
+        co_await both(keep_result(app.reload(), refused), tell_the_next(app, all));
         CHECK(refused.error == Errc::not_ready);
         CHECK(refused.replaced == 1);
     });

@@ -2,6 +2,7 @@
 #include "spawn.hpp"
 
 #include <asio/co_spawn.hpp>
+#include <asio/experimental/awaitable_operators.hpp>
 
 namespace test {
 
@@ -13,6 +14,17 @@ void spawn(const asio::any_io_executor& executor, cohort::Task<> task, Ended end
     asio::co_spawn(executor, std::move(task), [ended = std::move(ended)](std::exception_ptr error) {
         if (ended) ended(std::move(error));
     });
+}
+
+cohort::Task<> both(cohort::Task<> first, cohort::Task<> second) {
+    using namespace asio::experimental::awaitable_operators;
+    co_await (std::move(first) && std::move(second));
+}
+
+cohort::Task<std::size_t> either(cohort::Task<> first, cohort::Task<> second) {
+    using namespace asio::experimental::awaitable_operators;
+    const auto result = co_await (std::move(first) || std::move(second));
+    co_return result.index();
 }
 
 } // namespace test

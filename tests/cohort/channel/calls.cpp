@@ -7,7 +7,6 @@
 #include <support/child.hpp>
 #include <support/run_for.hpp>
 
-#include <asio/experimental/awaitable_operators.hpp>
 #include <asio/io_context.hpp>
 
 #include <algorithm>
@@ -20,7 +19,6 @@
 #include <vector>
 
 using namespace std::chrono_literals;
-using namespace asio::experimental::awaitable_operators;
 using cohort::Channel;
 using cohort::Errc;
 using cohort::Task;
@@ -211,7 +209,7 @@ TEST_CASE("a caller that is cancelled cancels the handler") {
     struct Run {
         static Task<> ask_for_a_while(Asking& channel, const int& begun) {
             Asked outcome;
-            co_await (ask(channel, 1, outcome) || until_positive(begun));
+            co_await test::either(ask(channel, 1, outcome), until_positive(begun));
         }
         static Task<> until_positive(const int& number) {
             while (number <= 0) co_await test::sleep_for(1ms);

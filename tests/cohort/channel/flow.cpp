@@ -6,7 +6,6 @@
 #include <support/faulty_system.hpp>
 #include <support/notes.hpp>
 
-#include <asio/experimental/awaitable_operators.hpp>
 #include <asio/io_context.hpp>
 
 #include <string>
@@ -14,7 +13,6 @@
 #include <sys/socket.h>
 
 using namespace std::chrono_literals;
-using namespace asio::experimental::awaitable_operators;
 using cohort::Channel;
 using cohort::Errc;
 using cohort::Task;
@@ -175,8 +173,8 @@ TEST_CASE("a send that is cancelled while it waits for room is sent nevertheless
         static Task<> send(Channel<Numbered>& channel, std::uint64_t& given_up) {
             for (std::uint64_t i = 0; i < 500; ++i) {
                 const Numbered note{i, std::string(1000, static_cast<char>('a' + i % 26))};
-                const auto result = co_await (channel.send(note) || sleep_for(0ms));
-                if (result.index() == 1) ++given_up;
+                const auto ended = co_await either(channel.send(note), sleep_for(0ms));
+                if (ended == 1) ++given_up;
             }
             channel.finish();
         }

@@ -5,11 +5,11 @@
 #include "support/allocations.hpp"
 #include "support/child.hpp"
 #include "support/http_server.hpp"
+#include "support/spawn.hpp"
 
 #include <cohort/http/detail/serve/peer.hpp>
 #include <cohort/http/serve.hpp>
 
-#include <asio/experimental/awaitable_operators.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
@@ -94,9 +94,8 @@ Task<> note_all(http::Upgraded& connection, App& app, std::string& noted) {
 
 /// Reads while it writes, and then says what it has read.
 Task<> read_and_write(http::Upgraded& connection, App& app) {
-    using namespace asio::experimental::awaitable_operators;
     std::string noted;
-    co_await (write_much(connection) && note_all(connection, app, noted));
+    co_await test::both(write_much(connection), note_all(connection, app, noted));
     co_await connection.write(noted);
 }
 

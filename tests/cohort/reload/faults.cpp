@@ -9,7 +9,6 @@
 #include "support/exec_worker.hpp"
 #include "support/folder.hpp"
 
-#include <asio/experimental/awaitable_operators.hpp>
 #include <asio/io_context.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
@@ -24,7 +23,6 @@ using namespace test;
 namespace {
 
 using enum WorkerState;
-using namespace asio::experimental::awaitable_operators;
 
 template <class A>
 std::set<WorkerId> staying(A& app) {
@@ -170,7 +168,8 @@ Task<> reload_with_deaths(A& app) {
             CAPTURE(to_string(when));
             const WorkerId last = *staying(app).rbegin();
             const Death death{of_successor, when};
-            const auto report = co_await (app.reload() && strike(app, last, death));
+            ReloadReport report;
+            co_await both(keep_result(app.reload(), report), strike(app, last, death));
             co_await until_settled(app, 3);
             CHECK(report.replaced <= 3);
             CHECK((report || report.error == Errc::not_ready));
@@ -389,8 +388,8 @@ TEST_CASE("an upgrade that comes to nothing leaves nothing, and is in the way of
         const std::uint16_t port = co_await served_port(app);
         for (int i = 0; i < 2; ++i) {
             if (gives_up) {
-                const auto first = co_await (app.upgrade() || until_children(app, 2));
-                CHECK(first.index() == 1);
+                const auto first = co_await either(drop_result(app.upgrade()), until_children(app, 2));
+                CHECK(first == 1);
             } else {
                 const ReloadReport report = co_await app.upgrade();
                 CHECK(report.error == Errc::not_ready);

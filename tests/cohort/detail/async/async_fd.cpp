@@ -7,13 +7,11 @@
 
 #include <cohort/detail/system/fd_passing.hpp>
 
-#include <asio/experimental/awaitable_operators.hpp>
 #include <asio/io_context.hpp>
 
 #include <utility>
 
 using namespace std::chrono_literals;
-using namespace asio::experimental::awaitable_operators;
 using cohort::Task;
 using namespace cohort::detail;
 
@@ -26,7 +24,7 @@ Task<> wait_readable(AsyncFd& fd, std::error_code& error, bool& done) {
 
 Task<> wait_or_give_up(AsyncFd& fd) {
     std::error_code error;
-    co_await (fd.readable(error) || test::sleep_for(1ms));
+    co_await test::either(fd.readable(error), test::sleep_for(1ms));
 }
 
 } // namespace

@@ -73,8 +73,7 @@ Task<> get_all(Queue& queue, int count, std::chrono::milliseconds timeout, std::
 }
 
 Task<> wait_or_give_up(Notifier& notifier, std::chrono::milliseconds timeout, std::size_t& winner) {
-    const auto result = co_await (notifier.wait() || test::sleep_for(timeout));
-    winner = result.index();
+    winner = co_await test::either(notifier.wait(), test::sleep_for(timeout));
 }
 
 } // namespace

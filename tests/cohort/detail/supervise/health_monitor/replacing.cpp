@@ -5,7 +5,6 @@
 
 #include "support/client.hpp"
 
-#include <asio/experimental/awaitable_operators.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
@@ -71,8 +70,8 @@ TEST_CASE_TEMPLATE("workers are replaced after so many requests, and no request 
     in_master<A>(options, [](A& app) -> Task<> {
         for (int i = 0; i < 2; ++i) app.spawn(counting_server<typename A::Worker>);
         const std::uint16_t port = co_await served_port(app, 2);
-        using namespace asio::experimental::awaitable_operators;
-        const auto [first, second] = co_await (ask_until(app, port, 6) && ask_until(app, port, 6));
+        int first = -1, second = -1;
+        co_await both(keep_result(ask_until(app, port, 6), first), keep_result(ask_until(app, port, 6), second));
         CHECK(first == 0);
         CHECK(second == 0);
         CHECK(app.stats().total().requests == app.stats().total().accepted);
@@ -183,7 +182,6 @@ TEST_CASE("a reload waits for a replacement under way, and nothing is replaced d
         co_await served_port(app);
         const Event successor = co_await next(app, WorkerState::online); // it is not ready
         CHECK(successor.worker == 2);
-        using namespace asio::experimental::awaitable_operators;
         const auto get_going = [](App& it) -> Task<> {
             co_await pause(it.context(), 1ms);
             const auto other = co_await it.reload();
@@ -191,7 +189,8 @@ TEST_CASE("a reload waits for a replacement under way, and nothing is replaced d
             CHECK(it.workers().size() == 2);
             switch_of_all() = 1;
         };
-        const auto report = co_await (app.reload() && get_going(app));
+        ReloadReport report;
+        co_await both(keep_result(app.reload(), report), get_going(app));
         CHECK_FALSE(report.error);
         CHECK(report.replaced == 1);
         const auto now = app.workers();
@@ -207,8 +206,9 @@ TEST_CASE("a stop ends a reload that waits for a replacement") {
         app.spawn(hesitant_server);
         co_await served_port(app);
         co_await next(app, WorkerState::online);
-        using namespace asio::experimental::awaitable_operators;
-        const auto report = co_await (app.reload() && app.stop());
+        ReloadReport report;
+        Task<> reload = keep_result(app.reload(), report);
+        co_await both(std::move(reload), app.stop());
         CHECK(report.error == Errc::stopping);
         CHECK(app.workers().empty());
     });
