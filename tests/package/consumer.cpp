@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Uses all of cohort, as a program does that found the package: HTTP, so that llhttp must have been linked.
-#include <cohort.hpp>
+// Uses cohort with HTTP in the header-only way, so that llhttp must have been linked.
+#include <cohort/http/parser.hpp>
+#include <cohort/version.hpp>
 
 #include <iostream>
 

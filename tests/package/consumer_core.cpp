@@ -1,27 +1,21 @@
 // SPDX-License-Identifier: MIT
-// Uses cohort without HTTP, so without llhttp.
-#include <cohort/master.hpp>
-#include <cohort/mode/round_robin.hpp>
+// Uses cohort without HTTP, so without llhttp, in the header-only way.
+#include <cohort/error.hpp>
+#include <cohort/task.hpp>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
-using App = cohort::Master<int, cohort::RoundRobin>;
-
-static cohort::Task<> work(App::Worker&) { co_return; }
-
-static cohort::Task<> watch(App& master, bool& exited) {
-    master.spawn(work);
-    co_await master.stop();
-    exited = true;
+static cohort::Task<> work(const std::error_category*& category) {
+    category = &cohort::error_category();
+    co_return;
 }
 
 int main() {
     asio::io_context io;
-    App master(io, cohort::Options{});
-    bool exited = false;
-    asio::co_spawn(io, watch(master, exited), asio::detached);
+    const std::error_category* category = nullptr;
+    asio::co_spawn(io, work(category), asio::detached);
     io.run();
-    return exited ? 0 : 1;
+    return category == &cohort::error_category() ? 0 : 1;
 }

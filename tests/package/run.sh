@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# run.sh HOW BUILD CXX: installs cohort from its build folder where HOW needs it, then builds and runs the program of
+# run.sh HOW BUILD CXX: installs cohort from its build folder where HOW needs it, then builds and runs the programs of
 # this folder against it. HOW: find_package, pkg_config, add_subdirectory, meson_dependency, meson_subproject (those with
 # a CMake build folder), meson_install (without one). Exit code 77: a tool is missing.
+# The programs of the header-only way include little: all of it takes long to compile, and the test header_only has that.
+# So what is installed must be all headers.
 set -euo pipefail
 how=$1
 build=$2
@@ -18,6 +20,7 @@ tool() { command -v "$1" >/dev/null || { echo "no $1: skipped"; exit 77; }; }
 
 # Where the package file is depends on the distribution's name for the library folder.
 use_installed() {
+  diff -r "$source_dir/include" "$prefix/include"
   PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name cohort.pc)")
   export PKG_CONFIG_PATH
 }
@@ -54,10 +57,12 @@ by_pkg_config() {
   local flags libs
   read -ra flags <<<"$(pkg-config --cflags cohort-compiled)"
   read -ra libs <<<"$(pkg-config --libs --static cohort-compiled)"
-  "$CXX" -std=c++20 "${flags[@]}" "$work/consumer.cpp" -o "$work/consumer_compiled" "${libs[@]}"
+  "$CXX" -std=c++20 "${flags[@]}" "$work/consumer_compiled.cpp" -o "$work/consumer_compiled" "${libs[@]}"
   read -ra flags <<<"$(pkg-config --cflags cohort)"
+  read -ra libs <<<"$(pkg-config --libs --static cohort)"
+  "$CXX" -std=c++20 "${flags[@]}" "$work/consumer.cpp" -o "$work/consumer" "${libs[@]}"
   "$CXX" -std=c++20 "${flags[@]}" "$work/consumer_core.cpp" -o "$work/consumer_core" -pthread
-  run_consumers "$work" consumer_compiled consumer_core
+  run_consumers "$work" consumer_compiled consumer consumer_core
 }
 
 by_meson() { # PROGRAM...
@@ -70,7 +75,7 @@ case $how in
   find_package) install_by_cmake; by_cmake -DCMAKE_PREFIX_PATH="$prefix" ;;
   pkg_config) tool pkg-config; install_by_cmake; by_pkg_config ;;
   add_subdirectory) by_cmake -DCOHORT_FOLDER="$source_dir" ;;
-  meson_dependency) tool meson; tool pkg-config; install_by_cmake; by_meson consumer_compiled ;;
+  meson_dependency) tool meson; tool pkg-config; install_by_cmake; by_meson consumer_compiled consumer consumer_core ;;
   meson_subproject) tool meson; mkdir "$work/subprojects"; ln -s "$source_dir" "$work/subprojects/cohort"; by_meson consumer consumer_core ;;
   meson_install) tool meson; tool pkg-config; install_by_meson; by_pkg_config ;;
   *) echo "unknown: $how" >&2; exit 2 ;;
