@@ -8,16 +8,19 @@
 #     // expect-first: REGEX   the first error matches: nothing comes before it
 #     // only: REGEX           for compilers whose --version matches, others skip the case
 # A file with neither must compile: it shows that the others fail for their own reasons.
+# The header that most cases include, and before all others, is compiled once for all of them.
 set -u
 
 if (($# < 2)); then
     echo "usage: run.sh CXX INCLUDE_DIR..." >&2
     exit 2
 fi
-compiler=$1
+compile=("$1" -std=c++20 -DCOHORT_SEPARATE_COMPILATION -DASIO_SEPARATE_COMPILATION)
+version=$("$1" --version | head -n 1)
 shift
-includes=()
-for directory; do includes+=("-I$directory"); done
+for directory; do compile+=("-I$directory"); done
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 misses=0
 say() { printf '%-6s %s\n' "$1" "$2"; }
@@ -26,15 +29,19 @@ miss() {
     misses=$((misses + 1))
 }
 
-version=$("$compiler" --version | head -n 1)
 cd "$(dirname "$0")" || exit 2
+common='#include <cohort/serialize.hpp>'
+echo "$common" >"$work/common.hpp"
+"${compile[@]}" -x c++-header "$work/common.hpp" -o "$work/common.hpp.gch" || exit 2
 for file in *.cpp; do
     only=$(sed -n 's|^// only: ||p' "$file")
     if [[ -n $only ]] && ! grep -qE -e "$only" <<<"$version"; then
         say skip "$file"
         continue
     fi
-    output=$("$compiler" -std=c++20 -fsyntax-only "${includes[@]}" "$file" 2>&1)
+    before=()
+    [[ $(grep -m1 '^#include' "$file") != "$common" ]] || before=(-include "$work/common.hpp")
+    output=$("${compile[@]}" "${before[@]}" -fsyntax-only "$file" 2>&1)
     status=$?
     mapfile -t expected < <(sed -n 's|^// expect: ||p' "$file")
     mapfile -t expected_first < <(sed -n 's|^// expect-first: ||p' "$file")
