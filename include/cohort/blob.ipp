@@ -5,6 +5,7 @@
 #include <cohort/blob.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -18,7 +19,7 @@ COHORT_DECL Blob Blob::copy_of(std::span<const std::byte> bytes) {
     return keep(std::move(own), bytes.size());
 }
 
-COHORT_DECL Blob::Blob(Content content) : content_(std::make_shared<const Content>(std::move(content))) {}
+COHORT_DECL Blob::Blob(Content content) : content_(detail::share<const Content>(std::move(content))) {}
 
 COHORT_DECL Blob Blob::keep(std::unique_ptr<std::byte[]> own, std::size_t size) {
     if (size == 0) return {};

@@ -7,6 +7,7 @@
 #include <cohort/detail/async/async_fd.hpp>
 #include <cohort/detail/async/notifier.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/detail/socket/socket_file.hpp>
 #include <cohort/detail/system/system.hpp>
@@ -107,7 +108,7 @@ COHORT_DECL Task<UniqueFd> NamedListener::accept(std::shared_ptr<NamedListener> 
 
 COHORT_DECL std::shared_ptr<NamedListener> listen_on_path(const asio::any_io_executor& executor,
                                                           const Endpoint& endpoint) {
-    return std::make_shared<NamedListener>(executor, endpoint);
+    return detail::share<NamedListener>(executor, endpoint);
 }
 
 COHORT_DECL Task<UniqueFd> accept_from(std::shared_ptr<NamedListener> listener) {

@@ -2,6 +2,8 @@
 // The errors that are cohort's own, as std::error_code (layer 0).
 #pragma once
 
+#include <cohort/detail/config.hpp>
+
 #include <string>
 #include <system_error>
 
@@ -38,7 +40,7 @@ namespace detail {
 struct ErrorCategory final : std::error_category {
     const char* name() const noexcept override { return "cohort"; }
 
-    std::string message(int value) const override;
+    COHORT_DECL std::string message(int value) const override;
 };
 
 } // namespace detail

@@ -6,6 +6,7 @@
 #include <cohort/detail/access.hpp>
 #include <cohort/detail/channel/bus_client.hpp>
 #include <cohort/detail/channel/greeting.hpp>
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/process/mailbox.hpp>
 #include <cohort/detail/supervise/call_lease.hpp>
 #include <cohort/detail/worker/worker_spec.hpp>
@@ -136,13 +137,13 @@ protected:
     /// Waits for a worker with room for one more call. Errors: Errc::queue_full, ETIMEDOUT, and why none will come.
     Task<detail::CallLease> lease_worker(std::chrono::steady_clock::time_point deadline);
     /// Waits for each of these sends to workers; those that die meanwhile do no harm.
-    static Task<> all_sent(std::vector<Task<>> sends);
+    COHORT_LAZY static Task<> all_sent(std::vector<Task<>> sends);
 
 private:
     friend detail::Access;
 
     detail::BusClient connect_bus();
-    Task<> publish_encoded(detail::Published published);
+    COHORT_LAZY Task<> publish_encoded(detail::Published published);
 
     std::unique_ptr<detail::Supervisor> supervisor_;
     detail::Mailbox* mail_;

@@ -71,7 +71,7 @@ COHORT_DECL Task<detail::CallLease> MasterBase::lease_worker(std::chrono::steady
     return supervisor_->pool().lease(deadline);
 }
 
-COHORT_DECL Task<> MasterBase::all_sent(std::vector<Task<>> sends) {
+COHORT_LAZY COHORT_DECL Task<> MasterBase::all_sent(std::vector<Task<>> sends) {
     for (auto& send : sends) {
         try {
             co_await std::move(send);
@@ -85,7 +85,7 @@ COHORT_DECL detail::BusClient MasterBase::connect_bus() {
     return {context().get_executor(), supervisor_->bus().connect(0), options().max_message};
 }
 
-COHORT_DECL Task<> MasterBase::publish_encoded(detail::Published published) {
+COHORT_LAZY COHORT_DECL Task<> MasterBase::publish_encoded(detail::Published published) {
     if (!bus_) bus_.emplace(connect_bus());
     return bus_->publish(std::move(published));
 }

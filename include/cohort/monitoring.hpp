@@ -2,6 +2,7 @@
 // What load balancers, orchestrators and Prometheus ask a worker (layer 5).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/http/request.hpp>
 #include <cohort/http/response.hpp>
 #include <cohort/http/router.hpp>
@@ -16,9 +17,9 @@ namespace cohort::monitoring {
 
 namespace detail {
 
-Task<http::Response> answer_liveness();
-Task<http::Response> answer_readiness(bool stopping);
-Task<http::Response> answer_metrics(Totals totals);
+COHORT_LAZY Task<http::Response> answer_liveness();
+COHORT_LAZY Task<http::Response> answer_readiness(bool stopping);
+COHORT_LAZY Task<http::Response> answer_metrics(Totals totals);
 
 } // namespace detail
 

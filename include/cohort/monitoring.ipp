@@ -52,16 +52,16 @@ COHORT_DECL std::string expose(const Totals& totals) {
     return std::move(out).text();
 }
 
-COHORT_DECL Task<http::Response> answer_liveness() { co_return http::text("alive\n"); }
+COHORT_LAZY COHORT_DECL Task<http::Response> answer_liveness() { co_return http::text("alive\n"); }
 
-COHORT_DECL Task<http::Response> answer_readiness(bool stopping) {
+COHORT_LAZY COHORT_DECL Task<http::Response> answer_readiness(bool stopping) {
     if (!stopping) co_return http::text("ready\n");
     http::Response leaving = http::text("leaving\n");
     leaving.status(503);
     co_return leaving;
 }
 
-COHORT_DECL Task<http::Response> answer_metrics(Totals totals) {
+COHORT_LAZY COHORT_DECL Task<http::Response> answer_metrics(Totals totals) {
     http::Response response = http::text(expose(totals));
     response.default_type("text/plain; version=0.0.4; charset=utf-8");
     co_return response;

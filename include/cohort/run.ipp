@@ -7,13 +7,12 @@
 #include <cohort/detail/access.hpp>
 #include <cohort/detail/async/async_fd.hpp>
 #include <cohort/detail/async/spawn.hpp>
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/supervise/supervisor.hpp>
 #include <cohort/detail/system/orphan_reaper.hpp>
 #include <cohort/detail/system/process_setup.hpp>
 #include <cohort/detail/system/signals.hpp>
-
-#include <asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <csignal>
@@ -42,13 +41,16 @@ COHORT_DECL void scale_and_tell(Supervisor& supervisor, unsigned workers) {
     }
 }
 
-COHORT_DECL void reap_orphans(Supervisor& supervisor, asio::steady_timer& again) {
-    if (reap_strangers([&](pid_t pid) { return supervisor.is_watched(pid); })) return;
-    again.expires_after(std::chrono::milliseconds(20));
-    again.async_wait([&](std::error_code error) {
-        if (!error) reap_orphans(supervisor, again);
-    });
-}
+/// Reaps what is nobody's here, again and again while some wait behind a worker that has not been reaped yet.
+struct OrphanReaper {
+    void reap() {
+        if (reap_strangers([&](pid_t pid) { return supervisor.is_watched(pid); })) return;
+        again.expire_after(std::chrono::milliseconds(20), action<&OrphanReaper::reap>(this));
+    }
+
+    Supervisor& supervisor;
+    Timer again;
+};
 
 COHORT_DECL void end_by_signal(Supervisor& supervisor) {
     if (supervisor.stopping())
@@ -57,7 +59,7 @@ COHORT_DECL void end_by_signal(Supervisor& supervisor) {
         spawn(supervisor.context().get_executor(), supervisor.stop());
 }
 
-COHORT_DECL Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals, asio::steady_timer& orphans) {
+COHORT_DECL Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals, OrphanReaper& orphans) {
     for (;;) {
         std::error_code error;
         co_await signals.readable(error);
@@ -65,7 +67,7 @@ COHORT_DECL Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals, asio::
         unsigned char signal = 0;
         while (::read(signals.get(), &signal, 1) == 1) {
             switch (signal) {
-                case SIGCHLD: reap_orphans(supervisor, orphans); break;
+                case SIGCHLD: orphans.reap(); break;
                 case SIGHUP: spawn(supervisor.context().get_executor(), reload_and_tell(supervisor)); break;
                 case SIGUSR2: spawn(supervisor.context().get_executor(), upgrade_and_tell(supervisor)); break;
                 case SIGTTIN: scale_and_tell(supervisor, supervisor.slot_manager().count() + 1); break;
@@ -87,11 +89,11 @@ COHORT_DECL Task<> watch_over(Supervisor& supervisor, Task<> watch, int& code) {
     co_await supervisor.stop();
 }
 
-COHORT_DECL Task<> close_down(Supervisor& supervisor, AsyncFd& signals, asio::steady_timer& orphans) {
+COHORT_DECL Task<> close_down(Supervisor& supervisor, AsyncFd& signals, OrphanReaper& orphans) {
     co_await supervisor.until_finished();
     co_await supervisor.stop();
     signals.close();
-    orphans.cancel();
+    orphans.again.cancel();
 }
 
 COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& spawn_worker, Task<> watch) {
@@ -101,11 +103,11 @@ COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& 
     const bool reaps_strangers = supervisor.options().reap_strangers.value_or(inherits_orphans());
     if (reaps_strangers) numbers.push_back(SIGCHLD);
     SignalPipe pipe(numbers);
-    asio::steady_timer orphans(context);
+    OrphanReaper orphans{supervisor, Timer(context.get_executor())};
     ::signal(SIGPIPE, SIG_IGN);
     AsyncFd signals(context.get_executor(), duplicate(pipe.descriptor()));
     for (unsigned i = 0; i < supervisor.options().workers; ++i) spawn_worker();
-    if (reaps_strangers) reap_orphans(supervisor, orphans); // of those who were process 1 before
+    if (reaps_strangers) orphans.reap(); // of those who were process 1 before
     int code = 0;
     spawn(context.get_executor(), obey_signals(supervisor, signals, orphans));
     spawn(context.get_executor(), watch_over(supervisor, std::move(watch), code));

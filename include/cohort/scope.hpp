@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/access.hpp>
+#include <cohort/detail/config.hpp>
 #include <cohort/master.hpp>
 #include <cohort/task.hpp>
 
@@ -29,7 +30,7 @@ public:
     unsigned number() const noexcept { return number_; }
     /// Asks them to leave and waits until they have gone, also when the wait is cancelled. For a coroutine that does
     /// not throw because it was cancelled before (asio::this_coro::throw_if_cancelled).
-    Task<> end();
+    COHORT_LAZY Task<> end();
 
 private:
     void close();

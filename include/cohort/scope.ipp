@@ -20,7 +20,7 @@ COHORT_DECL void WorkerGroup::close() {
     if (!lifetime_.expired()) supervisor_.slot_manager().close_group(number_);
 }
 
-COHORT_DECL Task<> WorkerGroup::end() {
+COHORT_LAZY COHORT_DECL Task<> WorkerGroup::end() {
     for (bool gone = false; !gone;) {
         close();
         try {

@@ -22,6 +22,7 @@
 #include <cohort/blob.ipp>
 #include <cohort/channel_acceptor.ipp>
 #include <cohort/counter.ipp>
+#include <cohort/detail/async/action.ipp>
 #include <cohort/detail/async/async_fd.ipp>
 #include <cohort/detail/async/notifier.ipp>
 #include <cohort/detail/async/spawn.ipp>
@@ -82,6 +83,7 @@
 #include <cohort/detail/worker/identity.ipp>
 #include <cohort/detail/worker/leadership_client.ipp>
 #include <cohort/detail/worker/peer_client.ipp>
+#include <cohort/detail/worker/pending_requests.ipp>
 #include <cohort/detail/worker/worker_core.ipp>
 #include <cohort/detail/worker/worker_main.ipp>
 #include <cohort/leadership.ipp>

@@ -7,13 +7,14 @@
 #include <cohort/detail/channel/shared_memory_transport.hpp>
 #include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/detail/system/fd_passing.hpp>
 
 namespace cohort {
 
 COHORT_DECL std::shared_ptr<detail::Transport>
 UnixStream::connected(const asio::any_io_executor& executor, detail::UniqueFd socket, const detail::StreamLimits&) {
-    return std::make_shared<detail::Transport>(executor, std::move(socket));
+    return detail::share<detail::Transport>(executor, std::move(socket));
 }
 
 COHORT_DECL std::shared_ptr<detail::Transport> UnixStream::accepted(const asio::any_io_executor& executor,
@@ -55,7 +56,7 @@ COHORT_DECL std::shared_ptr<detail::Transport> SharedMemory::connected(const asi
 
 COHORT_DECL std::shared_ptr<detail::SharedMemoryTransport>
 SharedMemory::make(const asio::any_io_executor& executor, detail::UniqueFd socket, const detail::StreamLimits& limits) {
-    return std::make_shared<detail::SharedMemoryTransport>(executor, std::move(socket), limits.spin);
+    return detail::share<detail::SharedMemoryTransport>(executor, std::move(socket), limits.spin);
 }
 
 } // namespace cohort

@@ -6,6 +6,7 @@
 #include <cohort/detail/access.hpp>
 #include <cohort/detail/channel/bus_client.hpp>
 #include <cohort/detail/channel/greeting.hpp>
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/control/counted_connection.hpp>
 #include <cohort/detail/worker/accepted_peer.hpp>
 #include <cohort/detail/worker/worker_spec.hpp>
@@ -150,7 +151,7 @@ private:
     friend detail::Access;
 
     Task<detail::BusClient> connect_bus();
-    Task<> publish_encoded(detail::Published published);
+    COHORT_LAZY Task<> publish_encoded(detail::Published published);
 
     SerializeLimits limits_;
     std::shared_ptr<detail::WorkerCore> core_;

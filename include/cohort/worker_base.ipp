@@ -6,6 +6,7 @@
 
 #include <cohort/datagram_socket.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/detail/worker/abort_report.hpp>
 #include <cohort/detail/worker/worker_core.hpp>
 
@@ -16,7 +17,7 @@ namespace cohort {
 COHORT_DECL WorkerBase::WorkerBase(const detail::WorkerSetup& setup, const Options& options, detail::Schema outgoing,
                                    detail::Schema incoming, MakeIntake make_intake, std::vector<std::string> args)
     : limits_{.bytes = options.max_message},
-      core_(std::make_shared<detail::WorkerCore>(setup, options, outgoing, incoming, make_intake, std::move(args))) {}
+      core_(detail::share<detail::WorkerCore>(setup, options, outgoing, incoming, make_intake, std::move(args))) {}
 
 COHORT_DECL WorkerId WorkerBase::id() const noexcept { return core_->identity().id; }
 COHORT_DECL unsigned WorkerBase::slot() const noexcept { return core_->identity().slot; }
@@ -66,7 +67,7 @@ COHORT_DECL Task<detail::BusClient> WorkerBase::connect_bus() {
     co_return detail::BusClient(get_executor(), std::move(socket), limits_.bytes);
 }
 
-COHORT_DECL Task<> WorkerBase::publish_encoded(detail::Published published) {
+COHORT_LAZY COHORT_DECL Task<> WorkerBase::publish_encoded(detail::Published published) {
     if (!bus_) {
         auto client = co_await connect_bus();
         if (!bus_) bus_.emplace(std::move(client));

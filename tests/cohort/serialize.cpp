@@ -774,7 +774,7 @@ TEST_CASE("a difference in structure is a difference in the hash") {
 struct Lookalike {
     using string_type = std::string;
     using value_type = char;
-    static constexpr char preferred_separator = '/';
+    [[maybe_unused]] static constexpr char preferred_separator = '/';
     std::string text;
     const std::string& native() const { return text; }
     Lookalike lexically_normal() const { return *this; }

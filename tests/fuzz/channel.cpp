@@ -7,6 +7,7 @@
 
 #include <cohort/detail/channel/message_stream.hpp>
 #include <cohort/detail/channel/transport.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
 #include <cohort/handle.hpp>
 
 #include <asio/bind_cancellation_slot.hpp>
@@ -17,7 +18,9 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <list>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace fuzz {
@@ -57,7 +60,7 @@ struct Wire {
     std::string written;
     std::size_t room = std::string::npos; ///< bytes that are taken before EAGAIN
     int write_error = 0;
-    std::function<void(std::error_code)> on_room;
+    std::optional<detail::Action> on_room;
 
     detail::UniqueFd other; ///< wakes the stream; its end is the end of the other process
     bool awake = false;
@@ -67,7 +70,7 @@ struct Wire {
         if (!awake && other) awake = ::send(other.get(), "w", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
     }
     void make_room() {
-        if (const auto then = std::exchange(on_room, nullptr)) then({});
+        if (const auto then = std::exchange(on_room, std::nullopt)) (*then)();
     }
 };
 
@@ -86,7 +89,7 @@ public:
         if (wire_.room != std::string::npos) wire_.room -= count;
         return static_cast<ssize_t>(count);
     }
-    ssize_t read(std::span<std::byte> room, std::deque<detail::Passed>& passed) override {
+    ssize_t read(std::span<std::byte> room, std::list<detail::Passed>& passed) override {
         char token = 0;
         if (std::exchange(wire_.awake, false)) static_cast<void>(::recv(socket().get(), &token, 1, MSG_DONTWAIT));
         const std::size_t count = std::min({room.size(), wire_.piece, wire_.incoming.size() - wire_.read});
@@ -101,7 +104,7 @@ public:
         return static_cast<ssize_t>(count);
     }
     bool may_wait_to_read() noexcept override { return !wire_.has_something(); }
-    void wait_writable(std::function<void(std::error_code)> then) override { wire_.on_room = std::move(then); }
+    void wait_writable(detail::Action then) override { wire_.on_room = std::move(then); }
     bool wait_writable_now(std::chrono::milliseconds) noexcept override {
         wire_.room = std::string::npos;
         return wire_.write_error == 0;

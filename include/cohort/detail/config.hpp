@@ -36,6 +36,15 @@
 #define COHORT_DECL inline
 #endif
 
+// g++ compiles every inline coroutine, used or not, and of templates what is used. This is for coroutines that many
+// programs do without. Likewise for whole classes: COHORT_DECL stands at virtual functions in the class, too, since one
+// that is made inline only afterwards has all the class compiled.
+#if defined(COHORT_SEPARATE_COMPILATION)
+#define COHORT_LAZY
+#else
+#define COHORT_LAZY template <class...>
+#endif
+
 #include <cohort/detail/abi_check.hpp>
 
 // GCC 12 destroys an aggregate temporary twice when it stands inside a co_await expression (`co_await f(Hit{"/"})`).

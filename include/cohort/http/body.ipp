@@ -8,7 +8,7 @@
 
 namespace cohort::http::detail {
 
-COHORT_DECL Task<std::optional<std::string_view>> no_chunk() { co_return std::nullopt; }
+COHORT_LAZY COHORT_DECL Task<std::optional<std::string_view>> no_chunk() { co_return std::nullopt; }
 
 template <class Bytes>
 Task<Bytes> read_all(BodySource* source, std::uint64_t limit) {

@@ -50,7 +50,7 @@ COHORT_DECL std::string EventStream::comment_of(std::string_view text) {
 
 namespace cohort::http::detail {
 
-COHORT_DECL Task<> run_events(BodyWriter& out, std::function<Task<>(EventStream&)>& producer) {
+COHORT_LAZY COHORT_DECL Task<> run_events(BodyWriter& out, std::function<Task<>(EventStream&)>& producer) {
     EventStream stream(out);
     co_await stream.ping(); // the client knows that it is connected, however long the first event takes
     Task<> producing = producer(stream);

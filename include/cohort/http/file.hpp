@@ -2,6 +2,7 @@
 // Files as answers: conditional, in parts, and none outside of their folder (layer 3).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/http/request.hpp>
 #include <cohort/http/response.hpp>
 #include <cohort/task.hpp>
@@ -41,7 +42,7 @@ public:
 
 private:
     struct Place;
-    static Task<Response> answer(std::shared_ptr<const Place> place, const Request& request);
+    COHORT_LAZY static Task<Response> answer(std::shared_ptr<const Place> place, const Request& request);
     static std::string find(const Request& request, const FileOptions& options);
 
     std::shared_ptr<const Place> place_;

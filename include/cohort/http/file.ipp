@@ -5,6 +5,7 @@
 #include <cohort/http/file.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/http/detail/parse/text.hpp>
 #include <cohort/http/detail/respond/conditional.hpp>
 #include <cohort/http/detail/respond/date.hpp>
@@ -58,8 +59,8 @@ COHORT_DECL Validators validators_of(const OpenFile& file, std::time_t now) {
     return validators;
 }
 
-COHORT_DECL Task<> send_file(BodyWriter& out, std::shared_ptr<const OpenFile> file, std::uint64_t begin,
-                             std::uint64_t count) {
+COHORT_LAZY COHORT_DECL Task<> send_file(BodyWriter& out, std::shared_ptr<const OpenFile> file, std::uint64_t begin,
+                                         std::uint64_t count) {
     constexpr std::uint64_t piece = 64 * 1024;
     std::vector<char> bytes(static_cast<std::size_t>(std::min(piece, count)));
     while (count != 0) {
@@ -117,7 +118,7 @@ COHORT_DECL Response answer_with(const Request& request, OpenFile opened, std::s
     if (!options.cache_control.empty()) response.add("Cache-Control", options.cache_control);
     if (decided == 304) return response;
     response.default_type(media_type_of(path)).add("X-Content-Type-Options", "nosniff");
-    put_content(response, std::make_shared<const OpenFile>(std::move(opened)), range);
+    put_content(response, cohort::detail::share<const OpenFile>(std::move(opened)), range);
     return response;
 }
 
@@ -153,7 +154,7 @@ COHORT_DECL Files::Files(const std::string& folder, FileOptions options) {
     std::error_code error;
     detail::OpenFile opened = detail::OpenFile::open(folder, true, error);
     if (error) throw std::system_error(error, "http::Files: " + folder);
-    place_ = std::make_shared<const Place>(Place{std::move(opened), std::move(options)});
+    place_ = cohort::detail::share<const Place>(Place{std::move(opened), std::move(options)});
 }
 
 /// Where it is in the folder; that of the folder's index when the path ends as that of a folder.
@@ -170,7 +171,7 @@ COHORT_DECL std::string Files::find(const Request& request, const FileOptions& o
 
 COHORT_DECL Task<Response> Files::operator()(const Request& request) const { return answer(place_, request); }
 
-COHORT_DECL Task<Response> Files::answer(std::shared_ptr<const Place> place, const Request& request) {
+COHORT_LAZY COHORT_DECL Task<Response> Files::answer(std::shared_ptr<const Place> place, const Request& request) {
     if (request.method() != Method::get && request.method() != Method::head) {
         Response response = http::status(405);
         response.add("Allow", "GET, HEAD");

@@ -59,7 +59,7 @@ COHORT_DECL std::optional<std::string> Request::query(std::string_view name) con
 
 namespace cohort::http::detail {
 
-COHORT_DECL Task<Form> read_form(Task<std::string> reading, std::size_t most) {
+COHORT_LAZY COHORT_DECL Task<Form> read_form(Task<std::string> reading, std::size_t most) {
     const std::string text = co_await std::move(reading);
     co_return parse_form(text, most);
 }

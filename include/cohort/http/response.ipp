@@ -5,6 +5,7 @@
 #include <cohort/http/response.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 
 #include <chrono>
 
@@ -17,7 +18,7 @@ COHORT_DECL Response& Response::stream(Producer producer, std::optional<std::uin
 }
 
 COHORT_DECL Response& Response::upgrade(std::string_view protocol, Takeover takeover) {
-    takeover_ = std::make_shared<const Takeover>(std::move(takeover));
+    takeover_ = cohort::detail::share<const Takeover>(std::move(takeover));
     return status(101).set("Upgrade", protocol);
 }
 

@@ -7,6 +7,7 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/listen/accepting_dispatcher.hpp>
 #include <cohort/detail/listen/delivery_intake.hpp>
+#include <cohort/detail/share.hpp>
 
 #include <utility>
 
@@ -18,7 +19,7 @@ COHORT_DECL std::unique_ptr<Dispatcher> make_accepting_dispatcher(const Dispatch
 }
 
 COHORT_DECL std::shared_ptr<Intake> make_delivery_intake(IntakeContext context) {
-    return std::make_shared<DeliveryIntake>(std::move(context));
+    return detail::share<DeliveryIntake>(std::move(context));
 }
 
 } // namespace cohort::detail

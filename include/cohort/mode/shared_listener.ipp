@@ -7,6 +7,7 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/listen/accepting_intake.hpp>
 #include <cohort/detail/listen/slot_dispatcher.hpp>
+#include <cohort/detail/share.hpp>
 
 #include <utility>
 
@@ -18,7 +19,7 @@ COHORT_DECL std::unique_ptr<Dispatcher> SharedListener::make_dispatcher(const Di
 
 /// Connections come from the listener, and at times from the master.
 COHORT_DECL std::shared_ptr<Intake> SharedListener::make_intake(IntakeContext context) {
-    return std::make_shared<detail::AcceptingIntake>(std::move(context));
+    return detail::share<detail::AcceptingIntake>(std::move(context));
 }
 
 } // namespace cohort

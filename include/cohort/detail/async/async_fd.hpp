@@ -2,6 +2,7 @@
 // AsyncFd: a descriptor of ours that the event loop watches (layer 3).
 #pragma once
 
+#include <cohort/detail/async/action.hpp>
 #include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/task.hpp>
 
@@ -25,17 +26,12 @@ public:
     bool is_open() const noexcept { return static_cast<bool>(fd_); }
     auto get_executor() noexcept { return watch_.get_executor(); }
 
-    /// Waits until a read, or a write, would not block. Nothing is read, so a cancelled wait loses nothing.
-    template <class Token>
-    auto async_readable(Token&& token) {
-        return watch_.async_wait(asio::posix::descriptor_base::wait_read, std::forward<Token>(token));
-    }
-    template <class Token>
-    auto async_writable(Token&& token) {
-        return watch_.async_wait(asio::posix::descriptor_base::wait_write, std::forward<Token>(token));
-    }
-    /// The same for a coroutine. `error`: operation_aborted when it was cancelled.
+    /// Waits until a read would not block. Nothing is read, so a cancelled wait loses nothing. `error`:
+    /// operation_aborted when it was cancelled.
     Task<> readable(std::error_code& error);
+    /// Calls `action` when a read, or a write, would not block, and also when the wait was cancelled.
+    void when_readable(Action action);
+    void when_writable(Action action);
 
     /// Waits under way, in both directions, end with operation_aborted.
     void cancel();

@@ -21,7 +21,22 @@ COHORT_DECL AsyncFd::AsyncFd(const asio::any_io_executor& executor, UniqueFd fd)
     : fd_(std::move(fd)), watch_(executor, fd_.get()) {}
 
 COHORT_DECL Task<> AsyncFd::readable(std::error_code& error) {
-    return async_readable(asio::redirect_error(asio::use_awaitable, error));
+    return watch_.async_wait(asio::posix::descriptor_base::wait_read, asio::redirect_error(asio::use_awaitable, error));
+}
+
+/// A wait's end, however it ended.
+struct WaitEnd {
+    void operator()(std::error_code) const { action(); }
+
+    Action action;
+};
+
+COHORT_DECL void AsyncFd::when_readable(Action action) {
+    watch_.async_wait(asio::posix::descriptor_base::wait_read, WaitEnd{std::move(action)});
+}
+
+COHORT_DECL void AsyncFd::when_writable(Action action) {
+    watch_.async_wait(asio::posix::descriptor_base::wait_write, WaitEnd{std::move(action)});
 }
 
 COHORT_DECL void AsyncFd::cancel() {

@@ -2,16 +2,18 @@
 // Timer: does something later, unless it is gone by then (layer 3).
 #pragma once
 
+#include <cohort/detail/async/action.hpp>
+
 #include <asio/any_io_executor.hpp>
 
 #include <chrono>
-#include <functional>
 #include <memory>
 
 namespace cohort::detail {
 
 /// One action at a time, on the executor's event loop: when the time is over, unless the timer was cancelled, set again
-/// or destroyed before. So the action may use whatever the timer is a member of.
+/// or destroyed before. So the action may use whatever the timer is a member of. What the action owns is released when
+/// it has been called, or soon after it is clear that it will not be.
 class Timer {
 public:
     using Clock = std::chrono::steady_clock;
@@ -21,8 +23,8 @@ public:
     Timer& operator=(Timer&&) = delete;
     ~Timer();
 
-    void expire_at(Clock::time_point time, std::function<void()> action);
-    void expire_after(Clock::duration time, std::function<void()> action);
+    void expire_at(Clock::time_point time, Action action);
+    void expire_after(Clock::duration time, Action action);
     /// The action will not be called.
     void cancel() noexcept;
     /// It is set, and has not expired yet.
@@ -30,6 +32,7 @@ public:
 
 private:
     struct State;
+    struct Expiry;
 
     std::shared_ptr<State> state_;
 };

@@ -4,6 +4,7 @@
 
 #include <cohort/channel.hpp>
 #include <cohort/detail/channel/bus_message.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/event.hpp>
 
 #include <list>
@@ -33,7 +34,7 @@ public:
 private:
     struct Client {
         WorkerId owner;
-        BusChannel::Peer channel;
+        BusChannel channel;
     };
     using ClientPtr = std::shared_ptr<Client>;
     using Topics = std::map<std::string, std::list<ClientPtr>, std::less<>>;
@@ -44,7 +45,7 @@ private:
 
     asio::any_io_executor executor_;
     ChannelLimits limits_;
-    std::shared_ptr<Topics> topics_ = std::make_shared<Topics>();
+    std::shared_ptr<Topics> topics_ = share<Topics>();
     std::list<ClientPtr> clients_;
 };
 

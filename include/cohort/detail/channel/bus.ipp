@@ -7,14 +7,14 @@
 
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 
 namespace cohort::detail {
 
 COHORT_DECL UniqueFd Bus::connect(WorkerId owner) {
     std::erase_if(clients_, [](const ClientPtr& client) { return !client->channel.is_open(); });
     auto [mine, others] = make_socketpair(SOCK_STREAM);
-    auto client =
-        std::make_shared<Client>(Client{owner, BusChannel::Peer::accepted(executor_, std::move(mine), limits_)});
+    auto client = share<Client>(Client{owner, BusChannel::accepted(executor_, std::move(mine), limits_)});
     clients_.push_back(client);
     spawn(executor_, serve(std::move(client), topics_));
     return std::move(others);
@@ -28,13 +28,13 @@ COHORT_DECL void Bus::finish(WorkerId owner) {
 COHORT_DECL Task<> Bus::serve(ClientPtr client, std::shared_ptr<Topics> topics) {
     try {
         while (auto mail = co_await client->channel.receive_mail()) {
-            if (auto* const wish = std::get_if<Subscribe>(&mail->message)) {
-                (*topics)[wish->topic].push_back(client);
+            Published& published = mail->message;
+            if (published.subscribes) {
+                (*topics)[published.topic].push_back(client);
                 const Published done;
                 co_await mail->reply(done);
                 continue;
             }
-            auto& published = std::get<Published>(mail->message);
             const auto topic = topics->find(published.topic);
             if (topic == topics->end()) continue;
             const std::vector<ClientPtr> subscribers(topic->second.begin(), topic->second.end());

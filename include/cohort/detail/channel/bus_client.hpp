@@ -2,6 +2,7 @@
 // BusClient: a connection to the bus, for publishing or for one subscription (layer 3).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/serialize/buffer.hpp>
 #include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/serialize.hpp>
@@ -18,11 +19,13 @@
 
 namespace cohort::detail {
 
-/// A value whose type only its ends know.
+/// A value whose type only its ends know. One struct for all that goes to the bus and comes from it: a variant would be
+/// compiled for every pair of its alternatives.
 struct Published {
     std::string topic;
-    std::uint64_t type = 0; ///< schema_hash
-    std::string payload;    ///< encode()
+    std::uint64_t type = 0;  ///< schema_hash
+    std::string payload{};   ///< encode()
+    bool subscribes = false; ///< no value: a call that asks for those of the topic from now on; the reply is empty
 };
 
 template <class T>
@@ -40,7 +43,7 @@ public:
     /// Queues the value when called, and waits while those who have subscribed do not keep up.
     Task<> publish(Published published);
     /// When this is over, what is published on the topic arrives.
-    Task<> subscribe(std::string topic);
+    COHORT_LAZY Task<> subscribe(std::string topic);
     /// The next value of the topic; nothing at the end.
     Task<std::optional<Published>> receive();
 

@@ -6,6 +6,7 @@
 
 #include <cohort/detail/channel/bus_message.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 
 #include <utility>
 
@@ -16,17 +17,14 @@ struct BusClient::Connection {
 };
 
 COHORT_DECL BusClient::BusClient(const asio::any_io_executor& executor, UniqueFd socket, std::size_t max_message)
-    : connection_(std::make_shared<Connection>(
-          Connection{BusChannel(executor, std::move(socket), {.max_length = max_message})})) {}
-
-COHORT_DECL Task<> BusClient::publish(Published published) {
-    const ToBus message = std::move(published);
-    return connection_->channel.send(message);
+    : connection_(share<Connection>(Connection{BusChannel(executor, std::move(socket), {.max_length = max_message})})) {
 }
 
-COHORT_DECL Task<> BusClient::subscribe(std::string topic) {
+COHORT_DECL Task<> BusClient::publish(Published published) { return connection_->channel.send(published); }
+
+COHORT_LAZY COHORT_DECL Task<> BusClient::subscribe(std::string topic) {
     const auto connection = connection_;
-    const ToBus wish = Subscribe{std::move(topic)};
+    const Published wish{.topic = std::move(topic), .subscribes = true};
     co_await connection->channel.call(wish);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/channel/encoded_message.hpp>
 #include <cohort/detail/channel/frame_stream.hpp>
+#include <cohort/detail/config.hpp>
 
 #include <asio/cancellation_signal.hpp>
 #include <asio/steady_timer.hpp>
@@ -60,14 +61,14 @@ public:
     PendingAnswer(std::shared_ptr<FrameStream> stream, CallTable& table, FrameKind expected);
     PendingAnswer(const PendingAnswer&) = delete;
     PendingAnswer& operator=(const PendingAnswer&) = delete;
-    virtual ~PendingAnswer();
+    COHORT_DECL virtual ~PendingAnswer();
 
     std::uint64_t id() const noexcept { return id_; }
     void complete(std::error_code error, std::string what = {});
     void complete(const Frame& frame, Passed* passed);
     /// Until it is complete; throws why there is no answer: ETIMEDOUT, and operation_aborted when it was cancelled,
     /// among others.
-    Task<> wait(std::chrono::steady_clock::duration timeout);
+    COHORT_LAZY Task<> wait(std::chrono::steady_clock::duration timeout);
 
 private:
     virtual std::error_code take_reply(const Frame&, Passed*) { return {}; }
@@ -148,7 +149,7 @@ Task<T> reply_of(std::shared_ptr<PendingReply<T>> reply, std::chrono::steady_clo
     co_return reply->take();
 }
 
-Task<> answer_of(std::shared_ptr<PendingAnswer> answer, std::chrono::steady_clock::duration timeout);
+COHORT_LAZY Task<> answer_of(std::shared_ptr<PendingAnswer> answer, std::chrono::steady_clock::duration timeout);
 
 } // namespace cohort::detail
 

@@ -117,7 +117,7 @@ COHORT_DECL bool is_loss(std::error_code error) noexcept {
     return error == std::errc::connection_reset || error == std::errc::broken_pipe || error == Errc::closed;
 }
 
-COHORT_DECL Task<> PendingAnswer::wait(std::chrono::steady_clock::duration timeout) {
+COHORT_LAZY COHORT_DECL Task<> PendingAnswer::wait(std::chrono::steady_clock::duration timeout) {
     timer_.expires_at(deadline_after(timeout));
     if (!done_) {
         std::error_code error;
@@ -140,7 +140,8 @@ COHORT_DECL void ServedCall::refuse(Errc error, std::string_view what) noexcept 
     }
 }
 
-COHORT_DECL Task<> answer_of(std::shared_ptr<PendingAnswer> answer, std::chrono::steady_clock::duration timeout) {
+COHORT_LAZY COHORT_DECL Task<> answer_of(std::shared_ptr<PendingAnswer> answer,
+                                         std::chrono::steady_clock::duration timeout) {
     co_await answer->wait(timeout);
 }
 

@@ -2,6 +2,7 @@
 // Connecting to a Unix socket without holding up the event loop (layer 3).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/endpoint.hpp>
 #include <cohort/task.hpp>
@@ -11,7 +12,7 @@
 namespace cohort::detail {
 
 /// Connects to a Unix socket. The kernel gives no event for a place in the queue of a listener (unix(7), EAGAIN).
-Task<UniqueFd> connect_to(asio::any_io_executor executor, Endpoint endpoint);
+COHORT_LAZY Task<UniqueFd> connect_to(asio::any_io_executor executor, Endpoint endpoint);
 
 } // namespace cohort::detail
 

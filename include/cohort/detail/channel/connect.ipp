@@ -19,7 +19,7 @@
 
 namespace cohort::detail {
 
-COHORT_DECL Task<UniqueFd> connect_to(asio::any_io_executor executor, Endpoint endpoint) {
+COHORT_LAZY COHORT_DECL Task<UniqueFd> connect_to(asio::any_io_executor executor, Endpoint endpoint) {
     const std::string what = "connect to " + endpoint.to_string();
     std::error_code error;
     if (!endpoint.is_unix()) error = Errc::bad_endpoint;

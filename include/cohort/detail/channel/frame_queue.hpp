@@ -8,7 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <vector>
 
 #include <sys/types.h>
@@ -55,7 +55,7 @@ private:
     std::size_t max_length_;
     Buffer bytes_;
     std::vector<int> passing_; // by the frame that is being made
-    std::deque<Attached> attached_;
+    std::list<Attached> attached_;
     std::uint64_t taken_by_kernel_ = 0; // position of the first byte here
 };
 

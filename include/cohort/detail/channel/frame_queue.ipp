@@ -43,8 +43,9 @@ COHORT_DECL ssize_t FrameQueue::write_up_to_descriptors(Transport& transport) no
     std::array<int, max_descriptors> numbers;
     const std::size_t count = next.descriptors.size();
     for (std::size_t i = 0; i < count; ++i) numbers[i] = next.descriptors[i].get();
-    const std::size_t size =
-        attached_.size() > 1 ? static_cast<std::size_t>(attached_[1].position - next.position) : bytes_.size();
+    const std::size_t size = attached_.size() > 1
+                                 ? static_cast<std::size_t>(std::next(attached_.begin())->position - next.position)
+                                 : bytes_.size();
     const ssize_t sent = transport.write(bytes_.bytes().first(size), std::span(numbers).first(count));
     if (sent > 0) attached_.pop_front();
     return sent;

@@ -8,7 +8,7 @@
 #include <cohort/detail/channel/passed.hpp>
 #include <cohort/detail/channel/stream_limits.hpp>
 
-#include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -67,7 +67,7 @@ private:
     Notifier arrival_;
     FrameReader reader_;
     Buffer in_;
-    std::deque<Passed> passed_;
+    std::list<Passed> passed_;
     bool reading_ = false; // somebody waits for the socket to be readable
     bool emptied_ = false; // the last read left nothing in the socket
     bool ended_ = false;   // nothing more can be received

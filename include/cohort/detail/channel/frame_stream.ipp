@@ -7,17 +7,17 @@
 #include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/config.hpp>
 
-#include <asio/post.hpp>
 #include <asio/this_coro.hpp>
 
 #include <algorithm>
+#include <iterator>
 
 namespace cohort::detail {
 
 COHORT_DECL Passed& FrameStream::passed(const Frame& frame, std::size_t sets) {
     if (passed_.size() <= sets) transport().collect(passed_);
     if (passed_.size() <= sets) throw std::system_error(make_error_code(Errc::bad_frame));
-    Passed& set = passed_[sets];
+    Passed& set = *std::next(passed_.begin(), static_cast<std::ptrdiff_t>(sets));
     if (!set.lost && set.descriptors.size() != frame.header.descriptors)
         throw std::system_error(make_error_code(Errc::bad_frame));
     return set;
@@ -92,18 +92,16 @@ COHORT_DECL void FrameStream::stopped_reading() {
 COHORT_DECL void FrameStream::read_ahead() {
     if (reading_ || ended_ || !is_open() || !wants_more()) return;
     reading_ = true;
-    const auto look = [self = shared_from_this()](std::error_code) {
-        self->reading_ = false;
-        self->transport().waited_to_read();
-        self->look_ahead();
-    };
+    const Action look = action<&FrameStream::look_ahead>(this, shared_from_this());
     if (transport().may_wait_to_read())
-        transport().socket().async_readable(look);
+        transport().socket().when_readable(look);
     else
-        asio::post(executor(), [look] { look({}); });
+        post(executor(), look);
 }
 
 COHORT_DECL void FrameStream::look_ahead() {
+    reading_ = false;
+    transport().waited_to_read();
     if (!is_open() || ended_) return;
     try {
         if (read_some()) on_arrival();

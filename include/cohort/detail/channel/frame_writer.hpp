@@ -3,15 +3,16 @@
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/channel/frame_queue.hpp>
 #include <cohort/detail/channel/stream_limits.hpp>
 #include <cohort/task.hpp>
 
 #include <asio/any_io_executor.hpp>
-#include <asio/steady_timer.hpp>
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -72,19 +73,21 @@ protected:
 private:
     // The waits begin when they are awaited; until then, too, they keep the stream.
     static Task<> room(std::shared_ptr<FrameWriter> self);
-    static Task<> flush(std::shared_ptr<FrameWriter> self);
+    COHORT_LAZY static Task<> flush(std::shared_ptr<FrameWriter> self);
     void flush_later();
+    void end_turn();
     void write_some();
     ssize_t write_front();
     void write_when_possible();
     void retry_soon();
+    void write_again();
 
     std::shared_ptr<Transport> transport_;
     Notifier room_;
     StreamLimits limits_;
     FrameQueue queue_;
     std::size_t write_size_; // Transport::write_size
-    std::unique_ptr<asio::steady_timer> retry_;
+    std::optional<Timer> retry_;
     std::error_code error_; // why nothing can be sent any more
     bool waiting_ = false;  // for the kernel to take more
     bool wrote_ = false;    // a frame went out at once in what may still be this turn

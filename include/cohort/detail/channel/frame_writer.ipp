@@ -7,8 +7,6 @@
 #include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/config.hpp>
 
-#include <asio/post.hpp>
-
 #include <algorithm>
 
 namespace cohort::detail {
@@ -17,10 +15,12 @@ COHORT_DECL FrameWriter::~FrameWriter() = default;
 
 COHORT_DECL void FrameWriter::flush_later() {
     flushing_ = true;
-    asio::post(executor(), [self = shared_from_this()] {
-        self->flushing_ = self->wrote_ = false;
-        if (!self->waiting_ && !self->queue_.empty()) self->write_some();
-    });
+    post(executor(), action<&FrameWriter::end_turn>(this, shared_from_this()));
+}
+
+COHORT_DECL void FrameWriter::end_turn() {
+    flushing_ = wrote_ = false;
+    if (!waiting_ && !queue_.empty()) write_some();
 }
 
 COHORT_DECL void FrameWriter::write_some() {
@@ -45,21 +45,19 @@ COHORT_DECL ssize_t FrameWriter::write_front() {
 
 COHORT_DECL void FrameWriter::write_when_possible() {
     waiting_ = true;
-    transport_->wait_writable([self = shared_from_this()](std::error_code) {
-        self->waiting_ = false;
-        // Also after a cancellation: that was meant for the readers.
-        self->write_some();
-    });
+    // Also after a cancellation: that was meant for the readers.
+    transport_->wait_writable(action<&FrameWriter::write_again>(this, shared_from_this()));
 }
 
 COHORT_DECL void FrameWriter::retry_soon() {
     waiting_ = true;
-    if (!retry_) retry_ = std::make_unique<asio::steady_timer>(executor());
-    retry_->expires_after(std::chrono::milliseconds(5));
-    retry_->async_wait([self = shared_from_this()](std::error_code) {
-        self->waiting_ = false;
-        self->write_some();
-    });
+    if (!retry_) retry_.emplace(executor());
+    retry_->expire_after(std::chrono::milliseconds(5), action<&FrameWriter::write_again>(this, shared_from_this()));
+}
+
+COHORT_DECL void FrameWriter::write_again() {
+    waiting_ = false;
+    write_some();
 }
 
 COHORT_DECL void FrameWriter::fail(std::error_code error) {
@@ -73,7 +71,7 @@ COHORT_DECL Task<> FrameWriter::room(std::shared_ptr<FrameWriter> self) {
     if (self->error_) throw std::system_error(self->error_);
 }
 
-COHORT_DECL Task<> FrameWriter::flush(std::shared_ptr<FrameWriter> self) {
+COHORT_LAZY COHORT_DECL Task<> FrameWriter::flush(std::shared_ptr<FrameWriter> self) {
     while (!self->queue_.empty()) {
         if (!self->waiting_) self->write_some();
         if (!self->queue_.empty()) co_await self->room_.wait();

@@ -5,8 +5,9 @@
 #include <cohort/detail/channel/call.hpp>
 #include <cohort/detail/channel/frame_stream.hpp>
 #include <cohort/detail/channel/greeting.hpp>
+#include <cohort/detail/config.hpp>
 
-#include <deque>
+#include <list>
 #include <memory>
 
 namespace cohort::detail {
@@ -72,9 +73,9 @@ public:
     bool is_over() const noexcept { return ended() || last_received_; }
 
 private:
-    void on_arrival() override;
-    void on_end(std::error_code error) override;
-    bool wants_more() const noexcept override;
+    COHORT_DECL void on_arrival() override;
+    COHORT_DECL void on_end(std::error_code error) override;
+    COHORT_DECL bool wants_more() const noexcept override;
 
     template <class Fill>
     void begin(PendingAnswer& answer, FrameKind kind, Fill&& fill);
@@ -104,10 +105,10 @@ private:
 
     // Answers are looked for behind messages that have not been received yet.
     FrameReader ahead_;
-    std::deque<std::uint64_t> seen_; // positions of the frames that were dealt with before their turn
-    std::uint64_t position_ = 0;     // of the front
-    std::size_t looked_at_ = 0;      // bytes behind the front
-    std::size_t sets_ahead_ = 0;     // frames with descriptors among them
+    std::list<std::uint64_t> seen_; // positions of the frames that were dealt with before their turn
+    std::uint64_t position_ = 0;    // of the front
+    std::size_t looked_at_ = 0;     // bytes behind the front
+    std::size_t sets_ahead_ = 0;    // frames with descriptors among them
 };
 
 // Messages

@@ -2,13 +2,14 @@
 // SharedMemoryTransport: bytes through rings in memory that both sides map; a socket for the rest (layer 3).
 #pragma once
 
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/channel/ring.hpp>
 #include <cohort/detail/channel/transport.hpp>
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/system/memfd.hpp>
 
-#include <asio/steady_timer.hpp>
-
 #include <chrono>
+#include <list>
 #include <optional>
 #include <utility>
 
@@ -39,15 +40,15 @@ public:
     /// Makes the memory and sends it to the other side.
     void make(std::size_t ring_size);
 
-    ssize_t write(std::span<const std::byte> bytes, std::span<const int> descriptors) noexcept override;
+    COHORT_DECL ssize_t write(std::span<const std::byte> bytes, std::span<const int> descriptors) noexcept override;
     /// What the nearest cache holds.
     std::size_t write_size() const noexcept override { return std::size_t{16} << 10; }
-    ssize_t read(std::span<std::byte> room, std::deque<Passed>& passed) override;
-    void collect(std::deque<Passed>& passed) override;
-    bool may_wait_to_read() noexcept override;
+    COHORT_DECL ssize_t read(std::span<std::byte> room, std::list<Passed>& passed) override;
+    COHORT_DECL void collect(std::list<Passed>& passed) override;
+    COHORT_DECL bool may_wait_to_read() noexcept override;
     void waited_to_read() noexcept override { reader_waits_ = false; }
-    void wait_writable(std::function<void(std::error_code)> then) override;
-    bool wait_writable_now(std::chrono::milliseconds timeout) noexcept override;
+    COHORT_DECL void wait_writable(Action then) override;
+    COHORT_DECL bool wait_writable_now(std::chrono::milliseconds timeout) noexcept override;
 
 private:
     static ssize_t refuse(int error) noexcept {
@@ -58,11 +59,11 @@ private:
     bool ring(std::span<const int> descriptors) noexcept;
     void take_bells();
 
-    asio::steady_timer retry_;
+    Timer retry_;
     Mapping memory_;
     std::optional<RingWriter> writer_;
     std::optional<RingReader> reader_;
-    std::deque<Passed> arrived_;
+    std::list<Passed> arrived_;
     Duration spin_;
     bool slept_ = false; // a bell has probably come
     bool reader_waits_ = false;

@@ -7,12 +7,9 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/error.hpp>
 
-#include <asio/post.hpp>
-
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <iterator>
 
 namespace cohort::detail {
 
@@ -80,7 +77,7 @@ COHORT_DECL ssize_t SharedMemoryTransport::write(std::span<const std::byte> byte
     return static_cast<ssize_t>(count);
 }
 
-COHORT_DECL ssize_t SharedMemoryTransport::read(std::span<std::byte> room, std::deque<Passed>& passed) {
+COHORT_DECL ssize_t SharedMemoryTransport::read(std::span<std::byte> room, std::list<Passed>& passed) {
     if (!is_ready()) return ended_ ? 0 : refuse(EAGAIN);
     if (std::exchange(slept_, false)) take_bells();
     std::size_t count = reader_->read(room);
@@ -90,16 +87,14 @@ COHORT_DECL ssize_t SharedMemoryTransport::read(std::span<std::byte> room, std::
     }
     if (reader_->broken()) throw std::system_error(make_error_code(Errc::bad_frame));
     if (reader_->wants_doorbell()) ring({});
-    std::ranges::move(arrived_, std::back_inserter(passed));
-    arrived_.clear();
+    passed.splice(passed.end(), arrived_);
     if (count == 0 && !ended_) return refuse(EAGAIN);
     return static_cast<ssize_t>(count);
 }
 
-COHORT_DECL void SharedMemoryTransport::collect(std::deque<Passed>& passed) {
+COHORT_DECL void SharedMemoryTransport::collect(std::list<Passed>& passed) {
     take_bells();
-    std::ranges::move(arrived_, std::back_inserter(passed));
-    arrived_.clear();
+    passed.splice(passed.end(), arrived_);
 }
 
 COHORT_DECL void SharedMemoryTransport::take_bells() {
@@ -129,15 +124,14 @@ COHORT_DECL bool SharedMemoryTransport::may_wait_to_read() noexcept {
     return slept_;
 }
 
-COHORT_DECL void SharedMemoryTransport::wait_writable(std::function<void(std::error_code)> then) {
+COHORT_DECL void SharedMemoryTransport::wait_writable(Action then) {
     // A bell that is there may be the one for a reader who sleeps: then it stays, and wakes both.
     if (!reader_waits_) take_bells();
     const bool waits = writer_ ? writer_->may_sleep() : arrived_.empty();
-    if (!waits || is_cut_off()) return asio::post(socket().get_executor(), [then] { then({}); });
-    if (!ended_) return socket().async_readable(std::move(then));
+    if (!waits || is_cut_off()) return post(socket().get_executor(), std::move(then));
+    if (!ended_) return socket().when_readable(std::move(then));
     // The other side has ended its own direction, so the socket rings no more.
-    retry_.expires_after(std::chrono::milliseconds(1));
-    retry_.async_wait(std::move(then));
+    retry_.expire_after(std::chrono::milliseconds(1), std::move(then));
 }
 
 COHORT_DECL bool SharedMemoryTransport::wait_writable_now(std::chrono::milliseconds timeout) noexcept {

@@ -4,10 +4,10 @@
 
 #include <cohort/detail/async/async_fd.hpp>
 #include <cohort/detail/channel/passed.hpp>
+#include <cohort/detail/config.hpp>
 
 #include <chrono>
-#include <deque>
-#include <functional>
+#include <list>
 #include <span>
 #include <system_error>
 
@@ -26,25 +26,25 @@ public:
 
     /// How many bytes were taken, at least one; the descriptors, which stay the caller's, go with the first. -1 with
     /// errno set when none were: EAGAIN says to wait for wait_writable().
-    virtual ssize_t write(std::span<const std::byte> bytes, std::span<const int> descriptors) noexcept;
+    COHORT_DECL virtual ssize_t write(std::span<const std::byte> bytes, std::span<const int> descriptors) noexcept;
     /// From how many bytes on it does not pay to wait for more before writing.
     virtual std::size_t write_size() const noexcept { return std::size_t{64} << 10; }
     /// How many bytes came, 0 at the end; -1 with errno set: EAGAIN when there are none now. Descriptors come with the
     /// first byte of their frame or before it, and are put behind those in `passed`.
-    virtual ssize_t read(std::span<std::byte> room, std::deque<Passed>& passed);
+    COHORT_DECL virtual ssize_t read(std::span<std::byte> room, std::list<Passed>& passed);
 
     /// Brings in descriptors that have come already, although read() has not been asked since.
-    virtual void collect(std::deque<Passed>&) {}
+    virtual void collect(std::list<Passed>&) {}
     /// To be asked before waiting for the socket to be readable: false when there is something to read after all.
     virtual bool may_wait_to_read() noexcept { return true; }
     /// That wait is over.
     virtual void waited_to_read() noexcept {}
     /// Calls `then` once, when more can be written or the wait was cancelled.
-    virtual void wait_writable(std::function<void(std::error_code)> then);
+    COHORT_DECL virtual void wait_writable(Action then);
     /// Holds the process up in the same way for at most so long. False: nothing changed.
-    virtual bool wait_writable_now(std::chrono::milliseconds timeout) noexcept;
+    COHORT_DECL virtual bool wait_writable_now(std::chrono::milliseconds timeout) noexcept;
     /// Nothing more will be written; the other side sees the end behind what was.
-    virtual void end_writing() noexcept;
+    COHORT_DECL virtual void end_writing() noexcept;
 
     /// The other side has closed both directions, or its process is gone.
     bool is_cut_off() const noexcept;
@@ -53,7 +53,7 @@ public:
     const AsyncFd& socket() const noexcept { return socket_; }
 
 protected:
-    ssize_t receive(std::span<std::byte> room, std::deque<Passed>& passed);
+    ssize_t receive(std::span<std::byte> room, std::list<Passed>& passed);
 
 private:
     AsyncFd socket_;

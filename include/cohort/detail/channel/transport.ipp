@@ -19,11 +19,11 @@ COHORT_DECL ssize_t Transport::write(std::span<const std::byte> bytes, std::span
     return System::current().send(socket_.get(), message.get());
 }
 
-COHORT_DECL ssize_t Transport::read(std::span<std::byte> room, std::deque<Passed>& passed) {
+COHORT_DECL ssize_t Transport::read(std::span<std::byte> room, std::list<Passed>& passed) {
     return receive(room, passed);
 }
 
-COHORT_DECL ssize_t Transport::receive(std::span<std::byte> room, std::deque<Passed>& passed) {
+COHORT_DECL ssize_t Transport::receive(std::span<std::byte> room, std::list<Passed>& passed) {
     SocketMessage message(room);
     const ssize_t count = System::current().recv(socket_.get(), message.get());
     if (count < 0) return count;
@@ -39,9 +39,7 @@ COHORT_DECL bool Transport::wait_writable_now(std::chrono::milliseconds timeout)
     return ::poll(&writable, 1, static_cast<int>(timeout.count())) != 0;
 }
 
-COHORT_DECL void Transport::wait_writable(std::function<void(std::error_code)> then) {
-    socket_.async_writable(std::move(then));
-}
+COHORT_DECL void Transport::wait_writable(Action then) { socket_.when_writable(std::move(then)); }
 
 COHORT_DECL void Transport::end_writing() noexcept { ::shutdown(socket_.get(), SHUT_WR); }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/async/async_fd.hpp>
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/control/message_set.hpp>
 #include <cohort/detail/serialize/buffer.hpp>
 #include <cohort/detail/system/unique_fd.hpp>
@@ -11,12 +12,11 @@
 #include <cohort/task.hpp>
 
 #include <asio/any_io_executor.hpp>
-#include <asio/steady_timer.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,19 +27,10 @@
 namespace cohort::detail {
 
 /// One message, not decoded yet, with what came along.
-struct RawPacket {
-    std::uint8_t number = 0;        ///< in its MessageSet
-    std::vector<std::byte> payload; ///< encode()
-    std::vector<UniqueFd> descriptors;
-    bool descriptors_lost = false; ///< some did not fit in this process
-};
-
-/// One that is of this MessageSet.
-template <class Set>
-struct Packet : RawPacket {
+struct Packet {
     template <class M>
     bool holds() const noexcept {
-        return number == Set::template number_of<M>;
+        return number == M::number;
     }
     /// The message that it holds. Throws on bytes that no peer sends.
     template <class M>
@@ -48,6 +39,11 @@ struct Packet : RawPacket {
         if (const auto error = decode(payload, message)) throw std::system_error(error);
         return message;
     }
+
+    std::uint8_t number = 0;        ///< in its MessageSet
+    std::vector<std::byte> payload; ///< encode()
+    std::vector<UniqueFd> descriptors;
+    bool descriptors_lost = false; ///< some did not fit in this process
 };
 
 /// Beside the user's channel, so that neither waits for the other: a connection is delivered although megabytes of
@@ -55,14 +51,16 @@ struct Packet : RawPacket {
 /// TypedLink says what is in them.
 class ControlLink : public std::enable_shared_from_this<ControlLink> {
 public:
-    ControlLink(const asio::any_io_executor& executor, UniqueFd socket);
-
     /// Blocks until everything kept has been sent, for `timeout` at most.
     void flush_now(std::chrono::milliseconds timeout) noexcept;
     bool all_sent() const noexcept { return queue_.empty(); }
     /// How many messages wait for the other side to read.
     std::size_t kept() const noexcept { return queue_.size(); }
 
+    /// A packet that is here already. Sets ended(). Throws on one that no peer sends.
+    std::optional<Packet> try_receive();
+    /// Waits for the next packet. Empty when the other side is gone.
+    Task<std::optional<Packet>> receive();
     /// Waits until there may be a packet. Returns false when the link has ended.
     Task<bool> arrival();
     /// Whether a packet can be received without waiting.
@@ -73,6 +71,8 @@ public:
     int native_handle() const noexcept { return socket_.get(); }
 
 protected:
+    /// `kinds`: how many kinds of message come in.
+    ControlLink(const asio::any_io_executor& executor, UniqueFd socket, std::uint8_t kinds);
     ~ControlLink() = default;
 
     /// Never waits: what the kernel does not take now is kept, with copies of the descriptors, and sent later, in
@@ -81,8 +81,6 @@ protected:
     bool send_bytes(Buffer bytes, std::span<const int> descriptors);
     /// The same with a descriptor that is nobody else's, so that keeping it takes no copy.
     bool send_bytes_with(Buffer bytes, UniqueFd descriptor);
-    /// A packet that is here already. Sets ended(). Throws on one that no peer sends.
-    std::optional<RawPacket> try_receive_bytes();
 
 private:
     static constexpr std::size_t max_size = 8192;
@@ -98,8 +96,9 @@ private:
     void send_pending();
 
     AsyncFd socket_;
-    asio::steady_timer retry_;
-    std::deque<Pending> queue_;
+    std::uint8_t kinds_;
+    Timer retry_;
+    std::list<Pending> queue_;
     bool ended_ = false;
 };
 
@@ -107,7 +106,8 @@ private:
 template <class Out, class In>
 class TypedLink : public ControlLink {
 public:
-    using ControlLink::ControlLink;
+    TypedLink(const asio::any_io_executor& executor, UniqueFd socket)
+        : ControlLink(executor, std::move(socket), In::size) {}
 
     template <class M>
     bool send(const M& message, std::span<const int> descriptors = {}) {
@@ -118,28 +118,12 @@ public:
         return send_bytes_with(encoded(message), std::move(descriptor));
     }
 
-    /// A packet that is here already. Sets ended(). Throws on one that no peer sends.
-    std::optional<Packet<In>> try_receive() {
-        auto raw = try_receive_bytes();
-        if (!raw) return std::nullopt;
-        if (raw->number >= In::size) throw std::system_error(make_error_code(Errc::bad_message));
-        return Packet<In>{std::move(*raw)};
-    }
-    /// Waits for the next packet. Empty when the other side is gone.
-    Task<std::optional<Packet<In>>> receive() {
-        const auto self = shared_from_this();
-        for (;;) {
-            if (auto packet = try_receive()) co_return packet;
-            const bool more = co_await arrival();
-            if (!more) co_return std::nullopt;
-        }
-    }
-
 private:
     template <class M>
     static Buffer encoded(const M& message) {
+        static_assert(Out::template contains<M>, "this side of the link does not send this message");
         Buffer bytes;
-        encode_message<Out>(message, bytes);
+        encode_message(message, bytes);
         return bytes;
     }
 };

@@ -22,8 +22,8 @@ namespace cohort::detail {
 /// The socket is full, or the kernel is.
 COHORT_DECL bool is_backpressure(int error) noexcept { return would_block(error) || is_kernel_limit(error); }
 
-COHORT_DECL ControlLink::ControlLink(const asio::any_io_executor& executor, UniqueFd socket)
-    : socket_(executor, std::move(socket)), retry_(executor) {}
+COHORT_DECL ControlLink::ControlLink(const asio::any_io_executor& executor, UniqueFd socket, std::uint8_t kinds)
+    : socket_(executor, std::move(socket)), kinds_(kinds), retry_(executor) {}
 
 COHORT_DECL bool ControlLink::has_arrived() const noexcept {
     int size = 0;
@@ -97,15 +97,12 @@ COHORT_DECL bool ControlLink::send_kept() noexcept {
 COHORT_DECL void ControlLink::send_pending() {
     if (!send_kept()) return queue_.clear();
     if (queue_.empty()) return;
-    const auto again = [self = shared_from_this()](std::error_code error) {
-        if (!error) self->send_pending();
-    };
-    if (would_block(errno)) return socket_.async_writable(again);
-    retry_.expires_after(std::chrono::milliseconds(5)); // the kernel's limits give no event
-    retry_.async_wait(again);
+    const Action again = action<&ControlLink::send_pending>(this, shared_from_this());
+    if (would_block(errno)) return socket_.when_writable(again);
+    retry_.expire_after(std::chrono::milliseconds(5), again); // the kernel's limits give no event
 }
 
-COHORT_DECL std::optional<RawPacket> ControlLink::try_receive_bytes() {
+COHORT_DECL std::optional<Packet> ControlLink::try_receive() {
     if (ended_) return std::nullopt;
     std::array<std::byte, max_size> buffer;
     std::error_code error;
@@ -116,11 +113,19 @@ COHORT_DECL std::optional<RawPacket> ControlLink::try_receive_bytes() {
         return std::nullopt;
     }
     if (datagram.cut) throw std::system_error(make_error_code(Errc::message_too_large));
+    const auto number = static_cast<std::uint8_t>(buffer.front());
+    if (number >= kinds_) throw std::system_error(make_error_code(Errc::bad_message));
     const auto end = buffer.begin() + static_cast<std::ptrdiff_t>(datagram.size);
-    return RawPacket{static_cast<std::uint8_t>(buffer.front()),
-                     {buffer.begin() + 1, end},
-                     std::move(datagram.descriptors),
-                     datagram.descriptors_lost};
+    return Packet{number, {buffer.begin() + 1, end}, std::move(datagram.descriptors), datagram.descriptors_lost};
+}
+
+COHORT_DECL Task<std::optional<Packet>> ControlLink::receive() {
+    const auto self = shared_from_this();
+    for (;;) {
+        if (auto packet = try_receive()) co_return packet;
+        const bool more = co_await arrival();
+        if (!more) co_return std::nullopt;
+    }
 }
 
 COHORT_DECL Task<bool> ControlLink::arrival() {

@@ -6,6 +6,8 @@
 #include <cohort/detail/listen/distributor.hpp>
 #include <cohort/detail/socket/listen_queue.hpp>
 
+#include <asio/steady_timer.hpp>
+
 #include <memory>
 
 namespace cohort::detail {

@@ -2,6 +2,7 @@
 // AcceptingDispatcher: the master's half of every mode in which it accepts and hands connections over (layer 3).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/listen/accept_loop.hpp>
 #include <cohort/detail/listen/port_table.hpp>
 
@@ -22,15 +23,15 @@ public:
         : PortTable(context), make_scheduler_(make_scheduler) {}
     ~AcceptingDispatcher() override { stop(false); }
 
-    void prepare() override;
+    COHORT_DECL void prepare() override;
     std::vector<int> inherited(unsigned) override { return {}; }
-    Grant open(DispatchTarget& target, const Endpoint& endpoint) override;
-    void close(DispatchTarget& target, ListenerId listener) override;
-    void drain(DispatchTarget& target) override;
-    void leave(DispatchTarget& target, bool successor) override;
-    std::vector<QueueStats> queues() const override;
-    std::vector<OpenListener> listeners() const override;
-    void stop(bool goes_on) override;
+    COHORT_DECL Grant open(DispatchTarget& target, const Endpoint& endpoint) override;
+    COHORT_DECL void close(DispatchTarget& target, ListenerId listener) override;
+    COHORT_DECL void drain(DispatchTarget& target) override;
+    COHORT_DECL void leave(DispatchTarget& target, bool successor) override;
+    COHORT_DECL std::vector<QueueStats> queues() const override;
+    COHORT_DECL std::vector<OpenListener> listeners() const override;
+    COHORT_DECL void stop(bool goes_on) override;
 
 private:
     AcceptedPort* make(const Endpoint& endpoint, std::error_code& error);

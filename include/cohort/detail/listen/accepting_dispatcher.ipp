@@ -5,6 +5,7 @@
 #include <cohort/detail/listen/accepting_dispatcher.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 
 namespace cohort::detail {
 
@@ -14,8 +15,8 @@ COHORT_DECL AcceptedPort* AcceptingDispatcher::make(const Endpoint& endpoint, st
     auto port = std::make_unique<AcceptedPort>();
     port->requested = endpoint;
     port->bound = bound_endpoint(listener.get(), endpoint);
-    port->distributor = std::make_shared<Distributor>(context_, port->bound, make_scheduler_());
-    port->accepting = std::make_shared<AcceptLoop>(context_.executor, std::move(listener), port->distributor);
+    port->distributor = share<Distributor>(context_, port->bound, make_scheduler_());
+    port->accepting = share<AcceptLoop>(context_.executor, std::move(listener), port->distributor);
     return &add(std::move(port));
 }
 

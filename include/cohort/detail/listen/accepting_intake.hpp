@@ -2,6 +2,7 @@
 // AcceptingIntake: a worker that accepts by itself, on a listening descriptor of its own (layer 3).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/listen/accept_loop.hpp>
 #include <cohort/detail/listen/delivery_intake.hpp>
 
@@ -15,7 +16,7 @@ public:
     explicit AcceptingIntake(IntakeContext its_context)
         : DeliveryIntake(std::move(its_context)), listener_(context().executor, std::move(context().descriptor)) {}
 
-    Task<std::optional<Socket>> accept() override;
+    COHORT_DECL Task<std::optional<Socket>> accept() override;
     void stop(bool hand_over) override {
         DeliveryIntake::stop(hand_over);
         listener_.close();
@@ -32,6 +33,7 @@ protected:
 private:
     std::optional<Socket> accept_own(int& error);
     void watch();
+    void stop_watching();
 
     AsyncFd listener_;
     bool watching_ = false;

@@ -30,10 +30,12 @@ COHORT_DECL std::optional<Socket> AcceptingIntake::accept_own(int& error) {
 COHORT_DECL void AcceptingIntake::watch() {
     if (watching_ || !listener_.is_open()) return;
     watching_ = true;
-    listener_.async_readable([keep = shared_from_this(), this](std::error_code) {
-        watching_ = false;
-        notify();
-    });
+    listener_.when_readable(action<&AcceptingIntake::stop_watching>(this, shared_from_this()));
+}
+
+COHORT_DECL void AcceptingIntake::stop_watching() {
+    watching_ = false;
+    notify();
 }
 
 COHORT_DECL Task<std::optional<Socket>> AcceptingIntake::accept() {

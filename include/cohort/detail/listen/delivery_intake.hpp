@@ -4,6 +4,7 @@
 
 #include <cohort/acceptor.hpp>
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/control/connection_count.hpp>
 #include <cohort/detail/control/links.hpp>
 #include <cohort/mode.hpp>
@@ -19,15 +20,16 @@ class DeliveryIntake : public Intake {
 public:
     explicit DeliveryIntake(IntakeContext context) : context_(std::move(context)), arrival_(context_.executor) {}
 
-    Task<std::optional<Socket>> accept() override;
-    void deliver(std::uint64_t first, std::uint32_t count, std::vector<TransferredConnection> connections) override;
-    void forget(std::uint64_t first, std::uint32_t count) override;
-    void look_again() override;
-    void stop(bool hand_over) override;
-    void close() override;
+    COHORT_DECL Task<std::optional<Socket>> accept() override;
+    COHORT_DECL void deliver(std::uint64_t first, std::uint32_t count,
+                             std::vector<TransferredConnection> connections) override;
+    COHORT_DECL void forget(std::uint64_t first, std::uint32_t count) override;
+    COHORT_DECL void look_again() override;
+    COHORT_DECL void stop(bool hand_over) override;
+    COHORT_DECL void close() override;
     bool stopping() const noexcept override { return closed_ || stopped_; }
     bool hands_over() const noexcept override { return hands_over_ && !context_.link->ended(); }
-    bool hand_over(Socket& socket, std::string state) override;
+    COHORT_DECL bool hand_over(Socket& socket, std::string state) override;
     const Endpoint& endpoint() const noexcept override { return context_.endpoint; }
 
     /// Takes the next connection that has arrived, if the worker has room for it.

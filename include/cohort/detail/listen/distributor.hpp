@@ -3,9 +3,8 @@
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/listen/delivery.hpp>
-
-#include <asio/steady_timer.hpp>
 
 #include <chrono>
 #include <deque>
@@ -91,13 +90,12 @@ private:
     Endpoint endpoint_;
     std::unique_ptr<AnyScheduler> scheduler_;
     Notifier room_;
-    asio::steady_timer sweep_;
+    Timer sweep_;
     std::vector<std::unique_ptr<Delivery>> deliveries_;
     std::vector<Candidate> candidates_; // those that take part now, as they were last looked at
     std::vector<Delivery*> active_;     // the same ones
     std::deque<TransferredConnection> waiting_;
     std::size_t last_ = 0; // who got the last one of give_last()
-    bool sweeping_ = false;
     bool closed_ = false;
 };
 

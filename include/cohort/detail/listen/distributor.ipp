@@ -6,8 +6,6 @@
 
 #include <cohort/detail/config.hpp>
 
-#include <asio/post.hpp>
-
 #include <algorithm>
 
 namespace cohort::detail {
@@ -28,7 +26,7 @@ COHORT_DECL void Distributor::give_again(TransferredConnection connection) {
 COHORT_DECL ListenerId Distributor::join(DispatchTarget& target) {
     deliveries_.push_back(std::make_unique<Delivery>(context_, target));
     // Connections may have been waiting for somebody to come; they go out once the worker knows its listener.
-    asio::post(context_.executor, [self = shared_from_this()] { self->look_again(); });
+    post(context_.executor, action<&Distributor::look_again>(this, shared_from_this()));
     return deliveries_.back()->listener();
 }
 
@@ -157,13 +155,8 @@ COHORT_DECL void Distributor::arm_sweep() {
     const bool wanted = !waiting_.empty() || room_.has_waiters();
     const bool needed =
         std::ranges::any_of(deliveries_, [wanted](const auto& delivery) { return wanted || delivery->has_copies(); });
-    if (sweeping_ || !needed) return;
-    sweeping_ = true;
-    sweep_.expires_after(sweep_interval);
-    sweep_.async_wait([self = shared_from_this()](std::error_code error) {
-        self->sweeping_ = false;
-        if (!error) self->look_again();
-    });
+    if (sweep_.is_set() || !needed) return;
+    sweep_.expire_after(sweep_interval, action<&Distributor::look_again>(this, shared_from_this()));
 }
 
 COHORT_DECL void Distributor::took(const DispatchTarget& target, ListenerId listener) {

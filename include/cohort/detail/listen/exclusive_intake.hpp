@@ -2,6 +2,7 @@
 // ExclusiveIntake: a port that one worker has for itself; its master is only told of it (layer 3).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/control/links.hpp>
 #include <cohort/detail/listen/accepting_intake.hpp>
 #include <cohort/detail/socket/socket_file.hpp>
@@ -25,7 +26,7 @@ public:
               {executor, std::move(link), 0, own_cell, connection_count, std::move(endpoint), std::move(listener)}) {}
     ~ExclusiveIntake() override { file_.remove(); }
 
-    void stop(bool) override;
+    COHORT_DECL void stop(bool) override;
     void close() override {
         file_.remove();
         AcceptingIntake::close();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/async/timer.hpp>
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/listen/accept_loop.hpp>
 #include <cohort/detail/listen/port_table.hpp>
 #include <cohort/mode.hpp>
@@ -43,21 +44,22 @@ public:
         : PortTable(context), watch_(context.executor), one_listener_(one_listener) {}
     ~SlotDispatcher() override { stop(false); }
 
-    void prepare() override;
-    std::vector<int> inherited(unsigned slot) override;
-    Grant open(DispatchTarget& target, const Endpoint& endpoint) override;
-    void close(DispatchTarget& target, ListenerId listener) override;
-    void drain(DispatchTarget& target) override;
-    void leave(DispatchTarget& target, bool successor) override;
-    std::vector<QueueStats> queues() const override;
-    std::vector<OpenListener> listeners() const override;
-    void stop(bool goes_on) override;
+    COHORT_DECL void prepare() override;
+    COHORT_DECL std::vector<int> inherited(unsigned slot) override;
+    COHORT_DECL Grant open(DispatchTarget& target, const Endpoint& endpoint) override;
+    COHORT_DECL void close(DispatchTarget& target, ListenerId listener) override;
+    COHORT_DECL void drain(DispatchTarget& target) override;
+    COHORT_DECL void leave(DispatchTarget& target, bool successor) override;
+    COHORT_DECL std::vector<QueueStats> queues() const override;
+    COHORT_DECL std::vector<OpenListener> listeners() const override;
+    COHORT_DECL void stop(bool goes_on) override;
 
 private:
     SlottedPort* make(const Endpoint& endpoint, unsigned slot, std::error_code& error);
     SlotListener* slot_listener(SlottedPort& port, unsigned slot, std::error_code& error);
     void adopt_unserved(SlottedPort& port);
     void watch();
+    void check_all();
     void check(SlottedPort& port);
     void retire(DispatchTarget& target);
     static void give_out(SlottedPort& port) {

@@ -5,6 +5,7 @@
 #include <cohort/detail/listen/slot_dispatcher.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
 
 namespace cohort::detail {
@@ -21,7 +22,7 @@ COHORT_DECL SlottedPort* SlotDispatcher::make(const Endpoint& endpoint, unsigned
         const auto probe = open_bound(endpoint, false, error);
         if (error) return nullptr;
     }
-    port->distributor = std::make_shared<Distributor>(context_, endpoint, make_scheduler<InTurn>());
+    port->distributor = share<Distributor>(context_, endpoint, make_scheduler<InTurn>());
     // Those of slots that this master does not fill have queues, too: they are looked after.
     for (const unsigned each : transferred)
         if (slot_listener(*port, each, error) == nullptr) return nullptr;
@@ -36,7 +37,7 @@ COHORT_DECL SlotListener* SlotDispatcher::slot_listener(SlottedPort& port, unsig
     if (error) return nullptr;
     port.bound = bound_endpoint(listener.get(), port.requested);
     auto& made = port.slots[key];
-    made.accepting = std::make_shared<AcceptLoop>(context_.executor, std::move(listener), port.distributor);
+    made.accepting = share<AcceptLoop>(context_.executor, std::move(listener), port.distributor);
     return &made;
 }
 
@@ -156,10 +157,13 @@ COHORT_DECL void SlotDispatcher::watch() {
     const bool wanted = std::ranges::any_of(ports_, [](const auto& port) { return port->can_be_stuck(); });
     if (watch_.is_set() || !wanted || stuck_after == stuck_after.max()) return;
     // Looking twice is enough to know, so nobody waits for longer than stuck_after.
-    watch_.expire_after(std::max(stuck_after / 2, std::chrono::milliseconds(1)), [this] {
-        for (const auto& port : ports_) check(*port);
-        watch();
-    });
+    watch_.expire_after(std::max(stuck_after / 2, std::chrono::milliseconds(1)),
+                        action<&SlotDispatcher::check_all>(this));
+}
+
+COHORT_DECL void SlotDispatcher::check_all() {
+    for (const auto& port : ports_) check(*port);
+    watch();
 }
 
 COHORT_DECL void SlotDispatcher::check(SlottedPort& port) {

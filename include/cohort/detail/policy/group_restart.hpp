@@ -6,9 +6,8 @@
 #include <cohort/options.hpp>
 
 #include <chrono>
-#include <map>
+#include <list>
 #include <optional>
-#include <set>
 #include <vector>
 
 namespace cohort::detail {
@@ -26,40 +25,45 @@ public:
     };
 
     /// A worker of this group crashed, and after `delay` there is to be another; nothing: its slot is given up, and no
-    /// slot of the group starts again. `living`: the others, which are to leave.
-    void begin(unsigned group, std::set<unsigned> slots, std::set<WorkerId> living, std::optional<milliseconds> delay) {
+    /// slot of the group starts again. `slots`: in the order in which they are to start. `living`: the other workers,
+    /// which are to leave.
+    void begin(unsigned group, std::vector<unsigned> slots, std::vector<WorkerId> living,
+               std::optional<milliseconds> delay) {
         if (!delay) slots.clear();
-        under_way_[group] = {std::move(slots), std::move(living), delay.value_or(milliseconds{0})};
+        under_way_.remove_if([=](const Restart& restart) { return restart.group == group; });
+        under_way_.push_back({group, std::move(slots), std::move(living), delay.value_or(milliseconds{0})});
     }
     /// The end of a worker of this group is part of it, whatever it is: it is not answered by itself.
-    bool concerns(unsigned group) const { return under_way_.contains(group); }
+    bool concerns(unsigned group) noexcept { return find(group) != under_way_.end(); }
     /// Empty: others have not gone yet.
     std::optional<Start> on_gone(unsigned group, WorkerId worker) {
-        const auto found = under_way_.find(group);
-        if (found == under_way_.end()) return std::nullopt;
-        found->second.living.erase(worker);
-        return take_if_complete(found);
+        const auto restart = find(group);
+        if (restart == under_way_.end()) return std::nullopt;
+        std::erase(restart->living, worker);
+        if (!restart->living.empty()) return std::nullopt;
+        Start start{std::move(restart->slots), restart->delay};
+        under_way_.erase(restart);
+        return start;
     }
     /// The slot is not wanted any more.
     void forget(unsigned group, unsigned slot) {
-        const auto found = under_way_.find(group);
-        if (found != under_way_.end()) found->second.slots.erase(slot);
+        const auto restart = find(group);
+        if (restart != under_way_.end()) std::erase(restart->slots, slot);
     }
 
 private:
     struct Restart {
-        std::set<unsigned> slots;
-        std::set<WorkerId> living;
+        unsigned group = 0;
+        std::vector<unsigned> slots; // in order
+        std::vector<WorkerId> living;
         milliseconds delay{};
     };
-    using Restarts = std::map<unsigned, Restart>;
+    using Restarts = std::list<Restart>;
 
-    std::optional<Start> take_if_complete(Restarts::iterator restart) {
-        if (!restart->second.living.empty()) return std::nullopt;
-        const auto& slots = restart->second.slots;
-        Start start{{slots.begin(), slots.end()}, restart->second.delay};
-        under_way_.erase(restart);
-        return start;
+    Restarts::iterator find(unsigned group) noexcept {
+        auto restart = under_way_.begin();
+        while (restart != under_way_.end() && restart->group != group) ++restart;
+        return restart;
     }
 
     Restarts under_way_;

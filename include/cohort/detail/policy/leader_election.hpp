@@ -5,12 +5,14 @@
 #include <cohort/error.hpp>
 #include <cohort/event.hpp>
 
+#include <algorithm>
 #include <cstdint>
-#include <deque>
-#include <map>
+#include <iterator>
+#include <list>
 #include <optional>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace cohort::detail {
@@ -23,8 +25,8 @@ struct Candidacy {
     friend bool operator==(const Candidacy&, const Candidacy&) = default;
 };
 
-/// In each line the first has the role. Never two at a time: the next one gets it when the first has said that it gives
-/// it up, or its process has ended. The functions return those who have a role from now on.
+/// Of those who ask for a role the first has it. Never two at a time: the next one gets it when the first has said that
+/// it gives it up, or its process has ended. The functions return those who have a role from now on.
 class LeaderElection {
 public:
     using Elected = std::vector<Candidacy>;
@@ -34,61 +36,64 @@ public:
 
     /// Errc::queue_full: this worker has asked for too many.
     std::error_code campaign(const std::string& role, Candidacy candidacy, Elected& elected) {
-        unsigned& count = counts_[candidacy.worker];
-        if (count == most_of_one_worker) return Errc::queue_full;
-        ++count;
-        auto& line = lines_[role];
-        line.push_back(candidacy);
-        if (line.size() == 1) elected.push_back(candidacy);
+        const auto is_of_this_worker = [&](const Entry& entry) { return entry.who.worker == candidacy.worker; };
+        if (std::ranges::count_if(entries_, is_of_this_worker) == most_of_one_worker) return Errc::queue_full;
+        if (first_of(role) == nullptr) elected.push_back(candidacy);
+        entries_.push_back({role, candidacy});
         return {};
     }
     /// Gives up a role, or waiting for it.
-    Elected resign(Candidacy candidacy) {
-        return remove([&](const Candidacy& one, bool) { return one == candidacy; });
-    }
+    Elected resign(Candidacy candidacy) { return remove(candidacy.worker, &candidacy.request); }
     /// The worker is to leave: it gets nothing more, and keeps what it has.
-    void withdraw(WorkerId worker) {
-        remove([=](const Candidacy& one, bool is_first) { return one.worker == worker && !is_first; });
-    }
+    void withdraw(WorkerId worker) { remove_waiting(worker, nullptr); }
     /// The worker's process has ended.
-    Elected leave(WorkerId worker) {
-        Elected elected = remove([=](const Candidacy& one, bool) { return one.worker == worker; });
-        counts_.erase(worker);
-        return elected;
-    }
+    Elected leave(WorkerId worker) { return remove(worker, nullptr); }
 
     std::optional<WorkerId> holder(const std::string& role) const {
-        const auto line = lines_.find(role);
-        return line == lines_.end() ? std::nullopt : std::optional(line->second.front().worker);
+        const Entry* const first = first_of(role);
+        return first == nullptr ? std::nullopt : std::optional(first->who.worker);
     }
 
 private:
-    using Line = std::deque<Candidacy>; // never empty
+    struct Entry {
+        std::string role;
+        Candidacy who;
+    };
+    using Entries = std::list<Entry>;
 
-    template <class IsUnwanted>
-    Elected remove(IsUnwanted is_unwanted) {
+    /// The one that has the role; null when nobody asks for it.
+    const Entry* first_of(const std::string& role) const noexcept {
+        for (const Entry& entry : entries_)
+            if (entry.role == role) return &entry;
+        return nullptr;
+    }
+    /// `request`: only that one; null: all of the worker.
+    static bool is_of(const Entry& entry, WorkerId worker, const std::uint32_t* request) noexcept {
+        return entry.who.worker == worker && (request == nullptr || entry.who.request == *request);
+    }
+    void remove_waiting(WorkerId worker, const std::uint32_t* request) {
+        for (auto entry = entries_.begin(); entry != entries_.end();) {
+            const bool waits = is_of(*entry, worker, request) && first_of(entry->role) != &*entry;
+            entry = waits ? entries_.erase(entry) : std::next(entry);
+        }
+    }
+    /// Those who wait go first, or they would get what the same worker gives up.
+    Elected remove(WorkerId worker, const std::uint32_t* request) {
+        remove_waiting(worker, request);
         Elected elected;
-        for (auto line = lines_.begin(); line != lines_.end();) {
-            const bool vacant = shorten(line->second, is_unwanted);
-            if (vacant && !line->second.empty()) elected.push_back(line->second.front());
-            line = line->second.empty() ? lines_.erase(line) : std::next(line);
+        for (auto entry = entries_.begin(); entry != entries_.end();) {
+            if (!is_of(*entry, worker, request)) {
+                ++entry;
+                continue;
+            }
+            const std::string role = std::move(entry->role);
+            entry = entries_.erase(entry);
+            if (const Entry* const next = first_of(role)) elected.push_back(next->who);
         }
         return elected;
     }
-    /// True: the first is another one now.
-    template <class IsUnwanted>
-    bool shorten(Line& line, IsUnwanted is_unwanted) {
-        const Candidacy first = line.front();
-        std::erase_if(line, [&](const Candidacy& one) {
-            const bool unwanted = is_unwanted(one, one == first);
-            if (unwanted) --counts_[one.worker];
-            return unwanted;
-        });
-        return line.empty() || line.front() != first;
-    }
 
-    std::map<std::string, Line> lines_;
-    std::map<WorkerId, unsigned> counts_;
+    Entries entries_; // of all roles, in the order in which they came
 };
 
 } // namespace cohort::detail

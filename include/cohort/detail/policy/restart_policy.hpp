@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
+#include <list>
 #include <optional>
 
 namespace cohort::detail {
@@ -64,7 +64,7 @@ private:
 
     Restart restart_;
     Backoff backoff_;
-    std::deque<Clock::time_point> restarts_; // of the last period
+    std::list<Clock::time_point> restarts_; // of the last period
     unsigned short_lives_ = 0;
     unsigned failed_starts_ = 0;
     bool given_up_ = false;

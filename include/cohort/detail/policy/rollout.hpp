@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <map>
 #include <optional>
 #include <utility>
@@ -31,7 +30,7 @@ class Rollout {
 public:
     using Clock = RolloutPlan::Clock;
 
-    Rollout(std::vector<unsigned> slots, RolloutPlan plan) : waiting_(slots.begin(), slots.end()), plan_(plan) {
+    Rollout(std::vector<unsigned> slots, RolloutPlan plan) : waiting_(std::move(slots)), plan_(plan) {
         limit_canaries();
     }
 
@@ -42,12 +41,12 @@ public:
         return may_start ? std::optional(waiting_.front()) : std::nullopt;
     }
     void on_started(WorkerId successor, Clock::time_point now) {
-        waiting_.pop_front();
+        waiting_.erase(waiting_.begin());
         starting_[successor] = after(now, plan_.boot_timeout);
     }
     /// The slot has no worker any more that could have a successor.
     void skip() {
-        waiting_.pop_front();
+        waiting_.erase(waiting_.begin());
         limit_canaries();
     }
     /// Nor has that of this successor.
@@ -121,7 +120,7 @@ private:
     }
     bool is_past_trial() const noexcept { return plan_.canaries == 0; }
 
-    std::deque<unsigned> waiting_;
+    std::vector<unsigned> waiting_;
     std::map<WorkerId, Clock::time_point> starting_; // until when
     std::vector<WorkerId> trial_;                    // ready, beside their predecessors
     std::vector<WorkerId> accepted_;

@@ -25,7 +25,7 @@ public:
     class Owner {
     public:
         /// Handles one packet of a worker.
-        virtual void handle(WorkerRecord& record, Packet<FromWorker>& packet) = 0;
+        virtual void handle(WorkerRecord& record, Packet& packet) = 0;
         /// How many connections were given back and wait for somebody.
         virtual std::size_t waiting_connections() const = 0;
 

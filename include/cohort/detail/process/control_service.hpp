@@ -22,7 +22,7 @@ public:
 
     /// Carries out the worker's request. Returns the event that follows from it, if any: online, listening with the
     /// endpoint, or draining when it wants to leave. `stopping`: the cluster ends, so that nothing new is granted.
-    std::optional<Event> handle(WorkerRecord& record, Packet<FromWorker>& packet, bool stopping);
+    std::optional<Event> handle(WorkerRecord& record, Packet& packet, bool stopping);
 
     /// Called when the worker is asked to leave: it is elected for nothing more.
     void drain(const DispatchTarget& target) { election_.withdraw(target.id); }

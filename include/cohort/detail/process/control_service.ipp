@@ -17,8 +17,7 @@ COHORT_DECL void ControlService::pass_on_to(std::function<void(const Endpoint&, 
     new_master_ = std::move(new_master);
 }
 
-COHORT_DECL std::optional<Event> ControlService::handle(WorkerRecord& record, Packet<FromWorker>& packet,
-                                                        bool stopping) {
+COHORT_DECL std::optional<Event> ControlService::handle(WorkerRecord& record, Packet& packet, bool stopping) {
     if (packet.holds<Online>()) return welcome(record, packet.read<Online>());
     if (packet.holds<Leaving>()) return Event{.kind = WorkerState::draining};
     if (packet.holds<Listen>()) return answer(record, packet.read<Listen>(), stopping);

@@ -5,7 +5,7 @@
 #include <cohort/detail/async/notifier.hpp>
 #include <cohort/event.hpp>
 
-#include <deque>
+#include <list>
 #include <optional>
 
 namespace cohort::detail {
@@ -25,7 +25,7 @@ public:
 
 private:
     Notifier happened_;
-    std::deque<Event> events_;
+    std::list<Event> events_;
 };
 
 } // namespace cohort::detail

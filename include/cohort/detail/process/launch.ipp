@@ -16,7 +16,7 @@ namespace cohort::detail {
 
 COHORT_DECL void report_failure(const Identity& identity, SetupError error) {
     Buffer bytes;
-    encode_message<FromWorker>(SetupFailed{error.system_error, error.step}, bytes);
+    encode_message(SetupFailed{error.system_error, error.step}, bytes);
     send_datagram(identity.control, bytes.bytes(), {});
     leave_process(127);
 }

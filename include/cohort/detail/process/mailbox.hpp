@@ -9,7 +9,7 @@
 
 #include <asio/any_io_executor.hpp>
 
-#include <deque>
+#include <list>
 #include <memory>
 #include <system_error>
 
@@ -75,7 +75,7 @@ private:
 
     Owner& owner_;
     Notifier arrival_;
-    std::deque<RecordPtr> filled_;
+    std::list<RecordPtr> filled_;
     MessageStream* front_ = nullptr; // of the first one, and whose it is
     WorkerId sender_ = 0;
     unsigned in_turn_ = 0;

@@ -2,6 +2,7 @@
 // WorkerProcesses: starts worker processes, reads what they send, reaps them (layer 4).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/process/control_reader.hpp>
 #include <cohort/detail/process/event_log.hpp>
 #include <cohort/detail/process/mailbox.hpp>
@@ -54,13 +55,13 @@ public:
     /// Removes the record of a worker that has ended.
     void forget(WorkerRecord& record);
 
-    /// Calls `action` after `time`, unless the worker has ended by then or limit() was called for it.
-    void after(WorkerId worker, std::chrono::milliseconds time, std::function<void(WorkerRecord&)> action);
+    /// Calls `at_end` after `time`, unless the worker has ended by then or limit() was called for it.
+    void limit_lifetime(WorkerId worker, std::chrono::milliseconds time, std::function<void(WorkerRecord&)> at_end);
 
     /// Adds an event that the worker has entered a state, once for each state, and once for each endpoint when it is
     /// listening. Returns the complete event.
     Event enter(WorkerRecord& record, WorkerState state, Event details = {});
-    Task<std::optional<Event>> next_event();
+    COHORT_LAZY Task<std::optional<Event>> next_event();
     /// Wakes the coroutines that wait for events or messages, so that they see whether any will come.
     void notify() {
         mailbox_.notify();
@@ -80,7 +81,8 @@ public:
 
 private:
     bool finished() const override { return owner_.finished(); }
-    void on_bad_message(WorkerRecord& record, std::error_code error) override;
+    COHORT_DECL void on_bad_message(WorkerRecord& record, std::error_code error) override;
+    Task<> begin(RecordPtr record);
     Task<> hear(RecordPtr record);
     Task<> read_mail(RecordPtr record);
     Task<> await_exit(RecordPtr record);

@@ -9,6 +9,7 @@
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/policy/liveness_policy.hpp>
+#include <cohort/detail/share.hpp>
 
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
@@ -67,8 +68,8 @@ COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& ass
     auto messages = MessageStream::open(
         context_.get_executor(), std::make_unique<Transport>(context_.get_executor(), std::move(launched.channel)),
         {.max_length = options_.max_message}, schemas_.outgoing, schemas_.incoming);
-    const auto record = std::make_shared<WorkerRecord>(context_.get_executor(), std::move(identity),
-                                                       std::move(launched), std::move(messages));
+    const auto record =
+        share<WorkerRecord>(context_.get_executor(), std::move(identity), std::move(launched), std::move(messages));
     [[maybe_unused]] const auto* const kept = cell.release();
     record->group = assignment.group;
     record->stop_signal = assignment.options.stop_signal;
@@ -77,13 +78,16 @@ COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& ass
     records_[record->id] = record;
     enter(*record, WorkerState::forked);
     // Later: the process may already have said something, or ended, and who has started it does not know its id yet.
-    asio::post(context_, [this, record] {
-        if (record->abandoned) return;
-        spawn(context_.get_executor(), hear(record));
-        spawn(context_.get_executor(), read_mail(record));
-        spawn(context_.get_executor(), await_exit(record));
-    });
+    spawn(context_.get_executor(), begin(record));
     return record->id;
+}
+
+COHORT_DECL Task<> WorkerProcesses::begin(RecordPtr record) {
+    co_await asio::post(asio::use_awaitable);
+    if (record->abandoned) co_return;
+    spawn(context_.get_executor(), hear(record));
+    spawn(context_.get_executor(), read_mail(record));
+    spawn(context_.get_executor(), await_exit(record));
 }
 
 COHORT_DECL Task<> WorkerProcesses::hear(RecordPtr record) {
@@ -136,19 +140,14 @@ COHORT_DECL void WorkerProcesses::forget(WorkerRecord& record) {
 }
 
 COHORT_DECL void WorkerProcesses::limit(WorkerRecord& record) {
-    record.grace.expires_after(options_.grace);
-    record.grace.async_wait([record = records_.at(record.id)](std::error_code error) {
-        if (!error && !record->abandoned) send_signal(record->pidfd.get(), SIGKILL);
-    });
+    record.grace.expire_after(options_.grace, action<&WorkerRecord::kill>(&record, records_.at(record.id)));
 }
 
-COHORT_DECL void WorkerProcesses::after(WorkerId worker, std::chrono::milliseconds time,
-                                        std::function<void(WorkerRecord&)> action) {
+COHORT_DECL void WorkerProcesses::limit_lifetime(WorkerId worker, std::chrono::milliseconds time,
+                                                 std::function<void(WorkerRecord&)> at_end) {
     const auto& record = records_.at(worker);
-    record->grace.expires_after(time);
-    record->grace.async_wait([record, action = std::move(action)](std::error_code error) {
-        if (!error && !record->is_over()) action(*record);
-    });
+    record->at_end_of_lifetime = std::move(at_end);
+    record->grace.expire_after(time, action<&WorkerRecord::end_lifetime>(record.get(), record));
 }
 
 COHORT_DECL void WorkerProcesses::break_off(WorkerRecord& record, std::error_code error) {
@@ -168,7 +167,7 @@ COHORT_DECL Event WorkerProcesses::enter(WorkerRecord& record, WorkerState state
     return details;
 }
 
-COHORT_DECL Task<std::optional<Event>> WorkerProcesses::next_event() {
+COHORT_LAZY COHORT_DECL Task<std::optional<Event>> WorkerProcesses::next_event() {
     const bool steady = co_await switched();
     if (!steady) co_await asio::post(asio::use_awaitable);
     for (;;) {

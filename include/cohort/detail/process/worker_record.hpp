@@ -3,15 +3,15 @@
 #pragma once
 
 #include <cohort/detail/async/async_fd.hpp>
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/channel/message_stream.hpp>
 #include <cohort/detail/control/links.hpp>
 #include <cohort/detail/process/launch.hpp>
 #include <cohort/event.hpp>
 #include <cohort/mode.hpp>
 
-#include <asio/steady_timer.hpp>
-
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <system_error>
@@ -27,12 +27,16 @@ struct WorkerRecord : DispatchTarget {
     WorkerInfo info() const noexcept { return {id, slot, pid, state, slow}; }
     /// Whether the process has ended, or the master has.
     bool is_over() const noexcept { return abandoned || state == WorkerState::exited; }
+    /// What `grace` is set for, first the one, then the other.
+    void end_lifetime();
+    void kill() noexcept;
 
     pid_t pid;
     AsyncFd pidfd;
     std::shared_ptr<MessageStream> messages;
-    Notifier drained;         // the last message that had been read was received
-    asio::steady_timer grace; // until it is asked to leave (WorkerOptions::lifetime), then until it is killed
+    Notifier drained; // the last message that had been read was received
+    Timer grace;      // until it is asked to leave (WorkerOptions::lifetime), then until it is killed
+    std::function<void(WorkerRecord&)> at_end_of_lifetime;
     WorkerState state = WorkerState::forked;
     unsigned group = 0; // Assignment::group
     std::optional<int> stop_signal;

@@ -5,6 +5,7 @@
 #include <cohort/detail/async/notifier.hpp>
 #include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/policy/rollout.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/options.hpp>
 #include <cohort/task.hpp>
 
@@ -88,7 +89,7 @@ private:
     Workers& workers_;
     Notifier progress_;
     Timer deadline_;
-    std::shared_ptr<bool> reloading_ = std::make_shared<bool>(false);
+    std::shared_ptr<bool> reloading_ = share<bool>(false);
     std::optional<Rollout> rollout_;
     std::error_code closed_;
     Canary canary_;

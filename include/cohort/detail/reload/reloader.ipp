@@ -102,7 +102,7 @@ COHORT_DECL void Reloader::judge() {
 COHORT_DECL Task<> Reloader::wait() {
     const bool asks = rollout_->is_on_trial() && canary_.healthy;
     const auto next_question = asks ? Rollout::Clock::now() + canary_.interval : Rollout::Clock::time_point::max();
-    deadline_.expire_at(std::min(rollout_->deadline(), next_question), [this] { progress_.notify_all(); });
+    deadline_.expire_at(std::min(rollout_->deadline(), next_question), action<&Notifier::notify_all>(&progress_));
     co_await progress_.wait();
     judge();
     rollout_->on_time(Rollout::Clock::now());

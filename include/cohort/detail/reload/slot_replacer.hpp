@@ -2,6 +2,7 @@
 // SlotReplacer: workers beside those that they are to replace (layer 4).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/process/slots.hpp>
 #include <cohort/detail/reload/reloader.hpp>
 
@@ -25,11 +26,11 @@ public:
     SlotReplacer(const Options& options, const WorkerRecords& records, Slots& slots, Owner& owner)
         : options_(options), records_(records), slots_(slots), owner_(owner) {}
 
-    std::vector<unsigned> replaceable() const override;
-    WorkerId start_successor(unsigned slot) override;
-    void take_over(WorkerId successor) override;
-    void end(WorkerId successor) override;
-    void reject(WorkerId successor) override;
+    COHORT_DECL std::vector<unsigned> replaceable() const override;
+    COHORT_DECL WorkerId start_successor(unsigned slot) override;
+    COHORT_DECL void take_over(WorkerId successor) override;
+    COHORT_DECL void end(WorkerId successor) override;
+    COHORT_DECL void reject(WorkerId successor) override;
 
 private:
     void limit_leaving(unsigned slot);

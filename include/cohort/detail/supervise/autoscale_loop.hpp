@@ -37,6 +37,7 @@ public:
 
 private:
     void wait();
+    void look_and_wait();
     void look();
 
     Timer timer_;

@@ -28,10 +28,12 @@ COHORT_DECL void AutoscaleLoop::stop() {
 }
 
 COHORT_DECL void AutoscaleLoop::wait() {
-    timer_.expire_after(limits_->interval, [this] {
-        look();
-        if (policy_) wait();
-    });
+    timer_.expire_after(limits_->interval, action<&AutoscaleLoop::look_and_wait>(this));
+}
+
+COHORT_DECL void AutoscaleLoop::look_and_wait() {
+    look();
+    if (policy_) wait();
 }
 
 COHORT_DECL void AutoscaleLoop::look() {

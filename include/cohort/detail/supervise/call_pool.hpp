@@ -2,13 +2,14 @@
 // CallPool: which worker gets the next call, and the calls that wait until one has room (layer 4).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/process/worker_record.hpp>
 #include <cohort/detail/supervise/call_lease.hpp>
 
 #include <asio/steady_timer.hpp>
 
 #include <chrono>
-#include <deque>
+#include <list>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -27,7 +28,7 @@ public:
 
     /// Waits for a worker with room. Throws Errc::queue_full when too many wait already, ETIMEDOUT, and why no worker
     /// will come.
-    Task<CallLease> lease(Clock::time_point deadline);
+    COHORT_LAZY Task<CallLease> lease(Clock::time_point deadline);
     /// Called when a worker has come or has room again: serves the calls that wait.
     void grant();
     /// Called when no worker will come: ends the calls that wait.
@@ -66,7 +67,7 @@ private:
     const WorkerRecords& records_;
     unsigned calls_per_worker_;
     std::size_t most_waiting_;
-    std::deque<std::shared_ptr<Waiter>> waiters_;
+    std::list<std::shared_ptr<Waiter>> waiters_;
 };
 
 } // namespace cohort::detail

@@ -5,6 +5,7 @@
 #include <cohort/detail/supervise/call_pool.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
@@ -50,7 +51,7 @@ COHORT_DECL void CallPool::withdraw(const std::shared_ptr<Waiter>& waiter) {
     if (const auto granted = std::exchange(waiter->granted, nullptr)) give_back(*granted);
 }
 
-COHORT_DECL Task<CallLease> CallPool::lease(Clock::time_point deadline) {
+COHORT_LAZY COHORT_DECL Task<CallLease> CallPool::lease(Clock::time_point deadline) {
     if (waiters_.empty()) {
         if (auto worker = least_busy()) {
             ++worker->calls;
@@ -58,7 +59,7 @@ COHORT_DECL Task<CallLease> CallPool::lease(Clock::time_point deadline) {
         }
     }
     if (waiters_.size() >= most_waiting_) throw std::system_error(make_error_code(Errc::queue_full), "call");
-    const auto waiter = std::make_shared<Waiter>(executor_);
+    const auto waiter = share<Waiter>(executor_);
     const Waiting waiting(*this, waiter);
     waiter->timer.expires_at(deadline);
     std::error_code error;

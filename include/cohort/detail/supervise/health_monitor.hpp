@@ -67,6 +67,7 @@ private:
     static std::chrono::milliseconds period(const Options& options);
     void look();
     void look_later();
+    void look_if_watching();
     const HealthPtr& health_of(WorkerId worker);
     void check(WorkerRecord& record, const HealthPtr& health, Duration elapsed);
     void check_liveness(WorkerRecord& record, Health& health, Duration elapsed);

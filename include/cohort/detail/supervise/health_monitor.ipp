@@ -6,6 +6,7 @@
 
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/detail/supervise/resident_memory.hpp>
 
 #include <algorithm>
@@ -76,14 +77,16 @@ COHORT_DECL void HealthMonitor::look() {
 }
 
 COHORT_DECL void HealthMonitor::look_later() {
-    timer_.expire_after(period_, [this] {
-        if (watching_) look();
-    });
+    timer_.expire_after(period_, action<&HealthMonitor::look_if_watching>(this));
+}
+
+COHORT_DECL void HealthMonitor::look_if_watching() {
+    if (watching_) look();
 }
 
 COHORT_DECL const HealthMonitor::HealthPtr& HealthMonitor::health_of(WorkerId worker) {
     HealthPtr& health = health_[worker];
-    if (!health) health = std::make_shared<Health>(options_, chance_(random_));
+    if (!health) health = share<Health>(options_, chance_(random_));
     return health;
 }
 

@@ -43,11 +43,14 @@ public:
 
 private:
     struct Wait {
+        void end() { queue.end_wait(*this); }
+
+        RespawnQueue& queue;
         Timer timer;
         std::vector<unsigned> slots;
     };
 
-    void end_wait(std::list<Wait>::iterator wait);
+    void end_wait(Wait& wait);
     void start(unsigned slot);
 
     asio::any_io_executor executor_;

@@ -7,7 +7,6 @@
 #include <cohort/detail/config.hpp>
 
 #include <iostream>
-#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -20,14 +19,13 @@ COHORT_DECL void RespawnQueue::forget(unsigned slot) {
 
 COHORT_DECL void RespawnQueue::later(std::vector<unsigned> slots, milliseconds delay) {
     for (const unsigned slot : slots) slots_[slot].occupied = true;
-    waits_.push_back({Timer(executor_), std::move(slots)});
-    const auto wait = std::prev(waits_.end());
-    wait->timer.expire_after(delay, [this, wait] { end_wait(wait); });
+    waits_.push_back({*this, Timer(executor_), std::move(slots)});
+    waits_.back().timer.expire_after(delay, action<&Wait::end>(&waits_.back()));
 }
 
-COHORT_DECL void RespawnQueue::end_wait(std::list<Wait>::iterator wait) {
-    const std::vector<unsigned> slots = std::move(wait->slots);
-    waits_.erase(wait);
+COHORT_DECL void RespawnQueue::end_wait(Wait& wait) {
+    const std::vector<unsigned> slots = std::move(wait.slots);
+    waits_.remove_if([&](const Wait& other) { return &other == &wait; });
     for (const unsigned slot : slots) start(slot);
     owner_.on_respawned();
 }

@@ -6,7 +6,6 @@
 
 #include <cohort/detail/config.hpp>
 
-#include <set>
 #include <vector>
 
 namespace cohort::detail {
@@ -67,14 +66,14 @@ COHORT_DECL void SlotManager::answer(const WorkerRecord& record, const ExitStatu
 COHORT_DECL void SlotManager::restart_all(const WorkerRecord& crashed, std::optional<std::chrono::milliseconds> delay) {
     const std::vector<unsigned> slots = slots_.wanted(crashed.group);
     std::vector<std::shared_ptr<WorkerRecord>> others;
-    std::set<WorkerId> ids;
+    std::vector<WorkerId> ids;
     for (const auto& [id, record] : records_) {
         if (record->group != crashed.group || id == crashed.id) continue;
         others.push_back(record);
-        ids.insert(id);
+        ids.push_back(id);
     }
     owner_.interrupt_reload();
-    group_restart_.begin(crashed.group, {slots.begin(), slots.end()}, std::move(ids), delay);
+    group_restart_.begin(crashed.group, slots, std::move(ids), delay);
     for (const auto& other : others) owner_.ask_to_leave(*other);
     if (delay) return;
     for (const unsigned slot : slots) slots_[slot].wanted = false;

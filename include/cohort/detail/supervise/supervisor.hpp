@@ -2,9 +2,11 @@
 // Supervisor: all of a master that does not depend on its messages and its mode (layer 4).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/process/control_service.hpp>
 #include <cohort/detail/process/worker_processes.hpp>
 #include <cohort/detail/reload/slot_replacer.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/detail/supervise/autoscale_loop.hpp>
 #include <cohort/detail/supervise/call_pool.hpp>
 #include <cohort/detail/supervise/health_monitor.hpp>
@@ -55,7 +57,7 @@ public:
 
     SlotManager& slot_manager() noexcept { return slot_manager_; }
     /// Waits until the last worker of this group has ended.
-    Task<> until_gone(unsigned group);
+    COHORT_LAZY Task<> until_gone(unsigned group);
     /// Expires with this object.
     std::weak_ptr<bool> lifetime() const noexcept { return alive_; }
 
@@ -84,27 +86,27 @@ private:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
 
     // WorkerProcesses::Owner
-    void handle(WorkerRecord& record, Packet<FromWorker>& packet) override;
+    COHORT_DECL void handle(WorkerRecord& record, Packet& packet) override;
     std::size_t waiting_connections() const override { return dispatcher_->waiting() + upgrade_.waiting(); }
-    void on_exit(const RecordPtr& record, const ExitStatus& status) override;
+    COHORT_DECL void on_exit(const RecordPtr& record, const ExitStatus& status) override;
     bool finished() const noexcept override {
         return records().empty() && slot_manager_.is_idle() && (stopping_ || processes_.has_begun());
     }
 
     // SlotManager::Owner, SlotReplacer::Owner
-    WorkerId start(unsigned slot) override;
+    COHORT_DECL WorkerId start(unsigned slot) override;
     void ask_to_leave(WorkerRecord& record) override { worker_shutdown_.ask_to_leave(record); }
     unsigned wanted_endpoints(unsigned slot) const override { return upgrade_.wanted_endpoints(slot); }
     void forget_successor(WorkerId successor) override { reloader_.forget(successor); }
     void interrupt_reload() override { reloader_.interrupt(Errc::not_ready); }
-    void release(unsigned slot) override;
+    COHORT_DECL void release(unsigned slot) override;
     void on_slots_settled() override { notify_if_finished(); }
 
     // HealthMonitor::Owner, AutoscaleLoop::Owner
     Task<ReloadReport> replace(unsigned slot) override { return reloader_.replace(slot, options_.boot_timeout); }
     unsigned worker_count() const override { return slot_manager_.count(); }
     double current_load() const override { return static_cast<double>(stats().load()); }
-    void scale_to(unsigned workers) override;
+    COHORT_DECL void scale_to(unsigned workers) override;
 
     void notify_if_finished();
     void end_all(bool goes_on);
@@ -130,7 +132,7 @@ private:
     HealthMonitor health_monitor_;
     AutoscaleLoop autoscale_loop_;
     Notifier worker_gone_;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    std::shared_ptr<bool> alive_ = share<bool>(true);
     bool stopping_ = false;
 };
 

@@ -61,8 +61,8 @@ COHORT_DECL WorkerId Supervisor::start(unsigned slot) {
     slot_manager_.slots()[slot].occupied = true;
     health_monitor_.watch();
     if (spec.options.lifetime)
-        processes_.after(worker, *spec.options.lifetime,
-                         [this](WorkerRecord& record) { worker_shutdown_.let_go(record); });
+        processes_.limit_lifetime(worker, *spec.options.lifetime,
+                                  [this](WorkerRecord& record) { worker_shutdown_.let_go(record); });
     return worker;
 }
 
@@ -76,7 +76,7 @@ COHORT_DECL void Supervisor::release(unsigned slot) {
 
 // Watching
 
-COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet<FromWorker>& packet) {
+COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet& packet) {
     const auto step = control_service_.handle(record, packet, stopping_);
     if (step && step->kind == WorkerState::draining) return worker_shutdown_.let_go(record);
     if (step) processes_.enter(record, step->kind, *step);
@@ -166,7 +166,7 @@ COHORT_DECL bool Supervisor::has_worker_of(unsigned group) const {
     return std::ranges::any_of(records(), [group](const auto& entry) { return entry.second->group == group; });
 }
 
-COHORT_DECL Task<> Supervisor::until_gone(unsigned group) {
+COHORT_LAZY COHORT_DECL Task<> Supervisor::until_gone(unsigned group) {
     while (has_worker_of(group)) co_await worker_gone_.wait();
 }
 

@@ -2,6 +2,7 @@
 // System: the system calls that can fail in interesting ways, in one place that tests can replace (layer 2).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/system/unique_fd.hpp>
 
 #include <system_error>
@@ -36,7 +37,7 @@ public:
     virtual int accept(int fd) noexcept { return ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }
     virtual pid_t fork() noexcept { return ::fork(); }
     /// openat2 for reading, and only what is beneath `folder`; never waits for the other end of a pipe.
-    virtual int open_beneath(int folder, const char* path) noexcept;
+    COHORT_DECL virtual int open_beneath(int folder, const char* path) noexcept;
     virtual ssize_t pread(int fd, void* bytes, size_t size, off_t offset) noexcept {
         return ::pread(fd, bytes, size, offset);
     }

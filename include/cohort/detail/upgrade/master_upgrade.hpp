@@ -4,6 +4,7 @@
 
 #include <cohort/detail/process/control_service.hpp>
 #include <cohort/detail/process/worker_record.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/detail/upgrade/new_master.hpp>
 #include <cohort/detail/upgrade/old_master.hpp>
 #include <cohort/mode.hpp>
@@ -77,7 +78,7 @@ private:
     TransferredListeners listeners_;
     TransferredListeners datagrams_;
     std::shared_ptr<NewMaster> new_master_;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    std::shared_ptr<bool> alive_ = share<bool>(true);
     bool told_ = false;
     bool succeeded_ = false;
 };

@@ -3,13 +3,12 @@
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/control/control_link.hpp>
 #include <cohort/detail/system/fork.hpp>
 #include <cohort/detail/upgrade/old_master.hpp>
 #include <cohort/detail/upgrade/upgrade_message.hpp>
 #include <cohort/reload.hpp>
-
-#include <asio/steady_timer.hpp>
 
 #include <chrono>
 #include <memory>
@@ -60,12 +59,13 @@ private:
     static Task<> hear(std::shared_ptr<NewMaster> self);
     static Task<> await_exit(std::shared_ptr<NewMaster> self);
     void expire_after(std::chrono::milliseconds time);
+    void be_late();
 
     pid_t pid_;
     AsyncFd pidfd_;
     std::shared_ptr<Link> link_;
     Notifier changed_;
-    asio::steady_timer timer_;
+    Timer timer_;
     std::error_code error_;
     std::optional<ExitStatus> status_;
     bool ready_ = false;

@@ -6,6 +6,7 @@
 
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 
 #include <iostream>
 
@@ -15,13 +16,13 @@ COHORT_DECL std::shared_ptr<NewMaster> NewMaster::launch(const asio::any_io_exec
     auto [mine, its] = make_socketpair(SOCK_SEQPACKET);
     Process process = fork_process();
     if (process.pid == 0) become_master(its.get());
-    return std::make_shared<NewMaster>(executor, std::move(process), std::move(mine));
+    return share<NewMaster>(executor, std::move(process), std::move(mine));
 }
 
 COHORT_DECL NewMaster::NewMaster(const asio::any_io_executor& executor, Process process, UniqueFd link)
     : pid_(process.pid),
       pidfd_(executor, std::move(process.pidfd)),
-      link_(std::make_shared<Link>(executor, std::move(link))),
+      link_(share<Link>(executor, std::move(link))),
       changed_(executor),
       timer_(executor) {}
 
@@ -71,13 +72,12 @@ COHORT_DECL Task<> NewMaster::await_exit(std::shared_ptr<NewMaster> self) {
 /// late_ is set then, unless the timer is cancelled.
 COHORT_DECL void NewMaster::expire_after(std::chrono::milliseconds time) {
     late_ = false;
-    timer_.expires_after(time);
-    timer_.async_wait([weak = weak_from_this()](std::error_code error) {
-        const auto self = weak.lock();
-        if (error || !self) return;
-        self->late_ = true;
-        self->changed_.notify_all();
-    });
+    timer_.expire_after(time, action<&NewMaster::be_late>(this));
+}
+
+COHORT_DECL void NewMaster::be_late() {
+    late_ = true;
+    changed_.notify_all();
 }
 
 COHORT_DECL Task<> NewMaster::until_ready(std::shared_ptr<NewMaster> self, std::chrono::milliseconds timeout,

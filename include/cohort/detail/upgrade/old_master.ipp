@@ -5,6 +5,7 @@
 #include <cohort/detail/upgrade/old_master.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 
 #include <asio/use_awaitable.hpp>
 
@@ -34,7 +35,7 @@ COHORT_DECL std::unique_ptr<OldMaster> OldMaster::take(const asio::any_io_execut
 }
 
 COHORT_DECL OldMaster::OldMaster(const asio::any_io_executor& executor, UniqueFd link)
-    : link_(std::make_shared<Link>(executor, std::move(link))) {}
+    : link_(share<Link>(executor, std::move(link))) {}
 
 COHORT_DECL std::optional<int> pending_upgrade = take_upgrade_from_environment();
 

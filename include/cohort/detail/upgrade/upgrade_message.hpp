@@ -14,21 +14,29 @@ namespace cohort::detail {
 
 /// A socket that is bound, attached: a listener, or one for datagrams.
 struct SocketTransfer {
+    static constexpr std::uint8_t number = 0;
+
     Endpoint requested;
     std::uint32_t slot = 0;
     bool datagrams = false;
 };
 /// There are no more. `endpoints`: how many the worker of each slot shares.
 struct SocketsTransferred {
+    static constexpr std::uint8_t number = 1;
+
     std::vector<std::uint32_t> endpoints;
 };
 /// An open connection, attached, that a worker has given back.
 struct ConnectionTransfer {
+    static constexpr std::uint8_t number = 2;
+
     Endpoint endpoint;
     std::string state;
 };
 /// The new master's workers are ready: the old one's may leave.
-struct NewMasterReady {};
+struct NewMasterReady {
+    static constexpr std::uint8_t number = 0;
+};
 
 using FromOldMaster = MessageSet<SocketTransfer, SocketsTransferred, ConnectionTransfer>;
 using FromNewMaster = MessageSet<NewMasterReady>;

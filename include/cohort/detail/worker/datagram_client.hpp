@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/datagram_socket.hpp>
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/worker/pending_requests.hpp>
 
 #include <memory>
@@ -16,8 +17,8 @@ public:
     DatagramClient(std::shared_ptr<WorkerLink> link, Notifier& changed)
         : link_(std::move(link)), requests_(link_, changed) {}
 
-    Task<DatagramSocket> bind(asio::any_io_executor executor, Endpoint endpoint);
-    void answer(const asio::any_io_executor& executor, Bound message, Packet<FromMaster>& packet);
+    COHORT_LAZY Task<DatagramSocket> bind(asio::any_io_executor executor, Endpoint endpoint);
+    void answer(const asio::any_io_executor& executor, Bound message, Packet& packet);
 
 private:
     struct Answer {
@@ -25,6 +26,7 @@ private:
         std::optional<DatagramSocket> socket;
     };
 
+    static Task<> say_farewell(std::shared_ptr<WorkerLink> link, std::uint32_t binding);
     DatagramSocket make_socket(const asio::any_io_executor& executor, const Bound& bound, UniqueFd descriptor) const;
 
     std::shared_ptr<WorkerLink> link_;

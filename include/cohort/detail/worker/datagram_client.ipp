@@ -4,6 +4,7 @@
 
 #include <cohort/detail/worker/datagram_client.hpp>
 
+#include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 
 #include <asio/post.hpp>
@@ -11,7 +12,7 @@
 
 namespace cohort::detail {
 
-COHORT_DECL Task<DatagramSocket> DatagramClient::bind(asio::any_io_executor executor, Endpoint endpoint) {
+COHORT_LAZY COHORT_DECL Task<DatagramSocket> DatagramClient::bind(asio::any_io_executor executor, Endpoint endpoint) {
     co_await asio::post(executor, asio::use_awaitable); // behind the farewell of a socket closed before
     PendingRequests<Answer>::Request request(requests_);
     link_->send(Bind{request.number(), endpoint});
@@ -28,13 +29,16 @@ COHORT_DECL DatagramSocket DatagramClient::make_socket(const asio::any_io_execut
     socket.assign(is_v6 ? asio::ip::udp::v6() : asio::ip::udp::v4(), descriptor.get());
     [[maybe_unused]] const int owned_by_socket = descriptor.release();
     // Told at the next turn of the loop, so never by a body that returns: the socket then waits for the successor.
-    return {std::move(socket), bound.endpoint, [executor, link = link_, id = bound.binding] {
-                asio::post(executor, [link, id] { link->send(Unbind{id}); });
-            }};
+    return {std::move(socket), bound.endpoint,
+            [executor, link = link_, id = bound.binding] { spawn(executor, say_farewell(link, id)); }};
 }
 
-COHORT_DECL void DatagramClient::answer(const asio::any_io_executor& executor, Bound message,
-                                        Packet<FromMaster>& packet) {
+COHORT_DECL Task<> DatagramClient::say_farewell(std::shared_ptr<WorkerLink> link, std::uint32_t binding) {
+    co_await asio::post(asio::use_awaitable);
+    link->send(Unbind{binding});
+}
+
+COHORT_DECL void DatagramClient::answer(const asio::any_io_executor& executor, Bound message, Packet& packet) {
     std::optional<DatagramSocket> socket;
     if (message.error == 0 && packet.descriptors.empty()) { // at the descriptor limit of either process
         link_->send(Unbind{message.binding});

@@ -10,7 +10,7 @@ namespace cohort::detail {
 
 COHORT_DECL void Heartbeat::beat() {
     cell_.heartbeat.fetch_add(1, std::memory_order_relaxed);
-    timer_.expire_after(interval_, [this] { beat(); });
+    timer_.expire_after(interval_, action<&Heartbeat::beat>(this));
 }
 
 } // namespace cohort::detail

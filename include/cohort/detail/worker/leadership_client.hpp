@@ -2,6 +2,7 @@
 // LeadershipClient: a worker's side of asking its master for roles (layer 3).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/worker/pending_requests.hpp>
 #include <cohort/leadership.hpp>
 
@@ -17,7 +18,7 @@ public:
         : link_(std::move(link)), requests_(link_, changed) {}
 
     /// Waits for the role.
-    Task<Leadership> lead(std::string role);
+    COHORT_LAZY Task<Leadership> lead(std::string role);
     /// Completes a request. An answer that is not waited for any more is dropped: the master has been told.
     void answer(const Elected& message) { requests_.answer(message.request, message); }
     /// Called when this worker is to leave: ends the waits.

@@ -8,7 +8,7 @@
 
 namespace cohort::detail {
 
-COHORT_DECL Task<Leadership> LeadershipClient::lead(std::string role) {
+COHORT_LAZY COHORT_DECL Task<Leadership> LeadershipClient::lead(std::string role) {
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
     if (role.size() > longest_role) throw std::system_error(make_error_code(Errc::message_too_large), "role");
     PendingRequests<Elected>::Request request(requests_);

@@ -2,10 +2,11 @@
 // PeerClient: a worker's side of getting sockets to other workers and to the bus through its master (layer 3).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/worker/accepted_peer.hpp>
 #include <cohort/detail/worker/pending_requests.hpp>
 
-#include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 
@@ -23,13 +24,11 @@ public:
     /// A socket to the bus.
     Task<UniqueFd> connect_bus() { return reach(no_worker); }
     /// Waits for a worker that connects to this one. Empty once this one is to leave.
-    Task<std::optional<AcceptedPeer>> next_peer();
+    COHORT_LAZY Task<std::optional<AcceptedPeer>> next_peer();
 
     /// When nobody waits for it any more, the other side sees the end of the socket.
-    void answer(const PeerSocket& message, Packet<FromMaster>& packet) {
-        requests_.answer(message.request, std::move(packet));
-    }
-    void receive(const IncomingPeer& message, Packet<FromMaster>& packet);
+    void answer(const PeerSocket& message, Packet& packet) { requests_.answer(message.request, std::move(packet)); }
+    void receive(const IncomingPeer& message, Packet& packet);
     /// Called when this worker is to leave: ends next_peer().
     void stop() {
         stopping_ = true;
@@ -44,8 +43,8 @@ private:
 
     std::shared_ptr<WorkerLink> link_;
     Notifier& changed_;
-    PendingRequests<Packet<FromMaster>> requests_;
-    std::deque<AcceptedPeer> accepted_peers_;
+    PendingRequests<Packet> requests_;
+    std::list<AcceptedPeer> accepted_peers_;
     bool stopping_ = false;
 };
 

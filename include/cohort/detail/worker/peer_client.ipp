@@ -19,7 +19,7 @@ COHORT_DECL Task<UniqueFd> PeerClient::introduce(WorkerId other) {
 }
 
 COHORT_DECL Task<UniqueFd> PeerClient::reach(WorkerId other) {
-    PendingRequests<Packet<FromMaster>>::Request request(requests_);
+    PendingRequests<Packet>::Request request(requests_);
     link_->send(ConnectPeer{request.number(), other});
     co_await request.wait();
     auto& answer = request.answer();
@@ -31,13 +31,13 @@ COHORT_DECL Task<UniqueFd> PeerClient::reach(WorkerId other) {
     co_return std::move(answer.descriptors.front());
 }
 
-COHORT_DECL void PeerClient::receive(const IncomingPeer& message, Packet<FromMaster>& packet) {
+COHORT_DECL void PeerClient::receive(const IncomingPeer& message, Packet& packet) {
     if (packet.descriptors.empty() || stopping_ || accepted_peers_.size() == most_waiting_peers) return;
     accepted_peers_.push_back({message.from, std::move(packet.descriptors.front())});
     changed_.notify_all();
 }
 
-COHORT_DECL Task<std::optional<AcceptedPeer>> PeerClient::next_peer() {
+COHORT_LAZY COHORT_DECL Task<std::optional<AcceptedPeer>> PeerClient::next_peer() {
     const bool steady = co_await switched();
     if (!steady) co_await asio::post(asio::use_awaitable);
     for (;;) {

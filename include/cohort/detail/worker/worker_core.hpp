@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/channel/message_stream.hpp>
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/control/connection_count.hpp>
 #include <cohort/detail/control/links.hpp>
 #include <cohort/detail/listen/exclusive_intake.hpp>
@@ -17,7 +19,6 @@
 #include <cohort/mode.hpp>
 
 #include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
 
 #include <functional>
 #include <map>
@@ -42,7 +43,7 @@ public:
     const std::shared_ptr<MessageStream>& messages() const noexcept { return messages_; }
 
     Task<Listener> listen(Endpoint endpoint);
-    Task<Listener> listen_alone(Endpoint endpoint);
+    COHORT_LAZY Task<Listener> listen_alone(Endpoint endpoint);
     Task<DatagramSocket> bind(Endpoint endpoint);
     Task<Leadership> leader(std::string role) { return leadership_.lead(std::move(role)); }
     Task<UniqueFd> introduce(WorkerId other) { return peers_.introduce(other); }
@@ -53,7 +54,7 @@ public:
     void leave();
     bool stopping() const noexcept { return stopping_; }
     bool connected() const noexcept { return !link_->ended(); }
-    Task<> until_stopping();
+    COHORT_LAZY Task<> until_stopping();
     const Identity& identity() const noexcept { return identity_; }
     ConnectionCount& connection_count() noexcept { return connections_; }
     asio::io_context& context() noexcept { return context_; }
@@ -72,17 +73,15 @@ private:
     };
 
     Task<> control();
-    void handle_packet(Packet<FromMaster>& packet);
-    void handle(Stop& message, Packet<FromMaster>&) { stop(message.hand_over); }
-    void handle(Listening& message, Packet<FromMaster>& packet);
-    void handle(Connections& message, Packet<FromMaster>& packet);
-    void handle(Forgotten& message, Packet<FromMaster>& packet);
-    void handle(PeerSocket& message, Packet<FromMaster>& packet) { peers_.answer(message, packet); }
-    void handle(IncomingPeer& message, Packet<FromMaster>& packet) { peers_.receive(message, packet); }
-    void handle(Bound& message, Packet<FromMaster>& packet) {
-        datagrams_.answer(context_.get_executor(), message, packet);
-    }
-    void handle(Elected& message, Packet<FromMaster>&) { leadership_.answer(message); }
+    void handle_packet(Packet& packet);
+    void handle(Stop& message, Packet&) { stop(message.hand_over); }
+    void handle(Listening& message, Packet& packet);
+    void handle(Connections& message, Packet& packet);
+    void handle(Forgotten& message, Packet& packet);
+    void handle(PeerSocket& message, Packet& packet) { peers_.answer(message, packet); }
+    void handle(IncomingPeer& message, Packet& packet) { peers_.receive(message, packet); }
+    void handle(Bound& message, Packet& packet) { datagrams_.answer(context_.get_executor(), message, packet); }
+    void handle(Elected& message, Packet&) { leadership_.answer(message); }
     template <class Do>
     void for_each_intake(Do action) {
         for (const auto& [id, intake] : intakes_) action(*intake);
@@ -91,7 +90,10 @@ private:
     }
     void stop(bool hand_over);
     void look_again();
+    void look_at_intakes();
     void master_gone();
+    void give_up();
+    static Task<> say_farewell(std::shared_ptr<WorkerLink> link, ListenerId listener);
     Listener make_listener(const Listening& listening, UniqueFd descriptor);
 
     asio::io_context& context_;
@@ -109,7 +111,7 @@ private:
     DatagramClient datagrams_;
     LeadershipClient leadership_;
     PeerClient peers_;
-    asio::steady_timer last_minutes_;
+    Timer last_minutes_;
     std::map<ListenerId, std::shared_ptr<Intake>> intakes_;
     std::vector<std::weak_ptr<Intake>> own_intakes_; // of listen_alone()
     std::vector<std::function<void()>> exit_actions_;

@@ -8,6 +8,7 @@
 
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/detail/system/fork.hpp>
 #include <cohort/detail/worker/worker_spec.hpp>
 
@@ -31,13 +32,13 @@ COHORT_DECL WorkerCore::WorkerCore(const WorkerSetup& setup, const Options& opti
       messages_(MessageStream::open(context_.get_executor(),
                                     std::make_unique<Transport>(context_.get_executor(), UniqueFd(identity_.channel)),
                                     {.max_length = options.max_message}, outgoing, incoming)),
-      link_(std::make_shared<WorkerLink>(context_.get_executor(), UniqueFd(identity_.control))),
+      link_(share<WorkerLink>(context_.get_executor(), UniqueFd(identity_.control))),
       changed_(context_.get_executor()),
       listening_(link_, changed_),
       datagrams_(link_, changed_),
       leadership_(link_, changed_),
       peers_(link_, changed_),
-      last_minutes_(context_),
+      last_minutes_(context_.get_executor()),
       args_(std::move(args)) {
     spawn(context_.get_executor(), control());
     link_->send(Online{outgoing.hash, incoming.hash});
@@ -56,7 +57,7 @@ COHORT_DECL void WorkerCore::leave() {
     changed_.notify_all();
 }
 
-COHORT_DECL Task<> WorkerCore::until_stopping() {
+COHORT_LAZY COHORT_DECL Task<> WorkerCore::until_stopping() {
     while (!stopping_) co_await changed_.wait();
 }
 
@@ -66,9 +67,9 @@ COHORT_DECL void WorkerCore::exit(int code) {
     leave_process(code);
 }
 
-COHORT_DECL void WorkerCore::handle_packet(Packet<FromMaster>& packet) {
+COHORT_DECL void WorkerCore::handle_packet(Packet& packet) {
     FromMaster::with_type(packet.number, [&]<class M>(M*) {
-        auto message = packet.template read<M>();
+        auto message = packet.read<M>();
         handle(message, packet);
     });
 }
@@ -102,12 +103,16 @@ COHORT_DECL Listener WorkerCore::make_listener(const Listening& listening, Uniqu
         {context_.get_executor(), link_, id, page_[id], connections_, listening.endpoint, std::move(descriptor)});
     if (stopping_) intake->stop(hands_over_);
     // Told at the next turn of the loop, so never by a body that returns: the port then waits for the successor.
-    return {intake, [executor = context_.get_executor(), link = link_, id] {
-                asio::post(executor, [link, id] { link->send(Unlisten{id}); });
-            }};
+    return {intake,
+            [executor = context_.get_executor(), link = link_, id] { spawn(executor, say_farewell(link, id)); }};
 }
 
-COHORT_DECL Task<Listener> WorkerCore::listen_alone(Endpoint endpoint) {
+COHORT_DECL Task<> WorkerCore::say_farewell(std::shared_ptr<WorkerLink> link, ListenerId listener) {
+    co_await asio::post(asio::use_awaitable);
+    link->send(Unlisten{listener});
+}
+
+COHORT_LAZY COHORT_DECL Task<Listener> WorkerCore::listen_alone(Endpoint endpoint) {
     co_await asio::post(asio::use_awaitable);
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
     std::error_code error;
@@ -115,14 +120,14 @@ COHORT_DECL Task<Listener> WorkerCore::listen_alone(Endpoint endpoint) {
     if (error) throw std::system_error(error, "listen on " + endpoint.to_string());
     const Endpoint bound = bound_endpoint(listener.get(), endpoint);
     const auto intake =
-        std::make_shared<ExclusiveIntake>(context_.get_executor(), link_, connections_, bound, std::move(listener));
+        share<ExclusiveIntake>(context_.get_executor(), link_, connections_, bound, std::move(listener));
     std::erase_if(own_intakes_, [](const auto& own) { return own.expired(); });
     own_intakes_.push_back(intake);
     link_->send(Announced{bound});
     co_return Listener(intake, [] {});
 }
 
-COHORT_DECL void WorkerCore::handle(Listening& message, Packet<FromMaster>& packet) {
+COHORT_DECL void WorkerCore::handle(Listening& message, Packet& packet) {
     UniqueFd descriptor(message.inherited);
     if (!packet.descriptors.empty()) descriptor = std::move(packet.descriptors.front());
     if (packet.descriptors_lost) {
@@ -134,7 +139,7 @@ COHORT_DECL void WorkerCore::handle(Listening& message, Packet<FromMaster>& pack
     listening_.answer(message.request, {message, std::move(listener)}); // dropped, the listener closes
 }
 
-COHORT_DECL void WorkerCore::handle(Connections& message, Packet<FromMaster>& packet) {
+COHORT_DECL void WorkerCore::handle(Connections& message, Packet& packet) {
     const auto found = intakes_.find(message.listener);
     if (found == intakes_.end()) return;
     std::vector<TransferredConnection> connections;
@@ -144,14 +149,16 @@ COHORT_DECL void WorkerCore::handle(Connections& message, Packet<FromMaster>& pa
     found->second->deliver(message.first, message.count, std::move(connections));
 }
 
-COHORT_DECL void WorkerCore::handle(Forgotten& message, Packet<FromMaster>&) {
+COHORT_DECL void WorkerCore::handle(Forgotten& message, Packet&) {
     const auto found = intakes_.find(message.listener);
     if (found != intakes_.end()) found->second->forget(message.first, message.count);
 }
 
 /// A connection may end on any thread.
-COHORT_DECL void WorkerCore::look_again() {
-    asio::post(context_, [this] { for_each_intake([](Intake& intake) { intake.look_again(); }); });
+COHORT_DECL void WorkerCore::look_again() { post(context_.get_executor(), action<&WorkerCore::look_at_intakes>(this)); }
+
+COHORT_DECL void WorkerCore::look_at_intakes() {
+    for_each_intake([](Intake& intake) { intake.look_again(); });
 }
 
 COHORT_DECL void WorkerCore::stop(bool hand_over) {
@@ -177,13 +184,12 @@ COHORT_DECL void WorkerCore::finish() noexcept {
     messages_->flush_now(grace_);
 }
 
+COHORT_DECL void WorkerCore::give_up() { leave_process(1); }
+
 /// Nobody is left to enforce the grace period, so the worker does.
 COHORT_DECL void WorkerCore::master_gone() {
     stop(false);
-    last_minutes_.expires_after(grace_);
-    last_minutes_.async_wait([](std::error_code error) {
-        if (!error) leave_process(1);
-    });
+    last_minutes_.expire_after(grace_, action<&WorkerCore::give_up>(this));
 }
 
 } // namespace cohort::detail

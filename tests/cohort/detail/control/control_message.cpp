@@ -17,13 +17,14 @@ namespace {
 /// Through a link and back, as one of the messages that this side may send.
 template <class Set, class Message>
 Message round_trip(const Message& message) {
+    static_assert(Set::template contains<Message>);
     Buffer bytes;
-    encode_message<Set>(message, bytes);
-    Packet<Set> packet;
+    encode_message(message, bytes);
+    Packet packet;
     packet.number = static_cast<std::uint8_t>(bytes.bytes().front());
     packet.payload.assign(bytes.bytes().begin() + 1, bytes.bytes().end());
-    REQUIRE(packet.template holds<Message>());
-    return packet.template read<Message>();
+    REQUIRE(packet.holds<Message>());
+    return packet.read<Message>();
 }
 
 } // namespace
@@ -79,8 +80,8 @@ TEST_CASE("an answer keeps the error, whoever's it is") {
 }
 
 TEST_CASE("bytes that encode another message are refused when they are read") {
-    Packet<FromMaster> packet;
-    packet.number = FromMaster::number_of<Connections>;
+    Packet packet;
+    packet.number = Connections::number;
     packet.payload = {std::byte{0xff}, std::byte{0xff}};
     CHECK(packet.holds<Connections>());
     CHECK_FALSE(packet.holds<Stop>());

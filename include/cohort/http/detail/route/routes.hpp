@@ -2,6 +2,7 @@
 // What is behind a router: its routes, its middleware and who answers when there is no route (layer 1).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/http/detail/route/pattern.hpp>
 #include <cohort/http/detail/route/route_table.hpp>
 #include <cohort/http/middleware.hpp>
@@ -57,10 +58,10 @@ private:
     void set_missing(Below<Answer> missing);
     std::uint64_t all_methods() const noexcept;
 
-    static Task<Response> answer_through(const Routes& routes, void* context, const Request& request,
-                                         RouteTable::Match match);
-    static Task<Response> rescue(const Rescue& handler, void* context, const Request& request, Next next);
-    static Task<Response> answer_methods(int status, std::uint64_t allowed);
+    COHORT_LAZY static Task<Response> answer_through(const Routes& routes, void* context, const Request& request,
+                                                     RouteTable::Match match);
+    COHORT_LAZY static Task<Response> rescue(const Rescue& handler, void* context, const Request& request, Next next);
+    COHORT_LAZY static Task<Response> answer_methods(int status, std::uint64_t allowed);
 
     RouteTable table_;
     std::vector<Answer> answers_; ///< by the number of the route

@@ -5,6 +5,7 @@
 #include <cohort/http/detail/route/routes.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/http/method.hpp>
 
 #include <asio/error.hpp>
@@ -14,7 +15,7 @@
 
 namespace cohort::http::detail {
 
-COHORT_DECL std::shared_ptr<Routes> Routes::make() { return std::make_shared<Routes>(); }
+COHORT_DECL std::shared_ptr<Routes> Routes::make() { return cohort::detail::share<Routes>(); }
 
 COHORT_DECL void Routes::add(std::size_t method, std::string_view pattern, Answer answer) {
     // Kept first: a pattern that is refused must not leave its number to the next one.
@@ -55,8 +56,8 @@ private:
     RouteTable::Match match_;
 };
 
-COHORT_DECL Task<Response> Routes::answer_through(const Routes& routes, void* context, const Request& request,
-                                                  RouteTable::Match match) {
+COHORT_LAZY COHORT_DECL Task<Response> Routes::answer_through(const Routes& routes, void* context,
+                                                              const Request& request, RouteTable::Match match) {
     Way way(routes, context, request, match);
     Task<Response> answering = way.go_on(0);
     Response response = co_await std::move(answering);
@@ -79,7 +80,7 @@ COHORT_DECL Task<Response> Routes::refuse(void* context, const Request& request,
     return answer_methods(404, 0);
 }
 
-COHORT_DECL Task<Response> Routes::answer_methods(int status, std::uint64_t allowed) {
+COHORT_LAZY COHORT_DECL Task<Response> Routes::answer_methods(int status, std::uint64_t allowed) {
     Response response = http::status(status);
     if (status == 404) co_return response;
     allowed |= std::uint64_t{1} << static_cast<unsigned>(Method::options);
@@ -123,7 +124,8 @@ COHORT_DECL void Routes::on_error(Rescue handler) {
     rescues_ = true;
 }
 
-COHORT_DECL Task<Response> Routes::rescue(const Rescue& handler, void* context, const Request& request, Next next) {
+COHORT_LAZY COHORT_DECL Task<Response> Routes::rescue(const Rescue& handler, void* context, const Request& request,
+                                                      Next next) {
     std::exception_ptr failure;
     try {
         Task<Response> inside = next();

@@ -2,6 +2,7 @@
 // The body of the request at hand, as its handler reads it (layer 3).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/http/detail/serve/connection_stream.hpp>
 #include <cohort/http/parser.hpp>
 
@@ -17,7 +18,7 @@ class BodyReader final : public BodySource {
 public:
     BodyReader(ConnectionStream& stream, RequestParser& parser) : stream_(stream), parser_(parser) {}
 
-    Task<std::optional<std::string_view>> read_chunk() override;
+    COHORT_DECL Task<std::optional<std::string_view>> read_chunk() override;
 
     /// Whether reading what the handler left costs more than a new connection. A client that still waits for
     /// `100 Continue` may send its body or not: only the end of the connection is clear to both.

@@ -2,6 +2,7 @@
 // The body of a response that its handler writes piece by piece (layer 3).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/http/detail/serve/connection_stream.hpp>
 #include <cohort/http/response.hpp>
 
@@ -22,7 +23,7 @@ public:
     Task<> run(const Producer& producer);
     /// How many bytes were written, also when it failed on the way.
     std::uint64_t written() const noexcept { return written_; }
-    Task<> write_chunk(std::string_view bytes) override;
+    COHORT_DECL Task<> write_chunk(std::string_view bytes) override;
     bool draining() const noexcept override { return stream_.server().draining(); }
 
 private:

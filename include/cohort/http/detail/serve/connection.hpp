@@ -58,6 +58,7 @@ public:
     /// When answers to earlier requests are held back, sends them should the handler suspend. False: only sending them
     /// now would do that.
     bool flush_soon();
+    void flush();
 
     /// To be called around the handler: they start and stop its timeout. end_handling: true when it was cancelled for
     /// taking too long.

@@ -4,9 +4,8 @@
 
 #include <cohort/http/detail/serve/connection.hpp>
 
+#include <cohort/detail/async/action.hpp>
 #include <cohort/detail/config.hpp>
-
-#include <asio/post.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -127,12 +126,14 @@ COHORT_DECL bool Connection::fall_asleep() {
 COHORT_DECL bool Connection::flush_soon() {
     if (flush_posted_ || !stream_.unsent()) return true;
     if (stream_.has_layer()) return false;
-    asio::post(stream_.executor(), [self = shared_from_this()] {
-        self->flush_posted_ = false;
-        self->stream_.send_at_once();
-    });
+    cohort::detail::post(stream_.executor(), cohort::detail::action<&Connection::flush>(this, shared_from_this()));
     flush_posted_ = true;
     return true;
+}
+
+COHORT_DECL void Connection::flush() {
+    flush_posted_ = false;
+    stream_.send_at_once();
 }
 
 COHORT_DECL bool Connection::next() {

@@ -2,10 +2,10 @@
 // Deadlines of many connections, kept by one coarse timer (layer 3).
 #pragma once
 
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/http/detail/serve/timer_wheel.hpp>
 
 #include <asio/any_io_executor.hpp>
-#include <asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -73,10 +73,10 @@ private:
 class DeadlineList : public std::enable_shared_from_this<DeadlineList> {
 public:
     DeadlineList(const asio::any_io_executor& executor, std::chrono::milliseconds interval)
-        : timer_(executor), interval_(interval) {}
+        : executor_(executor), timer_(executor), interval_(interval) {}
 
     std::size_t size() const noexcept { return wheel_.size(); }
-    asio::any_io_executor executor() { return timer_.get_executor(); }
+    const asio::any_io_executor& executor() const noexcept { return executor_; }
 
     /// How many ticks certainly cover `duration`.
     std::uint64_t ticks(std::chrono::milliseconds duration) const noexcept {
@@ -89,7 +89,7 @@ public:
 
     /// Throws std::bad_alloc, without having added it.
     void add(TimedConnection& connection) {
-        if (!armed_) arm();
+        if (!timer_.is_set()) arm();
         wheel_.add(connection);
     }
     void remove(TimedConnection& connection) noexcept { wheel_.remove(connection); }
@@ -137,10 +137,10 @@ private:
     void arm();
     void tick();
 
-    asio::steady_timer timer_;
+    asio::any_io_executor executor_;
+    cohort::detail::Timer timer_;
     std::chrono::milliseconds interval_;
     TimerWheel wheel_;
-    bool armed_ = false;
 };
 
 } // namespace cohort::http::detail

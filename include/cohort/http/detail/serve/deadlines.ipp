@@ -30,12 +30,7 @@ COHORT_DECL void DeadlineList::end_wait(TimedConnection& connection) {
 }
 
 COHORT_DECL void DeadlineList::arm() {
-    timer_.expires_after(interval_);
-    timer_.async_wait([self = shared_from_this()](const std::error_code& error) {
-        self->armed_ = false;
-        if (!error) self->tick();
-    });
-    armed_ = true;
+    timer_.expire_after(interval_, cohort::detail::action<&DeadlineList::tick>(this, shared_from_this()));
 }
 
 COHORT_DECL void DeadlineList::expire(TimedConnection& connection) {

@@ -5,6 +5,7 @@
 #include <cohort/http/detail/serve/serve_loop.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/http/detail/serve/connection.hpp>
 #include <cohort/http/detail/serve/server.hpp>
 
@@ -126,7 +127,7 @@ COHORT_DECL void start_connection(std::shared_ptr<Connection> connection, Task<>
 
 COHORT_DECL void begin_connection(const std::shared_ptr<Server>& server, Socket socket, AnyHandler& handler) {
     const bool too_many = server->full();
-    auto connection = std::make_shared<Connection>(server, std::move(socket));
+    auto connection = cohort::detail::share<Connection>(server, std::move(socket));
     // Refusing politely takes a moment: past twice the limit it is done without a word.
     if (too_many && server->size() > 2 * server->options().max_connections) return;
     Connection& begun = *connection;
@@ -180,7 +181,7 @@ COHORT_DECL Task<> accept_and_drain(std::shared_ptr<Server> server, AnyHandler& 
 COHORT_DECL Task<> serve_all(std::unique_ptr<AnyAcceptor> acceptor, std::unique_ptr<AnyHandler> handler,
                              ServerOptions options) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    const auto server = std::make_shared<Server>(executor, std::move(acceptor), std::move(options));
+    const auto server = cohort::detail::share<Server>(executor, std::move(acceptor), std::move(options));
     std::exception_ptr failure;
     try {
         co_await accept_and_drain(server, *handler);

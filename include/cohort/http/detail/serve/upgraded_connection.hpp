@@ -2,6 +2,7 @@
 // The bytes of a connection that has left HTTP (layer 3).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/http/detail/serve/connection_stream.hpp>
 #include <cohort/http/upgraded.hpp>
 
@@ -17,10 +18,10 @@ class UpgradedConnection final : public UpgradedStream {
 public:
     explicit UpgradedConnection(ConnectionStream& stream) : stream_(stream) {}
 
-    Task<std::optional<std::string_view>> read() override;
+    COHORT_DECL Task<std::optional<std::string_view>> read() override;
     Task<> write(std::string_view bytes) override { return stream_.send_beside_reading(bytes); }
     bool draining() const noexcept override { return stream_.server().draining(); }
-    Socket release(std::string& received) override;
+    COHORT_DECL Socket release(std::string& received) override;
 
 private:
     bool is_to_be_told() noexcept { return draining() && !std::exchange(told_, draining()); }

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Action: what is to be done later, and what it needs until then (layer 3).
+#pragma once
+
+#include <asio/any_io_executor.hpp>
+
+#include <memory>
+#include <utility>
+
+namespace cohort::detail {
+
+/// A member function of an object, and what keeps that object until it is called. A std::function of a lambda would say
+/// the same; g++ compiles some 25 functions for each such lambda, and 60 to 130 where it is a handler of Asio's.
+class Action {
+public:
+    Action(void (*call)(void*), void* object, std::shared_ptr<void> owner) noexcept
+        : call_(call), object_(object), owner_(std::move(owner)) {}
+
+    void operator()() const { call_(object_); }
+
+private:
+    void (*call_)(void*);
+    void* object_;
+    std::shared_ptr<void> owner_;
+};
+
+template <auto Method, class T>
+void call_method(void* object) {
+    (static_cast<T*>(object)->*Method)();
+}
+
+/// Calls `Method` of the object, which `owner` keeps. Without an owner, whoever is given the action must not outlive
+/// the object: a Timer that is a member of it does not.
+template <auto Method, class T>
+Action action(T* object, std::shared_ptr<void> owner = nullptr) noexcept {
+    return Action(call_method<Method, T>, object, std::move(owner));
+}
+
+/// At the next turn of the event loop. May be called on any thread.
+void post(const asio::any_io_executor& executor, Action action);
+
+} // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/async/action.ipp>
+#endif
