@@ -9,8 +9,8 @@
 
 namespace cohort::detail {
 
-/// It begins at the next turn of the event loop. What it throws is dropped. `slot` cancels it. One asio::co_spawn for
-/// all of the library: each other kind of completion handler would be compiled anew.
+/// It begins at once where the event loop runs, elsewhere at its next turn. What it throws is dropped. `slot` cancels
+/// it. One asio::co_spawn for all of the library: each other kind of completion handler would be compiled anew.
 void spawn(const asio::any_io_executor& executor, Task<> task, asio::cancellation_slot slot = {});
 
 } // namespace cohort::detail
