@@ -88,7 +88,7 @@ Kills kill_workers(const Server& server, std::chrono::seconds time, std::chrono:
 
 // The verdict
 
-struct StatsCollector {
+struct Tally {
     std::uint64_t answered = 0;
     std::uint64_t in_flight = 0;
     std::uint64_t most_in_flight = 0; ///< for one kill
@@ -107,8 +107,8 @@ std::optional<std::size_t> explain(const Failure& failure, const std::vector<Clo
     return std::nullopt;
 }
 
-StatsCollector judge(const std::vector<Client>& clients, const std::vector<Clock::time_point>& kills) {
-    StatsCollector tally;
+Tally judge(const std::vector<Client>& clients, const std::vector<Clock::time_point>& kills) {
+    Tally tally;
     std::vector<std::uint64_t> lost(kills.size());
     for (const Client& client : clients) {
         tally.answered += client.answered;
@@ -127,7 +127,7 @@ StatsCollector judge(const std::vector<Client>& clients, const std::vector<Clock
     return tally;
 }
 
-void print(const std::string& mode, const StatsCollector& tally, std::size_t kills) {
+void print(const std::string& mode, const Tally& tally, std::size_t kills) {
     using Number = unsigned long long;
     std::printf("%-44s %9llu %-12s ceiling 0.00  %s\n", ("requests that failed, " + mode).c_str(),
                 Number{tally.failed()}, "requests", tally.holds() ? "ok" : "FALLS SHORT");
@@ -161,7 +161,7 @@ bool run(const KillArguments& arguments, const std::string& mode) {
     stop = true;
     for (std::thread& thread : threads) thread.join();
 
-    const StatsCollector tally = judge(clients, kills.times);
+    const Tally tally = judge(clients, kills.times);
     const bool serves = server.all_serve();
     const std::size_t left = server.settled_descriptors();
     const auto zombies = std::ranges::count_if(children_of(server.pid()), is_zombie);

@@ -9,8 +9,10 @@
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <iostream>
+#include <list>
 #include <map>
 #include <set>
 #include <variant>
@@ -20,13 +22,21 @@
 using namespace cohort;
 
 // How many requests all workers have served: a worker asks, the master collects from every worker, and answers.
-struct Ask {};
-struct StatsCollector {
-    std::uint64_t served = 0;
+// Each question has a number, and so has each round in which the workers are asked: what was told before does not
+// count.
+struct Ask {
+    std::uint64_t number = 0;
 };
-struct Collect {};
+struct Tally {
+    std::uint64_t served = 0;
+    std::uint64_t round = 0;
+};
+struct Collect {
+    std::uint64_t round = 0;
+};
 struct Total {
     std::uint64_t served = 0;
+    std::uint64_t number = 0;
 };
 
 // How many connections clients have opened, whoever has them now: the master knows.
@@ -34,7 +44,7 @@ struct AskOpened {};
 struct Opened {
     std::uint64_t connections = 0;
 };
-using Messages = Duplex<std::variant<Collect, Total, Opened>, std::variant<Ask, StatsCollector, AskOpened>>;
+using Messages = Duplex<std::variant<Collect, Total, Opened>, std::variant<Ask, Tally, AskOpened>>;
 
 template <class M>
 using App = Master<Messages, M>;
@@ -47,7 +57,8 @@ struct Server {
     asio::steady_timer counted{worker.get_executor(), asio::steady_timer::time_point::max()};
     std::uint64_t served = 0;
     std::uint64_t total = 0;
-    unsigned answers = 0;
+    std::uint64_t asked = 0;
+    std::uint64_t answered = 0;
 };
 
 /// The number in a path; 404 when it is none, or too large.
@@ -98,7 +109,8 @@ Task<http::Response> sleep_a_while(const http::Request& request) {
 template <class M>
 Task<http::Response> end_worker(Server<M>& server, const http::Request& request) {
     const std::uint64_t code = number(request, "code", 255);
-    co_await server.worker.send(StatsCollector{server.served});
+    const Tally tally{server.served, 0};
+    co_await server.worker.send(tally);
     co_await server.worker.exit(static_cast<int>(code));
     co_return http::status(500);
 }
@@ -107,9 +119,9 @@ Task<http::Response> crash(const http::Request&) { std::abort(); }
 
 template <class M>
 Task<http::Response> count(Server<M>& server, const http::Request&) {
-    const unsigned before = server.answers;
-    co_await server.worker.send(Ask{});
-    while (server.answers == before) {
+    const Ask question{++server.asked};
+    co_await server.worker.send(question);
+    while (server.answered < question.number) {
         std::error_code woken;
         co_await server.counted.async_wait(asio::redirect_error(asio::use_awaitable, woken));
     }
@@ -127,10 +139,11 @@ Task<> answer_master(Server<M>& server) {
     while (const auto message = co_await server.worker.receive()) {
         if (const auto* total = std::get_if<Total>(&*message)) {
             server.total = total->served;
-            ++server.answers;
+            server.answered = std::max(server.answered, total->number);
             server.counted.cancel();
-        } else {
-            co_await server.worker.send(StatsCollector{server.served});
+        } else if (const auto* collect = std::get_if<Collect>(&*message)) {
+            const Tally tally{server.served, collect->round};
+            co_await server.worker.send(tally);
         }
     }
 }
@@ -163,26 +176,33 @@ Task<> serve(typename App<M>::Worker& self) {
 
 // In the master
 
-/// Questions under way: who asked, and who has yet to tell its number.
+/// Who asked, and who has yet to tell its number.
+struct Question {
+    WorkerId asker = 0;
+    std::uint64_t number = 0;
+    std::uint64_t round = 0;
+    std::set<WorkerId> missing;
+};
 struct Counting {
     std::map<WorkerId, std::uint64_t> served;
-    std::map<WorkerId, std::set<WorkerId>> missing;
+    std::list<Question> questions; // under way
+    std::uint64_t rounds = 0;
 };
 
 template <class M>
 Task<> answer_who_can_be(App<M>& master, Counting& counting) {
     Total total;
     for (const auto& [worker, served] : counting.served) total.served += served;
-    for (auto question = counting.missing.begin(); question != counting.missing.end();) {
-        const auto& [asker, missing] = *question;
-        if (!missing.empty()) {
-            ++question;
-            continue;
-        }
-        const WorkerId to = asker;
-        question = counting.missing.erase(question);
+    // Taken out first: while one is told, more may come and others may be answered.
+    std::list<Question> complete;
+    for (auto next = counting.questions.begin(); next != counting.questions.end();) {
+        const auto question = next++;
+        if (question->missing.empty()) complete.splice(complete.end(), counting.questions, question);
+    }
+    for (const Question& question : complete) {
+        total.number = question.number;
         try {
-            co_await master.send(to, total);
+            co_await master.send(question.asker, total);
         } catch (const std::system_error&) {
             // It has died; nobody waits for the answer any more.
         }
@@ -192,17 +212,20 @@ Task<> answer_who_can_be(App<M>& master, Counting& counting) {
 template <class M>
 Task<> collect(App<M>& master, Counting& counting) {
     while (auto mail = co_await master.receive()) {
-        if (const auto* tally = std::get_if<StatsCollector>(&mail->message)) {
+        if (const auto* tally = std::get_if<Tally>(&mail->message)) {
             counting.served[mail->from] = tally->served;
-            for (auto& [asker, missing] : counting.missing) missing.erase(mail->from);
+            for (auto& question : counting.questions)
+                if (question.round <= tally->round) question.missing.erase(mail->from);
         } else if (std::get_if<AskOpened>(&mail->message)) {
             const SlotStats total = master.stats().total();
             const Opened answer{total.accepted - total.handed_over};
             co_await mail->reply(answer);
-        } else {
+        } else if (const auto* ask = std::get_if<Ask>(&mail->message)) {
+            const Collect collect{++counting.rounds};
+            Question& question = counting.questions.emplace_back(Question{mail->from, ask->number, collect.round, {}});
             for (const auto& worker : master.workers())
-                if (worker.state != WorkerState::draining) counting.missing[mail->from].insert(worker.id);
-            co_await master.broadcast(Collect{});
+                if (worker.state != WorkerState::draining) question.missing.insert(worker.id);
+            co_await master.broadcast(collect);
         }
         co_await answer_who_can_be<M>(master, counting);
     }
@@ -216,7 +239,7 @@ Task<> tell(App<M>& master, Counting& counting) {
             std::cout << "http_server: listening on " << event->endpoint->to_string() << ", "
                       << master.options().workers << " workers, " << M::name << ", pid " << ::getpid() << std::endl;
         if (event->kind == WorkerState::draining || event->kind == WorkerState::exited) {
-            for (auto& [asker, missing] : counting.missing) missing.erase(event->worker);
+            for (auto& question : counting.questions) question.missing.erase(event->worker);
             co_await answer_who_can_be<M>(master, counting);
         }
         if (event->kind == WorkerState::exited && !event->voluntary)
