@@ -9,6 +9,8 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/share.hpp>
 
+#include <utility>
+
 namespace cohort::detail {
 
 COHORT_DECL UniqueFd Bus::connect(WorkerId owner) {
@@ -26,10 +28,13 @@ COHORT_DECL void Bus::finish(WorkerId owner) {
 }
 
 COHORT_DECL Task<> Bus::serve(ClientPtr client, std::shared_ptr<Topics> topics) {
+    bool subscribed = false;
     try {
         while (auto mail = co_await client->channel.receive_mail()) {
             Published& published = mail->message;
             if (published.subscribes) {
+                // A connection is for one: a worker that asks for ever more would fill the master's memory.
+                if (std::exchange(subscribed, true)) throw std::system_error(make_error_code(Errc::bad_message));
                 (*topics)[published.topic].push_back(client);
                 const Published done;
                 co_await mail->reply(done);
