@@ -45,6 +45,7 @@ COHORT_DECL Timer::~Timer() {
 }
 
 COHORT_DECL void Timer::expire_at(Clock::time_point time, Action action) {
+    state_->is_set = false; // there may be no memory for what follows
     state_->timer.expires_at(time);
     state_->timer.async_wait(Expiry{state_, ++state_->turn, std::move(action)});
     state_->is_set = true;

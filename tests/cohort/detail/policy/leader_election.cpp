@@ -46,6 +46,21 @@ TEST_CASE("one worker may ask several times, and gives each up by itself") {
     CHECK(elections.leave(1).empty());
 }
 
+TEST_CASE("a wish that is said twice, for one role or for two, is given up whole") {
+    LeaderElection elections;
+    CHECK(campaign(elections, "cron", 1, 7) == Elected{{1, 7}});
+    CHECK(campaign(elections, "cron", 1, 7).empty());
+    CHECK(campaign(elections, "cron", 2, 7).empty());
+    CHECK(campaign(elections, "cron", 1, 7).empty());
+    CHECK(campaign(elections, "mail", 1, 7) == Elected{{1, 7}});
+    CHECK(campaign(elections, "mail", 3, 7).empty());
+    CHECK(elections.resign({1, 7}) == Elected{{2, 7}, {3, 7}});
+    CHECK(elections.resign({1, 7}).empty());
+    CHECK(elections.leave(1).empty());
+    CHECK(elections.holder("cron") == 2);
+    CHECK(elections.holder("mail") == 3);
+}
+
 TEST_CASE("who gives up waiting changes nothing for the one that has the role") {
     LeaderElection elections;
     campaign(elections, "cron", 1);

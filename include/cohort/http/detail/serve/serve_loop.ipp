@@ -127,7 +127,7 @@ COHORT_DECL void start_connection(std::shared_ptr<Connection> connection, Task<>
 
 COHORT_DECL void begin_connection(const std::shared_ptr<Server>& server, Socket socket, AnyHandler& handler) {
     const bool too_many = server->full();
-    auto connection = cohort::detail::share<Connection>(server, std::move(socket));
+    auto connection = std::make_shared<Connection>(server, std::move(socket));
     // Refusing politely takes a moment: past twice the limit it is done without a word.
     if (too_many && server->size() > 2 * server->options().max_connections) return;
     Connection& begun = *connection;
