@@ -3,7 +3,8 @@
 # run.sh HOW BUILD CXX: installs cohort from its build folder where HOW needs it, then builds and runs the programs of
 # this folder against it. HOW: find_package, pkg_config, add_subdirectory, meson_dependency, meson_subproject (those with
 # a CMake build folder), meson_install (without one). Exit code 77: a tool is missing.
-# The programs of the header-only way include little: all of it takes long to compile, and the test header_only has that.
+# Most programs of the header-only way include little: all of it takes long to compile. The test header_only has that,
+# and add_subdirectory a cluster of the core alone.
 # So what is installed must be all headers.
 set -euo pipefail
 how=$1
@@ -50,7 +51,8 @@ by_cmake() {
   cmake -S "$work" -B "$work/build" -DCMAKE_CXX_COMPILER="$CXX" "$@"
   cmake --build "$work/build"
   run_consumers "$work/build" consumer consumer_core
-  [ ! -e "$work/build/consumer_compiled" ] || run_consumers "$work/build" consumer_compiled
+  if [ -e "$work/build/consumer_compiled" ]; then run_consumers "$work/build" consumer_compiled; fi
+  if [ -e "$work/build/cluster_core" ]; then run_consumers "$work/build" cluster_core; fi
 }
 
 by_pkg_config() {
