@@ -28,10 +28,14 @@ std::string each_upgraded_mode() {
     return mode;
 }
 
-/// The master of whoever answers on this connection.
+/// The master of whoever answers on this connection. A worker that leaves may be gone as soon as it has answered.
 pid_t master_of(HttpClient& client) {
-    const std::string body = client.get("/worker").body;
-    return test::parent_of(std::stoi(body.substr(body.find("\"pid\":") + 6)));
+    pid_t master = 0;
+    while (master == 0) {
+        const std::string body = client.get("/worker").body;
+        master = test::parent_of(std::stoi(body.substr(body.find("\"pid\":") + 6)));
+    }
+    return master;
 }
 
 /// A copy of the demo, so that its file can be replaced while it runs.

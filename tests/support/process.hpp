@@ -76,7 +76,7 @@ private:
     std::string text_;
 };
 
-pid_t parent_of(pid_t pid);
+pid_t parent_of(pid_t pid); ///< 0: it is gone
 
 /// The open descriptors of this process and what each is, as /proc/self/fd says.
 std::map<int, std::string> open_descriptors();
