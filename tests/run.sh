@@ -45,4 +45,5 @@ cmake --build "$build" --parallel "${JOBS:-2}"
 
 repeating=()
 [ "$repeat" = 1 ] || repeating=(--repeat "until-fail:$repeat")
-exec ctest --test-dir "$build" -j2 --output-on-failure "${repeating[@]}" "${selection[@]}"
+# Tests wait more than they compute; those that compile count as two.
+exec ctest --test-dir "$build" --parallel $((2 * ${JOBS:-2})) --output-on-failure "${repeating[@]}" "${selection[@]}"

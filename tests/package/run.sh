@@ -5,7 +5,6 @@
 # a CMake build folder), meson_install (without one). Exit code 77: a tool is missing.
 # Most programs of the header-only way include little: all of it takes long to compile. The test header_only has that,
 # and add_subdirectory a cluster of the core alone.
-# So what is installed must be all headers.
 set -euo pipefail
 how=$1
 build=$2
