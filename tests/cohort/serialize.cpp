@@ -253,9 +253,9 @@ void check_round_trip(const T& value, T old = T()) {
     const Bytes bytes = encoded(value);
     T fresh = T();
     REQUIRE_FALSE(decoded(bytes, fresh));
-    CHECK(fresh == value);
+    CHECK((fresh == value)); // compiled once for all types
     REQUIRE_FALSE(decoded(bytes, old));
-    CHECK(old == value);
+    CHECK((old == value));
     CHECK(encoded(fresh).size() == bytes.size());
 
     for (std::size_t length = 0; length != bytes.size(); ++length) {
