@@ -3,7 +3,7 @@
 #pragma once
 
 // Asio's own are among them. What may be compiled in parallel is numbered: COHORT_SOURCE_UNIT chooses one of them, 1 to
-// 5, and the 6th is for programs that include cohort/http/tls.hpp; without it all but that one are compiled here.
+// 4, and the 5th is for programs that include cohort/http/tls.hpp; without it all but that one are compiled here.
 
 #if !defined(COHORT_SEPARATE_COMPILATION)
 #error "cohort/src.hpp: define COHORT_SEPARATE_COMPILATION, in every unit of the program"
@@ -11,13 +11,9 @@
 
 #include <cohort/detail/config.hpp>
 
-// Unit 1: Asio
+// Unit 1: Asio; system calls, messages, channels
 #if !defined(COHORT_SOURCE_UNIT) || COHORT_SOURCE_UNIT == 1
 #include <asio/impl/src.hpp>
-#endif
-
-// Unit 2: system calls, messages, channels
-#if !defined(COHORT_SOURCE_UNIT) || COHORT_SOURCE_UNIT == 2
 #include <cohort/acceptor.ipp>
 #include <cohort/blob.ipp>
 #include <cohort/channel_acceptor.ipp>
@@ -62,8 +58,8 @@
 #include <cohort/transport.ipp>
 #endif
 
-// Unit 3: listening, and the worker
-#if !defined(COHORT_SOURCE_UNIT) || COHORT_SOURCE_UNIT == 3
+// Unit 2: listening, and the worker
+#if !defined(COHORT_SOURCE_UNIT) || COHORT_SOURCE_UNIT == 2
 #include <cohort/datagram_socket.ipp>
 #include <cohort/detail/control/connection_count.ipp>
 #include <cohort/detail/control/control_link.ipp>
@@ -96,8 +92,8 @@
 #include <cohort/worker_base.ipp>
 #endif
 
-// Unit 4: the master
-#if !defined(COHORT_SOURCE_UNIT) || COHORT_SOURCE_UNIT == 4
+// Unit 3: the master
+#if !defined(COHORT_SOURCE_UNIT) || COHORT_SOURCE_UNIT == 3
 #include <cohort/detail/process/control_reader.ipp>
 #include <cohort/detail/process/control_service.ipp>
 #include <cohort/detail/process/event_log.ipp>
@@ -127,8 +123,8 @@
 #include <cohort/scope.ipp>
 #endif
 
-// Unit 5: HTTP
-#if !defined(COHORT_SOURCE_UNIT) || COHORT_SOURCE_UNIT == 5
+// Unit 4: HTTP
+#if !defined(COHORT_SOURCE_UNIT) || COHORT_SOURCE_UNIT == 4
 #include <cohort/http/access_log.ipp>
 #include <cohort/http/body.ipp>
 #include <cohort/http/cookie.ipp>
@@ -161,8 +157,8 @@
 #include <cohort/http/response.ipp>
 #endif
 
-// Unit 6: HTTP over TLS, which needs OpenSSL
-#if defined(COHORT_SOURCE_UNIT) && COHORT_SOURCE_UNIT == 6
+// Unit 5: HTTP over TLS, which needs OpenSSL
+#if defined(COHORT_SOURCE_UNIT) && COHORT_SOURCE_UNIT == 5
 #include <asio/ssl/impl/src.hpp>
 #include <cohort/http/tls.ipp>
 #endif
