@@ -17,7 +17,7 @@ using App = Master<Nothing>;
 
 Task<> do_the_job(App::Worker& self) {
     const std::chrono::milliseconds interval(std::atoi(self.args().at(0).c_str()));
-    const auto leadership = co_await self.leader("cron"); // until this worker has it; then until it ends
+    const auto leadership = co_await self.leader("cron"); // waits until this worker leads; it leads until it ends
     asio::steady_timer timer(self.context());
     while (!self.stopping()) {
         std::cout << "Worker " << self.pid() << " does the job" << std::endl;

@@ -31,7 +31,7 @@ Task<> serve(App::Worker& self) {
 
     auto listener = co_await self.listen(self.args().at(0));
     std::cout << "Worker " << self.id() << " listens on " << listener.endpoint().to_string() << std::endl;
-    co_await http::serve(self, listener, router); // until the program is to end, and the last answer is out
+    co_await http::serve(self, listener, router); // returns when the program is stopping and the last answer is sent
     clean_up(self);
 }
 

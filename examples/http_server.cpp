@@ -21,9 +21,8 @@
 
 using namespace cohort;
 
-// How many requests all workers have served: a worker asks, the master collects from every worker, and answers.
-// Each question has a number, and so has each round in which the workers are asked: what was told before does not
-// count.
+// How many requests all workers have served: a worker asks, the master collects from every worker, and answers. Each
+// question has a number, and so has each round in which the workers are asked: earlier answers are ignored.
 struct Ask {
     std::uint64_t number = 0;
 };
@@ -193,7 +192,7 @@ template <class M>
 Task<> answer_who_can_be(App<M>& master, Counting& counting) {
     Total total;
     for (const auto& [worker, served] : counting.served) total.served += served;
-    // Taken out first: while one is told, more may come and others may be answered.
+    // Taken out first: while an answer is being sent, questions may be added and others completed.
     std::list<Question> complete;
     for (auto next = counting.questions.begin(); next != counting.questions.end();) {
         const auto question = next++;

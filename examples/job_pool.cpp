@@ -47,7 +47,7 @@ constexpr auto crc_of_byte = [] {
 
 void add(std::uint32_t& crc, std::uint8_t byte) { crc = (crc << 8) ^ crc_of_byte[(crc >> 24) ^ byte]; }
 
-/// POSIX has the length behind the bytes, least significant byte first.
+/// POSIX appends the length to the bytes, least significant byte first.
 std::uint32_t finished(std::uint32_t crc, std::uint64_t length) {
     for (; length != 0; length >>= 8) add(crc, static_cast<std::uint8_t>(length));
     return ~crc;
@@ -61,7 +61,7 @@ Task<Sum> checksum(App::Worker& self, const File& file) {
     while ((count = ::pread(fd, piece.data(), piece.size(), static_cast<off_t>(sum.bytes))) > 0) {
         for (const std::uint8_t byte : std::span(piece).first(static_cast<std::size_t>(count))) add(sum.checksum, byte);
         sum.bytes += static_cast<std::uint64_t>(count);
-        ::lseek(fd, static_cast<off_t>(sum.bytes), SEEK_SET);     // the master shares the position, and sees it move
+        ::lseek(fd, static_cast<off_t>(sum.bytes), SEEK_SET);     // progress for the master, which shares the offset
         co_await asio::post(self.context(), asio::use_awaitable); // between two pieces this worker may be told to leave
         if (self.stopping()) throw std::runtime_error("stopped");
     }
@@ -150,7 +150,7 @@ Task<> take_files(App& master, Batch& batch, unsigned at_once) {
 }
 
 Task<> watch(App& master, Batch& batch) {
-    const unsigned at_once = 2 * master.options().workers; // one at each worker, and one open for when it is done
+    const unsigned at_once = 2 * master.options().workers; // one at each worker, and the next one opened already
     if (::isatty(STDERR_FILENO) != 0)
         co_await (take_files(master, batch, at_once) || show_bar(batch));
     else

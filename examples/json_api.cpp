@@ -52,13 +52,13 @@ Database open_database(const std::string& file) {
     Database database(opened); // to be closed even if it could not be opened
     check(opened, code);
     sqlite3_busy_timeout(opened, 2000);       // others write for a moment only
-    run(opened, "PRAGMA journal_mode = WAL"); // who reads does not wait for who writes
+    run(opened, "PRAGMA journal_mode = WAL"); // readers do not wait for the writer
     run(opened, "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL UNIQUE,"
                 " text TEXT NOT NULL, pinned INTEGER NOT NULL) STRICT");
     return database;
 }
 
-/// Prepared once, called often; what it gives are notes.
+/// Prepared once, run often; its rows are notes.
 class Statement {
 public:
     Statement(const Database& database, const char* sql) {
@@ -106,7 +106,7 @@ struct Transaction {
     void commit() const { run(database, "COMMIT"); }
 };
 
-// A worker's part. Nothing waits between the begin and the end of a statement, so requests do not meet there.
+// A worker's part. Nothing is awaited while a statement runs, so requests cannot interleave there.
 
 using App = Master<std::monostate>;
 
@@ -141,7 +141,7 @@ std::string text_of(const json& value, const std::string& name, std::int64_t lea
     throw http::Error(400, name + " must be a text of " + std::to_string(least) + " to " + std::to_string(most));
 }
 
-/// Takes over the fields that are there; what is no note ends in 400.
+/// Applies the fields that are given; an invalid note is answered with 400.
 void change(Note& note, const json& fields) {
     if (!fields.is_object()) throw http::Error(400, "a note is a JSON object");
     for (const auto& [name, value] : fields.items()) {
@@ -250,7 +250,7 @@ Task<> serve(App::Worker& self) {
     router.get("/notes", list_notes).post("/notes", add_note).get("/notes/:id", show_note);
     router.put("/notes/:id", replace_note).patch("/notes/:id", change_note).del("/notes/:id", delete_note);
 
-    Api api{self, open_database(self.args().at(1))}; // here, since no connection may go through a fork
+    Api api{self, open_database(self.args().at(1))}; // here, since SQLite forbids using a connection across a fork
     auto listener = co_await self.listen(self.args().at(0));
     co_await http::serve(api, listener, router);
 }

@@ -14,7 +14,7 @@ struct TwoChoices {
         const std::size_t one = random() % workers.size();
         const std::size_t other = random() % workers.size();
         const bool prefer_one = workers[one].room > 0 && workers[one].load() <= workers[other].load();
-        return prefer_one ? one : other; // without room: it waits, and is asked about again
+        return prefer_one ? one : other; // without room the connection waits, and choose() is called again
     }
 
     std::minstd_rand random{std::random_device{}()};

@@ -83,7 +83,7 @@ private:
 
     unsigned octet(std::size_t at) const { return static_cast<unsigned char>(buffer_[at]); }
 
-    /// Until so many bytes are there; false at the end. When the server is to stop, the client is told; it answers.
+    /// Reads until so many bytes are there; false at the end. A server that stops tells the client, which answers.
     Task<bool> fill(std::size_t count) {
         while (buffer_.size() < count) {
             const auto bytes = co_await connection_.read();

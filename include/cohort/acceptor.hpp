@@ -29,7 +29,7 @@ public:
 
     /// What the worker that had it before has left for this one (Listener::hand_over); empty for a new connection.
     const std::string& state() const noexcept { return state_; }
-    /// The connection itself, which counts for this worker no more. Waits under way end with operation_aborted.
+    /// Releases the descriptor; it no longer counts for this worker. Pending operations end with operation_aborted.
     [[nodiscard]] detail::UniqueFd take();
 
     /// For servers: what is returned counts as one request (SlotStats::requests, Recycle::requests) that is under way
@@ -44,7 +44,7 @@ private:
     std::string state_;
 };
 
-/// A connection that came in a message. Errors: ENOTSOCK, EBADF, EPROTOTYPE: it is no stream socket.
+/// Makes a Socket from a Handle received in a message. Errors: ENOTSOCK, EBADF; EPROTOTYPE: not a stream socket.
 Socket to_socket(const asio::any_io_executor& executor, Handle handle);
 
 /// Anything that yields connections: `co_await accept()` gives the next one, or nothing when no more will come
@@ -55,7 +55,7 @@ concept Acceptor = requires(A& acceptor) {
     { acceptor.accept() } -> std::same_as<Task<std::optional<Socket>>>;
 };
 
-/// One that can give an open connection to somebody else: Listener, when its worker leaves and others go on.
+/// An Acceptor that can hand open connections to other workers: Listener, when its worker leaves and others go on.
 template <class A>
 concept HandsOver = Acceptor<A> && requires(A& acceptor, Socket& socket, std::string state) {
     { acceptor.hands_over() } -> std::same_as<bool>;

@@ -19,9 +19,9 @@
 
 namespace cohort {
 
-/// A run of bytes that nobody can change any more. Copies share the bytes, and so do processes: below `shared_from` the
-/// bytes travel inside the message; from there on they lie in sealed memory (memfd_create(2)), the message carries a
-/// descriptor, and the receiver maps the same pages. Neither side copies, and the limits of a message do not apply.
+/// An immutable byte sequence; copies share the bytes. A message carries fewer than `shared_from` bytes inline; from
+/// there on they lie in sealed memory (memfd_create(2)), the message carries its descriptor and the receiver maps the
+/// same pages. Neither side copies, and the limits of a message do not apply.
 ///
 /// Sharing pays when the same Blob is sent more than once or lives long: each sending costs the same few microseconds
 /// whatever the size. Memory that is filled, sent once and thrown away costs more than a copy through the socket.
@@ -30,8 +30,8 @@ namespace cohort {
 ///     Image image{"sky", Blob::make(size, [&](std::span<std::byte> out) { render(out); })};
 ///     co_await self.send(image);
 ///
-/// As with every descriptor of cohort, the last copy of a shared Blob goes on the thread of the event loop, and a
-/// worker cannot send one that it has inherited by fork.
+/// As with every descriptor of cohort, the last copy of a shared Blob must be destroyed on the thread of the event
+/// loop, and a worker cannot send one that it has inherited by fork.
 class Blob {
 public:
     /// From this size on, sending an existing descriptor and mapping it is cheaper than sending the bytes.
@@ -51,7 +51,7 @@ public:
     static Blob make(std::size_t size, Fill&& fill) {
         if (size >= shared_from) {
             return share(size, [&](int fd) {
-                detail::reserve(fd, size); // otherwise a page that cannot be had is a SIGBUS within `fill`
+                detail::reserve(fd, size); // otherwise a page that cannot be allocated raises SIGBUS in `fill`
                 fill(detail::Mapping::map(fd, size, true).bytes());
             });
         }
@@ -77,7 +77,7 @@ public:
 private:
     static constexpr int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
 
-    /// What the copies own together: memory with a descriptor, or some of this process alone.
+    /// What the copies share: mapped memory with its descriptor, or private memory of this process.
     struct Content {
         std::span<const std::byte> bytes;
         std::unique_ptr<std::byte[]> own;

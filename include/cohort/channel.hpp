@@ -72,16 +72,16 @@ public:
         return {Channel(executor, std::move(mine), limits), Peer(executor, std::move(other), limits)};
     }
 
-    /// A channel to whoever accepts on this path (ChannelAcceptor); waits while too many others do. Who that is, and
-    /// not an impostor with the right to make the file, peer_credentials() of native_handle() says. Errors: ENOENT,
-    /// ECONNREFUSED: nobody is there; EACCES; ENAMETOOLONG; Errc::bad_endpoint.
+    /// Connects to the ChannelAcceptor on this path; waits while its backlog is full. Whoever may create the file can
+    /// listen there: peer_credentials() of native_handle() tells who does. Errors: ENOENT, ECONNREFUSED: nobody
+    /// listens; EACCES; ENAMETOOLONG; Errc::bad_endpoint.
     [[nodiscard]] static Task<Channel> connect(asio::any_io_executor executor, Endpoint path,
                                                ChannelLimits limits = {}) {
         auto socket = co_await detail::connect_to(executor, std::move(path));
         co_return Channel(executor, std::move(socket), limits);
     }
 
-    /// Takes a connected stream socket. When both sides are made so, the other one is made by accepted().
+    /// Takes over a connected stream socket. If its other end is made from a socket too, that one uses accepted().
     Channel(const asio::any_io_executor& executor, detail::UniqueFd socket, ChannelLimits limits = {})
         : Channel(executor, Via::connected(executor, std::move(socket), limits), limits) {}
     /// The side that did not connect.
@@ -103,8 +103,8 @@ public:
         if (stream_) stream_->close();
     }
 
-    /// Queues the message when called and waits while too much is queued (backpressure). Several messages become one
-    /// system call. Cancelling the wait takes nothing back: the message is sent, once.
+    /// Queues the message when called and waits while too much is queued (backpressure). Queued messages share a system
+    /// call. Cancelling the wait does not withdraw the message: it is still sent, once.
     /// Errors: Errc::closed after close(); Errc::message_too_large, nested_too_deep: this message cannot be sent, the
     /// channel is unharmed; EPIPE, ECONNRESET: the other side is gone.
     [[nodiscard]] Task<> send(const Out& message) { return stream_->send(encoded(message)); }
@@ -129,11 +129,11 @@ public:
         return detail::refuse_temporary<Out>();
     }
 
-    /// Sends the message, when called, and waits for the reply to it. Many calls may be under way, in both directions;
-    /// replies come in any order, and past messages that nobody has received. Cancelling the wait, or its timeout,
-    /// cancels the handler on the other side; a reply that comes later is dropped.
-    /// Errors: as send(); ETIMEDOUT; ECONNRESET when the other side ends before; Errc::unanswered, call_failed: it let
-    /// go of the call, or its handler threw this; Errc::descriptors_lost.
+    /// Sends the message, when called, and waits for the reply to it. Many calls may be pending, in both directions;
+    /// replies arrive in any order, and overtake messages that nobody has received yet. Cancelling the wait, or its
+    /// timeout, cancels the handler on the other side; a reply that comes later is dropped.
+    /// Errors: as send(); ETIMEDOUT; ECONNRESET when the other side ends before; Errc::unanswered: it dropped the call;
+    /// call_failed: its handler threw (with that text); Errc::descriptors_lost.
     [[nodiscard]] Task<In> call(const Out& request, Duration timeout = Duration::max()) {
         return detail::reply_of(stream_->template call<In>(limits_, encoded(request)), timeout);
     }
@@ -143,10 +143,10 @@ public:
         return detail::refuse_temporary<Out, In>();
     }
 
-    /// The next message; nothing when the other side has closed, or this one has. Cancelling (a timeout, `||`) loses
-    /// no message; only inside a nested `||`, whose outer side ends it while its inner one has a result, asio drops
-    /// that. Errors: Errc::schema_mismatch, bad_frame, bad_message, message_too_large: what came is not from a peer
-    /// with these types; nothing more can be received.
+    /// The next message; nothing when the other side has closed, or this one has. Cancelling (a timeout, `||`) loses no
+    /// message, except in a nested `||`: if the outer one ends while the inner one already has a result, Asio drops
+    /// that. Errors: Errc::schema_mismatch, bad_frame, bad_message, message_too_large: the peer does not use these
+    /// types; nothing more can be received.
     [[nodiscard]] Task<std::optional<In>> receive();
     /// The same, with the means to reply. receive() leaves calls unanswered.
     [[nodiscard]] Task<std::optional<Mail>> receive_mail();
@@ -174,7 +174,7 @@ public:
     /// Ends sending: later sends and calls fail, the other side sees the end behind what was sent. Receiving goes on,
     /// and so do replies in both directions.
     void finish() { stream_->end_messages(); }
-    /// Ends both directions: a receive() under way gives nothing. What was sent still arrives. So does destruction.
+    /// Ends both directions, as destruction does: a pending receive() gives nothing. What was sent still arrives.
     void close() { stream_->close(); }
     bool is_open() const noexcept { return stream_->is_open() && !stream_->is_over(); }
     int native_handle() const noexcept { return stream_->native_handle(); }
@@ -205,7 +205,7 @@ std::optional<typename Channel<T, Via>::In> Channel<T, Via>::try_receive() {
 
 template <class T, class Via>
 Task<std::optional<typename Channel<T, Via>::In>> Channel<T, Via>::receive() {
-    // The short way is for a coroutine that nobody can cancel between here and its return.
+    // The fast path is only safe where nobody can cancel between here and the return: see detail::switched().
     const bool steady = co_await detail::switched();
     if (!steady || !stream_->has_message()) {
         const bool arrived = co_await stream_->arrival();

@@ -17,7 +17,7 @@
 
 namespace cohort {
 
-/// Who is at the other end of a Unix socket, as it was when that one connected, or began to listen.
+/// A Unix socket's peer, as of its connect(2) or listen(2).
 struct PeerCredentials {
     pid_t pid = 0; ///< 0 when it is of another PID namespace; the process may be gone since
     uid_t uid = 0;
@@ -34,8 +34,8 @@ class NamedListener;
 
 /// Listens on the path until it is closed.
 std::shared_ptr<NamedListener> listen_on_path(const asio::any_io_executor& executor, const Endpoint& endpoint);
-/// The next connection; an empty one when there will be none. Between the accepting and the return of the caller, if it
-/// does not suspend either, it cannot be cancelled.
+/// The next connection; an empty one after close(). It cannot be cancelled between accepting and the return of the
+/// caller, provided the caller does not suspend either.
 Task<UniqueFd> accept_from(std::shared_ptr<NamedListener> listener);
 void close(NamedListener& listener) noexcept;
 const Endpoint& endpoint_of(const NamedListener& listener) noexcept;
@@ -75,9 +75,9 @@ public:
         if (listener_) detail::close(*listener_);
     }
 
-    /// The next channel; nothing after close(). That somebody with other message types, or none, has connected shows
-    /// when the channel is used. Several may wait. Cancelling (a timeout, `||`) loses no connection. At a limit of
-    /// descriptors or memory, clients wait until there is room again.
+    /// The next channel; nothing after close(). If the client uses other message types, or is no cohort program, the
+    /// first use of the channel reports it. Several may wait. Cancelling (a timeout, `||`) loses no connection. While
+    /// descriptors or memory run short, clients wait.
     [[nodiscard]] Task<std::optional<Accepted>> accept() { return accept(listener_, limits_); }
 
     /// Clients that were not accepted see the end of their channels. A channel that was accepted goes on.

@@ -47,8 +47,8 @@ public:
     NamedListener& operator=(const NamedListener&) = delete;
     ~NamedListener() { close(); }
 
-    /// The next connection; an empty one when there will be none. Between the accepting and the return of the caller,
-    /// if it does not suspend either, it cannot be cancelled.
+    /// The next connection; an empty one after close(). It cannot be cancelled between accepting and the return of the
+    /// caller, provided the caller does not suspend either.
     static Task<UniqueFd> accept(std::shared_ptr<NamedListener> self);
     void close() noexcept;
 
@@ -59,7 +59,7 @@ private:
     static constexpr int backlog = 4096;
 
     static UniqueFd open(const Endpoint& endpoint);
-    /// A limit of descriptors or memory.
+    /// Whether it is a temporary shortage of descriptors or memory.
     static bool will_pass(int error) noexcept {
         return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
     }

@@ -8,14 +8,14 @@
 
 namespace cohort {
 
-/// Counting is one atomic addition, in whichever process, and what a worker has counted outlives it. Cheap to copy; it
-/// holds as long as the process. Worker::counter and Master::counter give it.
+/// Counting is one atomic addition in any process, and a worker's counts outlive it. Cheap to copy; valid as long as
+/// the process. Made by Worker::counter and Master::counter.
 class Counter {
 public:
     explicit Counter(std::atomic<std::int64_t>& value) noexcept : value_(&value) {}
 
     void add(std::int64_t by = 1) noexcept { value_->fetch_add(by, std::memory_order_relaxed); }
-    /// For what one process knows alone: with two the last one wins.
+    /// For a value that only one process sets; with two, the last one wins.
     void set(std::int64_t to) noexcept { value_->store(to, std::memory_order_relaxed); }
     std::int64_t value() const noexcept { return value_->load(std::memory_order_relaxed); }
 
@@ -25,8 +25,8 @@ private:
 
 namespace detail {
 
-/// A counter with its name, in memory that all processes map. Names are entered without a lock, which a process that is
-/// killed could take with it: one that two processes enter at once is there twice, and means the sum.
+/// A counter with its name, in memory that all processes map. Names are registered without a lock, which a killed
+/// process would hold forever; a name that two processes register at once exists twice, and totals() adds them up.
 struct alignas(64) NamedCounter {
     enum State : std::uint32_t { free, being_named, named };
 

@@ -14,10 +14,10 @@ namespace cohort {
 
 /// A UDP socket on a port that the workers share. It sends and receives as every asio::ip::udp::socket does.
 ///
-/// The kernel chooses the worker by a hash of the addresses (socket(7), SO_REUSEPORT): the datagrams of one sender come
-/// to one worker, for as long as no worker comes or goes. The socket is the slot's: what it has queued when its worker
-/// dies, the successor receives. Closed or destroyed it is no longer chosen, and what it has queued is lost. When the
-/// worker is asked to leave it goes on: end what waits for datagrams by `|| self.until_stopping()`.
+/// The kernel chooses the worker by a hash of the addresses (socket(7), SO_REUSEPORT): one sender's datagrams go to one
+/// worker as long as no worker comes or goes. The socket belongs to the slot: what it has queued when its worker dies,
+/// the successor receives. Once closed or destroyed it gets no more datagrams, and those queued are lost. Asking the
+/// worker to leave does not end it: add `|| self.until_stopping()` to what waits for datagrams.
 ///
 ///     auto socket = co_await self.bind("0.0.0.0:5353");
 ///     asio::ip::udp::endpoint sender;
@@ -32,7 +32,7 @@ public:
     DatagramSocket& operator=(DatagramSocket&& other) noexcept;
     ~DatagramSocket() { close(); }
 
-    /// What waits ends with operation_aborted.
+    /// Pending operations end with operation_aborted.
     void close() noexcept;
     void close(std::error_code& error) noexcept {
         error.clear();

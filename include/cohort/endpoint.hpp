@@ -37,12 +37,12 @@ public:
     /// `mode`: the permission bits the socket file gets.
     static Endpoint unix_path(std::string path, unsigned mode = 0600);
 
-    /// A socket that the master has open, in whichever process this is asked. It stays the program's: it is copied, and
-    /// never removed.
+    /// A socket that the master has open under this number, whichever process uses the endpoint. The program keeps it:
+    /// it is duplicated, and its file is never removed.
     static Endpoint inherited(int descriptor);
     /// A socket passed by socket activation: sd_listen_fds(3). `name`: as in FileDescriptorName=, or the position.
     static Endpoint activated(std::string name);
-    /// The same without IPv4 (IPV6_V6ONLY, ipv6(7)). An IPv4 host, or none of TCP: Errc::bad_endpoint.
+    /// The same without IPv4 (IPV6_V6ONLY, ipv6(7)). Errc::bad_endpoint: the host is IPv4, or it is not TCP.
     Endpoint only_v6() const;
 
     bool is_tcp() const noexcept { return !is_unix() && !is_inherited() && !is_activated(); }

@@ -24,11 +24,11 @@ enum class Errc {
     bad_endpoint,      ///< an address that cannot be understood
     descriptors_lost,  ///< descriptors sent along did not fit in this process (RLIMIT_NOFILE)
     no_descriptors,    ///< a message with a Handle where descriptors cannot travel
-    unanswered,        ///< the other side received the call and let go of it without a reply
+    unanswered,        ///< the other side received the call and dropped it without a reply
     queue_full,        ///< more calls wait for a worker than Options::queued_calls
     call_failed,       ///< the other side's handler of the call threw
     setup_failed,      ///< a worker could not be prepared: user, directory or program
-    not_ready,         ///< a new worker did not come as far as it should
+    not_ready,         ///< a new worker ended, or timed out, before it was ready
     reloading,         ///< another reload is under way
     canary_failed,     ///< a new worker ended, or was found unhealthy, while it was on trial
     unresponsive,      ///< a worker's event loop stood still

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Event and WorkerInfo: what the master tells of the life of its workers (layer 1).
+// Event and WorkerInfo: what the master reports about its workers (layer 1).
 #pragma once
 
 #include <cohort/endpoint.hpp>
@@ -23,7 +23,7 @@ enum class WorkerState : std::uint8_t {
     online,    ///< its body is about to run, messages flow
     listening, ///< it listens on at least one endpoint
     draining,  ///< it was asked, or has decided, to leave
-    exited,    ///< the process is gone, its last messages are in
+    exited,    ///< the process has ended, its last messages have been received
 };
 
 constexpr std::string_view to_string(WorkerState state) noexcept {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The public types, named and not defined, for headers that only mention them (layer 0).
+// Forward declarations of the public types (layer 0).
 #pragma once
 
 namespace cohort {

@@ -11,10 +11,10 @@
 
 namespace cohort {
 
-/// Owns a descriptor, or none. Sent in a message, the receiver gets a descriptor of its own for the same open file
-/// (SCM_RIGHTS, unix(7)); the sender keeps its copy for as long as it keeps its Handle. Position and O_NONBLOCK of the
-/// file are shared by both. Received descriptors are close-on-exec. A worker that is forked while its master holds a
-/// Handle does not inherit the descriptor; what it needs it is sent.
+/// Owns a descriptor, or none. The receiver of a message gets a descriptor of its own for the same open file
+/// (SCM_RIGHTS, unix(7)); the sender keeps its copy for as long as it keeps its Handle. Both share file offset and
+/// O_NONBLOCK. Received descriptors are close-on-exec. A worker forked while its master holds a Handle does not inherit
+/// the descriptor: send it what it needs.
 ///
 ///     struct Job { std::string name; Handle output; };
 ///     Job job{"resize", Handle(::open("out.png", O_WRONLY | O_CREAT | O_CLOEXEC, 0644))};
@@ -25,7 +25,7 @@ public:
     /// Takes the descriptor over.
     explicit Handle(int fd) : fd_(fd) {}
     explicit Handle(detail::UniqueFd fd) : fd_(std::move(fd)) {}
-    /// Takes it out of a socket, acceptor or stream_descriptor of Asio, which is then closed.
+    /// Releases it from an Asio socket, acceptor or stream_descriptor, which owns none afterwards.
     template <class Object>
         requires requires(Object& object) {
             { object.release() } -> std::convertible_to<int>;

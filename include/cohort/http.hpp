@@ -7,11 +7,11 @@
 #include <cohort/http/message.hpp>
 #include <cohort/http/parser.hpp>
 
-// Which handler answers what
+// Routing
 #include <cohort/http/middleware.hpp>
 #include <cohort/http/router.hpp>
 
-// Answers of a kind
+// Kinds of responses
 #include <cohort/http/event_stream.hpp>
 #include <cohort/http/file.hpp>
 

@@ -8,9 +8,9 @@
 
 namespace cohort {
 
-/// What Worker::leader gives. The role is this worker's until this object is destroyed, resigns, or the process ends;
-/// then the next one that asked gets it. A master knows of its own workers only: while those of one that was killed, or
-/// replaced (Master::upgrade), still finish, they may have roles that its successor gives out again.
+/// The result of Worker::leader. This worker holds the role until this object is destroyed or resigns, or the process
+/// ends; then the next one that asked gets it. A master knows only its own workers: those of a master that was killed
+/// or replaced (Master::upgrade) may, while they finish, still hold roles that its successor grants again.
 class Leadership {
 public:
     Leadership(std::string role, std::function<void()> give_up);
@@ -19,7 +19,7 @@ public:
     Leadership& operator=(Leadership&& other) noexcept;
     ~Leadership() { resign(); }
 
-    /// Gives the role up now: from here on another worker may have it. Again does nothing.
+    /// Gives up the role: from here on another worker may get it. Repeating it has no effect.
     void resign() {
         if (const auto give_up = std::exchange(give_up_, nullptr)) give_up();
     }

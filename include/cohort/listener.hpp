@@ -19,9 +19,9 @@ inline constexpr Exclusive exclusive{};
 
 /// The connections of one endpoint that are this worker's share. Satisfies Acceptor.
 ///
-/// It ends when it is closed or destroyed: connections that had come this way but were not accepted go to the other
-/// workers. It also ends, after the last of them, when the worker is asked to leave. A connection accepted belongs to
-/// the caller alone; end it by shutdown(2), since the master may hold a copy of its descriptor for some milliseconds.
+/// It ends when it is closed or destroyed: connections delivered to it but not accepted go to the other workers. When
+/// the worker is asked to leave, it ends after the last of them was accepted. An accepted connection belongs to the
+/// caller alone; end it by shutdown(2), since the master may hold a copy of its descriptor for some milliseconds.
 class Listener {
 public:
     Listener(std::shared_ptr<Intake> intake, std::function<void()> on_close);
@@ -35,15 +35,15 @@ public:
 
     void close();
 
-    /// Nothing new comes any more: accept() gives what is here, and then nothing.
+    /// No new connections arrive: accept() gives those already delivered, then nothing.
     bool stopping() const noexcept { return intake_->stopping(); }
 
-    /// This worker leaves, and others go on: they would take connections that are open.
+    /// Whether this worker leaves while others go on, so that they can take over its open connections.
     bool hands_over() const noexcept { return intake_->hands_over(); }
-    /// Gives an open connection to another worker, where accept() yields it with `state`, at most 4096 bytes, as its
-    /// Socket::state(): what a protocol must know to go on, such as what it has read but not answered. False, and the
-    /// connection stays here, unless hands_over(). What is already sent to this process but not read goes along; what
-    /// must be written is to be written before. Nothing of the connection may be under way.
+    /// Hands an open connection to another worker, where accept() yields it with `state`, at most 4096 bytes, as its
+    /// Socket::state(): what a protocol must know to continue, such as what it has read but not answered. False, and
+    /// the connection stays here, if not hands_over() or `state` is too long. Received bytes not read yet go along;
+    /// output must be written before. No operation on the socket may be pending.
     bool hand_over(Socket& socket, std::string state = {}) { return intake_->hand_over(socket, std::move(state)); }
 
     /// With the real address and port.

@@ -19,7 +19,7 @@ template <class T>
 inline constexpr bool unsafe_temporary =
     COHORT_NAME_MESSAGES_FIRST && std::is_aggregate_v<T> && !std::is_trivially_destructible_v<T>;
 
-/// Says so where such a temporary is given.
+/// Makes passing such a temporary a compile error.
 template <class T, class Result = void>
 Task<Result> refuse_temporary() {
     static_assert(!unsafe_temporary<T>,
@@ -30,8 +30,8 @@ Task<Result> refuse_temporary() {
 
 } // namespace detail
 
-/// A message received. If it was sent by call(), its sender waits for the reply: whoever lets go of the mail without
-/// one makes that call fail with Errc::unanswered. It may be kept, and answered later, in any order.
+/// A message received. If it was sent by call(), its sender waits for the reply: destroying the mail without one makes
+/// that call fail with Errc::unanswered. It may be kept, and answered later, in any order.
 template <class Message, class Reply>
 class Mail {
 public:
@@ -44,8 +44,8 @@ public:
 
     /// It was sent by call() and has not been answered yet, and its sender is there and has not given up.
     bool expects_reply() const noexcept { return call_ && call_->is_open(); }
-    /// Queues the reply when called, and waits while too much is queued. Of no consequence when no reply is expected.
-    /// Errors: as Channel::send, for a reply that cannot be sent; there may still be another then.
+    /// Queues the reply when called, and waits while too much is queued. No effect when no reply is expected. Errors:
+    /// as Channel::send, if this reply cannot be sent; another one can still be given then.
     [[nodiscard]] Task<> reply(const Reply& reply) {
         if (!call_) return nothing();
         return call_->reply(

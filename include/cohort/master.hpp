@@ -50,8 +50,8 @@ public:
 
     /// Starts a worker in the lowest free slot. `body` is a function `Task<>(Worker&)` or `Task<int>(Worker&)` and runs
     /// in the new process. It is kept for successors (Options::restart). In a program that was started as a worker
-    /// (Spawn::exec) this is where its life begins, and it does not return. Errors: Errc::multithreaded, stopping,
-    /// no_free_slot, and what fork(2) says.
+    /// (Spawn::exec) the body runs here, and spawn() does not return. Errors: Errc::multithreaded, stopping,
+    /// no_free_slot, and those of fork(2).
     template <class Body>
     WorkerId spawn(Body body, WorkerOptions options) {
         return spawn_in(0, std::move(body), std::move(options));
@@ -104,10 +104,9 @@ public:
     {
         return detail::refuse_temporary<ToWorker, ToMaster>();
     }
-    /// Asks the worker that has the fewest calls under way, or the first that has room: a pool
-    /// (Options::calls_per_worker, queued_calls). The request is taken when called. Errors: as call(worker, ...),
-    /// ECONNRESET when the worker dies and the call is not idempotent; Errc::queue_full; Errc::stopping,
-    /// no_such_worker: none will come.
+    /// Asks the worker with the fewest pending calls, waiting while all are full: a pool (Options::calls_per_worker,
+    /// queued_calls). The request is encoded when called. Errors: as call(worker, ...), ECONNRESET when the worker dies
+    /// and the call is not idempotent; Errc::queue_full; Errc::stopping, no_such_worker: no worker will be available.
     [[nodiscard]] Task<ToMaster> call(const ToWorker& request, CallOptions options = {}) {
         return pooled_call(std::make_shared<detail::EncodedMessage>(request, limits()), options);
     }
@@ -124,7 +123,7 @@ public:
         return detail::refuse_temporary<ToWorker>();
     }
 
-    /// To some: ids of workers that have gone, or are leaving, are passed over.
+    /// To these workers; ids of those that have ended, or are leaving, are skipped.
     [[nodiscard]] Task<> broadcast(const ToWorker& message, std::span<const WorkerId> workers) {
         return send_to(receivers(workers), message);
     }
@@ -196,7 +195,7 @@ std::optional<typename Master<Message, M>::Mail> Master<Message, M>::next_mail()
 template <class Message, class M>
 Task<std::optional<typename Master<Message, M>::Mail>> Master<Message, M>::receive() {
     for (;;) {
-        // The short way is for a coroutine that nobody can cancel between here and its return.
+        // The fast path is only safe where nobody can cancel between here and the return: see detail::switched().
         const bool steady = co_await detail::switched();
         if (!steady || !mail().has_mail()) {
             const bool arrived = co_await mail().arrival();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// MasterBase: what a master has whatever its messages and its mode are (layer 4).
+// MasterBase: the part of a master that does not depend on its messages and its mode (layer 4).
 #pragma once
 
 #include <cohort/counter.hpp>
@@ -51,8 +51,8 @@ public:
     MasterBase(const MasterBase&) = delete;
     MasterBase& operator=(const MasterBase&) = delete;
 
-    /// What happens to the workers, in order, each once; nothing when the last worker has gone and none will come.
-    /// Up to 4096 events are kept for a program that does not ask; then the oldest go.
+    /// The workers' events, in order, each once; nothing when the last worker has ended and none will follow. Up to
+    /// 4096 unread events are kept; beyond that the oldest are dropped.
     [[nodiscard]] Task<std::optional<Event>> next_event();
 
     /// Everything that workers and master publish on this topic from now on, as values of a T.
@@ -74,41 +74,40 @@ public:
     /// Asks the worker to leave: it accepts and receives nothing more, finishes, and ends; Options::grace later it is
     /// killed. No successor comes. Errc::no_such_worker.
     void disconnect(WorkerId worker);
-    /// So many workers from now on, without those of with_workers(). More: further ones as the last one that was
-    /// spawned, in the lowest free slots. Fewer: those of the highest slots are asked to leave as by disconnect(), so
-    /// nothing that is queued or in flight is lost. Errors: Errc::stopping; no_such_worker: nothing was spawned yet;
-    /// those of spawn(): the ones that could be started stay.
+    /// Sets the number of workers, not counting those of with_workers(). More: further copies of the last one spawned,
+    /// in the lowest free slots. Fewer: those of the highest slots are asked to leave as by disconnect(), so nothing
+    /// queued or in flight is lost. Errors: Errc::stopping; no_such_worker: nothing was spawned yet; those of spawn():
+    /// workers already started stay.
     void scale(unsigned workers);
     /// Sends a signal. SIGTERM, SIGINT, SIGQUIT and SIGKILL say that the worker is to end: no successor comes.
     /// Errc::no_such_worker.
     void kill(WorkerId worker, int signal = SIGTERM);
     /// Gives every slot a new worker, Options::reload_at_once at a time: the successor is started, and when it is ready
-    /// (Options::readiness) its predecessor is asked to leave. A replacement under way (Options::recycle) ends first. A
-    /// successor that does not become ready ends the reload, and the old workers stay. Waits until all have been
-    /// replaced, not until the old ones have gone. Giving up the wait ends it in the same way. With Spawn::exec the new
-    /// workers run the program as it is then.
+    /// (Options::readiness) its predecessor is asked to leave. A replacement in progress (Options::recycle) is finished
+    /// first. A successor that does not become ready ends the reload, and the old workers stay. Waits until all have
+    /// been replaced, not until the old ones have ended. Cancelling the wait also ends the reload. With Spawn::exec the
+    /// new workers run the program file as it is by then.
     [[nodiscard]] Task<ReloadReport> reload();
-    /// Replaces this whole master: the program is started anew, from the file that has its name then and with the same
-    /// arguments; it gets the listening sockets, and when all its workers are ready (Options::readiness; as many
-    /// endpoints as the worker of the same slot shares here) those of this one are asked to leave, as by stop(), and
-    /// what they have open goes to the new ones. From then on stopping() is true. A new master that ends, or takes
-    /// longer than Options::boot_timeout, is ended, and this one goes on: the report says why. Giving up the wait ends
-    /// it, too. Not for process 1: its end is that of its container. Counters and worker ids begin anew there.
+    /// Replaces this master: starts the program anew, from the file then at its path, with the same arguments. The new
+    /// master gets the listening sockets. When all its workers are ready (Options::readiness; they share as many
+    /// endpoints as this master's worker of the same slot), the workers here are asked to leave, as by stop(); their
+    /// open connections go to the new ones. From then on stopping() is true. A new master that ends, or takes longer
+    /// than Options::boot_timeout, is ended, as when the wait is cancelled, and this one goes on: the report says why.
+    /// Not for process 1, whose end is that of its container. Counters and worker ids start anew there.
     [[nodiscard]] Task<ReloadReport> upgrade();
     /// Asks every worker to leave, after the connections that the kernel has queued were handed out, and waits for the
     /// last one's end. Begins when called.
     [[nodiscard]] Task<> stop();
-    /// The end without grace.
+    /// Stops without grace: kills every worker.
     void kill_all();
     /// Until the last worker has gone and none will come.
     [[nodiscard]] Task<> until_finished();
 
     /// The living workers, oldest first.
     std::vector<WorkerInfo> workers() const;
-    /// Which slot has had how many connections, and how many wait in the kernel's queues. Costs a system call a
-    /// listener.
+    /// Connections per slot, and how many wait in the kernel's queues. Costs a system call per listener.
     Stats stats() const;
-    /// The same for all of them together, as workers see it too.
+    /// The sums over all workers, which workers can read too.
     Totals totals();
     /// See Worker::counter.
     Counter counter(std::string_view name);
@@ -134,7 +133,7 @@ protected:
     std::vector<detail::MessageStream*> receivers() const;
     std::vector<detail::MessageStream*> receivers(std::span<const WorkerId> workers) const;
     detail::Mailbox& mail() const noexcept { return *mail_; }
-    /// Waits for a worker with room for one more call. Errors: Errc::queue_full, ETIMEDOUT, and why none will come.
+    /// Waits for a worker with room for a call. Errors: Errc::queue_full, stopping, no_such_worker; ETIMEDOUT.
     Task<detail::CallLease> lease_worker(std::chrono::steady_clock::time_point deadline);
     /// Waits for each of these sends to workers; those that die meanwhile do no harm.
     COHORT_LAZY static Task<> all_sent(std::vector<Task<>> sends);

@@ -45,7 +45,7 @@ using Ledger = std::map<unsigned, SlotStats>;
 using ListenerId = std::uint32_t;
 /// Owns a descriptor: closes it when it goes; moves, never copies.
 using Descriptor = detail::UniqueFd;
-/// A connection on its way between processes, with what its last worker says of it.
+/// A connection on its way between processes, with the state that its last worker passed on.
 using TransferredConnection = detail::TransferredConnection;
 
 /// A worker, as a dispatcher sees it. It lives as long as the master keeps a record of the worker.
@@ -63,7 +63,7 @@ struct DispatchContext {
     /// Opens a listening socket, or takes over that of the master before this one. `error`: why not (EADDRINUSE,
     /// EACCES, ...).
     Descriptor open_listener(const Endpoint& endpoint, unsigned slot, std::error_code& error) const;
-    /// A name for the listener of a worker, to be given back when that has gone. Throws Errc::no_free_slot.
+    /// An id for a listener of a worker, to be released when that has closed. Throws Errc::no_free_slot.
     ListenerId acquire_listener() const;
     void release_listener(ListenerId listener) const;
 
@@ -109,11 +109,11 @@ public:
     virtual std::vector<int> inherited(unsigned slot) = 0;
     virtual Grant open(DispatchTarget& target, const Endpoint& endpoint) = 0;
     virtual void close(DispatchTarget& target, ListenerId listener) = 0;
-    /// A connection that nobody has, for whoever listens on this endpoint.
+    /// Takes a connection that no worker owns and gives it to one that listens on this endpoint.
     virtual void give(const Endpoint& endpoint, TransferredConnection connection) = 0;
-    /// So many of these have not found a worker yet: the master reads no more of them for the moment.
+    /// How many connections wait for a worker; at too many, the master stops reading returned ones.
     virtual std::size_t waiting() const = 0;
-    /// Connections from number `first` on did not get through to the worker: they are for others.
+    /// `count` connections from number `first` on did not reach the worker: others get them.
     virtual void lost(DispatchTarget& target, ListenerId listener, std::uint64_t first, std::uint32_t count) = 0;
     /// The worker has taken a connection, after the dispatcher had asked to be told.
     virtual void took(DispatchTarget& target, ListenerId listener) = 0;
@@ -123,8 +123,8 @@ public:
     virtual void leave(DispatchTarget& target, bool successor) = 0;
     virtual std::vector<QueueStats> queues() const = 0;
     virtual std::vector<OpenListener> listeners() const = 0;
-    /// The program ends: what the kernel has queued is handed out, then every listener closes. `goes_on`: not so
-    /// when another process has the same listeners; then they are its own.
+    /// The cluster stops: hands out the connections queued in the kernel, then closes every listener. `goes_on`:
+    /// another process has the same listeners, so their queues are left to it.
     virtual void stop(bool goes_on) = 0;
 };
 
@@ -145,21 +145,21 @@ public:
     virtual ~Intake() = default;
     /// The next connection; nothing once the intake is closed, or is stopped and empty.
     virtual Task<std::optional<Socket>> accept() = 0;
-    /// Connections number `first` and following, delivered by the master; of `count`, those missing were lost.
+    /// Connections delivered by the master, numbered from `first`; if fewer than `count`, the rest were lost.
     virtual void deliver(std::uint64_t first, std::uint32_t count, std::vector<TransferredConnection> connections) = 0;
-    /// The master has found others for the connections that were lost.
+    /// These lost connections have gone to other workers.
     virtual void forget(std::uint64_t first, std::uint32_t count) = 0;
     /// The worker may have room again for one more connection.
     virtual void look_again() = 0;
-    /// The worker is leaving: what is here is still served, nothing new is taken. `hand_over`: others go on.
+    /// The worker is leaving: serves delivered connections, takes no new ones. `hand_over`: other workers go on.
     virtual void stop(bool hand_over) = 0;
     /// It is closed or stopped.
     virtual bool stopping() const noexcept { return false; }
-    /// Others would go on with connections that are open.
+    /// Whether open connections can be handed to other workers.
     virtual bool hands_over() const noexcept { return false; }
-    /// Gives them this one, with what they must know; false: nobody would take it, and it stays here.
+    /// Hands this connection over, with its protocol state; false: nobody would take it, and it stays here.
     virtual bool hand_over(Socket&, std::string) { return false; }
-    /// The listener was closed: what is here goes back to the master.
+    /// The listener was closed: connections not accepted go back to the master.
     virtual void close() = 0;
     virtual const Endpoint& endpoint() const noexcept = 0;
 };

@@ -36,9 +36,9 @@ Task<http::Response> readiness(Worker& self, const http::Request&) {
     return detail::answer_readiness(self.stopping());
 }
 
-/// What all workers have done and have (Totals), and the program's own counters (Worker::counter), for Prometheus. Any
-/// worker tells the same. Nothing in it is secret, but it need not be public: `listen(..., exclusive)` or another port
-/// keeps it among friends.
+/// The sums over all workers (Totals), and the program's own counters (Worker::counter), for Prometheus. Every worker
+/// reports the same. Nothing in it is secret, but it need not be public: `listen(..., exclusive)` or another port keeps
+/// it internal.
 template <class Worker>
 Task<http::Response> metrics(Worker& self, const http::Request&) {
     return detail::answer_metrics(self.totals());

@@ -33,17 +33,17 @@ enum class Restart {
     temporary, ///< never
 };
 
-/// How soon the worker of a slot gets a successor, and when no more.
+/// How soon the worker of a slot gets a successor, and when the slot is given up instead.
 struct Backoff {
     using milliseconds = std::chrono::milliseconds;
 
-    milliseconds stable{1'000};   ///< a worker that lived so long had no short life: those before are forgotten
-    unsigned at_once = 3;         ///< so many short lives in a row are answered at once
-    milliseconds first{100};      ///< the next ones after this wait; those that failed before they listened, each after
-    milliseconds longest{15'000}; ///< twice the time of the one before, but not longer than this
+    milliseconds stable{1'000};   ///< a worker that lived this long resets the count of short lives
+    unsigned at_once = 3;         ///< how many short lives in a row get a successor at once
+    milliseconds first{100};      ///< wait after each further one
+    milliseconds longest{15'000}; ///< each further failed start (it never listened) doubles the wait, up to this
     double jitter = 0.25; ///< up to this share is taken off a wait at random, so that slots do not come back together
-    unsigned failed_starts = 16; ///< so many of these in a row, and the slot is given up
-    unsigned restarts = 0;       ///< more than so many in `period`, and it is given up (supervisor(3)); 0: any number
+    unsigned failed_starts = 16; ///< failed starts in a row after which the slot is given up
+    unsigned restarts = 0; ///< restarts allowed in `period`; at one more it is given up (supervisor(3)); 0: no limit
     milliseconds period{5'000};
 };
 
@@ -63,23 +63,23 @@ enum class Readiness {
 /// The number of workers follows the load.
 struct Autoscale {
     unsigned least = 1;
-    unsigned most = 0; ///< 0: as many as this process may use CPUs (sched_getaffinity(2))
-    /// What one worker is for. More than that for each of them: one is added.
+    unsigned most = 0; ///< 0: the number of CPUs that this process may use (sched_getaffinity(2))
+    /// The load meant for one worker; when the average exceeds it, a worker is added.
     double load_per_worker = 100;
-    /// This share of it must be left to each of those that stay when one is taken away.
+    /// A worker is removed only if the remaining ones keep this share of it free.
     double headroom = 0.2;
     /// How often to look.
     std::chrono::milliseconds interval{1'000};
-    unsigned up_after = 2;    ///< so many looks in a row say so, and there is one more
-    unsigned down_after = 30; ///< or one less
+    unsigned up_after = 2;    ///< looks in a row that must agree before one is added
+    unsigned down_after = 30; ///< or removed
     /// The load of all workers together; empty: their open connections and those in the kernel's queues.
     std::function<double()> load{};
 };
 
 /// Called at steps in the life of a worker. Worker::at_exit is the one at its end in its own process.
 struct Hooks {
-    /// In the master, before a process is made for this slot. What it throws, the start throws: Errc::setup_failed with
-    /// its text, if it is no std::system_error.
+    /// In the master, before a process is made for this slot. An exception makes the start fail: std::system_error as
+    /// it is, any other as Errc::setup_failed with its text.
     std::function<void(unsigned slot)> before_fork{};
     /// In the new process, before its body. When it throws, the process ends with code 1 and a line on standard error.
     std::function<void(WorkerId worker, unsigned slot)> in_worker{};
@@ -87,40 +87,40 @@ struct Hooks {
     std::function<void(const Event&)> on_exit{};
 };
 
-/// How a worker whose event loop stands still is found and ended. The loop says every `interval` that it turns. Time in
+/// How a worker whose event loop is stuck is found and ended. The loop gives a heartbeat every `interval`. Time in
 /// which the master itself does not run does not count; time in which a debugger holds the worker does.
 struct Liveness {
     using milliseconds = std::chrono::milliseconds;
 
-    milliseconds interval{1'000};   ///< 0: it says nothing, and none of this happens
-    milliseconds slow_after{5'000}; ///< silent for so long: WorkerInfo::slow, and a line on standard error
-    milliseconds timeout{30'000};   ///< it is stuck: it gets SIGABRT, and writes what it was doing to standard error
-    milliseconds kill_after{1'000}; ///< if it is still there then, SIGKILL
+    milliseconds interval{1'000};   ///< 0: no heartbeat, and no checks
+    milliseconds slow_after{5'000}; ///< no beat for this long: WorkerInfo::slow, and a line on standard error
+    milliseconds timeout{30'000};   ///< no beat for this long: SIGABRT; it writes what it was doing to standard error
+    milliseconds kill_after{1'000}; ///< if it has not ended by then: SIGKILL
 };
 
 /// When a worker is replaced although nothing is wrong with it. Its successor is started first; when that is ready, the
 /// worker is asked to leave. One at a time.
 struct Recycle {
-    std::uint64_t requests = 0; ///< it has begun so many (http::serve counts, Worker::begin_request); 0: any number
-    std::chrono::milliseconds age{0}; ///< it is ready for so long; 0: any time
-    std::uint64_t memory = 0;         ///< it has so many bytes in memory (proc(5), statm: resident); 0: any number
+    std::uint64_t requests = 0;       ///< requests begun (http::serve, Worker::begin_request); 0: no limit
+    std::chrono::milliseconds age{0}; ///< time since it became ready; 0: no limit
+    std::uint64_t memory = 0;         ///< bytes of resident memory (proc(5), statm); 0: no limit
     double jitter = 0.1; ///< up to this share is taken off `requests` and `age` at random, so that workers take turns
-    std::chrono::milliseconds interval{1'000}; ///< so often it is looked at
+    std::chrono::milliseconds interval{1'000}; ///< how often it is checked
 };
 
-/// Asks after the health of each ready worker, from the master. A worker that fails it is replaced as in Recycle.
+/// A health check of each ready worker, run by the master. A worker that fails is replaced as in Recycle.
 struct Probe {
-    /// What it gives, or throws, says whether the worker is healthy. It is cancelled when its time is over.
+    /// Whether the worker is healthy; an exception means no. Cancelled after `timeout`.
     std::function<Task<bool>(WorkerInfo)> check{};
     std::chrono::milliseconds interval{10'000}; ///< from one to the next
     std::chrono::milliseconds timeout{5'000};   ///< longer than this is a failure
-    unsigned failures = 3;                      ///< so many in a row
+    unsigned failures = 3;                      ///< failures in a row that make a worker unhealthy
 };
 
 /// On which of its CPUs a worker runs.
 enum class Pinning {
     none,    ///< on all
-    by_slot, ///< on one: number `slot` of them, around and around
+    by_slot, ///< on one: number `slot` modulo their count
 };
 
 /// A limit of getrlimit(2), in its unit.
@@ -133,17 +133,17 @@ struct ResourceLimit {
 
 /// A reload begins with some slots, whose successors prove themselves before the others get theirs.
 struct Canary {
-    /// So many slots; 0: none. Until they have proved themselves, the old workers of these slots serve beside them.
+    /// How many slots; 0: none. During the trial their old workers serve beside the new ones.
     unsigned workers = 0;
-    /// For so long. When one of them ends meanwhile, or is found unhealthy, they leave again, and all is as before
-    /// (Errc::canary_failed).
+    /// How long the trial lasts. If a new worker ends meanwhile, or is found unhealthy, all new ones leave and the old
+    /// ones stay (Errc::canary_failed).
     std::chrono::milliseconds soak{10'000};
-    /// Asked every `interval`, and at the end; what it gives, or throws, says whether the new workers do well.
+    /// Called every `interval`, and at the end: whether the new workers do well; an exception means no.
     std::function<bool()> healthy{};
     std::chrono::milliseconds interval{1'000};
 };
 
-/// One worker's own surroundings. What the system does not permit ends the new process, and Event::error says why.
+/// The process attributes of a worker. One that the system refuses ends the new process: see Event::error.
 struct WorkerOptions {
     /// Added to the environment, replacing what has the same name.
     std::map<std::string, std::string> env{};
@@ -151,14 +151,14 @@ struct WorkerOptions {
     std::vector<std::string> args{};
     /// The working directory; empty: the master's.
     std::string cwd{};
-    /// Descriptors by their numbers there: {{STDOUT_FILENO, log.get()}, {4, pipe.get()}}; -1: /dev/null. They are the
-    /// master's and must be open there for as long as workers are started. Others that it has opened itself, and the
-    /// streams that are not named, are inherited as by any child.
+    /// Descriptors by their number in the worker: {{STDOUT_FILENO, log.get()}, {4, pipe.get()}}; -1: /dev/null. The
+    /// sources must stay open in the master for as long as workers are started. Other descriptors that the program has
+    /// opened itself, and standard streams not named here, are inherited as by any child.
     std::map<int, int> descriptors{};
     /// CPUs that it may use (sched_setaffinity(2)); empty: the master's.
     std::vector<unsigned> cpus{};
     Pinning pinning = Pinning::none;
-    /// -20, first, to 19, last (setpriority(2)); empty: the master's.
+    /// -20, highest priority, to 19 (setpriority(2)); empty: the master's.
     std::optional<int> nice{};
     /// By resource: {{RLIMIT_NOFILE, {1024, 4096}}} (setrlimit(2)).
     std::map<int, ResourceLimit> limits{};
@@ -167,24 +167,23 @@ struct WorkerOptions {
     bool no_new_privileges = false;
     /// False: it leaves no core file, and only root sees its memory and environment (prctl(2), PR_SET_DUMPABLE).
     bool dumpable = true;
-    /// Taken on for good before the body runs, supplementary groups dropped.
+    /// Set permanently before the body runs; supplementary groups are dropped.
     std::optional<uid_t> uid{};
     std::optional<gid_t> gid{};
-    /// Spawn::exec: the program to run; empty: the one that has the file name of this one then, so a reload picks up a
-    /// new one.
+    /// Spawn::exec: the program to run; empty: the file at this program's path by then, so a reload picks up a new
+    /// version.
     std::string program{};
     /// A worker that has lived for so long is asked to leave, without a successor.
     std::optional<std::chrono::milliseconds> lifetime{};
-    /// What it gets when it is asked to leave, beside the message that it does so: for a body, or a program, that waits
-    /// for a signal.
+    /// A signal to send when it is asked to leave, besides the message: for a body, or a program, that waits for one.
     std::optional<int> stop_signal{};
-    /// What it has started is killed when it ends: all that is in its process group then.
+    /// When it ends, whatever is left in its process group is killed.
     bool kill_group = false;
 };
 
 /// The cluster. Every member has a default that suits a server.
 struct Options {
-    /// How many slots run() fills; 0: as many as this process may use CPUs (sched_getaffinity(2)).
+    /// How many slots run() fills; 0: the number of CPUs that this process may use (sched_getaffinity(2)).
     unsigned workers = 0;
     /// Opened before the first worker exists, so that an endpoint in use, or not permitted, is an error at the start.
     std::vector<Endpoint> listen{};
@@ -202,8 +201,8 @@ struct Options {
     /// How many slots a reload replaces at a time.
     unsigned reload_at_once = 1;
     Canary canary{};
-    /// How many workers of one slot may be leaving at a time, after one reload upon the other with long requests; the
-    /// oldest ones are then killed before their grace is over.
+    /// How many workers of one slot may be leaving at a time, as when reloads follow each other while requests are
+    /// long; beyond that the oldest are killed before their grace is over.
     unsigned draining_per_slot = 8;
     /// How long a worker may take to finish when it is asked to leave; then it is killed.
     std::chrono::milliseconds grace{30'000};
@@ -228,7 +227,7 @@ struct Options {
     /// waits for children of its own must not. Empty: when it is process 1, or a subreaper (prctl(2)).
     std::optional<bool> reap_strangers{};
     Hooks hooks{};
-    /// Surroundings of the workers that run() makes, and the default of Master::spawn.
+    /// Attributes of the workers that run() starts, and the default of Master::spawn.
     WorkerOptions worker{};
 };
 

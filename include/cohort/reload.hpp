@@ -11,12 +11,12 @@
 
 namespace cohort {
 
-/// A reload that failed has changed nothing from the slot on at which it failed: the old worker serves there.
+/// When a reload fails at a slot, that slot and those after it keep their old workers.
 struct ReloadReport {
     unsigned replaced = 0; ///< slots that have a new worker
-    /// Why the others have not: Errc::not_ready, the successor ended or took longer than Options::boot_timeout;
-    /// Errc::canary_failed;
-    /// Errc::stopping; Errc::reloading, another reload is under way; what fork(2) or the like said.
+    /// Why the others have none: Errc::not_ready: the successor ended or took longer than Options::boot_timeout;
+    /// Errc::canary_failed; Errc::stopping; Errc::reloading: another reload is under way; an error of fork(2) or the
+    /// like.
     std::error_code error{};
     /// not_ready, canary_failed: the successor, and how it ended, if it did by itself.
     std::optional<WorkerId> failed{};

@@ -19,12 +19,12 @@ namespace cohort {
 
 namespace detail {
 
-/// What run() does with a master once it is there: from the first worker to the last one's end. `spawn` starts one
-/// worker, `watch` is the master's own function. Returns the exit code.
+/// Starts the workers and runs the master until the last of them has ended. `spawn_worker` starts one worker, `watch`
+/// is the master's function. Returns the exit code.
 int run_to_the_end(MasterBase& master, const std::function<void()>& spawn_worker, Task<> watch);
 /// Receives all messages and drops them.
 Task<> discard_messages(MasterBase& master);
-/// Options::workers, completed.
+/// Options::workers, or its default if 0.
 unsigned number_of_workers(const Options& options);
 void report_failure(const std::exception& error) noexcept;
 

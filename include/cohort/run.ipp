@@ -41,7 +41,7 @@ COHORT_DECL void scale_and_tell(Supervisor& supervisor, unsigned workers) {
     }
 }
 
-/// Reaps what is nobody's here, again and again while some wait behind a worker that has not been reaped yet.
+/// Reaps children that are not watched here; tries again while a worker not reaped yet may hide others.
 struct OrphanReaper {
     void reap() {
         if (reap_strangers([&](pid_t pid) { return supervisor.is_watched(pid); })) return;
@@ -107,7 +107,7 @@ COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& 
     ::signal(SIGPIPE, SIG_IGN);
     AsyncFd signals(context.get_executor(), duplicate(pipe.descriptor()));
     for (unsigned i = 0; i < supervisor.options().workers; ++i) spawn_worker();
-    if (reaps_strangers) orphans.reap(); // of those who were process 1 before
+    if (reaps_strangers) orphans.reap(); // children of the program that was process 1 before execve(2)
     int code = 0;
     spawn(context.get_executor(), obey_signals(supervisor, signals, orphans));
     spawn(context.get_executor(), watch_over(supervisor, std::move(watch), code));

@@ -24,7 +24,7 @@ struct Candidate {
     std::uint32_t load() const noexcept { return open + sent; }
 };
 
-/// A connection that looks for a worker.
+/// A connection to be assigned to a worker.
 class Arrival {
 public:
     Arrival(int descriptor, const Endpoint& listener) noexcept : descriptor_(descriptor), listener_(listener) {}
@@ -79,7 +79,7 @@ constexpr std::uint64_t mix(std::uint64_t value) noexcept {
     return value ^ (value >> 31);
 }
 
-/// A scheduler without its type.
+/// A type-erased scheduler.
 class AnyScheduler {
 public:
     virtual ~AnyScheduler() = default;

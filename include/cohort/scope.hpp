@@ -19,7 +19,7 @@ namespace cohort {
 
 namespace detail {
 
-/// The workers of one group. When it goes without having been ended, they are asked to leave.
+/// The workers of one group. Unless end() was called, destroying it asks them to leave.
 class WorkerGroup {
 public:
     explicit WorkerGroup(MasterBase& master);
@@ -28,8 +28,8 @@ public:
     ~WorkerGroup() { close(); }
 
     unsigned number() const noexcept { return number_; }
-    /// Asks them to leave and waits until they have gone, also when the wait is cancelled. For a coroutine that does
-    /// not throw because it was cancelled before (asio::this_coro::throw_if_cancelled).
+    /// Asks them to leave and waits until they have ended, even if the wait is cancelled. Call it with
+    /// asio::this_coro::throw_if_cancelled(false) in effect.
     COHORT_LAZY Task<> end();
 
 private:
@@ -40,7 +40,7 @@ private:
     unsigned number_;
 };
 
-/// What a Task<T> has given, also for void.
+/// The result of a Task<T>, also for void.
 template <class T>
 struct Outcome {
     Task<> await(Task<T> task) {
@@ -76,10 +76,10 @@ struct ScopeTask {
 
 } // namespace detail
 
-/// Starts `count` workers for `work`, as Master::spawn does, and runs `body`, a `Task<T>(App&)`. However that ends, by
-/// a result, an exception or cancellation: its workers and their successors are asked to leave, killed after
-/// Options::grace, and have gone when this gives the result or throws. Others are not touched. When not all can be
-/// started it throws what spawn() says, without having run `body`.
+/// Starts `count` workers for `work`, as Master::spawn does, and runs `body`, a `Task<T>(App&)`. When that ends, by a
+/// result, an exception or cancellation, its workers and their successors are asked to leave and killed after
+/// Options::grace; they have ended when this returns or throws. Other workers are not affected. If not all can be
+/// started, it throws the error of spawn() without running `body`.
 ///
 ///     const Sum sum = co_await with_workers(app, 4, work, add_up);
 template <class App, class Work, class Body>

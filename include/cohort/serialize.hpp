@@ -19,20 +19,18 @@
 
 namespace cohort {
 
-/// A type whose values can be sent to another process. That is, without any code of its author:
+/// A type whose values can be sent to another process. These need no code from their author:
 ///
-/// - arithmetic types, std::byte, enumerations: any value of the underlying type is taken, whether it has a name or
-/// not, so
-///   give the enumeration a fixed one (`enum E : int` or `enum class E`) if bytes may come from anywhere;
+/// - arithmetic types, std::byte, enumerations (any value of the underlying type is accepted, named or not, so fix that
+///   type, `enum E : int` or `enum class E`, if bytes may come from anywhere);
 /// - std::string and the other basic_strings, vector, deque, list, array, bitset, arrays within a struct;
 /// - set, map, their multi and unordered forms;
 /// - optional, variant, tuple, pair, unique_ptr, chrono durations and time points, filesystem::path;
 /// - any aggregate of such (a struct with public members, no constructor, no base class) of at most 32 members, also
-/// one
-///   that contains itself by way of a container or a unique_ptr.
+///   one that contains itself by way of a container or a unique_ptr.
 ///
-/// Any other class says by one function, for both directions, what it consists of. It may be a static member, which
-/// reaches private members, or a free function in the namespace of the class:
+/// Any other class lists its members in one function, for both directions. It may be a static member, which reaches
+/// private members, or a free function in the namespace of the class:
 ///
 ///     class Account {
 ///     public:
@@ -42,11 +40,11 @@ namespace cohort {
 ///         long balance_ = 0;
 ///     };
 ///
-/// `self` is const when encoding. The archive has `static constexpr bool decoding`, gives false from `archive(...)`
-/// when the bytes are wrong, and takes `archive.reject()` for values that make no sense. A derived class inherits the
-/// function, and needs its own if it adds members.
+/// `self` is const when encoding. The archive has `static constexpr bool decoding`; `archive(...)` returns false when
+/// the bytes are wrong; call `archive.reject()` for values that make no sense. A derived class inherits the function,
+/// and needs its own if it adds members.
 ///
-/// A type that is none of these is answered, where it is used, by a compiler message that says what is wrong with it.
+/// Using any other type is a compile error that says what is wrong with it.
 template <class T>
 concept Serializable = detail::FaultOf<T>::fault == detail::Fault::none;
 

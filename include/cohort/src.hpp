@@ -2,8 +2,8 @@
 // The bodies of all headers, for the one source file that COHORT_SEPARATE_COMPILATION needs (layer 5).
 #pragma once
 
-// Asio's own are among them. What may be compiled in parallel is numbered: COHORT_SOURCE_UNIT chooses one of them, 1 to
-// 4, and the 5th is for programs that include cohort/http/tls.hpp; without it all but that one are compiled here.
+// Asio's are included. For parallel builds, COHORT_SOURCE_UNIT selects one unit, 1 to 4, or 5 for programs that include
+// cohort/http/tls.hpp; when it is undefined, units 1 to 4 are compiled together.
 
 #if !defined(COHORT_SEPARATE_COMPILATION)
 #error "cohort/src.hpp: define COHORT_SEPARATE_COMPILATION, in every unit of the program"

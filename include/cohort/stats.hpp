@@ -13,17 +13,17 @@
 
 namespace cohort {
 
-/// Of all workers that a slot has had since the master began: the counters only grow, whoever dies.
+/// Sums over all workers that a slot has had since the master began: counters survive the death of a worker.
 struct SlotStats {
     unsigned slot = 0;
     std::optional<WorkerId> worker{}; ///< the one it has now
     std::uint64_t accepted = 0;       ///< connections that its workers have begun to serve, however they came
     std::uint64_t delivered = 0;      ///< connections that the master has sent it
-    std::uint64_t redelivered = 0; ///< of these, found another worker: it died, was stuck, or had no descriptors left
-    std::uint64_t refused = 0;     ///< of these, given back: it was at its limit, or closed its listener
-    std::uint64_t handed_over = 0; ///< open connections that a worker has handed to others when it left
-    std::uint32_t open = 0;        ///< connections that it has now
-    std::uint64_t requests = 0;    ///< that its workers have begun (http::serve, Worker::begin_request)
+    std::uint64_t redelivered = 0;    ///< of these, sent on to others: it died, was stuck, or had no descriptors left
+    std::uint64_t refused = 0;        ///< of these, given back: the worker was at its limit, or closed its listener
+    std::uint64_t handed_over = 0;    ///< open connections that a worker has handed to others when it left
+    std::uint32_t open = 0;           ///< connections that it has now
+    std::uint64_t requests = 0;       ///< that its workers have begun (http::serve, Worker::begin_request)
 };
 
 /// The kernel's queue of one listener: connections that nobody has accepted yet.
@@ -34,15 +34,15 @@ struct QueueStats {
     std::uint32_t limit = 0; ///< listen(2)'s backlog; 0: the kernel does not tell (Unix sockets)
 };
 
-/// Of all workers since the master began, the dead ones too; Worker::totals() and Master::totals() read it without a
-/// message.
+/// Sums over all workers since the master began, dead ones included; Worker::totals() and Master::totals() read them
+/// without a message.
 struct Totals {
     std::uint32_t workers = 0;  ///< processes that are there now, those that are leaving too
     std::uint64_t accepted = 0; ///< connections
     std::uint64_t refused = 0;  ///< connections that a worker has given back
     std::uint64_t open = 0;     ///< connections that there are now
-    std::uint64_t requests = 0; ///< that have begun
-    std::uint64_t answered = 0; ///< of these, have ended, with their worker at the latest
+    std::uint64_t requests = 0; ///< begun so far
+    std::uint64_t answered = 0; ///< of these, ended; all of a dead worker count as ended
 
     /// HTTP responses: how many of each class, 1xx to 5xx.
     std::array<std::uint64_t, 5> responses{};

@@ -18,9 +18,9 @@ public:
     Subscription(detail::BusClient client, std::string topic, const SerializeLimits& limits)
         : client_(std::move(client)), topic_(std::move(topic)), limits_(limits) {}
 
-    /// The next value published, in the order of each publisher; nothing at the end. Whoever does not receive holds up
-    /// those who publish: nothing is dropped. Cancelling loses nothing. Errors: Errc::schema_mismatch: somebody
-    /// publishes another type on this topic; the next receive() goes on behind that.
+    /// The next value published, in the order of each publisher; nothing at the end. A subscriber that does not receive
+    /// makes publishers wait: nothing is dropped. Cancelling loses nothing. Errors: Errc::schema_mismatch: somebody
+    /// publishes another type on this topic; the next receive() continues after it.
     [[nodiscard]] Task<std::optional<T>> receive();
     const std::string& topic() const noexcept { return topic_; }
 

@@ -20,7 +20,7 @@ class Transport;
 
 } // namespace detail
 
-/// What a channel is made for: how its two ends, or its end at a connected socket, come to be.
+/// A kind of transport: how to make a channel's two ends, or one end on a connected socket.
 template <class V>
 concept ChannelTransport =
     requires(const asio::any_io_executor& executor, detail::UniqueFd socket, const detail::StreamLimits& limits) {

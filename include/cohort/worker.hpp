@@ -109,7 +109,7 @@ concept WorkerBody = requires(Body& body, W& self) {
     { body(self) } -> std::same_as<Task<int>>;
 };
 
-/// What a body of either kind is to the rest of the library.
+/// Wraps a body of either kind for the rest of the library.
 template <class W, class Body>
 MakeWorker worker_factory(Body body, Options options, std::vector<std::string> args) {
     static_assert(WorkerBody<Body, W>,
@@ -117,7 +117,7 @@ MakeWorker worker_factory(Body body, Options options, std::vector<std::string> a
                   "coroutine function is best");
     return [=](const WorkerSetup& setup) {
         auto& self = *new W(setup, options, args);
-        // A coroutine that is a function object needs it to the end; static, so that it does not count as leaked.
+        // A function object must outlive its coroutine; static, so that leak checkers do not report it.
         static Body* kept = nullptr;
         Body& own_body = *(kept = new Body(body));
         if constexpr (std::is_same_v<decltype(own_body(self)), Task<int>>)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// WorkerBase: what a worker has whatever its messages and its mode are (layer 4).
+// WorkerBase: the part of a worker that does not depend on its messages and its mode (layer 4).
 #pragma once
 
 #include <cohort/counter.hpp>
@@ -63,8 +63,8 @@ public:
     /// Shares `endpoint` with the other workers that listen on it. Errors: what the system says of the address
     /// (EADDRINUSE, EACCES, ...; trying again later is possible), Errc::stopping, Errc::closed without a master.
     [[nodiscard]] Task<Listener> listen(Endpoint endpoint);
-    /// Listens on an endpoint of this worker's own: for a port that is not for everybody, such as its metrics. It ends
-    /// with the worker. The same errors.
+    /// Listens on an endpoint that only this worker has, such as a port for its metrics. It closes with the worker.
+    /// Same errors.
     [[nodiscard]] Task<Listener> listen(Endpoint endpoint, Exclusive);
     /// Shares the UDP port of `endpoint` with the other workers that bind it. Errors: as of listen().
     [[nodiscard]] Task<DatagramSocket> bind(Endpoint endpoint);
@@ -77,10 +77,10 @@ public:
     /// For protocols of your own: what is returned counts as one request (SlotStats::requests, Recycle::requests) that
     /// is under way until it is destroyed. http::serve counts by itself.
     [[nodiscard]] detail::OngoingRequest begin_request() noexcept;
-    /// What all workers together have done and have, without a message. It may be a moment behind.
+    /// The sums over all workers, read from shared memory without a message. May be a moment behind.
     Totals totals();
-    /// A number of the program's own, the same in all processes of this cluster; it begins with 0. Names are as
-    /// Prometheus wants them, with "_total" at the end of what only grows; up to 256. Throws std::invalid_argument for
+    /// An application-defined number that all processes of this cluster share; it begins with 0. Up to 256 names, as
+    /// Prometheus wants them, with "_total" at the end if the number only grows. Throws std::invalid_argument for
     /// another name, and Errc::no_free_slot.
     ///
     ///     auto sold = self.counter("tickets_sold_total");    sold.add();
@@ -107,29 +107,28 @@ public:
     Task<> publish(std::string, T&&) {
         return detail::refuse_temporary<T>();
     }
-    /// Waits until this worker is the only one in the cluster that has this role: granted in the order of asking, also
-    /// to successors of workers that have gone, and within one worker. Giving up the wait withdraws. Errors:
-    /// Errc::stopping: this worker is to leave; Errc::closed without a master; Errc::queue_full: it has asked for more
-    /// than 256.
+    /// Waits until this worker gets this role, which has one holder in the cluster at a time: granted in the order of
+    /// the requests, also among those of one worker. Cancelling the wait withdraws the request. Errors: Errc::stopping:
+    /// this worker is to leave; Errc::closed without a master; Errc::queue_full: it already has 256 requests.
     ///
     ///     const auto leadership = co_await self.leader("cron");
     [[nodiscard]] Task<Leadership> leader(std::string role);
 
-    /// Until what was sent is in the kernel's hands: then it arrives even if this process is killed.
+    /// Waits until everything sent has been written to the kernel: it arrives even if this process is killed then.
     [[nodiscard]] Task<> flush();
-    /// The master is there.
+    /// Whether the master is still running.
     bool connected() const noexcept;
     /// This worker can do its work from now on (Readiness::announced).
     void ready();
-    /// This worker is to leave: the master asked, or is gone, or disconnect() was called. Listeners have ended.
+    /// This worker is to leave: the master asked, or is gone, or disconnect() was called. Its listeners end.
     bool stopping() const noexcept;
     [[nodiscard]] Task<> until_stopping();
-    /// Leaves by its own decision, in the same way: no successor comes. The body goes on until it returns.
+    /// Leaves on its own initiative, as if asked to: no successor comes. The body runs until it returns.
     void disconnect();
-    /// Ends the process with this code now, when what was sent is on its way. Does not return.
+    /// Ends the process with this code, after the at_exit() actions and a flush. Does not return.
     [[nodiscard]] Task<> exit(int code);
-    /// Has `action` called when the process ends: by its body, exit() or std::exit, the last one given first. Not when
-    /// it is killed. What it throws is written to standard error.
+    /// Registers `action` to be called when the process ends, by its body, exit() or std::exit: last registered, first
+    /// called. Not when it is killed. What it throws is written to standard error.
     void at_exit(std::function<void()> action);
 
 protected:
@@ -137,7 +136,7 @@ protected:
 
     WorkerBase(const detail::WorkerSetup& setup, const Options& options, detail::Schema outgoing,
                detail::Schema incoming, MakeIntake make_intake, std::vector<std::string> args);
-    ~WorkerBase() = default; // it never ends: the process does
+    ~WorkerBase() = default; // never destroyed: it lives until the process ends
 
     const std::shared_ptr<detail::MessageStream>& messages() const noexcept;
     const SerializeLimits& limits() const noexcept { return limits_; }

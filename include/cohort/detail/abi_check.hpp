@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Has the linker refuse a program whose units were compiled with settings that do not fit together (layer 0).
+// Makes the linker reject a program whose translation units were compiled with incompatible settings (layer 0).
 #pragma once
 
-// Such units would link, and share objects of which each expects another layout. So each defines the same symbol, in a
-// group that has its settings as its name (ELF, section groups): equal groups are merged, as inline functions are, and
-// of two different ones the linker says "multiple definition of
-// `cohort_units_were_compiled_with_different_settings'".
+// Such units would otherwise link, and share objects whose layout they disagree on. So each defines the same symbol, in
+// an ELF section group named after its settings: groups of the same name are merged, as for inline functions, and for
+// two different ones the linker reports "multiple definition of `cohort_units_were_compiled_with_different_settings'".
 
 #if defined(COHORT_SEPARATE_COMPILATION)
 #define COHORT_ABI_COMPILED "compiled"

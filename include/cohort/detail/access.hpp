@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Access: how the library reaches what its public classes keep to themselves (layer 0).
+// Access: how the library reaches private members of its public classes (layer 0).
 #pragma once
 
 #include <utility>

@@ -2,8 +2,8 @@
 // What cohort needs of the platform and of the compiler, said before anything else fails (layer 0).
 #pragma once
 
-// Asio looks for macros of the standard library and finds them only behind one of its headers: without any, aligned
-// memory comes from operator new in one translation unit and goes to free() in another.
+// Asio tests for macros of the standard library, which exist only after one of its headers: without any, aligned memory
+// is allocated by operator new in one translation unit and released by free() in another.
 #include <version>
 
 #if !defined(__linux__)
@@ -36,9 +36,9 @@
 #define COHORT_DECL inline
 #endif
 
-// g++ compiles every inline coroutine, used or not, and of templates what is used. This is for coroutines that many
-// programs do without. Likewise for whole classes: COHORT_DECL stands at virtual functions in the class, too, since one
-// that is made inline only afterwards has all the class compiled.
+// g++ compiles every inline coroutine, used or not, but templates only where they are used. This is for coroutines that
+// many programs do not use. Similarly, COHORT_DECL is repeated at virtual functions in the class: one that becomes
+// inline only at its definition makes g++ compile the whole class.
 #if defined(COHORT_SEPARATE_COMPILATION)
 #define COHORT_LAZY
 #else

@@ -33,7 +33,7 @@ COHORT_DECL void append_escaped(std::string& out, std::string_view text) {
     }
 }
 
-/// How many octets the character at the front of `text` has, when it is one of UTF-8 past U+009F; else 0.
+/// The octets of the character at the front of `text`, if that is valid UTF-8 past U+009F; else 0.
 COHORT_DECL std::size_t character_size(std::string_view text) noexcept {
     const auto octet = [text](std::size_t at) {
         return at < text.size() ? static_cast<unsigned char>(text[at]) : std::uint8_t{0};
@@ -45,7 +45,7 @@ COHORT_DECL std::size_t character_size(std::string_view text) noexcept {
                                                            : 0;
     for (std::size_t at = 1; at < size; ++at)
         if ((octet(at) & 0xc0) != 0x80) return 0;
-    // Too long for what they are, surrogates, past U+10FFFF, and the control characters of ISO 8859.
+    // Overlong forms, surrogates, code points past U+10FFFF, and the C1 control characters.
     const unsigned second = octet(1);
     const bool wrong = (lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
                        (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f) ||

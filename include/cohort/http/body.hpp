@@ -67,7 +67,7 @@ public:
     /// Throws std::system_error when the client is gone or stalls, std::length_error past a declared length.
     Task<> write(std::string_view bytes) { return sink_->write_chunk(bytes); }
 
-    /// Whether the server is to stop: it waits for the producer to return, and a body without an end should end now.
+    /// Whether the server is stopping: it waits for the producer to return, so an endless body should end now.
     bool draining() const noexcept { return sink_->draining(); }
 
 private:

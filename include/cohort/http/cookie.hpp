@@ -12,7 +12,7 @@
 
 namespace cohort::http {
 
-/// Which requests that other sites cause have the cookie with them.
+/// Which requests caused by other sites carry the cookie.
 enum class SameSite : std::uint8_t {
     lax,    ///< only those that bring the user here, as a link does
     strict, ///< none

@@ -20,8 +20,8 @@ namespace cohort::http {
 struct StreamEvent {
     std::string_view data{};                          ///< may have several lines, ended by LF, CR LF or CR
     std::string_view name{};                          ///< the type; "": message
-    std::string_view id{};                            ///< what the client gives as Last-Event-ID when it comes again
-    std::optional<std::chrono::milliseconds> retry{}; ///< how long it waits then
+    std::string_view id{};                            ///< what the client sends as Last-Event-ID when it reconnects
+    std::optional<std::chrono::milliseconds> retry{}; ///< how long it waits before that
 };
 
 /// Given to the producer of events(). It holds until that returns; one thing is sent at a time.
@@ -36,10 +36,10 @@ public:
     /// What clients ignore.
     Task<> comment(std::string_view text) { return write(*out_, comment_of(text)); }
 
-    /// That the client is gone shows only when something is sent. Proxies, too, give up what is silent for long.
+    /// An empty comment: only sending reveals that a client is gone, and proxies close connections that stay silent.
     Task<> ping() { return comment(""); }
 
-    /// Whether the server is to stop. It waits for the producer to return; clients come again by themselves.
+    /// Whether the server is stopping. It waits for the producer to return; clients reconnect by themselves.
     bool draining() const noexcept { return out_->draining(); }
 
 private:
@@ -55,13 +55,13 @@ private:
 
 namespace detail {
 
-/// What events() answers, when the type of the producer does not matter any more.
+/// The part of events() that does not depend on the type of the producer.
 Response stream_events(std::function<Task<>(EventStream&)> producer);
 
 } // namespace detail
 
 /// 200 with the events that `producer` sends, a Task<>(EventStream&); the response ends when it returns. A client that
-/// was here before says where it was: request.header("last-event-id").
+/// reconnects says where it left off: request.header("last-event-id").
 ///
 ///     Task<> ticks(http::EventStream& stream) {
 ///         while (!stream.draining()) {

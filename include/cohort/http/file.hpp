@@ -15,7 +15,7 @@ namespace cohort::http {
 struct FileOptions {
     std::string cache_control{};      ///< the field to send, as in "max-age=3600"; "": none
     std::string index = "index.html"; ///< what Files answers for a folder
-    bool dot_files = false;           ///< whether Files has names that begin with a dot
+    bool dot_files = false;           ///< whether Files serves names that begin with a dot
 };
 
 /// The file at `path`, which the program chooses: with its type by the end of the name, ETag, Last-Modified, 304 for
@@ -26,13 +26,13 @@ struct FileOptions {
 /// connection is cut, so that the client notices.
 Response file(const Request& request, const std::string& path, const FileOptions& options = {});
 
-/// A handler for the files of a folder, as file() answers them; GET and HEAD. Which one is what the route's pattern
-/// captured last, or the whole path where there is no pattern:
+/// A handler that serves the files of a folder as file() does; GET and HEAD. The file's path is what the route's
+/// pattern captured last, or the whole request path without a pattern:
 ///
 ///     router.get("/static/*path", http::Files("public", {.cache_control = "max-age=3600"}));
 ///
 /// A folder is answered with its index. Nothing outside of the folder is ever opened, whatever the path or symbolic
-/// links in it say, and nothing but files. The folder is opened once, and stays the same when it is moved.
+/// links in it say, and only regular files are served. The folder is opened once, so it may be renamed later.
 class Files {
 public:
     /// Throws std::system_error when the folder cannot be opened.

@@ -76,7 +76,7 @@ COHORT_LAZY COHORT_DECL Task<> send_file(BodyWriter& out, std::shared_ptr<const 
     }
 }
 
-/// The bytes of the range, none of which is read yet.
+/// Streams the range: nothing of it is read yet.
 COHORT_DECL void put_content(Response& response, std::shared_ptr<const OpenFile> file, const Range& range) {
     if (range.kind == Range::Kind::part) {
         const std::string last = std::to_string(range.begin + range.count - 1);
@@ -122,12 +122,12 @@ COHORT_DECL Response answer_with(const Request& request, OpenFile opened, std::s
     return response;
 }
 
-/// The name of a file in a path that may say anything; 404 when it can be none.
+/// Decodes one segment of an untrusted path; 404 if it cannot be a file's name.
 COHORT_DECL std::string checked_segment(std::string_view segment, const FileOptions& options) {
     std::string name = decode(segment, false);
     const bool leads_elsewhere = name.empty() || name == "." || name == "..";
     const bool is_hidden = name.starts_with('.') && !options.dot_files;
-    // A backslash is a slash to some browsers, when they are told to go on with this path.
+    // Some browsers take a backslash for a slash when they are redirected to this path.
     const bool is_several = name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos;
     if (leads_elsewhere || is_hidden || is_several) throw Error(404);
     return name;
@@ -157,7 +157,7 @@ COHORT_DECL Files::Files(const std::string& folder, FileOptions options) {
     place_ = cohort::detail::share<const Place>(Place{std::move(opened), std::move(options)});
 }
 
-/// Where it is in the folder; that of the folder's index when the path ends as that of a folder.
+/// The file's path relative to the folder; that of the index when the request path ends with a slash.
 COHORT_DECL std::string Files::find(const Request& request, const FileOptions& options) {
     if (request.path().find("//") != std::string_view::npos) throw Error(404);
     std::string path;

@@ -39,7 +39,7 @@ private:
     std::vector<Entry> entries_;
 };
 
-/// Reads application/x-www-form-urlencoded: "name=J%C3%BCrgen+M&flag". No text is malformed: what is no encoding stands
+/// Reads application/x-www-form-urlencoded: "name=J%C3%BCrgen+M&flag". No text is malformed: an invalid escape stands
 /// for itself. Throws http::Error 413 for more names than `most`.
 Form parse_form(std::string_view text, std::size_t most = SIZE_MAX);
 

@@ -7,7 +7,7 @@
 
 namespace cohort::http {
 
-/// In bytes unless said otherwise. What is larger is answered with the status named and costs the connection.
+/// In bytes unless said otherwise. A request beyond one gets the status named, and its connection is closed.
 struct Limits {
     std::size_t head = 32 * 1024;             ///< request line and fields together, at most 1 GiB: 431
     std::size_t target = 16 * 1024;           ///< 414

@@ -17,7 +17,7 @@ namespace detail {
 /// The middleware of one request, then its handler.
 class Chain {
 public:
-    /// Calls the first from `index` on that is meant for the request.
+    /// Calls the first middleware from `index` on whose prefix covers the request, else the handler.
     virtual Task<Response> go_on(std::size_t index) = 0;
 
 protected:
@@ -26,7 +26,7 @@ protected:
 
 } // namespace detail
 
-/// Given to a middleware: what comes behind it. It holds until the middleware's task ends.
+/// Given to a middleware: the rest of the chain. Valid until the middleware's task ends.
 class Next {
 public:
     Next(detail::Chain& chain, std::size_t index) noexcept : chain_(&chain), index_(index) {}
@@ -40,7 +40,7 @@ private:
     std::size_t index_;
 };
 
-/// Stands before and behind handlers:
+/// Runs around handlers:
 ///
 ///     Task<http::Response> timed(const http::Request& request, http::Next next) {
 ///         const auto begun = std::chrono::steady_clock::now();
@@ -51,7 +51,7 @@ private:
 template <class M>
 concept Middleware = std::is_invocable_r_v<Task<Response>, M&, const Request&, Next>;
 
-/// Any of those for a Context, with or without using it.
+/// A middleware of a router with a Context, which it may take as well.
 template <class M, class Context>
 concept MiddlewareFor = Middleware<M> || std::is_invocable_r_v<Task<Response>, M&, Context&, const Request&, Next>;
 
@@ -59,7 +59,7 @@ concept MiddlewareFor = Middleware<M> || std::is_invocable_r_v<Task<Response>, M
 template <class H>
 concept ErrorHandler = std::is_invocable_r_v<Task<Response>, H&, const Request&, std::exception_ptr>;
 
-/// Any of those for a Context, with or without using it.
+/// An error handler of a router with a Context, which it may take as well.
 template <class H, class Context>
 concept ErrorHandlerFor =
     ErrorHandler<H> || std::is_invocable_r_v<Task<Response>, H&, Context&, const Request&, std::exception_ptr>;

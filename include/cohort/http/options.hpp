@@ -15,13 +15,14 @@ struct Access;
 
 /// What becomes of a connection past ServerOptions::max_connections.
 enum class Overload : unsigned char {
-    wait,   ///< one waits accepted, the rest in the kernel's queue; idle ones are closed for it, busy ones after the
-            ///< answer
-    refuse, ///< it is answered with 503 at once; closed without a word when there are as many of these, or over TLS
+    wait,   ///< one is accepted and waits, the rest stay in the kernel's queue; to make room, idle ones are closed at
+            ///< once and busy ones after their response
+    refuse, ///< it gets 503 at once; it is just closed when as many are being refused already, or over TLS
 };
 
 /// All have defaults that suit a server on the open network. Times are kept by one coarse timer for the whole server,
-/// which ticks eight times in the shortest of them (but every 5 to 500 ms): they may last two ticks longer.
+/// which ticks eight times in the shortest of them (only twice in fresh_timeout and park_after), but every 5 to 500 ms:
+/// they may last two ticks longer.
 struct ServerOptions {
     using Duration = std::chrono::milliseconds;
 
@@ -30,7 +31,7 @@ struct ServerOptions {
     Duration body_timeout{10'000};  ///< between two pieces of a body: 408
     Duration write_timeout{30'000}; ///< without the client taking anything of a response: the connection is cut
     Duration idle_timeout{65'000};  ///< between two requests: the connection is closed
-    Duration park_after{250};       ///< an idle connection gives everything back but itself
+    Duration park_after{250};       ///< an idle connection then frees its buffers and its coroutine
     Duration handler_timeout{0};    ///< until the handler's response: then it is cancelled and 503 is sent; 0: none
     Duration fresh_timeout{500};    ///< how long a connection that has sent nothing yet is waited for while draining
     Duration linger_timeout{2'000}; ///< how long a closed connection is read so that the client sees the last answer
@@ -44,11 +45,11 @@ struct ServerOptions {
     /// listeners that nobody but such a proxy can reach: the header is believed.
     bool proxy_protocol = false;
 
-    /// Told once of every request when it is answered, or will not be: `to_combined(access)` and the like make a line
-    /// of it. It is called on the server's thread and should not wait.
+    /// Called once for every request, when it is answered or will not be: `to_combined(access)` and the like make a
+    /// line of it. It runs on the server's thread and should not block.
     std::function<void(const Access&)> access_log = {};
 
-    /// Told what a handler threw; by default it goes to standard error.
+    /// Called with each error message, such as what a handler threw; by default they go to standard error.
     std::function<void(std::string_view)> log = {};
 };
 

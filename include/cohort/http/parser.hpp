@@ -42,7 +42,7 @@ public:
 
     Step parse(std::string_view input);
 
-    /// Begins the next message; what request() gave until now is gone.
+    /// Begins the next message; views into request() are no longer valid.
     void restart() noexcept;
 
     /// Gives the memory of the last request back; as restart().
@@ -54,7 +54,7 @@ public:
     /// The status that the error is to be answered with.
     int refuse() const noexcept { return refuse_; }
 
-    /// Whether bytes of a message have been taken whose head is not complete.
+    /// Whether part of a head, if only a blank line before it, has been consumed.
     bool inside_head() const noexcept {
         return phase_ == Phase::head && (blank_lines_ != 0 || !request_.fields_.text_.empty());
     }

@@ -68,7 +68,7 @@ COHORT_DECL RequestParser::Step RequestParser::parse_head(std::string_view input
     return {ParseEvent::need_more, consumed, {}};
 }
 
-/// Appends a part of a line, its end at most last. Bytes are judged in their order, whichever way they were split.
+/// Appends a part of a line, which may end with its LF. Bytes are checked in order, wherever the input was split.
 COHORT_DECL int RequestParser::take(std::string_view part) {
     const std::size_t line = text().size() - line_begin_;
     const bool first = line_begin_ == 0;

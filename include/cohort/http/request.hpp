@@ -41,8 +41,8 @@ protected:
 };
 } // namespace detail
 
-/// The head of a request, checked and split. A connection has one Request that it fills again and again: it, and every
-/// view that comes from it, holds until the handler's task ends. Copy to a std::string what must live longer.
+/// The head of a request, checked and split. A connection reuses its one Request: it, and every view that comes from
+/// it, is valid until the handler's task ends. Copy to a std::string what must live longer.
 class Request {
 public:
     Request() = default;
@@ -69,8 +69,8 @@ public:
     /// The decoded value that the router's pattern captured under that name.
     std::optional<std::string> param(std::string_view name) const;
 
-    /// What the pattern captured last, as the path has it: that of `*rest`. Without one the whole path, without the
-    /// slashes at its ends.
+    /// What the pattern captured last, not decoded: that of `*rest`. Without captures the whole path, without one slash
+    /// at either end.
     std::string_view rest() const noexcept;
 
     /// 1 for HTTP/1.1, 0 for HTTP/1.0.
@@ -78,11 +78,11 @@ public:
 
     const Fields& fields() const noexcept { return fields_; }
 
-    /// The value of the first field of that name, without regard to case. Of one that may be repeated, fields() has
-    /// them all, in their order. That of "host" is the authority of the target, when it has one.
+    /// The value of the first field of that name, without regard to case; fields() has all of a repeated one, in order.
+    /// For "host" it is the authority of the target, when that has one.
     std::optional<std::string_view> header(std::string_view name) const noexcept { return fields_.get(name); }
 
-    /// The value of the first cookie of that name, as it stands there but for quotes around it.
+    /// The value of the first cookie of that name, not decoded, without quotes around it.
     std::optional<std::string_view> cookie(std::string_view name) const noexcept;
 
     /// The media type of the body without its parameters: "text/html" of "text/html; charset=utf-8"; "" when there is
@@ -93,15 +93,15 @@ public:
     /// Whether the client wants to use the connection again (RFC 9112 section 9.3).
     bool keep_alive() const noexcept { return keep_alive_; }
 
-    /// The protocols that the client offers to change over to (RFC 9110 section 7.8), as in "websocket"; nothing when
-    /// it does not, or says so only in half.
+    /// The protocols that the client offers to switch to (RFC 9110 section 7.8), as in "websocket"; nothing without
+    /// `Connection: upgrade`, or in HTTP/1.0.
     std::optional<std::string_view> upgrade() const noexcept;
 
-    /// Who asks: "192.0.2.1", "2001:db8::1", "unix:" on a Unix socket; what the proxy says of it when the server reads
-    /// PROXY headers; "" outside a server.
+    /// The client's address: "192.0.2.1", "2001:db8::1", "unix:" on a Unix socket; that of the PROXY header when the
+    /// server reads them; "" outside a server.
     std::string_view client_address() const { return context_ != nullptr ? context_->client_address() : ""; }
 
-    /// The handler may take so much longer from now on, whatever ServerOptions::handler_timeout has left it.
+    /// Gives the handler this much time from now on, in place of what is left of ServerOptions::handler_timeout.
     void extend_deadline(std::chrono::milliseconds by) const {
         if (context_ != nullptr) context_->extend_deadline(by);
     }

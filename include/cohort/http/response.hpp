@@ -44,7 +44,7 @@ public:
     /// to_string(Cookie).
     Response& set_cookie(const Cookie& cookie);
 
-    /// Has it forget that. Path and domain must be those with which it was set.
+    /// Has the client forget a cookie. Path and domain must be those with which it was set.
     Response& clear_cookie(std::string_view name, std::string_view path = "/", std::string_view domain = {});
 
     const std::string& body() const noexcept { return body_; }
@@ -90,8 +90,8 @@ Response json(std::string body);
 /// 200 with a body that `producer` writes, of `length` bytes when that is known.
 Response stream(Producer producer, std::optional<std::uint64_t> length = std::nullopt);
 
-/// 101: the connection is `takeover`'s when this is sent. A client that has not offered to change over
-/// (Request::upgrade) gets 426 instead, which names the protocol.
+/// 101: once this is sent, `takeover` gets the connection. A client that has not offered to switch (Request::upgrade)
+/// gets 426 instead, which names the protocol.
 ///
 ///     co_return http::upgrade("websocket", chat).set("Sec-WebSocket-Accept", proof);
 Response upgrade(std::string_view protocol, Takeover takeover);

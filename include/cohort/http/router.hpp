@@ -81,8 +81,8 @@ public:
         return add(static_cast<std::size_t>(method), pattern, std::move(handler));
     }
 
-    /// Puts `middleware` before and behind everything below `prefix`: whole segments, `:name` for any one. It sees what
-    /// was captured already, and is called also where there is no route. Several are called in their order.
+    /// Runs `middleware` around everything below `prefix`, which is made of whole segments, `:name` for any one. It can
+    /// read the route's parameters, and is called also where there is no route. Several are called in the order added.
     template <class M>
     Router& use(std::string_view prefix, M middleware);
     template <class M>
@@ -90,8 +90,8 @@ public:
         return use("", std::move(middleware));
     }
 
-    /// Takes over what `other` has by now, below `prefix`: its routes, its middleware, and what it answers to unknown
-    /// paths and errors there. `other` is of the same Context, or of none. Throws as route().
+    /// Copies what `other` has by now to below `prefix`: its routes, its middleware, and its handlers of unknown paths
+    /// and errors. `other` is of the same Context, or of none. Throws as route().
     template <class Other>
     Router& mount(std::string_view prefix, const Router<Other>& other);
 
@@ -99,9 +99,9 @@ public:
     template <class H>
     Router& not_found(H handler);
 
-    /// Answers what handlers and middleware threw, http::Error as well: `Task<Response>(Context&, const Request&,
-    /// std::exception_ptr)`, or without Context. What it throws goes to that of the router in which this one is
-    /// mounted, and then to the server, as everything does when there is none. Never a cancellation.
+    /// Answers what handlers and middleware threw, http::Error included, but never a cancellation:
+    /// `Task<Response>(Context&, const Request&, std::exception_ptr)`, or without Context. What it throws, or all when
+    /// there is none, goes to the error handler of the router in which this one is mounted, and then to the server.
     template <class H>
     Router& on_error(H handler);
 
@@ -129,7 +129,7 @@ private:
         return const_cast<void*>(static_cast<const volatile void*>(std::addressof(context)));
     }
 
-    /// What is callable with or without a context, as one that is called with a pointer to it.
+    /// Wraps a function that takes the context or not as one that is called with a pointer to it.
     template <class F, class... More>
     static auto with_context(F function) {
         return [function = std::move(function)](void* context, const Request& request, More... more) mutable {

@@ -24,12 +24,12 @@ namespace cohort::http {
 /// std::bad_alloc: 503; anything else: 500) and logged, and the server goes on.
 ///
 /// Returns when the acceptor yields nothing more and all connections have ended: idle ones are closed, after what they
-/// have received is answered, and busy ones end with their response. When the acceptor is a Listener whose worker
-/// leaves while others go on, they get the idle ones at once and the busy ones after their response, and no client
-/// notices. It sets them no limit: a worker has its grace, others cancel it. When accepting fails it does the same and
-/// then throws; want of memory alone (std::bad_alloc) has it try again a moment later. When it is cancelled, the
-/// connections and the handlers are cancelled too, and it waits for their end: nothing refers to `context` any more
-/// when it returns.
+/// have received is answered, and busy ones end with their response. When the acceptor is a Listener whose worker stops
+/// while others keep running, those take over the idle ones at once and the busy ones after their response, and no
+/// client notices. Draining has no time limit of its own: a worker has its grace period, other callers cancel. When
+/// accepting fails it drains likewise and then throws; only after std::bad_alloc it tries again a moment later. When it
+/// is cancelled, the connections and the handlers are cancelled too, and it waits for their end: nothing refers to
+/// `context` any more when it returns.
 ///
 ///     co_await http::serve(self, listener, hello, {.max_requests = 1000});
 template <class Context, Acceptor A, class H>

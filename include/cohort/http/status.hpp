@@ -75,7 +75,7 @@ constexpr std::string_view reason(int status) noexcept {
 /// Thrown by a handler, it is answered with that status; what() is for the log and never leaves the process.
 ///
 /// The body reader throws it as well: 400 (malformed, or the stream ended inside), 408 (too slow), 413 (too large). A
-/// handler that lets it pass answers the client rightly.
+/// handler need not catch it: the client gets the right status.
 class Error : public std::runtime_error {
 public:
     explicit Error(int status) : Error(status, std::string{reason(status)}) {}

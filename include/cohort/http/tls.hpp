@@ -26,9 +26,9 @@ std::unique_ptr<StreamLayer> make_tls_layer(Socket& socket, asio::ssl::context& 
 /// together. A reload of the workers reads them anew.
 asio::ssl::context tls_context(const std::string& chain_file, const std::string& key_file);
 
-/// The connections of another acceptor, over TLS: for http::serve. Both arguments outlive it. A connection that the
-/// worker has when it leaves is closed after its response: what TLS knows of it cannot go to another process. Client
-/// certificates and other choices: asio::ssl::context.
+/// The connections of another acceptor, over TLS: for http::serve. Both arguments outlive it. When the worker stops,
+/// its connections are closed after their response: TLS state cannot be handed to another process. Client certificates
+/// and other settings: asio::ssl::context.
 ///
 ///     auto listener = co_await self.listen(443);
 ///     auto context = http::tls_context("chain.pem", "key.pem");

@@ -43,7 +43,7 @@ COHORT_DECL Task<> TlsLayer::open(std::string_view received, std::error_code& er
 
 COHORT_DECL Task<std::size_t> TlsLayer::read_some(asio::mutable_buffer space, std::error_code& error) {
     const std::size_t count = co_await stream_.async_read_some(space, asio::redirect_error(asio::use_awaitable, error));
-    // Whoever can forge an end of the connection gains nothing: HTTP knows where its messages end.
+    // A missing close_notify (truncation attack) is harmless: HTTP knows where its messages end.
     if (error == asio::ssl::error::stream_truncated) error = asio::error::eof;
     co_return count;
 }

@@ -17,7 +17,7 @@ namespace http {
 
 namespace detail {
 
-/// What the server has of such a connection.
+/// The server's side of such a connection.
 class UpgradedStream {
 public:
     virtual Task<std::optional<std::string_view>> read() = 0;
@@ -31,17 +31,16 @@ protected:
 
 } // namespace detail
 
-/// Given to what takes a connection over after `101 Switching Protocols` (RFC 9110 section 7.8). It holds until that
-/// returns, which closes the connection; none of HTTP's timeouts apply to what is read. One coroutine may read while
-/// another writes; both have ended when it returns.
+/// Given to the Takeover of a connection after `101 Switching Protocols` (RFC 9110 section 7.8). Valid until that
+/// returns, which closes the connection; none of HTTP's timeouts apply to reading. One coroutine may read while another
+/// writes; both must have ended when it returns.
 class Upgraded {
 public:
     explicit Upgraded(detail::UpgradedStream& stream) noexcept : stream_(&stream) {}
 
-    /// The next bytes, at least one, first those that came right behind the request. Nothing when the client has ended,
-    /// and once when the server is to stop (draining() says which): then there is the server's grace left to say
-    /// goodbye, and reading goes on. The view holds until the next read. Throws std::system_error when the connection
-    /// breaks.
+    /// The next bytes, at least one, first those that came right behind the request. Nothing at end of file, and once
+    /// when the server is stopping (draining() tells which): the server's grace period is then left to say goodbye, and
+    /// reading still works. The view is valid until the next read. Throws std::system_error when the connection breaks.
     Task<std::optional<std::string_view>> read() { return stream_->read(); }
 
     /// Returns when the kernel has taken the bytes. Throws std::system_error when the client is gone or takes nothing
@@ -51,10 +50,9 @@ public:
     /// The server is to stop.
     bool draining() const noexcept { return stream_->draining(); }
 
-    /// The socket itself, for whoever reads and writes it in another way, and in `received` what was read of it
-    /// already. It counts as a connection of its worker until it is destroyed, but http::serve does not wait for it.
-    /// Nobody may be reading or writing; read() and write() fail from now on. Throws std::logic_error when there is TLS
-    /// on it.
+    /// The socket itself, to be read and written in another way, and in `received` what was read from it already. It
+    /// counts as a connection of its worker until it is destroyed, but http::serve does not wait for it. No read or
+    /// write may be pending; read() and write() fail from now on. Throws std::logic_error for a TLS connection.
     Socket release(std::string& received);
 
 private:

@@ -6,8 +6,8 @@
 
 namespace cohort {
 
-/// For connections that differ much in what they cost, and for workers of which one may be slower than the others. What
-/// a worker has is counted where the master sees it without a message (SlotStats::open).
+/// For connections of very different cost, and for workers of different speed. A worker's connections are counted in
+/// memory that the master shares (SlotStats::open).
 struct LeastConnections : Scheduled<Fewest> {
     static constexpr const char* name = "least-connections";
 };

@@ -8,10 +8,10 @@
 
 namespace cohort {
 
-/// Whoever is free takes the next connection, as at a counter with one queue: of all modes the shortest wait when
-/// requests or workers differ. But a new connection wakes every idle worker, and the quickest get the most; with many
-/// workers that idle, SharedSocket costs less. (EPOLLEXCLUSIVE, epoll_ctl(2), would not help: it has no effect on an
-/// epoll set that is itself watched, as Asio's would have to be.)
+/// An idle worker accepts the next connection, as with a single queue: the shortest wait of all modes when requests or
+/// workers differ. But a new connection wakes every idle worker, and the quickest get the most; with many idle workers,
+/// SharedSocket costs less. (EPOLLEXCLUSIVE, epoll_ctl(2), would not help: it has no effect on an epoll set that is
+/// itself watched, as Asio's would have to be.)
 struct SharedListener {
     static constexpr const char* name = "shared-listener";
 

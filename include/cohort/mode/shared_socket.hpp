@@ -10,10 +10,10 @@ namespace cohort {
 
 /// The kernel distributes, by a hash of the addresses (socket(7), SO_REUSEPORT); nothing passes through the master.
 ///
-/// A listener belongs to the master and to a slot. When its worker goes, the kernel's queue stays, the successor
-/// continues with it, and as long as nobody serves it the master accepts from it for the other workers: also when its
-/// worker has not accepted for Options::stuck_after although somebody waits. A Unix path and
-/// an inherited socket have one listener, which all workers share.
+/// A listener belongs to the master and to a slot. When its worker ends, the queue in the kernel stays for the
+/// successor. While no worker serves it, or its worker has not accepted for Options::stuck_after although connections
+/// wait, the master accepts from it for the other workers. A Unix path and an inherited socket have one listener, which
+/// all workers share.
 struct SharedSocket {
     static constexpr const char* name = "shared-socket";
 

@@ -6,8 +6,8 @@
 
 namespace cohort {
 
-/// For what a worker keeps of its clients in memory. A connection waits for its worker when that has no room; only when
-/// the worker is stuck, or its slot is empty, another one gets it. `Key` is a ConnectionKey: equal keys, equal slots.
+/// For state that a worker keeps in memory for its clients. A connection waits while its worker has no room; only if
+/// the worker is stuck, or its slot empty, another one gets it. `Key` is a ConnectionKey: equal keys, equal slots.
 template <class Key = ClientAddress>
 struct Sticky : Scheduled<ByKey<Key>> {
     static constexpr const char* name = "sticky";

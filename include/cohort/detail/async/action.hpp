@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Action: what is to be done later, and what it needs until then (layer 3).
+// Action: a deferred call, and the owner that keeps its object alive (layer 3).
 #pragma once
 
 #include <asio/any_io_executor.hpp>
@@ -9,8 +9,9 @@
 
 namespace cohort::detail {
 
-/// A member function of an object, and what keeps that object until it is called. A std::function of a lambda would say
-/// the same; g++ compiles some 25 functions for each such lambda, and 60 to 130 where it is a handler of Asio's.
+/// A member function bound to an object, and the owner that keeps it alive until the call. A std::function of a lambda
+/// would do the same; g++ compiles some 25 functions for each such lambda, and 60 to 130 where it is a handler of
+/// Asio's.
 class Action {
 public:
     Action(void (*call)(void*), void* object, std::shared_ptr<void> owner) noexcept
@@ -29,8 +30,8 @@ void call_method(void* object) {
     (static_cast<T*>(object)->*Method)();
 }
 
-/// Calls `Method` of the object, which `owner` keeps. Without an owner, whoever is given the action must not outlive
-/// the object: a Timer that is a member of it does not.
+/// Calls `Method` of the object, which `owner` keeps alive. Without an owner, whatever holds the action must not
+/// outlive the object: a Timer that is its member does not.
 template <auto Method, class T>
 Action action(T* object, std::shared_ptr<void> owner = nullptr) noexcept {
     return Action(call_method<Method, T>, object, std::move(owner));

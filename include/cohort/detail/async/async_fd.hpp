@@ -14,8 +14,8 @@
 
 namespace cohort::detail {
 
-/// Owns the descriptor itself and lends it to Asio, so that it leaves the epoll set before it is closed: a copy may
-/// live on in another process, and the kernel removes only what was closed everywhere.
+/// Owns the descriptor itself and lends it to Asio, so that it is removed from the epoll set before it is closed:
+/// another process may hold a copy, and the kernel removes it by itself only once all copies are closed.
 class AsyncFd {
 public:
     AsyncFd(const asio::any_io_executor& executor, UniqueFd fd);

@@ -24,7 +24,7 @@ COHORT_DECL Task<> AsyncFd::readable(std::error_code& error) {
     return watch_.async_wait(asio::posix::descriptor_base::wait_read, asio::redirect_error(asio::use_awaitable, error));
 }
 
-/// A wait's end, however it ended.
+/// The completion handler of a wait: calls the action whatever the outcome.
 struct WaitEnd {
     void operator()(std::error_code) const { action(); }
 

@@ -25,7 +25,7 @@ public:
     Task<> wait();
 
     void notify_one();
-    /// Resumes the first waiter before this returns: for the end of a function, where whatever it does is harmless.
+    /// Resumes the first waiter before this returns: call it only where anything that waiter may do is harmless.
     void resume_one();
     void notify_all();
     bool has_waiters() const noexcept { return !waiters_.empty(); }
@@ -47,10 +47,10 @@ private:
     Waiters waiters_;
 };
 
-/// Call first in an operation that takes something out of a queue for its caller, and do not suspend between the taking
-/// and the return. With asio's `||` the result of the side that ends second is thrown away; this makes the taking and
-/// the end of a freshly started side one step, so that what was taken cannot be thrown away. Costs nothing in a
-/// coroutine that has been suspended before.
+/// False in a coroutine that has not been suspended since it was started: it must asio::post() first. For operations
+/// that take something out of a queue for their caller; they must not suspend between taking it and returning. asio's
+/// `||` discards the result of the side that ends second; this makes taking and ending one step in a freshly started
+/// side, too, so that nothing taken is discarded. Costs nothing in a coroutine that has been suspended before.
 inline auto switched() noexcept { return asio::detail::awaitable_thread_has_context_switched{}; }
 
 /// Throws operation_aborted if the calling coroutine was cancelled while it was suspended.

@@ -9,8 +9,8 @@
 
 namespace cohort::detail {
 
-/// It begins at once where the event loop runs, elsewhere at its next turn. What it throws is dropped. `slot` cancels
-/// it. One asio::co_spawn for all of the library: each other kind of completion handler would be compiled anew.
+/// It starts at once when called from the event loop, otherwise at its next turn. Its exceptions are dropped. `slot`
+/// cancels it. Shared by most of the library: asio::co_spawn is compiled anew for each type of completion handler.
 void spawn(const asio::any_io_executor& executor, Task<> task, asio::cancellation_slot slot = {});
 
 } // namespace cohort::detail

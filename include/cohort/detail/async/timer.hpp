@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Timer: does something later, unless it is gone by then (layer 3).
+// Timer: calls an action later, unless it is destroyed before (layer 3).
 #pragma once
 
 #include <cohort/detail/async/action.hpp>
@@ -11,9 +11,9 @@
 
 namespace cohort::detail {
 
-/// One action at a time, on the executor's event loop: when the time is over, unless the timer was cancelled, set again
-/// or destroyed before. So the action may use whatever the timer is a member of. What the action owns is released when
-/// it has been called, or soon after it is clear that it will not be.
+/// Calls one action at a time, on the executor's event loop, when the time expires, unless the timer was cancelled, set
+/// again or destroyed before. So the action may use the object that the timer is a member of. What the action owns is
+/// released after the call, or soon after it is clear that there will be none.
 class Timer {
 public:
     using Clock = std::chrono::steady_clock;

@@ -15,8 +15,8 @@
 
 namespace cohort::detail {
 
-/// Lives in the master. Each subscription has a connection of its own, so one that is not received fills its own queue
-/// and then holds up those who publish on its topic; nothing is dropped.
+/// Lives in the master. Each subscription has a connection of its own, so a subscriber that does not receive fills its
+/// own queue and then blocks the publishers of its topic; nothing is dropped.
 class Bus {
 public:
     Bus(const asio::any_io_executor& executor, ChannelLimits limits) : executor_(executor), limits_(limits) {}
@@ -28,7 +28,7 @@ public:
 
     /// The other end of a new connection. `owner`: the worker it is for; 0: this process.
     UniqueFd connect(WorkerId owner);
-    /// Nothing more goes to this worker; its subscriptions end behind what is on the way.
+    /// Sends nothing more to this worker; its subscriptions end after what is already queued.
     void finish(WorkerId owner);
 
 private:

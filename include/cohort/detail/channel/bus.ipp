@@ -33,7 +33,7 @@ COHORT_DECL Task<> Bus::serve(ClientPtr client, std::shared_ptr<Topics> topics) 
         while (auto mail = co_await client->channel.receive_mail()) {
             Published& published = mail->message;
             if (published.subscribes) {
-                // A connection is for one: a worker that asks for ever more would fill the master's memory.
+                // One subscription per connection: a worker that subscribes without end would fill the master's memory.
                 if (std::exchange(subscribed, true)) throw std::system_error(make_error_code(Errc::bad_message));
                 (*topics)[published.topic].push_back(client);
                 const Published done;
@@ -46,7 +46,7 @@ COHORT_DECL Task<> Bus::serve(ClientPtr client, std::shared_ptr<Topics> topics) 
             co_await publish(subscribers, std::move(published));
         }
     } catch (const std::system_error&) {
-        // It has gone, or sends what no client sends; either way that is its end.
+        // The client is gone, or sent an invalid message; either way its connection is closed.
     }
     for (auto topic = topics->begin(); topic != topics->end();) {
         topic->second.remove(client);

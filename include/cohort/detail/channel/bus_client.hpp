@@ -25,7 +25,7 @@ struct Published {
     std::string topic;
     std::uint64_t type = 0;  ///< schema_hash
     std::string payload{};   ///< encode()
-    bool subscribes = false; ///< no value: a call that asks for those of the topic from now on; the reply is empty
+    bool subscribes = false; ///< carries no value: a call that subscribes to the topic; the reply is empty
 };
 
 template <class T>
@@ -42,7 +42,7 @@ public:
 
     /// Queues the value when called, and waits while those who have subscribed do not keep up.
     Task<> publish(Published published);
-    /// When this is over, what is published on the topic arrives.
+    /// Once this returns, everything published on the topic is received.
     COHORT_LAZY Task<> subscribe(std::string topic);
     /// The next value of the topic; nothing at the end.
     Task<std::optional<Published>> receive();

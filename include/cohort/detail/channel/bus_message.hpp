@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What goes to the bus and comes from it (layer 3).
+// BusChannel: the channel between the bus and its clients (layer 3).
 #pragma once
 
 #include <cohort/channel.hpp>

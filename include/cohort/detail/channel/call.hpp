@@ -19,7 +19,7 @@
 
 namespace cohort::detail {
 
-/// Why a call has no reply, as it travels.
+/// Payload of a failure frame: why a call gets no reply.
 struct CallFailure {
     std::int32_t error = 0; ///< of Errc
     std::string what;
@@ -28,13 +28,14 @@ struct CallFailure {
 class PendingAnswer;
 class ServedCall;
 
-/// What one side waits for, and what it owes. It is a part of its stream; the entries are their owners'.
+/// The answers that one side waits for, and the calls it has to answer. Part of its stream; it does not own the
+/// entries.
 class CallTable {
 public:
     std::uint64_t add(PendingAnswer& answer);
     void remove(std::uint64_t id) noexcept;
     bool is_waiting() const noexcept { return !pending_.empty(); }
-    /// A reply, failure or taken frame has come. One that nobody waits for any more is of no consequence.
+    /// A reply, failure or taken frame has arrived. Ignored when nobody waits for it any more.
     void answered(const Frame& frame, Passed* passed);
     void fail(PendingAnswer& answer, std::error_code error);
     /// No more answers will come.
@@ -54,7 +55,7 @@ private:
     std::uint64_t last_ = 0;
 };
 
-/// Something sent that the other side answers; it is wanted for as long as this lives.
+/// A call or acked message that awaits its answer; destroying this gives the answer up.
 class PendingAnswer {
 public:
     /// `expected`: the kind of frame that is the answer.
@@ -66,8 +67,7 @@ public:
     std::uint64_t id() const noexcept { return id_; }
     void complete(std::error_code error, std::string what = {});
     void complete(const Frame& frame, Passed* passed);
-    /// Until it is complete; throws why there is no answer: ETIMEDOUT, and operation_aborted when it was cancelled,
-    /// among others.
+    /// Waits for the answer. Throws when there is none: ETIMEDOUT, operation_aborted when it was cancelled, and others.
     COHORT_LAZY Task<> wait(std::chrono::steady_clock::duration timeout);
 
 private:
@@ -101,7 +101,7 @@ private:
     std::optional<T> reply_;
 };
 
-/// A call that was received. When it goes without a reply its caller is told so.
+/// A call that was received. If it is destroyed without a reply, its caller is told so.
 class ServedCall {
 public:
     ServedCall(std::shared_ptr<FrameStream> stream, CallTable& table, std::uint64_t id);
@@ -109,8 +109,8 @@ public:
     ServedCall& operator=(const ServedCall&) = delete;
     ~ServedCall();
 
-    /// Queues the reply that `fill` writes, as FrameStream::push does; the first of several counts. A caller that has
-    /// gone, or given up, gets none. What cannot be sent is thrown, and there is still no reply.
+    /// Queues the reply that `fill` writes, as FrameStream::push does; only the first one counts. A caller that is gone
+    /// or has cancelled gets none. Throws when it cannot be sent; the call is then still unanswered.
     template <class Fill>
     Task<> reply(Fill&& fill) {
         if (is_open()) stream_->push(FrameKind::reply, id_, std::forward<Fill>(fill));
@@ -122,7 +122,7 @@ public:
 
     void cancel();
     bool cancelled() const noexcept { return cancelled_; }
-    /// What runs for the sake of this call ends with it.
+    /// Cancels what runs on behalf of this call.
     asio::cancellation_slot cancellation_slot() noexcept { return signal_.slot(); }
 
 private:
@@ -136,13 +136,13 @@ private:
     bool cancelled_ = false;
 };
 
-/// The end of time, when that is nearer.
+/// `timeout` from now, at most time_point::max().
 std::chrono::steady_clock::time_point deadline_after(std::chrono::steady_clock::duration timeout) noexcept;
 
 /// The other side went before it answered.
 bool is_loss(std::error_code error) noexcept;
 
-/// For the caller of a public function.
+/// What public functions return: waits for the reply and takes it.
 template <class T>
 Task<T> reply_of(std::shared_ptr<PendingReply<T>> reply, std::chrono::steady_clock::duration timeout) {
     co_await reply->wait(timeout);

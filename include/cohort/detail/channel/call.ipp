@@ -86,7 +86,7 @@ COHORT_DECL bool CallTable::cancel(std::uint64_t id) {
 }
 
 COHORT_DECL void CallTable::cancel_all() {
-    std::vector<std::uint64_t> ids; // whoever is cancelled may go at once
+    std::vector<std::uint64_t> ids; // cancelling a call may destroy it, and so change served_
     for (const auto& [id, call] : served_) ids.push_back(id);
     for (const std::uint64_t id : ids) cancel(id);
 }
@@ -102,7 +102,7 @@ COHORT_DECL void PendingAnswer::complete(const Frame& frame, Passed* passed) {
     if (frame.header.kind == expected_) return complete(take_reply(frame, passed));
     CallFailure failure;
     const bool is_failure = frame.header.kind == FrameKind::failure && !decode(frame.payload, failure);
-    // A failure that is none must not pass for a reply.
+    // A malformed failure must not pass for a reply.
     if (!is_failure || failure.error == 0) return complete(make_error_code(Errc::bad_frame));
     complete(make_error_code(static_cast<Errc>(failure.error)), std::move(failure.what));
 }

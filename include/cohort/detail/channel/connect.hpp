@@ -11,7 +11,7 @@
 
 namespace cohort::detail {
 
-/// Connects to a Unix socket. The kernel gives no event for a place in the queue of a listener (unix(7), EAGAIN).
+/// Connects to a Unix socket. Retries while the listener's queue is full: there is no event for it (unix(7), EAGAIN).
 COHORT_LAZY Task<UniqueFd> connect_to(asio::any_io_executor executor, Endpoint endpoint);
 
 } // namespace cohort::detail

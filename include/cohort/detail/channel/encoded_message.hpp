@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Values with their descriptors: on the way out, and from a frame that came (layer 3).
+// Values with their descriptors: encoded to be sent, and decoded from a received frame (layer 3).
 #pragma once
 
 #include <cohort/detail/channel/frame.hpp>
@@ -22,7 +22,7 @@ public:
         encode(message, bytes_, limits, &numbers);
         for (const int fd : numbers) descriptors_.push_back(duplicate(fd));
     }
-    /// As FrameStream::push wants it.
+    /// The `fill` of FrameStream::push.
     void operator()(Buffer& out, std::vector<int>& descriptors) const;
 
 private:

@@ -22,8 +22,8 @@ enum class FrameKind : std::uint16_t {
     taken = 4,   ///< no payload
     call = 5,    ///< a message that wants an answer, with the caller's `correlation`
     reply = 6,   ///< a message: the answer to the call of this correlation
-    failure = 7, ///< there will be none; says why
-    cancel = 8,  ///< the caller does not want it any more; no payload
+    failure = 7, ///< the call gets no reply; says why
+    cancel = 8,  ///< the caller no longer wants the reply; no payload
     last = 9,    ///< no more messages or calls will come, only answers; no payload
 };
 
@@ -56,8 +56,8 @@ struct Frame {
     std::span<const std::byte> payload;
 };
 
-/// Finds the frames in a stream of bytes, however it was cut. Lengths are judged before anything waits for, or
-/// allocates, what they announce.
+/// Finds the frames in a stream of bytes, however it was cut. Lengths are checked before anything waits or allocates
+/// for them.
 class FrameReader {
 public:
     explicit FrameReader(std::size_t max_length) noexcept : max_length_(max_length) {}

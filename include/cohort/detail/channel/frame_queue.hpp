@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// FrameQueue: frames that are not the kernel's yet, and the descriptors that leave with them (layer 3).
+// FrameQueue: frames not yet handed to the kernel, and the descriptors sent with them (layer 3).
 #pragma once
 
 #include <cohort/detail/channel/frame.hpp>
@@ -54,9 +54,9 @@ private:
 
     std::size_t max_length_;
     Buffer bytes_;
-    std::vector<int> passing_; // by the frame that is being made
+    std::vector<int> passing_; // descriptors of the frame being built
     std::list<Attached> attached_;
-    std::uint64_t taken_by_kernel_ = 0; // position of the first byte here
+    std::uint64_t taken_by_kernel_ = 0; // stream position of the first queued byte
 };
 
 template <class Fill>

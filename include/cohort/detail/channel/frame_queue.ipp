@@ -34,8 +34,8 @@ COHORT_DECL ssize_t FrameQueue::write(Transport& transport) noexcept {
     return count;
 }
 
-/// One call carries the descriptors of one frame, whose header is its first byte: so each set arrives apart, and the
-/// kernel's bound for one call holds.
+/// One call carries the descriptors of one frame only, and begins with its header: so each set arrives separately,
+/// within the kernel's limit for one call.
 COHORT_DECL ssize_t FrameQueue::write_up_to_descriptors(Transport& transport) noexcept {
     const Attached& next = attached_.front();
     if (next.position != taken_by_kernel_)

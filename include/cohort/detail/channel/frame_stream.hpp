@@ -15,8 +15,8 @@
 
 namespace cohort::detail {
 
-/// A FrameWriter that also reads, and ends both. Reading happens only when somebody asks, so a slow reader is the
-/// sender's backpressure.
+/// A FrameWriter that also reads, and closes both directions. Reads only on request, so a slow reader exerts
+/// backpressure on the sender.
 class FrameStream : public FrameWriter {
 public:
     FrameStream(const asio::any_io_executor& executor, std::shared_ptr<Transport> transport, StreamLimits limits)
@@ -35,13 +35,13 @@ public:
     void consume(const Frame& frame) noexcept;
     /// Waits for more bytes. False: the other side has ended. Several may wait. Cancelling loses nothing.
     Task<bool> fill();
-    /// Takes in whatever the kernel has now. For a peer that is dead.
+    /// Reads all that the kernel has now and ends the stream. For a peer whose process has ended.
     void drain();
     bool ended() const noexcept { return ended_; }
 
-    /// finish(), and nothing more is received; the socket goes when the last frame is the kernel's.
+    /// finish(), and nothing more is received; the socket is closed when the kernel has the last frame.
     void close();
-    /// At once: what is queued is dropped, waits end.
+    /// Closes at once: queued frames are dropped, waits end.
     void abort();
 
 protected:
@@ -53,7 +53,7 @@ protected:
     /// Reads in the background, for as long as wants_more().
     void read_ahead();
     std::span<const std::byte> received() const noexcept { return in_.bytes(); }
-    /// The descriptors of a frame before which `sets` others with descriptors stand.
+    /// The descriptors of a frame that is preceded by `sets` others with descriptors.
     Passed& passed(const Frame& frame, std::size_t sets);
 
 private:

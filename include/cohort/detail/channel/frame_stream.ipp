@@ -23,7 +23,7 @@ COHORT_DECL Passed& FrameStream::passed(const Frame& frame, std::size_t sets) {
     return set;
 }
 
-/// Whether there was something; the end of the other side, also when it went with our bytes unread, is remembered.
+/// Whether bytes were read. Records the end of the stream, also when the peer closed it with our bytes unread.
 COHORT_DECL bool FrameStream::read_some() {
     const std::size_t wanted = std::max(read_size, reader_.missing());
     std::byte* const space = in_.prepare(wanted);
@@ -45,7 +45,7 @@ COHORT_DECL bool FrameStream::read_some() {
     return false;
 }
 
-/// One of those who wait watches the socket; the others wait for what it finds.
+/// One waiter watches the socket; the others wait for its result.
 COHORT_DECL Task<bool> FrameStream::fill() {
     const auto self = shared_from_this();
     while (is_open() && !ended_) {
@@ -53,7 +53,7 @@ COHORT_DECL Task<bool> FrameStream::fill() {
             co_await arrival_.wait();
             co_return !ended_;
         }
-        // A read that found little has found all: asking again at once would be a system call for nothing.
+        // A short read has emptied the socket: another at once would be a wasted system call.
         if (!std::exchange(emptied_, false) && read_some()) {
             on_arrival();
             read_ahead();
@@ -73,7 +73,7 @@ COHORT_DECL Task<bool> FrameStream::fill() {
         stopped_reading();
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
         throw_if_cancelled(cancellation);
-        // Without that, it was the transport that ended the wait, to have the reader look again.
+        // operation_aborted without a cancellation: the transport ended the wait, so that the reader looks again.
         if (error && error != asio::error::operation_aborted && !ended_) throw std::system_error(error);
         begin_turn();
     }
@@ -81,7 +81,7 @@ COHORT_DECL Task<bool> FrameStream::fill() {
     co_return false;
 }
 
-/// Somebody else goes on: another who waits, or the background.
+/// Another waiter, or the background read, takes over.
 COHORT_DECL void FrameStream::stopped_reading() {
     reading_ = false;
     transport().waited_to_read();
@@ -117,7 +117,7 @@ COHORT_DECL void FrameStream::drain() {
     while (is_open() && !ended_ && read_some()) {
     }
     on_arrival();
-    ended_ = true; // also when somebody the peer had started still holds its end open
+    ended_ = true; // also when a process that the peer started still holds its end open
     on_end(std::make_error_code(std::errc::connection_reset));
     if (is_open()) transport().socket().cancel();
     arrival_.notify_all();

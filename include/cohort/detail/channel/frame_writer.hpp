@@ -20,8 +20,8 @@ namespace cohort::detail {
 
 class Transport;
 
-/// The first frame of a turn of the event loop goes to the kernel at once, what follows in the same turn goes together
-/// at its end. Shared with its own writes under way.
+/// The first frame of a turn of the event loop is written at once, later ones of the same turn together at its end. Its
+/// own pending writes share its ownership.
 class FrameWriter : public std::enable_shared_from_this<FrameWriter> {
 public:
     FrameWriter(const FrameWriter&) = delete;
@@ -41,9 +41,9 @@ public:
     /// Waits while more than the high-water mark is queued. Throws why nothing can be sent any more, if that is so.
     Task<> room() { return room(shared_from_this()); }
     bool has_room() const noexcept { return queue_.size() <= limits_.high_water || error_; }
-    /// Waits until everything queued is the kernel's.
+    /// Waits until the kernel has everything queued.
     Task<> flush() { return flush(shared_from_this()); }
-    /// The same, holding the whole process up, for at most `timeout`: for the way out of a process.
+    /// The same, blocking the whole process, for at most `timeout`: for a process about to exit.
     void flush_now(std::chrono::milliseconds timeout) noexcept;
     /// No more frames are sent; those queued still go out. The other side sees the end behind them.
     void finish();
@@ -62,16 +62,16 @@ protected:
     Transport& transport() noexcept { return *transport_; }
     /// The event loop has come round: the next frame goes out at once again.
     void begin_turn() noexcept { wrote_ = false; }
-    /// Spinning holds up the turn at whose end the rest would have gone out.
+    /// Spinning delays the end of the turn, when the rest would be written.
     void flush_before_spinning();
     bool nothing_queued() const noexcept { return queue_.empty(); }
-    /// The socket goes with the last frame.
+    /// The socket is closed after the last frame.
     void close_when_written() noexcept { closing_ = true; }
     /// Nothing can be sent any more, for this reason; what is queued is dropped.
     void fail(std::error_code error);
 
 private:
-    // The waits begin when they are awaited; until then, too, they keep the stream.
+    // Coroutines start only when awaited; these must keep the stream alive before that, too.
     static Task<> room(std::shared_ptr<FrameWriter> self);
     COHORT_LAZY static Task<> flush(std::shared_ptr<FrameWriter> self);
     void flush_later();

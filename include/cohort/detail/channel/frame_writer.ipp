@@ -35,7 +35,7 @@ COHORT_DECL void FrameWriter::write_some() {
     if (closing_) transport_->socket().close();
 }
 
-/// Those who wait learn of the room it makes.
+/// Wakes those who wait for room.
 COHORT_DECL ssize_t FrameWriter::write_front() {
     const bool was_full = !has_room();
     const ssize_t count = queue_.write(*transport_);
@@ -93,7 +93,7 @@ COHORT_DECL void FrameWriter::flush_now(std::chrono::milliseconds timeout) noexc
 COHORT_DECL void FrameWriter::flush_before_spinning() {
     wrote_ = false;
     if (!waiting_) return write_some();
-    // What the wait is for may be here already; its handler would come after the spinning.
+    // The socket may be writable already, but the wait's handler would run only after the spinning.
     while (!queue_.empty())
         if (write_front() < 0) return;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Greeting: the first word of a channel, by which two programs with other message types know each other (layer 1).
+// Greeting: the first frame of a channel, by which programs detect that their message types differ (layer 1).
 #pragma once
 
 #include <cohort/detail/channel/frame.hpp>
@@ -12,7 +12,7 @@
 
 namespace cohort::detail {
 
-/// What is known of a message type without having it.
+/// Identifies a message type at run time.
 struct Schema {
     std::uint64_t hash = 0;
     std::string_view name; ///< for people
@@ -31,7 +31,7 @@ struct Greeting {
 
 Greeting greeting_of(const Schema& schema);
 
-/// Throws when it is none, or one of other messages: Errc::bad_frame, bad_message, schema_mismatch.
+/// Throws when the frame is no greeting, or one for other messages: Errc::bad_frame, bad_message, schema_mismatch.
 void expect_greeting(const Frame& frame, const Schema& schema);
 
 } // namespace cohort::detail

@@ -18,7 +18,7 @@ public:
     MessageStream(const asio::any_io_executor& executor, std::shared_ptr<Transport> transport, StreamLimits limits,
                   Schema incoming, Schema outgoing = {});
 
-    /// Made, and its greeting is on the way.
+    /// Creates a stream and queues its greeting.
     static std::shared_ptr<MessageStream> open(const asio::any_io_executor& executor,
                                                std::shared_ptr<Transport> transport, StreamLimits limits,
                                                Schema outgoing, Schema incoming);
@@ -58,11 +58,11 @@ public:
 
     /// Whether a whole message has been read. Throws when the other side sends another type, or nonsense.
     bool has_message();
-    /// Decodes the message that has_message() saw, and takes it. Gives what its sender waits for, if it was a call.
-    /// Throws when it is none, and Errc::descriptors_lost when it was taken without its descriptors.
+    /// Decodes and removes the message that has_message() saw. Returns the call to be answered, if it was one. Throws
+    /// when it cannot be decoded, and Errc::descriptors_lost when it was removed without its descriptors.
     template <class T>
     std::shared_ptr<ServedCall> take(T& message, const SerializeLimits& limits);
-    /// Takes the message unseen.
+    /// Removes the message without decoding it.
     void discard() { taken(known_front()); }
     /// Waits until there is one. False: the other side has ended. Between the end of the wait and the next suspension
     /// of the caller nothing can take the message away, nor can the caller be cancelled.
@@ -99,7 +99,7 @@ private:
     CallTable calls_;
     std::error_code end_; // why nothing more will come
     bool greeted_ = false;
-    bool in_front_ = false; // a message, which has been judged
+    bool in_front_ = false; // the front is a message, seen by has_message()
     bool last_sent_ = false;
     bool last_received_ = false;
 

@@ -87,7 +87,7 @@ public:
     /// The size of `data` is a power of two; it and the header outlive this object.
     RingWriter(RingHeader& header, std::span<std::byte> data) : RingEnd(data), header_(header) {}
 
-    /// Copies what fits and shows it to the reader, all at once. Gives how many bytes that are.
+    /// Copies what fits and publishes it to the reader, all at once. Returns the number of bytes.
     std::size_t write(std::span<const std::byte> bytes) noexcept {
         if (room() < bytes.size()) look();
         const std::size_t size = broken_ ? 0 : std::min(room(), bytes.size());
@@ -139,8 +139,8 @@ public:
     /// The size of `data` is a power of two; it and the header outlive this object.
     RingReader(RingHeader& header, std::span<std::byte> data) : RingEnd(data), header_(header) {}
 
-    /// Moves out what is there, at most as much as `out` takes, and gives its room back, all at once. Gives how many
-    /// bytes that are. The copy is out of the writer's reach.
+    /// Copies the available bytes, as many as fit in `out`, and frees their room, all at once. Returns the number of
+    /// bytes. The writer cannot change the copy.
     std::size_t read(std::span<std::byte> out) noexcept {
         if (unread() < out.size()) look();
         const std::size_t size = broken_ ? 0 : std::min(unread(), out.size());

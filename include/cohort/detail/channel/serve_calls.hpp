@@ -36,7 +36,7 @@ Task<> answer(std::shared_ptr<Handler> handler, M mail) {
     }
 }
 
-/// Until `source` gives no more mail and the last handler has ended. `handler(mail)` gives a Task of the reply.
+/// Runs until `source` has no more mail and the last handler has ended. `handler(mail)` returns a Task of the reply.
 template <class Source, class Handler>
 Task<> serve_calls(Source& source, Handler its_handler, std::size_t at_once) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
@@ -50,7 +50,7 @@ Task<> serve_calls(Source& source, Handler its_handler, std::size_t at_once) {
         const auto call = Access::call(*mail);
         const auto slot = call ? call->cancellation_slot() : asio::cancellation_slot();
         asio::co_spawn(executor, answer(handler, std::move(*mail)),
-                       // The call lives as long as somebody may be cancelled for its sake.
+                       // The call owns the slot, so it must live as long as the handler.
                        asio::bind_cancellation_slot(slot, [serving, call](std::exception_ptr) {
                            --serving->running;
                            serving->ended.notify_all();

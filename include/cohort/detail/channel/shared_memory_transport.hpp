@@ -24,9 +24,9 @@ struct RingPair {
 /// Two rings of `size` bytes, a power of two, in memory whose size nobody can change.
 UniqueFd make_ring_memory(std::size_t size);
 
-/// What is read has been copied out of the ring before anything looks at it, and the ring's indices are checked, so a
-/// peer that crashes or means harm can spoil only what it sends itself. The socket brings the memory, wakes a side that
-/// sleeps, carries descriptors, and ends when the other process does.
+/// Bytes are copied out of the ring before they are examined, and the ring's indices are checked, so a crashed or
+/// malicious peer can corrupt only what it sends itself. The socket passes the memory, wakes a sleeping side, carries
+/// descriptors, and closes when the other process ends.
 class SharedMemoryTransport final : public Transport {
 public:
     using Duration = std::chrono::steady_clock::duration;
@@ -35,7 +35,7 @@ public:
     SharedMemoryTransport(const asio::any_io_executor& executor, UniqueFd socket, Duration spin)
         : Transport(executor, std::move(socket)), retry_(executor), spin_(spin) {}
 
-    /// This side made the memory, or the other did.
+    /// Maps the memory, created by this side or by the other.
     void adopt(int memory, bool is_maker);
     /// Makes the memory and sends it to the other side.
     void make(std::size_t ring_size);

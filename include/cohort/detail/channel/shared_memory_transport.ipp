@@ -45,16 +45,16 @@ COHORT_DECL bool SharedMemoryTransport::is_ready() {
     if (writer_) return true;
     take_bells();
     if (arrived_.empty()) return false;
-    // What is no such memory stays in front: this fails again for whoever asks next.
+    // Invalid memory stays at the front, so that every later call fails, too.
     const auto& descriptors = arrived_.front().descriptors;
     if (descriptors.size() != 1) throw std::system_error(make_error_code(Errc::bad_frame));
     adopt(descriptors.front().get(), false);
     arrived_.pop_front();
-    if (reader_waits_) socket().cancel(); // it waits for a bell that nobody knows it wants
+    if (reader_waits_) socket().cancel(); // it waits for a bell, but could not say so in the ring
     return true;
 }
 
-/// A byte on the socket: whoever waits for it wakes up. One that does not fit is not needed: others are there.
+/// Writes a byte to the socket to wake the other side. If the socket is full, unread bytes do that already.
 COHORT_DECL bool SharedMemoryTransport::ring(std::span<const int> descriptors) noexcept {
     constexpr std::byte bell{1};
     return Transport::write(std::span(&bell, 1), descriptors) == 1;
@@ -104,7 +104,7 @@ COHORT_DECL void SharedMemoryTransport::take_bells() {
         const ssize_t count = receive(bells, arrived_);
         if (count < 0 && errno == EINTR) continue;
         if (count == 0 || (count < 0 && !would_block(errno))) ended_ = true;
-        // Descriptors end what one call gives.
+        // One call returns no bytes beyond those that came with descriptors.
         if (count < static_cast<ssize_t>(bells.size()) && arrived_.size() == sets) return;
     }
 }
@@ -125,12 +125,12 @@ COHORT_DECL bool SharedMemoryTransport::may_wait_to_read() noexcept {
 }
 
 COHORT_DECL void SharedMemoryTransport::wait_writable(Action then) {
-    // A bell that is there may be the one for a reader who sleeps: then it stays, and wakes both.
+    // A pending bell may be for this side's sleeping reader: it is then left, and wakes both.
     if (!reader_waits_) take_bells();
     const bool waits = writer_ ? writer_->may_sleep() : arrived_.empty();
     if (!waits || is_cut_off()) return post(socket().get_executor(), std::move(then));
     if (!ended_) return socket().when_readable(std::move(then));
-    // The other side has ended its own direction, so the socket rings no more.
+    // The other side has shut down its direction, so no more bells will come: poll instead.
     retry_.expire_after(std::chrono::milliseconds(1), std::move(then));
 }
 

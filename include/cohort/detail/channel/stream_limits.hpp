@@ -10,12 +10,11 @@ namespace cohort::detail {
 struct StreamLimits {
     std::size_t max_length = std::size_t{16} << 20;  ///< bytes of one message, both ways
     std::size_t high_water = std::size_t{128} << 10; ///< bytes queued for writing beyond which senders wait
-    /// Bytes of messages that nobody receives, beyond which nothing is read although a call waits for its reply.
+    /// Bytes of unreceived messages beyond which reading stops, even if a call waits for its reply.
     std::size_t unreceived = std::size_t{1} << 20;
     /// SharedMemory: bytes of the ring for each direction, a power of two.
     std::size_t ring_size = std::size_t{256} << 10;
-    /// SharedMemory: how long a receiver keeps looking, with the whole thread, before it sleeps. It saves the way
-    /// through the kernel, and costs a processor.
+    /// SharedMemory: how long a receiver spins, blocking its thread, before it sleeps. Saves system calls, costs a CPU.
     std::chrono::microseconds spin{0};
 };
 

@@ -16,7 +16,7 @@
 namespace cohort::detail {
 
 /// A Unix stream socket. Other transports derive from it: they keep the socket, for descriptors, for waking the other
-/// side, and because its end is the end of the other process.
+/// side, and because it closes when the other process ends.
 class Transport {
 public:
     Transport(const asio::any_io_executor& executor, UniqueFd socket) : socket_(executor, std::move(socket)) {}
@@ -24,10 +24,10 @@ public:
     Transport& operator=(const Transport&) = delete;
     virtual ~Transport() = default;
 
-    /// How many bytes were taken, at least one; the descriptors, which stay the caller's, go with the first. -1 with
-    /// errno set when none were: EAGAIN says to wait for wait_writable().
+    /// Returns the number of bytes accepted, at least one; the descriptors, still owned by the caller, go with the
+    /// first. -1 with errno set when none were: after EAGAIN use wait_writable().
     COHORT_DECL virtual ssize_t write(std::span<const std::byte> bytes, std::span<const int> descriptors) noexcept;
-    /// From how many bytes on it does not pay to wait for more before writing.
+    /// The number of bytes from which waiting for more before writing does not pay.
     virtual std::size_t write_size() const noexcept { return std::size_t{64} << 10; }
     /// How many bytes came, 0 at the end; -1 with errno set: EAGAIN when there are none now. Descriptors come with the
     /// first byte of their frame or before it, and are put behind those in `passed`.
@@ -35,13 +35,13 @@ public:
 
     /// Brings in descriptors that have come already, although read() has not been asked since.
     virtual void collect(std::list<Passed>&) {}
-    /// To be asked before waiting for the socket to be readable: false when there is something to read after all.
+    /// Call before waiting for the socket to be readable. False: there is something to read already.
     virtual bool may_wait_to_read() noexcept { return true; }
     /// That wait is over.
     virtual void waited_to_read() noexcept {}
     /// Calls `then` once, when more can be written or the wait was cancelled.
     COHORT_DECL virtual void wait_writable(Action then);
-    /// Holds the process up in the same way for at most so long. False: nothing changed.
+    /// Blocks the process in the same way for at most `timeout`. False: nothing changed.
     COHORT_DECL virtual bool wait_writable_now(std::chrono::milliseconds timeout) noexcept;
     /// Nothing more will be written; the other side sees the end behind what was.
     COHORT_DECL virtual void end_writing() noexcept;

@@ -15,7 +15,7 @@ namespace cohort::detail {
 /// One for each worker process; it outlives all of its connections, which may end on any thread.
 class ConnectionCount {
 public:
-    /// `on_room` is told when a connection ends that was one of too many, on the thread where it ends.
+    /// Calls `on_room` on the thread of a connection that ends while the worker is full, and in set_limit().
     ConnectionCount(WorkerCell& cell, std::function<void()> on_room) : cell_(cell), on_room_(std::move(on_room)) {}
     ConnectionCount(const ConnectionCount&) = delete;
     ConnectionCount& operator=(const ConnectionCount&) = delete;
@@ -28,12 +28,12 @@ public:
         on_room_();
     }
 
-    /// Room for a connection, before it is taken: the master must not find it in neither count.
+    /// Counts a connection before it is taken, so that the master finds it in at least one of the two counts.
     [[nodiscard]] CountedConnection enter() noexcept {
         cell_.open.fetch_add(1, std::memory_order_seq_cst);
         return CountedConnection(*this);
     }
-    /// It was taken.
+    /// Counts it as accepted once it was taken.
     void count() noexcept { cell_.accepted.fetch_add(1, std::memory_order_relaxed); }
     [[nodiscard]] OngoingRequest begin_request() noexcept { return OngoingRequest(cell_); }
     void count_response(int status) noexcept { cell_.count_response(status); }

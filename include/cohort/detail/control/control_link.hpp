@@ -79,7 +79,7 @@ protected:
     /// order.
     /// Returns false when the other side is gone.
     bool send_bytes(Buffer bytes, std::span<const int> descriptors);
-    /// The same with a descriptor that is nobody else's, so that keeping it takes no copy.
+    /// The same with a descriptor that it takes over, so that keeping it needs no copy.
     bool send_bytes_with(Buffer bytes, UniqueFd descriptor);
 
 private:

@@ -19,7 +19,7 @@
 
 namespace cohort::detail {
 
-/// The socket is full, or the kernel is.
+/// The socket is full, or a kernel limit is reached.
 COHORT_DECL bool is_backpressure(int error) noexcept { return would_block(error) || is_kernel_limit(error); }
 
 COHORT_DECL ControlLink::ControlLink(const asio::any_io_executor& executor, UniqueFd socket, std::uint8_t kinds)
@@ -37,7 +37,7 @@ COHORT_DECL void ControlLink::close() {
     socket_.close();
 }
 
-/// Empty: not now.
+/// Empty: would block.
 COHORT_DECL std::optional<bool> ControlLink::send_now(std::span<const std::byte> bytes,
                                                       std::span<const int> descriptors) {
     if (!queue_.empty()) return std::nullopt;

@@ -65,7 +65,7 @@ struct Took {
 
     ListenerId listener = 0;
 };
-/// "Connect me with this worker." Answered by Introduced with the same request number.
+/// "Connect me with this worker." Answered by PeerSocket with the same request number.
 struct ConnectPeer {
     static constexpr std::uint8_t number = 8;
 
@@ -95,7 +95,8 @@ struct Unbind {
 struct Ready {
     static constexpr std::uint8_t number = 12;
 };
-/// "Let me have this role." Answered by Elected with the same request number, when it is this worker's.
+/// "Let me have this role." Answered by Elected with the same request number, once it is this worker's, or with an
+/// error.
 struct Campaign {
     static constexpr std::uint8_t number = 13;
 
@@ -125,7 +126,7 @@ using FromWorker = MessageSet<Online, Listen, Unlisten, ReturnedConnection, Lost
 
 // From the master.
 
-/// "Finish what you have, then end." `hand_over`: others go on, and connections that are still open are for them.
+/// "Finish what you have, then end." `hand_over`: other workers continue and take over connections still open.
 struct Stop {
     static constexpr std::uint8_t number = 0;
 
@@ -153,8 +154,8 @@ struct Bound {
     std::int32_t error = 0;
     bool error_is_cohorts = false;
 };
-/// The attached descriptors are connections number `first` and following of this listener. `states`: what other workers
-/// have said of them; empty when all are new.
+/// The attached descriptors are connections number `first` and following of this listener. `states`: what the workers
+/// that served them before passed on; empty when all are new.
 struct Connections {
     static constexpr std::uint8_t number = 2;
 
@@ -172,14 +173,14 @@ struct Forgotten {
     std::uint32_t count = 0;
 };
 
-/// The answer to Introduce: one end of a socket pair comes along, unless there is no such worker, or `error` says why.
+/// The answer to ConnectPeer: one end of a socket pair, unless there is no such worker, or `error` says why.
 struct PeerSocket {
     static constexpr std::uint8_t number = 4;
 
     std::uint32_t request = 0;
     std::int32_t error = 0; ///< errno
 };
-/// The other end of one, for the worker that was asked for.
+/// The other end of that socket pair, for the worker named in ConnectPeer.
 struct IncomingPeer {
     static constexpr std::uint8_t number = 5;
 

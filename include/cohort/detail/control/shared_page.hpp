@@ -30,10 +30,10 @@ struct alignas(64) Cell {
     std::atomic<std::uint32_t> wanted;
 };
 
-/// What one worker process says of itself: how it is, and in a cache line of its own what it has answered.
+/// What one worker process reports about itself; its response counters have a cache line of their own.
 struct alignas(64) WorkerCell {
     static constexpr std::uint32_t no_limit = std::numeric_limits<std::uint32_t>::max();
-    /// A heartbeat that is the last: the process ends, and sees by itself that this does not take too long.
+    /// The final heartbeat: the process is exiting, and limits the time for that itself.
     static constexpr std::uint64_t last_beat = std::numeric_limits<std::uint64_t>::max();
 
     /// Connections it has accepted and given back, ever.
@@ -42,7 +42,7 @@ struct alignas(64) WorkerCell {
     /// Connections it has now, and the most it wants to have.
     std::atomic<std::uint32_t> open;
     std::atomic<std::uint32_t> limit;
-    /// Its event loop has turned; it is to say so every so many milliseconds. 0: not at all.
+    /// Incremented by its event loop, every `beat_interval` milliseconds. 0: not at all.
     std::atomic<std::uint64_t> heartbeat;
     std::atomic<std::uint32_t> beat_interval;
     /// Requests of any protocol.
@@ -57,9 +57,9 @@ struct alignas(64) WorkerCell {
     }
 };
 
-/// What is said of all of them. Written by the master only.
+/// The state of the page as a whole. Written by the master only.
 struct alignas(64) PageHead {
-    /// Odd while a dead worker's numbers are moved to those of the others that are dead.
+    /// Odd while a dead worker's counts are added to those of earlier dead workers.
     std::atomic<std::uint64_t> version;
     std::atomic<std::uint32_t> workers;
     /// Worker cells from this one on were never used.

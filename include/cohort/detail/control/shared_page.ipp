@@ -61,7 +61,7 @@ COHORT_DECL void SharedPage::release_worker(std::uint32_t index) {
         to.fetch_add(from.exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
     };
     head().version.fetch_add(1, std::memory_order_acq_rel);
-    std::atomic_thread_fence(std::memory_order_release); // who sees what follows sees that
+    std::atomic_thread_fence(std::memory_order_release); // whoever sees the stores below sees the odd version
     move(cell.accepted, dead.accepted);
     move(cell.refused, dead.refused);
     cell.ended.store(cell.begun.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -92,14 +92,14 @@ COHORT_DECL Totals SharedPage::sum() noexcept {
     const std::uint32_t used = head().used.load(std::memory_order_acquire);
     for (std::uint32_t index = 0; index != used; ++index) add(worker(index));
     add(of_the_dead());
-    totals.answered = std::min(totals.answered, totals.requests); // a master that was killed while it moved them
+    totals.answered = std::min(totals.answered, totals.requests); // if the master was killed while moving them
     return totals;
 }
 
 COHORT_DECL Totals SharedPage::totals() {
     Totals totals;
-    // The master writes for less than a microsecond, but may lose its processor then for as long as the machine is
-    // busy. One that is killed leaves the number odd: then a sum that may be off is better than none.
+    // The master writes for less than a microsecond, but may be preempted then for as long as the machine is busy. If
+    // it is killed, the version stays odd: then an inexact sum is better than none.
     for (int tries = 0; tries != 1000; ++tries) {
         if (tries >= 100) std::this_thread::sleep_for(std::chrono::microseconds(100));
         const std::uint64_t version = head().version.load(std::memory_order_acquire);

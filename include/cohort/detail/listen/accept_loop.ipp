@@ -56,7 +56,7 @@ COHORT_DECL int AcceptLoop::accept_batch() {
 
 COHORT_DECL Task<> AcceptLoop::run(std::shared_ptr<AcceptLoop> self, unsigned turn) {
     std::error_code ignored;
-    // A worker that has just joined must hear of its listener first, and then of connections.
+    // A worker that has just joined must be sent its listener before any connections.
     co_await asio::post(asio::use_awaitable);
     while (self->is_current(turn)) {
         if (self->distributor_->room() == 0) {

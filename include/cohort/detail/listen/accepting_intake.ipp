@@ -17,7 +17,7 @@ COHORT_DECL UniqueFd AcceptingIntake::accept_next() {
     }
 }
 
-/// Hands its caller the connection itself, or says why there is none.
+/// Accepts a connection for its caller, or sets `error`.
 COHORT_DECL std::optional<Socket> AcceptingIntake::accept_own(int& error) {
     error = 0;
     if (!listener_.is_open()) return std::nullopt;

@@ -44,7 +44,7 @@ COHORT_DECL DatagramPorts::Port* DatagramPorts::make(const Endpoint& endpoint, u
     return &ports_.emplace_back(std::move(port));
 }
 
-/// What has come for the master before this one is for its workers.
+/// Takes over the previous master's sockets, with the datagrams queued in them.
 COHORT_DECL DatagramPorts::Port* DatagramPorts::make_of_passed(const Endpoint& endpoint) {
     Port port;
     port.requested = endpoint;

@@ -39,7 +39,7 @@ COHORT_DECL bool Delivery::is_active() noexcept {
 }
 
 COHORT_DECL Candidate Delivery::candidate() const noexcept {
-    const std::uint64_t sent = outstanding(); // first: one that it takes meanwhile counts twice, and not at all never
+    const std::uint64_t sent = outstanding(); // read first: one that it takes meanwhile is counted twice, never missed
     const std::uint32_t open = vitals_.open.load(std::memory_order_seq_cst);
     const std::uint32_t limit = vitals_.limit.load(std::memory_order_relaxed);
     const std::uint64_t by_limit = limit > open + sent ? limit - open - sent : 0;

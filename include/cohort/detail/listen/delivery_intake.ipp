@@ -75,7 +75,7 @@ COHORT_DECL bool DeliveryIntake::settle() {
     return ours;
 }
 
-/// Connections before this number have gone to others; to hear of it shows the master that this worker lives.
+/// Connections before this number have gone to others; reporting that shows the master that this worker is alive.
 COHORT_DECL void DeliveryIntake::settle_to(std::uint64_t settled) {
     if (settled <= next_) return;
     for (; next_ < settled; ++next_)

@@ -23,7 +23,7 @@ COHORT_DECL SlottedPort* SlotDispatcher::make(const Endpoint& endpoint, unsigned
         if (error) return nullptr;
     }
     port->distributor = share<Distributor>(context_, endpoint, make_scheduler<InTurn>());
-    // Those of slots that this master does not fill have queues, too: they are looked after.
+    // Listeners of slots that this master does not use have queues, too, which must be served.
     for (const unsigned each : transferred)
         if (slot_listener(*port, each, error) == nullptr) return nullptr;
     if (slot_listener(*port, slot, error) == nullptr) return nullptr;
@@ -78,7 +78,7 @@ COHORT_DECL Grant SlotDispatcher::open(DispatchTarget& target, const Endpoint& e
     return grant;
 }
 
-/// Nobody waits in a queue that no worker serves, as long as others can.
+/// Accepts from queues that no worker serves, as long as there are workers to give the connections to.
 COHORT_DECL void SlotDispatcher::adopt_unserved(SlottedPort& port) {
     for (auto& [slot, listener] : port.slots) {
         if ((listener.served_by.empty() || listener.is_stuck) && port.distributor->has_workers())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// AutoscalePolicy: how many workers a load wants, as a machine without clock or process (layer 1).
+// AutoscalePolicy: how many workers a load needs, as a state machine without clock or process (layer 1).
 #pragma once
 
 #include <cohort/options.hpp>
@@ -8,8 +8,8 @@
 
 namespace cohort::detail {
 
-/// One step at a time, and only after several looks in a row that say the same. Between the load at which it adds a
-/// worker and the load at which it takes that one away there is a gap, so a load at an edge does not make it swing.
+/// Changes by one worker at a time, and only after several consecutive looks agree. The load at which it removes a
+/// worker is lower than the one at which it added it, so a load near a threshold does not make it oscillate.
 class AutoscalePolicy {
 public:
     explicit AutoscalePolicy(const Autoscale& limits) : limits_(limits) {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// GroupRestart: when the slots of a group start again after one of their workers crashed, as a machine (layer 1).
+// GroupRestart: when the slots of a group start again after one of their workers crashed, as a state machine (layer 1).
 #pragma once
 
 #include <cohort/event.hpp>
@@ -12,8 +12,8 @@
 
 namespace cohort::detail {
 
-/// Strategy::one_for_all. A group is told of the crash and then of each worker that goes; the last one's end is when
-/// its slots are to start.
+/// Strategy::one_for_all. It is told of the crash, then of each worker of the group that exits; after the last one the
+/// group's slots start.
 class GroupRestart {
 public:
     using milliseconds = std::chrono::milliseconds;
@@ -24,16 +24,16 @@ public:
         milliseconds delay{};
     };
 
-    /// A worker of this group crashed, and after `delay` there is to be another; nothing: its slot is given up, and no
-    /// slot of the group starts again. `slots`: in the order in which they are to start. `living`: the other workers,
-    /// which are to leave.
+    /// A worker of this group crashed and is to be replaced after `delay`; nullopt: its slot is given up, and no slot
+    /// of the group starts again. `slots`: in the order in which they are to start. `living`: the other workers, which
+    /// are to leave.
     void begin(unsigned group, std::vector<unsigned> slots, std::vector<WorkerId> living,
                std::optional<milliseconds> delay) {
         if (!delay) slots.clear();
         under_way_.remove_if([=](const Restart& restart) { return restart.group == group; });
         under_way_.push_back({group, std::move(slots), std::move(living), delay.value_or(milliseconds{0})});
     }
-    /// The end of a worker of this group is part of it, whatever it is: it is not answered by itself.
+    /// Whether an exit of a worker of this group, whatever its status, is part of a group restart.
     bool concerns(unsigned group) noexcept { return find(group) != under_way_.end(); }
     /// Empty: others have not gone yet.
     std::optional<Start> on_gone(unsigned group, WorkerId worker) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// LeaderElection: which worker has which role, and who is next, as a machine without clock or process (layer 1).
+// LeaderElection: which worker has which role, and who is next, as a state machine without clock or process (layer 1).
 #pragma once
 
 #include <cohort/error.hpp>
@@ -17,7 +17,7 @@
 
 namespace cohort::detail {
 
-/// One wish of one worker for a role: it may have several.
+/// One request of one worker for a role; a worker may have several.
 struct Candidacy {
     WorkerId worker = 0;
     std::uint32_t request = 0;
@@ -25,8 +25,8 @@ struct Candidacy {
     friend bool operator==(const Candidacy&, const Candidacy&) = default;
 };
 
-/// Of those who ask for a role the first has it. Never two at a time: the next one gets it when the first has said that
-/// it gives it up, or its process has ended. The functions return those who have a role from now on.
+/// The first candidate for a role holds it. Never two at a time: the next one gets it when the holder has resigned, or
+/// its process has ended. The functions return the newly elected.
 class LeaderElection {
 public:
     using Elected = std::vector<Candidacy>;
@@ -77,7 +77,7 @@ private:
             entry = waits ? entries_.erase(entry) : std::next(entry);
         }
     }
-    /// Those who wait go first, or they would get what the same worker gives up.
+    /// Waiting candidacies are removed first, or they would get what the same worker gives up.
     Elected remove(WorkerId worker, const std::uint32_t* request) {
         remove_waiting(worker, request);
         Elected elected;

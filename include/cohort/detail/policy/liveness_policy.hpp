@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// LivenessPolicy: whether a worker's event loop turns, as a machine without clock or process (layer 1).
+// LivenessPolicy: whether a worker's event loop turns, as a state machine without clock or process (layer 1).
 #pragma once
 
 #include <cohort/detail/policy/observed_time.hpp>
@@ -18,11 +18,11 @@ public:
     using Duration = ObservedTime::Clock::duration;
 
     enum class Finding {
-        nothing,   ///< that was not known before
-        slow,      ///< silent for a while,
-        recovered, ///< and not any more
+        nothing,   ///< nothing new
+        slow,      ///< no heartbeat for a while
+        recovered, ///< was slow, has a heartbeat again
         stuck,     ///< it is to be aborted
-        dead,      ///< it has been, and is still there
+        dead,      ///< it was aborted and is still there: it is to be killed
     };
 
     explicit LivenessPolicy(const Liveness& limits) : limits_(limits) {}

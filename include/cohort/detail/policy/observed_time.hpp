@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// ObservedTime: time as far as somebody was there to see it (layer 1).
+// ObservedTime: elapsed time, capped from one look to the next (layer 1).
 #pragma once
 
 #include <algorithm>
@@ -7,8 +7,8 @@
 
 namespace cohort::detail {
 
-/// For deadlines that the others must not miss because the one who watches them was stopped, or the whole machine
-/// asleep: between two looks passes at most `most`, however late the second one comes.
+/// For deadlines of other processes, which must not expire because the watching process was stopped, or the machine
+/// suspended: between two looks at most `most` passes, however late the second one is.
 class ObservedTime {
 public:
     using Clock = std::chrono::steady_clock;
@@ -28,7 +28,7 @@ private:
     Clock::time_point last_{};
 };
 
-/// Whether so much time is as much as the limit: any of those that a program may choose, also the longest there is.
+/// Whether `time` has reached the limit, without overflow for any limit that a program may choose.
 constexpr bool reached(std::chrono::steady_clock::duration time, std::chrono::milliseconds limit) noexcept {
     return std::chrono::floor<std::chrono::milliseconds>(time) >= limit;
 }

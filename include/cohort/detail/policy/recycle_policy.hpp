@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// RecyclePolicy: whether a worker has had its time, as a machine without clock or process (layer 1).
+// RecyclePolicy: whether a worker is due for replacement, as a state machine without clock or process (layer 1).
 #pragma once
 
 #include <cohort/detail/policy/observed_time.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// RestartPolicy: whether a slot gets a new worker, and when, as a machine without clock or process (layer 1).
+// RestartPolicy: whether a slot gets a new worker, and when, as a state machine without clock or process (layer 1).
 #pragma once
 
 #include <cohort/exit_status.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Rollout: the order of a reload, as a machine without clock or process (layer 1).
+// Rollout: the order of a reload, as a state machine without clock or process (layer 1).
 #pragma once
 
 #include <cohort/reload.hpp>
@@ -17,7 +17,7 @@ namespace cohort::detail {
 struct RolloutPlan {
     using Clock = std::chrono::steady_clock;
 
-    unsigned at_once = 1; ///< so many slots are without a ready successor at a time
+    unsigned at_once = 1; ///< successors that may be starting at the same time
     Clock::duration boot_timeout = Clock::duration::max();
     unsigned canaries = 0; ///< so many slots first
     Clock::duration soak{};
@@ -49,7 +49,7 @@ public:
         waiting_.erase(waiting_.begin());
         limit_canaries();
     }
-    /// Nor has that of this successor.
+    /// The same for the slot of this successor.
     void forget(WorkerId successor) {
         starting_.erase(successor);
         std::erase(trial_, successor);
@@ -95,14 +95,14 @@ public:
         for (const auto& [successor, deadline] : starting_) earliest = std::min(earliest, deadline);
         return earliest;
     }
-    /// Those that are not wanted any more, because it has failed.
+    /// Once it has failed: the successors that were still starting.
     std::vector<WorkerId> unwanted() const {
         std::vector<WorkerId> all;
         if (report_.error)
             for (const auto& [successor, deadline] : starting_) all.push_back(successor);
         return all;
     }
-    /// Of these, those that have begun to serve.
+    /// Once it has failed: the canaries on trial, which have begun to serve.
     std::vector<WorkerId> rejected() const { return report_.error ? trial_ : std::vector<WorkerId>(); }
     bool is_over() const noexcept {
         return report_.error || (waiting_.empty() && starting_.empty() && trial_.empty() && accepted_.empty());

@@ -51,8 +51,8 @@ COHORT_DECL std::optional<Event> ControlService::handle(WorkerRecord& record, Pa
     return std::nullopt;
 }
 
-/// A program that has other messages is none of this cluster's workers. The channel's greeting says it too, but may be
-/// read after the worker has counted as ready.
+/// A program with other message types is not a worker of this cluster. The channel's greeting would show it, too, but
+/// may be read after the worker has counted as ready.
 COHORT_DECL Event ControlService::welcome(const WorkerRecord& record, const Online& online) {
     const bool is_ours =
         online.sends == record.messages->incoming().hash && online.expects == record.messages->outgoing().hash;
@@ -128,8 +128,8 @@ COHORT_DECL void ControlService::introduce(WorkerRecord& record, const ConnectPe
     record.link->send(reply, std::span(&number, end ? 1 : 0));
 }
 
-/// One end of a pair whose other the other worker gets: after this the two talk without the master. Nobody's number is
-/// 0: that is the bus.
+/// One end of a socket pair whose other end goes to the other worker: the two then communicate without the master. Id
+/// 0, which no worker has, means the bus.
 COHORT_DECL UniqueFd ControlService::end_for(const WorkerRecord& record, WorkerId other, bool stopping) {
     if (other == 0) return bus_.connect(record.id);
     const auto found = records_.find(other);

@@ -11,7 +11,7 @@ namespace cohort::detail {
 COHORT_DECL void EventLog::add(Event event) {
     if (events_.size() == capacity) events_.pop_front();
     events_.push_back(std::move(event));
-    happened_.notify_all(); // one of them may just have been cancelled
+    happened_.notify_all(); // all, since a single waiter may just have been cancelled
 }
 
 COHORT_DECL std::optional<Event> EventLog::next() {

@@ -77,7 +77,7 @@ COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& ass
     last_id_ = record->id;
     records_[record->id] = record;
     enter(*record, WorkerState::forked);
-    // Later: the process may already have said something, or ended, and who has started it does not know its id yet.
+    // Later: the process may already have sent something, or ended, before the caller knows its id.
     spawn(context_.get_executor(), begin(record));
     return record->id;
 }
@@ -118,7 +118,7 @@ COHORT_DECL Task<> WorkerProcesses::await_exit(RecordPtr record) {
     }
     if (!status) co_return;
     record->reaped = true;
-    // First what it said last, then that it is gone.
+    // Its last messages come first, then its exit.
     try {
         co_await control_reader_.finish(record);
         if (!record->abandoned) mailbox_.collect_last(record);

@@ -42,7 +42,7 @@ COHORT_DECL void SlotReplacer::limit_leaving(unsigned slot) {
 
 COHORT_DECL void SlotReplacer::end(WorkerId successor) {
     WorkerRecord& unwanted = *records_.at(successor);
-    unwanted.voluntary = slots_[unwanted.slot].current != 0; // else it was needed: the policy decides
+    unwanted.voluntary = slots_[unwanted.slot].current != 0; // else its slot is empty: the restart policy decides
     send_signal(unwanted.pidfd.get(), SIGKILL);
 }
 

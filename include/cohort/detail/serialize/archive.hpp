@@ -68,7 +68,7 @@ class Encoder {
 public:
     static constexpr bool decoding = false;
 
-    /// `descriptors`: gets the numbers of those that are to travel along; none: there is no way for them.
+    /// `descriptors`: receives those to be sent along; null: none can be sent.
     Encoder(Buffer& out, const SerializeLimits& limits, std::vector<int>* descriptors = nullptr) noexcept
         : out_{out},
           descriptors_{descriptors},
@@ -172,7 +172,7 @@ class Decoder {
 public:
     static constexpr bool decoding = true;
 
-    /// `descriptors`: those that came along. Each that is taken is replaced by -1 there and is its taker's.
+    /// `descriptors`: those received along. One that is taken is replaced by -1 there, and owned by its taker.
     Decoder(std::span<const std::byte> bytes, const SerializeLimits& limits, std::span<int> descriptors = {}) noexcept
         : at_{bytes.data()},
           end_{bytes.data() + bytes.size()},

@@ -12,7 +12,7 @@
 
 namespace cohort::detail {
 
-/// Unlike std::vector it never fills what it grows by, and consuming from the front moves no bytes.
+/// Unlike std::vector it never zero-fills new memory, and consuming from the front moves no bytes.
 class Buffer {
 public:
     Buffer() = default;

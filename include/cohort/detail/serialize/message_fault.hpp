@@ -81,7 +81,7 @@ struct Found {
 
 using Faultless = Found<Fault::none, void>;
 
-/// Whether decoding makes values of the parts' types by itself.
+/// Whether decoding default-constructs values of the parts' types.
 constexpr bool makes_parts(Kind kind) {
     return kind == Kind::sequence || kind == Kind::keyed || kind == Kind::optional || kind == Kind::pointer ||
            kind == Kind::variant;

@@ -20,7 +20,7 @@ inline constexpr std::size_t max_members = 32;
 /// member_count() of a type whose members cannot be listed: one is a reference, or cannot be initialized alone.
 inline constexpr std::size_t unknown_count = static_cast<std::size_t>(-1);
 
-/// Initializes any one member of `Owner`. Only spoken of in unevaluated operands, and never called.
+/// Initializes any one member of `Owner`. Used only in unevaluated operands, never called.
 template <class Owner>
 struct AnyMember {
     template <class M>

@@ -57,7 +57,7 @@ void call_serialize(Archive& archive, T& self) {
     }
 }
 
-/// std::filesystem::path, by what it has: to name it takes its header, 5,000 lines for programs that use none.
+/// std::filesystem::path, recognised by its members: its name takes its header, 5,000 lines for programs that use none.
 template <class T>
 concept PathLike = requires(const T& path) {
     { path.native() } -> std::same_as<const typename T::string_type&>;

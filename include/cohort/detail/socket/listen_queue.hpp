@@ -15,7 +15,7 @@ struct ListenQueue {
 /// socket, of which the kernel does not tell.
 ListenQueue listen_queue(int listener) noexcept;
 
-/// Somebody waits to be accepted.
+/// Whether a connection waits to be accepted.
 bool has_waiting(int listener) noexcept;
 
 } // namespace cohort::detail

@@ -24,15 +24,15 @@ UniqueFd listen_with(UniqueFd socket, int backlog, std::error_code& error);
 /// A file that nobody serves any more is replaced. Of programs that do this at the same moment one gets the path.
 UniqueFd open_path_listener(const Endpoint& endpoint, int backlog, std::error_code& error);
 
-/// A copy of a socket that the program has; its queue may be known already.
+/// Listens on a copy of an inherited socket, unless it listens already.
 UniqueFd open_inherited_listener(const Endpoint& endpoint, int backlog, std::error_code& error);
 
 /// A non-blocking listening socket, or an error (EADDRINUSE, EACCES, ...). `reuse_port`: as of open_bound(); there is
 /// only one of a Unix path or of an inherited socket.
 UniqueFd open_listener(const Endpoint& endpoint, bool reuse_port, int backlog, std::error_code& error);
 
-/// What accept(2) may say without anything being wrong with the listener: the one connection failed, or the kernel
-/// passes on an error of the network (accept(2), "Error handling").
+/// Whether an error of accept(2) leaves the listener intact: the one connection failed, or the kernel reports a network
+/// error (accept(2), "Error handling").
 bool concerns_one_connection(int error) noexcept;
 
 /// How long accepting rests when descriptors or memory have run out (EMFILE, ENFILE, ENOBUFS, ENOMEM).

@@ -19,7 +19,7 @@ COHORT_DECL UniqueFd bind_to(const SocketAddress& address, const Endpoint& endpo
         error = last_error();
         return {};
     }
-    if (type == SOCK_STREAM) { // for UDP the first would let others take the port away
+    if (type == SOCK_STREAM) { // for UDP, SO_REUSEADDR would let others take the port away
         enable(socket.get(), SOL_SOCKET, SO_REUSEADDR);
         enable(socket.get(), IPPROTO_TCP, TCP_NODELAY); // its connections inherit it
     }

@@ -11,7 +11,7 @@ struct SharedAddress {
     Endpoint requested;
     Endpoint bound; ///< with the real address and port
 
-    /// Whether a worker means this one: it asks as another one did before, or for the number that port 0 became.
+    /// Whether `endpoint` means this address: requested as before, or with the port number assigned for port 0.
     bool is_meant_by(const Endpoint& endpoint) const;
     /// The slot whose socket this slot uses: a path and an inherited socket have only one.
     unsigned key(unsigned slot) const noexcept { return requested.is_tcp() ? slot : 0; }

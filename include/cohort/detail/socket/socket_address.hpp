@@ -33,8 +33,8 @@ struct SocketAddress {
 
 SocketAddress any_address(int family, std::uint16_t port) noexcept;
 
-/// sun_path has room for 107 bytes. A longer path is written by its folder's descriptor, as proc(5) names it, so that
-/// nobody's working directory changes; then only the name must fit.
+/// sun_path has room for 107 bytes. A longer path goes through a descriptor of its folder (/proc/self/fd, proc(5)),
+/// which needs no chdir(2); then only the file name must fit.
 SocketAddress unix_address(const std::string& path, std::error_code& error);
 
 /// The address to bind or to connect to. An empty host is IPv6's "any", which serves IPv4 too.
@@ -50,8 +50,7 @@ Endpoint to_endpoint(const SocketAddress& address);
 /// Where a socket is bound: getsockname(2).
 Endpoint local_endpoint(int socket);
 
-/// Where a socket is bound that was made for `requested`: with the number that port 0 became, and a path as it was
-/// asked for.
+/// Where a socket made for `requested` is bound: with the port assigned for port 0, and a path as it was requested.
 Endpoint bound_endpoint(int socket, const Endpoint& requested);
 
 } // namespace cohort::detail

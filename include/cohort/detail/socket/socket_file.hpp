@@ -15,8 +15,8 @@ namespace cohort::detail {
 
 bool is_same_file(const struct stat& a, const struct stat& b) noexcept;
 
-/// The file of a socket that this process listens on. Somebody may have put another file there since; and a forked copy
-/// of this object has no say. As long as the socket is open no other file can have the same number.
+/// The file of a socket that this process listens on. Removes it only if no other file has taken its place, and not
+/// from a forked copy of this object. While the socket is open no other file can have the same inode number.
 class SocketFile {
 public:
     SocketFile() = default;
@@ -38,7 +38,7 @@ private:
 };
 
 /// While it lives, no other program of cohort's makes or removes a socket in the folder of `path`: flock(2). A folder
-/// that cannot be read, or that somebody has locked for longer than a second, is used without.
+/// that cannot be read, or that others have locked for longer than a second, is used without the lock.
 class FolderLock {
 public:
     explicit FolderLock(const std::string& path);
@@ -51,9 +51,9 @@ private:
 /// bound it and be about to listen.
 bool is_stale(int file);
 
-/// Removes the file of a Unix socket that nobody serves any more. One that is served is not ours to remove, nor is any
-/// other file. True: the path may be free now. Nothing removes a file only if it is a certain one, so it gets a name
-/// that nobody else uses, is looked at again, and goes back if it is another.
+/// Removes the file of a Unix socket that nobody listens on any more, but no other file. True: the path may be free
+/// now. No system call removes a file only if it is a particular one, so it is renamed to a unique name, checked again,
+/// and renamed back if it is another.
 bool remove_stale_file(const std::string& path);
 
 } // namespace cohort::detail

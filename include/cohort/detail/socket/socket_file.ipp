@@ -47,7 +47,7 @@ COHORT_DECL bool is_stale(int file) {
 }
 
 COHORT_DECL bool remove_stale_file(const std::string& path) {
-    const UniqueFd file(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)); // keeps its number from being reused
+    const UniqueFd file(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)); // keeps its inode number from reuse
     if (!file) return errno == ENOENT;
     struct stat probed {};
     if (::fstat(file.get(), &probed) != 0 || !S_ISSOCK(probed.st_mode) || !is_stale(file.get())) return false;

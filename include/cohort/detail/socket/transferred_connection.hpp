@@ -10,7 +10,7 @@
 
 namespace cohort::detail {
 
-/// With what the worker that had it before says of it; new ones have no state.
+/// With the state passed on by the worker that served it before; new ones have none.
 struct TransferredConnection {
     /// What fits in a message of the control link beside the rest.
     static constexpr std::size_t max_state = 4096;

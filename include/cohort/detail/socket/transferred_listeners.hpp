@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// TransferredListeners: listening sockets that the master before this one has left to it (layer 2).
+// TransferredListeners: listening sockets passed on by the previous master (layer 2).
 #pragma once
 
 #include <cohort/detail/system/unique_fd.hpp>
@@ -9,7 +9,7 @@
 
 namespace cohort::detail {
 
-/// Their queues go on as if nothing had happened. What nobody asks for is closed with it.
+/// Their accept queues are preserved. Listeners that nobody takes are closed with it.
 class TransferredListeners {
 public:
     void add(Endpoint requested, unsigned slot, UniqueFd listener);

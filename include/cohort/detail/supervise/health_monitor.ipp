@@ -133,7 +133,7 @@ COHORT_DECL Task<> HealthMonitor::run_probe(HealthPtr health, Task<bool> check) 
     try {
         healthy = co_await std::move(check);
     } catch (...) {
-        // Whatever a program's check throws says the same.
+        // Any exception of the program's check means unhealthy.
     }
     health->probing.on_result(healthy);
 }

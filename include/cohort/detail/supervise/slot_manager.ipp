@@ -33,7 +33,7 @@ COHORT_DECL void SlotManager::scale(unsigned workers) {
     for (; slots.size() > workers; slots.pop_back()) dismiss(slots.back());
 }
 
-/// Its workers are asked to leave; if it waits for one, it does so no longer.
+/// Asks its workers to leave and cancels a pending start.
 COHORT_DECL void SlotManager::dismiss(unsigned slot) {
     Slot& place = slots_[slot];
     place.wanted = false;

@@ -147,7 +147,7 @@ COHORT_DECL Task<ReloadReport> Supervisor::upgrade() {
         report.error = Errc::stopping;
     else if (upgrade_.is_under_way() || reloader_.is_under_way())
         report.error = Errc::reloading;
-    else if (::getpid() == 1) // its end is the end of all
+    else if (::getpid() == 1) // its exit would end its whole PID namespace
         report.error = std::make_error_code(std::errc::operation_not_supported);
     if (report.error) co_return report;
     report = co_await upgrade_.pass_on(*dispatcher_, control_service_, records());

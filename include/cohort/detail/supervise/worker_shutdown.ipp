@@ -19,7 +19,7 @@ COHORT_DECL void WorkerShutdown::kill_all() {
     }
 }
 
-/// Somebody could go on with what this worker has open.
+/// Whether others could take over this worker's open connections.
 COHORT_DECL bool WorkerShutdown::has_successors(const WorkerRecord& record) const {
     if (concerned_.upgrade.has_succeeded()) return true;
     return !stopping_ && std::ranges::any_of(concerned_.processes.records(), [&record](const auto& other) {

@@ -19,10 +19,10 @@ namespace cohort::detail {
 /// of what single ones do.
 inline constexpr std::size_t max_passed = 16;
 
-/// Two connected ends that keep the bounds of what is sent, close-on-exec and non-blocking.
+/// A pair of connected Unix sockets, close-on-exec and non-blocking.
 std::pair<UniqueFd, UniqueFd> make_socketpair(int type);
 
-/// One run of bytes and some descriptors, in the form in which the kernel wants them.
+/// The msghdr for one run of bytes and some descriptors.
 class SocketMessage {
 public:
     /// To send. The descriptors stay the sender's.

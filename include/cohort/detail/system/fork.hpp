@@ -17,7 +17,7 @@
 
 namespace cohort::detail {
 
-/// The other side of fork_process() in the parent.
+/// What fork_process() returns: in the parent, the child.
 struct Process {
     pid_t pid = 0; ///< 0 in the child
     UniqueFd pidfd;
@@ -37,7 +37,7 @@ Process fork_process();
 
 bool has_ended(int pidfd) noexcept;
 
-/// Reaps the process if it has ended. Not one moment later is its number free for others.
+/// Reaps the process if it has ended. Only then can its pid be reused.
 std::optional<ExitStatus> reap(int pidfd, bool wait = false) noexcept;
 
 /// pidfd_send_signal(2): it cannot hit another process that got the same number. ESRCH: it has ended.
@@ -53,25 +53,25 @@ void close_inherited(std::span<const int> keep);
 /// The command line of this process: proc(5), /proc/self/cmdline.
 std::vector<std::string> own_arguments();
 
-/// The file that this process was started from: another one may have its name by now. Read before main().
+/// The path of this process's executable, read before main(): another file may have that name by now.
 const std::string& own_program();
 extern const std::string& own_program_at_start;
 
-/// Replaces this process by `program`, which gets these words; the descriptors in `keep` stay open. Returns why it
-/// could not.
+/// Replaces this process by `program`, with `words` as its argv; the descriptors in `keep` stay open. Returns only on
+/// failure, with the error.
 SetupError exec(const std::string& program, std::vector<std::string> words, std::span<const int> keep);
 
-/// By `program` with these arguments, or when that is empty by the program that has the name of this one now, with the
-/// arguments of this one before them; by this one itself when its file is gone.
+/// Executes `program` with `args`. If it is empty: the file now at this executable's path, or this executable itself if
+/// that is gone, with this process's own arguments before `args`.
 SetupError exec_program(const std::string& program, std::span<const std::string> args, std::span<const int> keep);
 
 namespace parent_death {
 
 pid_t& master() noexcept;
 itimerval& last_minutes() noexcept;
-/// A moment later than that: the worker's own end comes first.
+/// About half a second later than `time`: the worker's own deadline comes first.
 itimerval once_after(std::chrono::milliseconds time) noexcept;
-/// SIGCONT comes also from those who had stopped this process.
+/// SIGCONT may also just resume this process after a stop, so it acts only if the master is gone.
 void begin_last_minutes(int) noexcept;
 
 } // namespace parent_death

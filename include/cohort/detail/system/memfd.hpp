@@ -21,13 +21,13 @@ UniqueFd make_memfd(const char* name, std::size_t size);
 /// Errors: EBUSY, a writable mapping exists while F_SEAL_WRITE is wanted; EPERM, sealed against more seals.
 void seal(int fd, int seals);
 
-/// Whether all of the seals are there. What is no memory has none.
+/// Whether all of the seals are there. A descriptor that cannot be sealed has none.
 bool has_seals(int fd, int seals) noexcept;
 
 std::size_t size_of(int fd);
 
-/// Whether a descriptor from somebody else can be mapped, has so many bytes, and keeps them. Reading a mapping of any
-/// other ends in SIGBUS as soon as its owner makes it shorter; one of huge pages also when none is free.
+/// Whether a descriptor from another process can be mapped, has at least `size` bytes, and cannot shrink. Reading a
+/// mapping of any other raises SIGBUS once its owner truncates it; one of huge pages also when none is free.
 bool keeps_size(int fd, std::size_t size);
 
 /// Sets pages aside, so that no later write fails. In pieces, because a signal undoes the piece under way.

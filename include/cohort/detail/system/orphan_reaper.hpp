@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reaping children that nobody here has made: what process 1 owes to its system (layer 2).
+// Reaping orphaned processes, as process 1 of a system must (layer 2).
 #pragma once
 
 #include <cerrno>
@@ -22,7 +22,7 @@ bool reap_strangers(IsOurs is_ours) noexcept {
         if (result != 0 && errno == EINTR) continue;
         if (result != 0 || info.si_pid == 0) return true;
         if (is_ours(info.si_pid)) return false;
-        // By its number: nobody else reaps it, so until here it is still this child's.
+        // By its pid: nobody else reaps this child, so the pid cannot have been reused.
         ::waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG);
     }
 }

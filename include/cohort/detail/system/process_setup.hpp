@@ -17,8 +17,8 @@ struct SetupError {
     const char* step = "";
 };
 
-/// First of all: what is to have a number gets it. `own`: descriptors of the toolkit, which move out of the way;
-/// `fixed`: those that cannot.
+/// The first step: gives the wanted descriptors their numbers. `own`: descriptors of the toolkit, which are moved out
+/// of the way; `fixed`: those that cannot be.
 std::optional<SetupError> place_descriptors(const std::map<int, int>& wanted, std::span<int* const> own,
                                             std::span<const int> fixed);
 
@@ -31,8 +31,8 @@ std::optional<SetupError> limit_resources(const WorkerOptions& options) noexcept
 
 std::optional<SetupError> take_identity(const WorkerOptions& options) noexcept;
 
-/// In the child: a process group of its own (Ctrl-C then reaches the master alone), directory, environment, shares of
-/// the machine, and user: last, since afterwards less is permitted.
+/// In the child: a process group of its own (Ctrl-C then reaches the master alone), directory, environment, CPUs and
+/// limits, and user: last, since afterwards less is permitted.
 std::optional<SetupError> prepare_process(const WorkerOptions& options, unsigned slot = 0);
 
 } // namespace cohort::detail

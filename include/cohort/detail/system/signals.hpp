@@ -48,7 +48,7 @@ public:
     SignalsBlocked& operator=(const SignalsBlocked&) = delete;
     ~SignalsBlocked() { ::sigprocmask(SIG_SETMASK, &previous_, nullptr); }
 
-    /// Afterwards none is blocked, whatever was so before.
+    /// Its destructor then unblocks all signals.
     void forget_previous() noexcept { sigemptyset(&previous_); }
 
 private:

@@ -69,7 +69,7 @@ bool would_block(int error) noexcept;
 /// Another descriptor of the same open file, close-on-exec. Throws EMFILE, EBADF.
 UniqueFd duplicate(int fd);
 
-/// About so many descriptors more can be opened, going by the number that the next one gets.
+/// Whether about `count` more descriptors can be opened, judging by the number that the next one gets.
 bool can_open(rlim_t count) noexcept;
 
 /// The kernel has reached a limit on what is in flight between sockets, for now; it gives no event (unix(7)).

@@ -47,7 +47,7 @@ COHORT_DECL Task<ReloadReport> MasterUpgrade::pass_on(Dispatcher& dispatcher, Co
     const auto new_master = new_master_;
     const std::weak_ptr<bool> alive = alive_;
     transfer_sockets(*new_master, dispatcher, control_service, workers);
-    std::exception_ptr given_up; // by the caller
+    std::exception_ptr given_up; // set when the caller cancelled
     try {
         co_await NewMaster::until_ready(new_master, options_.boot_timeout, report);
     } catch (...) {

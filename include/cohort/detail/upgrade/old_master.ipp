@@ -79,7 +79,7 @@ COHORT_DECL Task<> OldMaster::receive_connections(std::weak_ptr<bool> alive, Old
             }
         }
     } catch (const std::system_error&) {
-        // It has gone, or says what no master says.
+        // The old master is gone, or sent an invalid message.
     }
 }
 

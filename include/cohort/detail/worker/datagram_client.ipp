@@ -13,7 +13,7 @@
 namespace cohort::detail {
 
 COHORT_LAZY COHORT_DECL Task<DatagramSocket> DatagramClient::bind(asio::any_io_executor executor, Endpoint endpoint) {
-    co_await asio::post(executor, asio::use_awaitable); // behind the farewell of a socket closed before
+    co_await asio::post(executor, asio::use_awaitable); // after the Unbind of a socket closed before
     PendingRequests<Answer>::Request request(requests_);
     link_->send(Bind{request.number(), endpoint});
     co_await request.wait();
@@ -28,7 +28,7 @@ COHORT_DECL DatagramSocket DatagramClient::make_socket(const asio::any_io_execut
     asio::ip::udp::socket socket(executor);
     socket.assign(is_v6 ? asio::ip::udp::v6() : asio::ip::udp::v4(), descriptor.get());
     [[maybe_unused]] const int owned_by_socket = descriptor.release();
-    // Told at the next turn of the loop, so never by a body that returns: the socket then waits for the successor.
+    // Sent at the next turn of the loop, so never when the body returns: the master keeps the socket for the successor.
     return {std::move(socket), bound.endpoint,
             [executor, link = link_, id = bound.binding] { spawn(executor, say_farewell(link, id)); }};
 }
@@ -46,7 +46,7 @@ COHORT_DECL void DatagramClient::answer(const asio::any_io_executor& executor, B
     }
     if (message.error == 0) socket.emplace(make_socket(executor, message, std::move(packet.descriptors.front())));
     const std::uint32_t request = message.request;
-    requests_.answer(request, {std::move(message), std::move(socket)}); // dropped, the socket closes
+    requests_.answer(request, {std::move(message), std::move(socket)}); // the socket closes if nobody waits any more
 }
 
 } // namespace cohort::detail

@@ -12,7 +12,7 @@ COHORT_LAZY COHORT_DECL Task<Leadership> LeadershipClient::lead(std::string role
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
     if (role.size() > longest_role) throw std::system_error(make_error_code(Errc::message_too_large), "role");
     PendingRequests<Elected>::Request request(requests_);
-    // Whatever happens to the wait, the master hears of its end.
+    // However the wait ends, the master is told.
     Leadership leadership(role, [link = link_, number = request.number()] { link->send(Resign{number}); });
     link_->send(Campaign{request.number(), role});
     co_await request.wait();

@@ -85,7 +85,7 @@ COHORT_DECL Task<> WorkerCore::control() {
 }
 
 COHORT_DECL Task<Listener> WorkerCore::listen(Endpoint endpoint) {
-    co_await asio::post(asio::use_awaitable); // behind the farewell of a listener closed before
+    co_await asio::post(asio::use_awaitable); // after the Unlisten of a listener closed before
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
     PendingRequests<Answer>::Request request(listening_);
     link_->send(Listen{request.number(), endpoint});
@@ -102,7 +102,7 @@ COHORT_DECL Listener WorkerCore::make_listener(const Listening& listening, Uniqu
     intake = make_intake_(
         {context_.get_executor(), link_, id, page_[id], connections_, listening.endpoint, std::move(descriptor)});
     if (stopping_) intake->stop(hands_over_);
-    // Told at the next turn of the loop, so never by a body that returns: the port then waits for the successor.
+    // Sent at the next turn of the loop, so never when the body returns: the master keeps the port for the successor.
     return {intake,
             [executor = context_.get_executor(), link = link_, id] { spawn(executor, say_farewell(link, id)); }};
 }
@@ -136,7 +136,7 @@ COHORT_DECL void WorkerCore::handle(Listening& message, Packet& packet) {
     }
     std::optional<Listener> listener;
     if (message.error == 0) listener.emplace(make_listener(message, std::move(descriptor)));
-    listening_.answer(message.request, {message, std::move(listener)}); // dropped, the listener closes
+    listening_.answer(message.request, {message, std::move(listener)}); // the listener closes if nobody waits any more
 }
 
 COHORT_DECL void WorkerCore::handle(Connections& message, Packet& packet) {

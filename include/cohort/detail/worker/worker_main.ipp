@@ -71,7 +71,7 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
 COHORT_DECL void run_if_started_as_worker(const Options& options, const MakeWorker& make) {
     const auto identity = std::exchange(pending_identity, std::nullopt);
     if (!identity) return;
-    reset_signals(); // what main() had begun as a master does not apply
+    reset_signals(); // signal settings that main() made for the master do not apply
     run_as_worker(*new SharedPage(UniqueFd(identity->page)), *identity, options, make);
 }
 

@@ -13,7 +13,7 @@
 namespace cohort::http::detail {
 
 /// RFC 9112 section 7.1, to the letter. llhttp decodes this too, but how strictly depends on its version, and what
-/// frames a body decides where the next request begins: two readers that disagree there are a request smuggled.
+/// frames a body decides where the next request begins: two parsers that disagree there allow request smuggling.
 class ChunkDecoder {
 public:
     /// What was taken from the input: `consumed` bytes, of which `data` is body; status is 0 or that of the refusal.

@@ -17,7 +17,7 @@ struct HeadFacts {
     bool host = false;
     bool chunked = false;
     bool expects_continue = false;
-    bool expects_more = false; ///< something that nobody here knows
+    bool expects_more = false; ///< an expectation other than 100-continue
     bool wants_close = false;
     bool wants_keep_alive = false;
     std::uint64_t length = 0;
@@ -30,10 +30,10 @@ void note_connection(std::string_view list, HeadFacts& facts) noexcept;
 
 void note_expectation(std::string_view value, HeadFacts& facts) noexcept;
 
-/// The host of an absolute target is meant, whatever the field says (RFC 9112 section 3.2.2).
+/// The authority of an absolute target replaces the field's value (RFC 9112 section 3.2.2).
 int note_host(std::string_view head, FieldSpan& field, HeadFacts& facts) noexcept;
 
-/// "chunked" and nothing beside it, but one space.
+/// Accepts only "chunked", with at most one space before it and none behind.
 int check_coding(std::string_view head, const FieldSpan& field, HeadFacts& facts) noexcept;
 
 int check_length(std::string_view head, const FieldSpan& field, const Limits& limits, HeadFacts& facts) noexcept;

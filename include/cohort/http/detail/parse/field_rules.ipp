@@ -84,7 +84,7 @@ COHORT_DECL int check_fields(std::string_view head, std::vector<FieldSpan>& fiel
     for (FieldSpan& field : fields) {
         const std::string_view name = field.name_in(head);
         const std::string_view value = trim(field.value_in(head));
-        field.value_size = static_cast<std::uint32_t>(value.size()); // llhttp leaves white space at the end only
+        field.value_size = static_cast<std::uint32_t>(value.size()); // llhttp trims only leading white space
         int status = 0;
         if (equal_ignoring_case(name, "host")) status = note_host(head, field, facts);
         if (equal_ignoring_case(name, "expect")) note_expectation(value, facts);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where the fields of a head lie in it: what is asked of llhttp (layer 1).
+// Where the fields of a head lie in it, as llhttp finds them (layer 1).
 #pragma once
 
 #include <cohort/http/fields.hpp>
@@ -10,7 +10,7 @@
 
 namespace cohort::http::detail {
 
-/// Splits a whole head, whose lines have been checked, into its `count` fields. False: llhttp does not take it for one.
+/// Splits a whole head, whose lines have been checked, into its `count` fields; false when llhttp finds otherwise.
 bool split_fields(std::string_view head, std::size_t count, std::vector<FieldSpan>& fields);
 
 } // namespace cohort::http::detail

@@ -32,7 +32,7 @@ private:
     static constexpr std::size_t longest_line = 107;
     static constexpr std::size_t fixed_part = 16;
 
-    /// After each byte; false when no header begins so.
+    /// Called after each byte; false when no header begins like this.
     bool judge();
 
     bool read_line(std::string_view line);
@@ -45,7 +45,7 @@ private:
 
     unsigned octet(std::size_t at) const noexcept { return static_cast<unsigned char>(text_[at]); }
 
-    /// The fixed part is there, and after it the addresses as far as they have come.
+    /// Version 2, once its fixed part is complete; the addresses behind it may be incomplete.
     bool judge_binary();
 
     void read_address(unsigned family);

@@ -28,7 +28,7 @@ bool lists_etag(const Fields& fields, std::string_view name, std::string_view et
 /// The conditions of a GET or HEAD, in the order of RFC 9110 section 13.2.2: 304, 412, or 0 to go on.
 int check_conditions(const Fields& fields, const Validators& current, std::time_t now);
 
-/// Whether the client's part is of this very state, so that another part fits to it (RFC 9110 section 13.1.5).
+/// Whether the part that the client has is of this state, so that the requested one fits it (RFC 9110 section 13.1.5).
 bool check_if_range(const Fields& fields, const Validators& current, std::time_t now);
 
 /// What is to be sent of `size` bytes.
@@ -43,7 +43,7 @@ struct Range {
     std::uint64_t count = 0;
 };
 
-/// Decimal digits; more than fits is the largest number. Nothing when there is anything else.
+/// Parses decimal digits; overflow gives UINT64_MAX. Nothing for any other text.
 std::optional<std::uint64_t> to_position(std::string_view digits) noexcept;
 
 /// Reads a Range field (RFC 9110 section 14.2). Only one range is answered as such: what is malformed, of another unit,

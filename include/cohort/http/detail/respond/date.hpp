@@ -30,7 +30,7 @@ void append_clock(std::string& out, const CivilTime& time);
 /// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7). Years before 1970 and past 9999 become the nearest ones.
 void append_date(std::string& out, std::time_t time);
 
-/// Takes a date apart from its front; what does not fit is remembered.
+/// Parses a date from its front; a mismatch shows in ended_well().
 class DateReader {
 public:
     explicit DateReader(std::string_view text) noexcept : text_(text) {}
@@ -52,8 +52,8 @@ private:
 
 std::optional<std::time_t> to_time(const CivilTime& civil) noexcept;
 
-/// Reads a date in any of the three forms of RFC 9110 section 5.6.7, two of which only old clients write. Of two digits
-/// of a year the century follows from `now`: nothing is more than 50 years in the future.
+/// Reads a date in any of the three forms of RFC 9110 section 5.6.7, two of which only old clients write. The century
+/// of a two-digit year follows from `now`: no date is more than 50 years in the future.
 std::optional<std::time_t> parse_date(std::string_view text, std::time_t now) noexcept;
 
 } // namespace cohort::http::detail

@@ -14,7 +14,7 @@ struct MediaType {
     std::string_view type;
 };
 
-/// Those that the web is made of first. Text is UTF-8; JSON and XML say so themselves.
+/// The most common on the web first. Text is declared as UTF-8; JSON and XML define their own encoding.
 inline constexpr MediaType media_types[] = {
     {"html", "text/html; charset=utf-8"},
     {"css", "text/css; charset=utf-8"},
@@ -101,7 +101,7 @@ inline constexpr MediaType media_types[] = {
     {"odp", "application/vnd.oasis.opendocument.presentation"},
 };
 
-/// A literal. What is not known is bytes, which a browser saves instead of showing.
+/// A literal. An unknown extension is application/octet-stream, which a browser saves instead of showing.
 constexpr std::string_view media_type_of(std::string_view path) noexcept {
     const std::string_view name = path.substr(path.rfind('/') + 1);
     const std::size_t dot = name.rfind('.');

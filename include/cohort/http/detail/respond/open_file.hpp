@@ -16,8 +16,7 @@
 
 namespace cohort::http::detail {
 
-/// Open as long as it lives. The descriptor is not of those that a forked worker closes: what the program opened before
-/// is for all.
+/// Owns a descriptor. It is not among those that a forked worker closes: what was open before the fork is for all.
 class OpenFile {
 public:
     OpenFile() = default;
@@ -27,7 +26,7 @@ public:
         if (fd_ >= 0) ::close(fd_);
     }
 
-    /// A file or a folder; one that others are opened beneath, if `only_folder`.
+    /// Opens a file or a folder; with `only_folder`, a folder only to open others beneath it.
     static OpenFile open(const std::string& path, bool only_folder, std::error_code& error) {
         const int flags = only_folder ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK | O_NOCTTY;
         return OpenFile(::open(path.c_str(), flags | O_CLOEXEC), error);

@@ -18,7 +18,7 @@ COHORT_DECL OpenFile& OpenFile::operator=(OpenFile&& other) noexcept {
 
 COHORT_DECL OpenFile OpenFile::open_beneath(const std::string& path, std::error_code& error) const {
     int fd = -1;
-    // The kernel gives up when something is renamed while it looks.
+    // openat2(2) fails with EAGAIN when something is renamed during the lookup.
     for (int attempt = 0; attempt != 16; ++attempt) {
         fd = cohort::detail::System::current().open_beneath(fd_, path.c_str());
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;

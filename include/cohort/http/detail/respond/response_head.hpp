@@ -33,7 +33,7 @@ struct Framing {
     bool close = false;                  ///< the connection ends with this response
     bool http_1_0 = false;               ///< the client speaks HTTP/1.0
     bool chunked = false;                ///< the body comes in chunks
-    bool upgrade = false;                ///< the connection changes over to another protocol
+    bool upgrade = false;                ///< `Connection: upgrade`, for 101 and 426
     bool head_only = false;              ///< the request was HEAD
     std::optional<std::uint64_t> length; ///< of the body; nothing when it is chunked or ends with the connection
 };
@@ -44,13 +44,14 @@ void append_number(std::string& out, std::uint64_t number, int base = 10);
 
 void append_status_line(std::string& out, int status);
 
-/// The handler's fields but those that are the server's to say. Tells which of the server's own are not needed.
+/// Which of the server's own fields the handler has set, so that they are not added.
 struct FieldsSent {
     bool date = false;
     bool type = false;
     bool length = false;
 };
 
+/// The handler's fields, except those that only the server may set.
 FieldsSent append_fields(std::string& out, const Response& response, const Framing& framing);
 
 void append_head(std::string& out, const Response& response, const Framing& framing, std::string_view date);

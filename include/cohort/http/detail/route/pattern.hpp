@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What patterns of paths are made of, and those that stand for everything below them (layer 1).
+// The parts of path patterns, and prefixes that stand for everything below them (layer 1).
 #pragma once
 
 #include <string>
@@ -16,28 +16,28 @@ std::string parameter_name(std::string_view name, std::string_view pattern, cons
 /// The text that a segment of plain text stands for, checked.
 std::string plain_segment(std::string_view segment, std::string_view pattern);
 
-/// Whole segments that paths begin with: plain text, or `:name`, which is any one. Paths are matched as routes are:
-/// what is below a prefix for the one is below it for the other, however it is encoded.
+/// A prefix of whole segments: plain text, or `:name`, which matches any one. It compares as RouteTable does, whatever
+/// the percent-encoding, so that no path is below a prefix for only one of them.
 class PathPrefix {
 public:
-    /// Of every path, also of "*".
+    /// Covers every path, also "*".
     PathPrefix() = default;
 
-    /// "" and "/" are of every path, too. Throws std::invalid_argument.
+    /// "" and "/" cover every path, too. Throws std::invalid_argument.
     explicit PathPrefix(std::string_view pattern);
 
     bool covers(std::string_view path) const noexcept;
 
-    /// This one, and below it the other.
+    /// The segments of this one, followed by those of the other.
     PathPrefix then(const PathPrefix& other) const;
 
-    /// Of two that cover a path, the one that says more of it: more segments, or text where the other has any.
+    /// Whether it is the more specific of two that cover a path: more segments, or text where the other has `:name`.
     bool says_more_than(const PathPrefix& other) const noexcept;
 
     bool operator==(const PathPrefix&) const = default;
 
 private:
-    std::vector<std::string> segments_; ///< an empty one is any
+    std::vector<std::string> segments_; ///< an empty one matches any
 };
 
 } // namespace cohort::http::detail

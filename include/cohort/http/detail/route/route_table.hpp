@@ -23,7 +23,7 @@ public:
 
     struct Match {
         std::size_t route = none;
-        std::uint64_t allowed = 0; ///< a bit for each Method that the path has, when none fits
+        std::uint64_t allowed = 0; ///< a bit for each Method that the path has a route for, when `route` is none
     };
 
     /// Adds route number `route`. Throws std::invalid_argument for a pattern that makes no sense or exists already.

@@ -66,8 +66,8 @@ COHORT_DECL RouteTable::Match RouteTable::find(const Request& request) const {
     return {route.number, 0};
 }
 
-/// Static text first, then a parameter, then a wildcard; a branch that leads nowhere is left again. What is left of the
-/// path is empty or begins with the slash before the next segment.
+/// Static text first, then a parameter, then a wildcard, with backtracking. `path` is what is left of it: empty, or
+/// beginning with the slash before the next segment.
 COHORT_DECL std::size_t RouteTable::match(const Node& node, std::string_view path, Search& search) const {
     std::size_t found = none;
     if (path.empty()) {

@@ -21,8 +21,8 @@
 
 namespace cohort::http::detail {
 
-/// Written once, before it is asked. The context has no type here, so that all routers share this one class: what they
-/// add knows its type, or takes none.
+/// Filled before the first request, then only read. The context is type-erased, so that all routers share this one
+/// class: the functions they add know its type, or take none.
 class Routes {
 public:
     using Answer = std::function<Task<Response>(void* context, const Request&)>;
@@ -67,7 +67,7 @@ private:
     std::vector<Answer> answers_; ///< by the number of the route
     std::vector<Pattern> patterns_;
     std::vector<Below<Layer>> layers_;
-    std::vector<Below<Answer>> missing_; ///< those that say more of a path come first
+    std::vector<Below<Answer>> missing_; ///< the more specific come first
     bool rescues_ = false;               ///< the first layer is that of on_error
 };
 

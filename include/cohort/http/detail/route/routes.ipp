@@ -18,7 +18,7 @@ namespace cohort::http::detail {
 COHORT_DECL std::shared_ptr<Routes> Routes::make() { return cohort::detail::share<Routes>(); }
 
 COHORT_DECL void Routes::add(std::size_t method, std::string_view pattern, Answer answer) {
-    // Kept first: a pattern that is refused must not leave its number to the next one.
+    // Stored first: a refused pattern may be in the table in part, so its number must not be reused.
     answers_.push_back(std::move(answer));
     patterns_.push_back({method, std::string{pattern}});
     table_.add(method, pattern, answers_.size() - 1);
@@ -112,7 +112,7 @@ COHORT_DECL void Routes::set_missing(Below<Answer> missing) {
         missing_.insert(at, std::move(missing));
 }
 
-/// It is the outermost layer, so that it has all that its router's others throw.
+/// It is the outermost layer, so that it catches what its router's other layers throw.
 COHORT_DECL void Routes::on_error(Rescue handler) {
     Below<Layer> layer{PathPrefix(), [handler = std::move(handler)](void* context, const Request& request, Next next) {
                            return rescue(handler, context, request, next);

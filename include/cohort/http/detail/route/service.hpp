@@ -15,7 +15,7 @@ namespace cohort::http::detail {
 struct NoContext {};
 inline constinit NoContext no_context{};
 
-/// The server is compiled once, for this: a request costs one virtual call, which returns the handler's own Task.
+/// Type-erased, so the server is compiled once: a request costs one virtual call, which returns the handler's own Task.
 class AnyHandler {
 public:
     AnyHandler() = default;

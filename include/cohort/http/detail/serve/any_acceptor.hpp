@@ -20,7 +20,7 @@ concept TellsStopping = Acceptor<A> && requires(A& acceptor) {
     { acceptor.stopping() } -> std::same_as<bool>;
 };
 
-/// The server is compiled once, for this. What an acceptor does not offer is answered with no.
+/// Type-erased, so that the server is compiled once. What an acceptor does not offer is false or null here.
 class AnyAcceptor {
 public:
     AnyAcceptor() = default;
@@ -31,7 +31,7 @@ public:
     virtual Task<std::optional<Socket>> accept() = 0;
     virtual bool stopping() = 0;
 
-    /// Connections that are left may go to another server, between two requests.
+    /// Whether the remaining connections may go to another server, between two requests.
     virtual bool hands_over() = 0;
     virtual bool hand_over(Socket& socket, std::string state) = 0;
 

@@ -21,7 +21,7 @@ public:
     COHORT_DECL Task<std::optional<std::string_view>> read_chunk() override;
 
     /// Whether reading what the handler left costs more than a new connection. A client that still waits for
-    /// `100 Continue` may send its body or not: only the end of the connection is clear to both.
+    /// `100 Continue` may send its body or not: only closing the connection is unambiguous.
     bool leaves_too_much() const noexcept {
         if (parser_.expects_continue() && !continued_) return true;
         return parser_.remaining().value_or(0) > stream_.server().options().unread_bytes;
@@ -44,8 +44,8 @@ private:
     ConnectionStream& stream_;
     RequestParser& parser_;
     std::uint64_t received_ = 0;
-    std::uint64_t waited_ = 0; ///< ticks spent waiting for it; what the handler takes does not count
-    int error_ = 0;            ///< the status that says so
+    std::uint64_t waited_ = 0; ///< ticks spent waiting for the body, without the handler's own time
+    int error_ = 0;            ///< see failure()
     bool continued_ = false;   ///< `100 Continue` was sent, or is not needed any more
 };
 

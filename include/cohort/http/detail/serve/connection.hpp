@@ -55,8 +55,8 @@ public:
         overslept_ = stream_.end_wait();
     }
 
-    /// When answers to earlier requests are held back, sends them should the handler suspend. False: only sending them
-    /// now would do that.
+    /// Has unsent responses to earlier requests flushed once the handler suspends. False: a layer cannot do that, so
+    /// they must be sent before the handler is called.
     bool flush_soon();
     void flush();
 
@@ -94,7 +94,7 @@ private:
     std::uint64_t head_deadline_ = 0; ///< 0: no byte of the next head has come yet
     bool flush_posted_ = false;
     bool asleep_ = false;
-    bool overslept_ = false; ///< nothing has come in time
+    bool overslept_ = false; ///< the idle timeout passed while asleep
 };
 
 } // namespace cohort::http::detail

@@ -94,7 +94,7 @@ COHORT_DECL Task<bool> Connection::wait_for_request() {
     co_return false;
 }
 
-/// While the server drains, and another goes on: between two requests it is that one's.
+/// While the server drains and another one keeps running, the connection goes to that one between two requests.
 COHORT_DECL bool Connection::hand_over() {
     const bool between_requests = !parser_.inside_head() && stream_.received().empty() && !stream_.unsent();
     if (!between_requests || !stream_.server().hands_over()) return false;

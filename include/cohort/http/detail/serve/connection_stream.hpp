@@ -57,11 +57,11 @@ public:
     /// timed_out, operation_aborted for an interruption, or what the socket reports.
     Task<std::size_t> read(Waiting what, std::uint64_t deadline, std::size_t room, std::error_code& error);
 
-    /// The same in two halves: the path of every request does without a coroutine of its own.
+    /// The same in two halves, which spares the path of every request a coroutine frame.
     Task<std::size_t> begin_read(Waiting what, std::uint64_t deadline, std::size_t room, std::error_code& error);
     void end_read(std::size_t count, std::error_code& error) noexcept;
 
-    /// What has arrived already, without waiting for more than its end.
+    /// Reads what has arrived already; waits only for the rest of a record of the layer.
     Task<std::size_t> read_rest();
 
     /// Waits for the next byte without holding a buffer or a coroutine: `then` is called when there is one, when the
@@ -87,7 +87,7 @@ public:
     /// Sends all of `out` and then `tail`. Throws std::system_error; timed_out when the client takes nothing.
     Task<> send(std::string_view tail = {});
 
-    /// The same while somebody else waits for bytes to read.
+    /// Sends only `bytes`, while another coroutine may be waiting in read().
     Task<> send_beside_reading(std::string_view bytes);
 
     /// Ends what the layer has to end; the client may have to answer that.
@@ -123,7 +123,7 @@ private:
     Task<> send_through_layer(std::string_view tail);
     void cancel_waiting() override {
         std::error_code ignored;
-        if (!writing_beside_) socket_.cancel(ignored); // cancelling is of everything on the socket
+        if (!writing_beside_) socket_.cancel(ignored); // cancel() ends all operations on the socket
     }
     void cancel_all() override { cancel_.emit(asio::cancellation_type::terminal); }
 

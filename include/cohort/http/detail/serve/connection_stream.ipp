@@ -107,7 +107,7 @@ COHORT_DECL Task<> ConnectionStream::send_through_layer(std::string_view tail) {
     }
 }
 
-/// Its deadline is one of the work, since what is waited for is something to read.
+/// Uses the work deadline, since the wait deadline belongs to the pending read.
 COHORT_DECL Task<> ConnectionStream::send_beside_reading(std::string_view bytes) {
     while (!bytes.empty()) {
         std::error_code error;

@@ -48,7 +48,7 @@ protected:
     /// Whether the wait under way was interrupted.
     bool interrupted() const noexcept { return waiting_ != Waiting::nothing && interrupted_; }
 
-    /// Whether the deadline passed meanwhile, and that is why it has ended.
+    /// Whether the wait was ended because its deadline had passed.
     bool end_waiting() noexcept {
         waiting_ = Waiting::nothing;
         return expired_;
@@ -108,7 +108,7 @@ public:
         connection.work_deadline_ = tick;
         set_deadline(connection);
     }
-    /// Whether that has happened.
+    /// Removes that limit; true when it has been reached.
     bool end_work(TimedConnection& connection) noexcept {
         connection.work_deadline_ = TimerWheel::never;
         return std::exchange(connection.overdue_, false);

@@ -50,7 +50,7 @@ COHORT_DECL void DeadlineList::expire(TimedConnection& connection) {
 /// A tick is counted when the loop gets to it: a loop that was held up gives its connections that time back.
 COHORT_DECL void DeadlineList::tick() {
     try {
-        if (size() != 0) arm();       // at once: the memory of the wait that has ended is at hand
+        if (size() != 0) arm();       // first: the memory of the wait that has just ended can be reused
     } catch (const std::bad_alloc&) { // The next connection tries again.
     }
     wheel_.advance([this](TimerWheel::Entry& entry) { expire(static_cast<TimedConnection&>(entry)); });

@@ -23,7 +23,7 @@ COHORT_DECL std::string Peer::address_of(Socket& socket) {
     cohort::detail::SocketAddress address;
     if (::getpeername(socket.native_handle(), address.get(), &address.size) != 0) return {};
     if (address.family() == AF_UNIX) return "unix:";
-    constexpr std::string_view mapped = "::ffff:"; // an IPv4 client of a listener for both
+    constexpr std::string_view mapped = "::ffff:"; // an IPv4 client of a dual-stack listener
     const std::string host = cohort::detail::to_endpoint(address).host();
     return host.starts_with(mapped) && host.find('.') != host.npos ? host.substr(mapped.size()) : host;
 }

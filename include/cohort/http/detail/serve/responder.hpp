@@ -70,7 +70,7 @@ private:
     Peer& peer_;
     BodyStream body_stream_;
     std::size_t served_;
-    Time begun_{}; ///< of the request at hand; none when nobody wants to know
+    Time begun_{}; ///< of the current request; unset without an access log
     std::uint64_t body_size_ = 0;
     int status_ = 0;
     bool closing_ = false;

@@ -26,7 +26,7 @@ COHORT_DECL Response Responder::explain_failure() noexcept {
     const int status = status_of_failure();
     try {
         return http::status(status);
-    } catch (const std::bad_alloc&) { // The phrase is a luxury.
+    } catch (const std::bad_alloc&) { // The phrase as body is optional.
         return Response(status);
     }
 }
@@ -67,7 +67,7 @@ COHORT_DECL bool Responder::closes_after(const Response& response) const {
     const Server& server = stream_.server();
     if (!parser_.request().keep_alive() || body_.has_failed()) return true;
     const std::size_t most = server.options().max_requests;
-    if (most != 0 && served_ >= most) return true; // more, when the server before this one allowed it
+    if (most != 0 && served_ >= most) return true; // greater if the server before this one allowed more
     const bool makes_room = server.crowded() || (server.draining() && !server.hands_over());
     if (makes_room && stream_.received().empty()) return true;
     if (!response.fields().empty() && response.fields().has_token("connection", "close")) return true;
@@ -103,7 +103,7 @@ COHORT_DECL Task<> Responder::change_over(const Response& response) {
     framing.upgrade = true;
     append_head(stream_.out(), response, framing, stream_.server().date());
     co_await stream_.send();
-    end(); // the request is, and its memory is needed no more
+    end(); // the request has ended; its memory is not needed any more
     parser_.release();
     UpgradedConnection upgraded_connection(stream_);
     Upgraded upgraded(upgraded_connection);
@@ -130,7 +130,7 @@ COHORT_DECL void Responder::refuse(int status) {
     if (stream_.server().options().access_log && begun_ == Time{}) tell(nullptr);
 }
 
-/// What a client has broken off has status 499, as proxies write it: no response has that one.
+/// A request that ended without a response is logged as 499, as proxies do: it is no registered status code.
 COHORT_DECL void Responder::tell(const Request* request) noexcept {
     Access access;
     access.request = request;

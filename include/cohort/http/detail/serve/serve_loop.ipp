@@ -94,7 +94,7 @@ struct WakeUp {
     }
 };
 
-/// Nothing of the connection's life is left until it goes on.
+/// The coroutine of the connection has ended: only the Connection is left until it wakes up.
 COHORT_DECL void put_to_sleep(const std::shared_ptr<Connection>& connection, AnyHandler& handler) {
     try {
         connection->sleep(WakeUp{connection, handler});
@@ -189,7 +189,7 @@ COHORT_DECL Task<> serve_all(std::unique_ptr<AnyAcceptor> acceptor, std::unique_
         failure = std::current_exception();
     }
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    if (server->size() != 0) server->cancel(); // as this is being
+    if (server->size() != 0) server->cancel(); // this Task is being cancelled, and they with it
     while (server->size() != 0) {
         try {
             co_await server->wait_for_end();

@@ -37,7 +37,7 @@ public:
     const Ticks& ticks_for() const noexcept { return ticks_; }
     std::string_view date() { return date_.at(std::time(nullptr)); }
 
-    /// How many ticks a body of so many bytes may be waited for, beyond its timeout.
+    /// How many ticks beyond body_timeout may be spent waiting for a body of which so many bytes have arrived.
     std::uint64_t ticks_at_body_rate(std::uint64_t bytes) const noexcept;
 
     bool draining() const noexcept { return draining_; }
@@ -49,7 +49,7 @@ public:
 
     AnyAcceptor& acceptor() noexcept { return *acceptor_; }
 
-    /// Whether connections that are left go to another server, between two requests.
+    /// Whether the remaining connections go to another server, between two requests.
     bool hands_over() const { return draining_ && !cancelled_ && acceptor_->hands_over(); }
     bool hand_over(Socket& socket, std::string state) const { return acceptor_->hand_over(socket, std::move(state)); }
     bool cancelled() const noexcept { return cancelled_; }
@@ -79,7 +79,7 @@ public:
         changed_.cancel();
     }
 
-    /// Returns when a connection has ended or so much time, or at once when this Task is being cancelled.
+    /// Returns when a connection has ended, at `until`, or at once when this Task is being cancelled.
     Task<> wait_for_end(std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max());
 
     /// Returns after a moment, in which others may give memory back.

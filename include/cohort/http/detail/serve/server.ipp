@@ -42,7 +42,7 @@ COHORT_DECL Task<> Server::pause() {
 COHORT_DECL Task<> Server::wait_for_room() {
     while (full()) {
         crowded_ = true;
-        // While connections wait for room nobody accepts, and so nobody would learn that nothing more will come.
+        // Nothing is accepted while a connection waits for room, so the end of the acceptor has to be polled.
         if (!draining_ && acceptor_->stopping()) drain();
         close_idle();
         co_await wait_for_end(std::chrono::steady_clock::now() + longest_tick);
@@ -72,7 +72,7 @@ COHORT_DECL void Server::log(std::string_view message) const noexcept {
 }
 
 COHORT_DECL std::chrono::milliseconds Server::tick_interval(const ServerOptions& options) {
-    // Nobody sees it when these two last longer by a half.
+    // It does not matter when fresh_timeout and park_after last half as long again.
     const auto lax = std::min({options.fresh_timeout, options.park_after, longest_tick * 2}) * 4;
     auto shortest = std::min({options.head_timeout, options.body_timeout, options.write_timeout, options.idle_timeout,
                               options.linger_timeout, lax});

@@ -28,7 +28,7 @@ public:
     virtual Task<> close(std::error_code& error) = 0;
 };
 
-/// An acceptor that wants one on its connections.
+/// An acceptor whose connections need a StreamLayer.
 template <class A>
 concept Layers = Acceptor<A> && requires(A& acceptor, Socket& socket) {
     { acceptor.make_layer(socket) } -> std::same_as<std::unique_ptr<StreamLayer>>;

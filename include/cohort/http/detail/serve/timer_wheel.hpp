@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Deadlines of many things at the cost of a number each, in ticks of whoever owns the wheel (layer 1).
+// A timer wheel: many deadlines that are cheap to move, in ticks of the wheel's owner (layer 1).
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 namespace cohort::http::detail {
 
 /// A hashed timing wheel (G. Varghese and T. Lauck, "Hashed and hierarchical timing wheels", SOSP 1987), lazy: a
-/// deadline that moves away, as those of a busy connection do with every request, is only written down, and the entry
-/// follows when the wheel comes to its old place. One turn of the wheel costs what is due, not what there is.
+/// deadline that moves to later, as those of a busy connection do with every request, is only stored, and the entry is
+/// relinked when the wheel reaches its old slot. A tick costs the entries of one slot, not all there are.
 class TimerWheel {
     struct Link {
         Link* next = this;
@@ -32,7 +32,7 @@ class TimerWheel {
             previous->next = &link;
             previous = &link;
         }
-        /// Puts this one in the place of `other`, which is alone then.
+        /// Takes the place of `other` in its list, which leaves `other` unlinked.
         void replace(Link& other) noexcept {
             other.append(*this);
             other.unlink();

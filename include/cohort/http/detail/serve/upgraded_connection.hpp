@@ -27,7 +27,7 @@ private:
     bool is_to_be_told() noexcept { return draining() && !std::exchange(told_, draining()); }
 
     ConnectionStream& stream_;
-    std::size_t given_ = 0; ///< of what was received, the last read() gave so much
+    std::size_t given_ = 0; ///< bytes of received() that the last read() returned
     bool told_ = false;
 };
 
