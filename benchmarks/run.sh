@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # All benchmarks: installs what is missing (Debian), builds Release, runs each beside its rival, and draws the result.
-# Takes about 50 minutes after the build, 40 of them for what it costs to compile; other work on the machine makes the
+# Takes about 45 minutes after the build, 33 of them for what it costs to compile; other work on the machine makes the
 # figures worse.
 #   --quick   shorter rounds: for a look, not for a claim
 # Exit code 1 when a figure falls short of what cohort promises.
