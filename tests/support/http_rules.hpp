@@ -117,7 +117,7 @@ inline std::span<const HttpRule> smuggling_rules() {
         {"TWO.ONE: two octets behind data", chunked, "2\r\nxxXX2\r\nyy\r\n0\r\n\r\n", "!400"},
         {"ZERO.TWO: none behind data", chunked, "2\r\nxx2\r\nyy\r\n0\r\n\r\n", "!400"},
         {"extension that looks like the end", chunked, "1;0\r\na\r\n0\r\n\r\n", " <a>;"},
-        {"quotes in an extension do not hold a line end", chunked, "1;a=\"\r\n\"\r\na\r\n0\r\n\r\n", "", 0, 400},
+        {"quotes in an extension do not hold a line end", chunked, "1;a=\"\r\n\"\r\na\r\n0\r\n\r\n", "!400"},
         {"trailer that looks like a request", chunked, "0\r\nGET /inner HTTP/1.1\r\nHost: h\r\n\r\n", "!400"},
         {"trailer that forges a field", chunked, "1\r\na\r\n0\r\nAuthorization: x\r\nX-Forwarded-For: y\r\n\r\n",
          " <a>;"},

@@ -56,8 +56,9 @@ public:
     /// Whether a field of that name lists `token`: has_token("connection", "close").
     bool has_token(std::string_view name, std::string_view token) const noexcept;
 
-    /// Adds one more field. Throws std::invalid_argument for a name that is not a token and for CR, LF or NUL in the
-    /// value: nothing that is put here can split a message. The arguments must not point into these same fields.
+    /// Adds one more field. Throws std::invalid_argument for a name that is not a token and for a control
+    /// character other than the tab in the value (RFC 9110 section 5.5): nothing that is put here can split a message.
+    /// The arguments must not point into these same fields.
     void add(std::string_view name, std::string_view value);
 
     /// Replaces all fields of that name by one. Throws as add().

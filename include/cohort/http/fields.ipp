@@ -38,8 +38,8 @@ COHORT_DECL bool Fields::has_token(std::string_view name, std::string_view token
 
 COHORT_DECL void Fields::add(std::string_view name, std::string_view value) {
     if (!detail::is_token(name)) throw std::invalid_argument("http::Fields: a field name is not a token");
-    if (value.find_first_of(std::string_view{"\r\n\0", 3}) != std::string_view::npos)
-        throw std::invalid_argument("http::Fields: CR, LF or NUL in the value of " + std::string{name});
+    if (!detail::all_are(value, detail::char_line))
+        throw std::invalid_argument("http::Fields: a control character in the value of " + std::string{name});
     if (text_.size() + name.size() + value.size() > UINT32_MAX) throw std::length_error("http::Fields: too large");
     detail::FieldSpan entry;
     entry.name = static_cast<std::uint32_t>(text_.size());

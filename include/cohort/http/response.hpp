@@ -36,7 +36,8 @@ public:
     const Fields& fields() const noexcept { return fields_; }
     Fields& fields() noexcept { return fields_; }
 
-    /// Adds a field, or replaces those of that name. Both throw std::invalid_argument for a bad name, or CR, LF or NUL.
+    /// Adds a field, or replaces those of that name. Both throw std::invalid_argument for a bad name or value, see
+    /// Fields.
     Response& add(std::string_view name, std::string_view value) { return fields_.add(name, value), *this; }
     Response& set(std::string_view name, std::string_view value) { return fields_.set(name, value), *this; }
 
@@ -100,7 +101,7 @@ Response upgrade(std::string_view protocol, Takeover takeover);
 Response status(int code);
 
 /// Sends the client elsewhere: 302 by default; 301 and 308 for good, 303 to a GET, 307 with the same method.
-/// Throws std::invalid_argument when the location holds CR, LF or NUL.
+/// Throws std::invalid_argument when the location holds a control character.
 Response redirect(std::string_view location, int code = 302);
 
 } // namespace cohort::http

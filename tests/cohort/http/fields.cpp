@@ -43,9 +43,14 @@ TEST_CASE("lists of tokens") {
 
 TEST_CASE("a field cannot split a message") {
     http::Fields fields;
-    CHECK_THROWS_AS(fields.add("A", "b\rc"), std::invalid_argument);
-    CHECK_THROWS_AS(fields.add("A", "b\nc"), std::invalid_argument);
-    CHECK_THROWS_AS(fields.add("A", std::string_view("b\0c", 3)), std::invalid_argument);
+    for (int c = 0; c != 256; ++c) {
+        const std::string value{'b', static_cast<char>(c), 'c'};
+        CAPTURE(c);
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            CHECK_THROWS_AS(fields.add("A", value), std::invalid_argument);
+        else
+            CHECK_NOTHROW(http::Fields{}.add("A", value));
+    }
     CHECK_THROWS_AS(fields.add("", "b"), std::invalid_argument);
     CHECK_THROWS_AS(fields.add("A:", "b"), std::invalid_argument);
     CHECK_THROWS_AS(fields.add("A B", "b"), std::invalid_argument);

@@ -48,7 +48,15 @@ private:
     enum class State : std::uint8_t {
         first_digit,
         digits,
-        extension,
+        before_semicolon,
+        name_begin,
+        name,
+        before_equals,
+        value_begin,
+        value,
+        quoted,
+        quoted_pair,
+        quoted_end,
         size_lf,
         data,
         data_cr,
@@ -67,15 +75,16 @@ private:
     int take(char c, const Limits& limits) noexcept {
         switch (state_) {
             case State::first_digit: chunk_ = 0, digits_ = 0, extension_ = 0; return take_digit(c);
-            case State::digits:
-                if (c == '\r') return move_to(State::size_lf);
-                return c == ';' ? take_extension(c, limits) : take_digit(c);
-            case State::extension: return c == '\r' ? move_to(State::size_lf) : take_extension(c, limits);
+            case State::digits: return hex_value(c) < 0 ? end_part(c, limits) : take_digit(c);
             case State::size_lf: return c == '\n' ? begin_chunk(limits) : 400;
             case State::data_cr: return expect(c, '\r', State::data_lf);
             case State::data_lf: return expect(c, '\n', State::first_digit);
             case State::end_lf: return expect(c, '\n', State::done);
-            default: return take_trailer(c, limits);
+            case State::trailer_begin:
+            case State::trailer_name:
+            case State::trailer_value:
+            case State::trailer_lf: return take_trailer(c, limits);
+            default: return take_extension(c, limits);
         }
     }
 
@@ -86,10 +95,44 @@ private:
         return move_to(State::digits);
     }
 
-    int take_extension(char c, const Limits& limits) noexcept {
-        if (!is(c, char_line)) return 400;
+    /// What may follow the size, a name, or a value: the end of the line, or the next extension.
+    int end_part(char c, const Limits& limits) noexcept {
+        if (c == '\r') return move_to(State::size_lf);
+        if (c != ';' && !is_blank(c)) return 400;
+        return count_extension(limits, c == ';' ? State::name_begin : State::before_semicolon);
+    }
+
+    int count_extension(const Limits& limits, State next) noexcept {
         if (++extension_ > limits.chunk_extension || ++extensions_ > limits.chunk_extensions) return 413;
-        return move_to(State::extension);
+        return move_to(next);
+    }
+
+    /// RFC 9112 section 7.1.1: names with values or none, checked and ignored. Whitespace around ';' and '=' is bad
+    /// style of a sender, but must be read.
+    int take_extension(char c, const Limits& limits) noexcept {
+        const auto take_if = [&](bool valid, State next) { return valid ? count_extension(limits, next) : 400; };
+        switch (state_) {
+            case State::before_semicolon:
+                return take_if(c == ';' || is_blank(c), c == ';' ? State::name_begin : State::before_semicolon);
+            case State::name_begin:
+                return take_if(is(c, char_token) || is_blank(c), is_blank(c) ? State::name_begin : State::name);
+            case State::name:
+                if (is(c, char_token)) return count_extension(limits, State::name);
+                if (c == '=') return count_extension(limits, State::value_begin);
+                return is_blank(c) ? count_extension(limits, State::before_equals) : end_part(c, limits);
+            case State::before_equals:
+                if (c == '=') return count_extension(limits, State::value_begin);
+                return take_if(c == ';' || is_blank(c), c == ';' ? State::name_begin : State::before_equals);
+            case State::value_begin:
+                if (c == '"') return count_extension(limits, State::quoted);
+                return take_if(is(c, char_token) || is_blank(c), is_blank(c) ? State::value_begin : State::value);
+            case State::value: return is(c, char_token) ? count_extension(limits, State::value) : end_part(c, limits);
+            case State::quoted:
+                if (c == '"') return count_extension(limits, State::quoted_end);
+                return take_if(is(c, char_line), c == '\\' ? State::quoted_pair : State::quoted);
+            case State::quoted_pair: return take_if(is(c, char_line), State::quoted);
+            default: return end_part(c, limits);
+        }
     }
 
     int begin_chunk(const Limits& limits) noexcept {

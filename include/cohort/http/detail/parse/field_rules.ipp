@@ -20,11 +20,14 @@ COHORT_DECL void note_connection(std::string_view list, HeadFacts& facts) noexce
     }
 }
 
-COHORT_DECL void note_expectation(std::string_view value, HeadFacts& facts) noexcept {
-    if (!equal_ignoring_case(value, "100-continue"))
-        facts.expects_more = true;
-    else
-        facts.expects_continue = facts.version_minor == 1;
+COHORT_DECL void note_expectation(std::string_view list, HeadFacts& facts) noexcept {
+    while (!list.empty()) {
+        const std::string_view expectation = trim(take_until(list, ','));
+        if (equal_ignoring_case(expectation, "100-continue"))
+            facts.expects_continue = facts.version_minor == 1;
+        else if (!expectation.empty())
+            facts.expects_more = true;
+    }
 }
 
 COHORT_DECL int note_host(std::string_view head, FieldSpan& field, HeadFacts& facts) noexcept {

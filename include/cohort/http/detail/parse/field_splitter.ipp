@@ -76,7 +76,11 @@ COHORT_DECL bool split_fields(std::string_view head, std::size_t count, std::vec
     llhttp_t parser;
     llhttp_init(&parser, HTTP_REQUEST, &Splitter::settings());
     parser.data = &splitter;
-    return llhttp_execute(&parser, head.data(), head.size()) == HPE_PAUSED && fields.size() == count;
+    // The request line has been judged, by rules that llhttp's versions do not share: HTTP/1.2 is an error to them.
+    constexpr std::string_view some_line = "GET / HTTP/1.1\r\n";
+    const std::string_view rest = head.substr(head.find('\n') + 1);
+    return llhttp_execute(&parser, some_line.data(), some_line.size()) == HPE_OK &&
+           llhttp_execute(&parser, rest.data(), rest.size()) == HPE_PAUSED && fields.size() == count;
 }
 
 } // namespace cohort::http::detail

@@ -46,6 +46,7 @@ constexpr bool all_are(std::string_view text, CharClass which) noexcept {
 }
 
 constexpr bool is_token(std::string_view text) noexcept { return !text.empty() && all_are(text, char_token); }
+constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; } // OWS, RFC 9110 section 5.6.3
 constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 constexpr char to_lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
@@ -58,8 +59,8 @@ constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) noexc
 
 /// Without the spaces and tabs at both ends.
 constexpr std::string_view trim(std::string_view text) noexcept {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+    while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+    while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
     return text;
 }
 
