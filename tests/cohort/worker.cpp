@@ -170,7 +170,9 @@ TEST_CASE("a worker whose body throws says why on standard error") {
         ::dup2(STDOUT_FILENO, STDERR_FILENO);
         return run_one<talk_and_throw>();
     });
-    CHECK(helper.rest() == "cohort: worker 1: out of luck\n");
+    CHECK(helper.line() == "cohort: worker 1: out of luck");
+    CHECK(helper.line().value_or("").starts_with("cohort: worker 1 in slot 0 (process "));
+    CHECK(helper.rest().empty());
     CHECK(helper.wait().code() == 1);
 }
 

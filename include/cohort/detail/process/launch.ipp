@@ -8,6 +8,7 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/control/control_message.hpp>
+#include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/system/fd_passing.hpp>
 
 #include <iostream>
@@ -37,8 +38,8 @@ COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, 
         ::setenv(identity_variable, to_string(identity).c_str(), 1);
         const auto& program = assignment.options;
         report_failure(identity, exec_program(program.program, program.args, identity.descriptors()));
-    } catch (const std::exception& error) {
-        std::cerr << "cohort: worker " << identity.id << ": " << error.what() << std::endl;
+    } catch (...) {
+        std::cerr << "cohort: worker " << identity.id << ": " << exception_text() << std::endl;
     }
     leave_process(127);
 }

@@ -5,6 +5,7 @@
 #include <cohort/detail/reload/reloader.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/exception_text.hpp>
 
 #include <algorithm>
 #include <iostream>
@@ -93,8 +94,8 @@ COHORT_DECL void Reloader::judge() {
     bool healthy = false;
     try {
         healthy = canary_.healthy();
-    } catch (const std::exception& error) {
-        std::cerr << "cohort: canary: " << error.what() << std::endl;
+    } catch (...) {
+        std::cerr << "cohort: canary: " << exception_text() << std::endl;
     }
     if (!healthy) rollout_->fail(Errc::canary_failed);
 }

@@ -5,6 +5,7 @@
 #include <cohort/detail/supervise/autoscale_loop.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/system/process_setup.hpp>
 
 #include <exception>
@@ -42,8 +43,8 @@ COHORT_DECL void AutoscaleLoop::look() {
         if (workers == 0) return; // they have done what they were for
         const unsigned wanted = policy_->look(workers, limits_->load ? limits_->load() : owner_.current_load());
         if (wanted != workers) owner_.scale_to(wanted);
-    } catch (const std::exception& error) { // it may work the next time
-        std::cerr << "cohort: autoscale: " << error.what() << std::endl;
+    } catch (...) { // it may work the next time
+        std::cerr << "cohort: autoscale: " << exception_text() << std::endl;
     }
 }
 

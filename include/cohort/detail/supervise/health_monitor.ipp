@@ -6,6 +6,7 @@
 
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/supervise/resident_memory.hpp>
 
@@ -144,10 +145,8 @@ COHORT_DECL Task<> HealthMonitor::run_replacement(HealthPtr health, WorkerId wor
         const ReloadReport report = co_await std::move(replacement);
         const bool later = report.error == Errc::reloading || report.error == Errc::stopping;
         if (report.error && !later) failure = report.error.message();
-    } catch (const std::exception& error) {
-        failure = error.what();
     } catch (...) {
-        failure = "an exception of the program's own";
+        failure = exception_text();
     }
     health->replacing = false;
     if (failure.empty()) co_return;

@@ -5,6 +5,7 @@
 #include <cohort/detail/supervise/hooks.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/exception_text.hpp>
 #include <cohort/error.hpp>
 
 #include <exception>
@@ -19,8 +20,8 @@ COHORT_DECL void call_before_fork(const Hooks& hooks, unsigned slot) {
         hooks.before_fork(slot);
     } catch (const std::system_error&) {
         throw;
-    } catch (const std::exception& error) {
-        throw std::system_error(make_error_code(Errc::setup_failed), error.what());
+    } catch (...) {
+        throw std::system_error(make_error_code(Errc::setup_failed), exception_text());
     }
 }
 
@@ -28,8 +29,8 @@ COHORT_DECL void call_on_exit(const Hooks& hooks, const Event& event) {
     if (!hooks.on_exit) return;
     try {
         hooks.on_exit(event);
-    } catch (const std::exception& error) {
-        std::cerr << "cohort: on_exit: " << error.what() << std::endl;
+    } catch (...) {
+        std::cerr << "cohort: on_exit: " << exception_text() << std::endl;
     }
 }
 

@@ -6,6 +6,9 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <cstdio>
+#include <iostream>
+#include <string>
 #include <vector>
 
 namespace cohort::detail {
@@ -53,10 +56,27 @@ COHORT_DECL bool SlotManager::on_exit(const WorkerRecord& record, const ExitStat
     return slots_[record.slot].occupied;
 }
 
+/// What an operator wants to know of a worker that has ended by itself: of what, after how long, and what follows.
+COHORT_DECL void tell_end(const WorkerRecord& record, const ExitStatus& status,
+                          std::optional<std::chrono::milliseconds> restart, bool given_up) {
+    using std::chrono::steady_clock;
+    const std::chrono::duration<double> lived = steady_clock::now() - record.born;
+    char time[32];
+    std::snprintf(time, sizeof time, "%.1f s", lived.count());
+    std::string next = "no other follows";
+    if (given_up) next = "slot " + std::to_string(record.slot) + " is given up";
+    if (restart)
+        next = restart->count() == 0 ? "the next one starts"
+                                     : "the next one starts in " + std::to_string(restart->count()) + " ms";
+    std::cerr << "cohort: worker " << record.id << " in slot " << record.slot << " (process " << record.pid << ") "
+              << status.describe() << " after " << time << "; " << next << std::endl;
+}
+
 COHORT_DECL void SlotManager::answer(const WorkerRecord& record, const ExitStatus& status) {
     const bool stopping = owner_.stopping();
     const auto restart = slots_.follow(record, status, record.voluntary || stopping);
     const bool given_up = !restart && slots_[record.slot].policy.has_given_up();
+    if (!stopping && !record.voluntary && (given_up || !status.success())) tell_end(record, status, restart, given_up);
     if (options_.strategy == Strategy::one_for_all && !stopping && (restart || given_up))
         return restart_all(record, restart);
     if (restart) respawn_queue_.later({record.slot}, *restart);

@@ -8,6 +8,7 @@
 
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/system/fork.hpp>
 #include <cohort/detail/worker/worker_spec.hpp>
@@ -176,8 +177,8 @@ COHORT_DECL void WorkerCore::finish() noexcept {
         exit_actions_.pop_back();
         try {
             action();
-        } catch (const std::exception& error) {
-            std::cerr << "cohort: worker " << identity_.id << ": at exit: " << error.what() << std::endl;
+        } catch (...) {
+            std::cerr << "cohort: worker " << identity_.id << ": at exit: " << exception_text() << std::endl;
         }
     }
     link_->flush_now(grace_);

@@ -7,6 +7,7 @@
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/control/shared_page.hpp>
+#include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/system/fork.hpp>
 #include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/worker/abort_report.hpp>
@@ -27,9 +28,14 @@
 namespace cohort::detail {
 
 /// A body that was about to listen when the worker was asked to leave has not failed.
-COHORT_DECL bool is_failure(const WorkerCore& core, const std::exception& error) {
-    const auto* const failure = dynamic_cast<const std::system_error*>(&error);
-    return failure == nullptr || failure->code() != Errc::stopping || !core.stopping();
+COHORT_DECL bool is_failure(const WorkerCore& core) {
+    try {
+        throw;
+    } catch (const std::system_error& error) {
+        return error.code() != Errc::stopping || !core.stopping();
+    } catch (...) {
+        return true;
+    }
 }
 
 /// From the first step of the body to the end of the process.
@@ -37,9 +43,9 @@ COHORT_DECL Task<> run_body(WorkerCore& core, Task<int> body) {
     int code = 0;
     try {
         code = co_await std::move(body);
-    } catch (const std::exception& error) {
-        if (is_failure(core, error)) {
-            std::cerr << "cohort: worker " << core.identity().id << ": " << error.what() << std::endl;
+    } catch (...) {
+        if (is_failure(core)) {
+            std::cerr << "cohort: worker " << core.identity().id << ": " << exception_text() << std::endl;
             code = 1;
         }
     }
@@ -62,8 +68,8 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
         std::atexit([] { current->finish(); });
         spawn(context->get_executor(), run_body(*current, std::move(worker.body)));
         context->run();
-    } catch (const std::exception& error) {
-        std::cerr << "cohort: worker " << identity.id << ": " << error.what() << std::endl;
+    } catch (...) {
+        std::cerr << "cohort: worker " << identity.id << ": " << exception_text() << std::endl;
     }
     leave_process(1);
 }

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// What an exception of any type says (layer 0).
+#pragma once
+
+#include <cohort/detail/config.hpp>
+
+#include <exception>
+#include <string>
+
+namespace cohort::detail {
+
+/// Of the exception that is being handled: its what(), if it has one. A program may throw anything.
+std::string exception_text();
+
+} // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/exception_text.ipp>
+#endif
