@@ -120,12 +120,17 @@ RawClient::RawClient(unsigned short port) : socket_(io_) {
 }
 
 RawClient& RawClient::send(std::string_view bytes) {
+    sends(bytes);
+    return *this;
+}
+
+bool RawClient::sends(std::string_view bytes) {
     while (!bytes.empty()) {
         const ssize_t count = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-        if (count <= 0) break;
+        if (count <= 0) return false;
         bytes.remove_prefix(static_cast<std::size_t>(count));
     }
-    return *this;
+    return true;
 }
 
 void RawClient::send_end() {

@@ -138,6 +138,8 @@ public:
     explicit RawClient(unsigned short port);
 
     RawClient& send(std::string_view bytes);
+    /// The same: whether the connection took all of it.
+    bool sends(std::string_view bytes);
 
     void send_end();
 

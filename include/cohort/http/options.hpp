@@ -34,8 +34,12 @@ struct ServerOptions {
     Duration park_after{250};       ///< an idle connection then frees its buffers and its coroutine
     Duration handler_timeout{0};    ///< until the handler's response: then it is cancelled and 503 is sent; 0: none
     Duration fresh_timeout{500};    ///< how long a connection that has sent nothing yet is waited for while draining
-    Duration linger_timeout{2'000}; ///< how long a closed connection is read so that the client sees the last answer
-    std::size_t linger_bytes = 64 * 1024;  ///< and how much
+    /// What a client still sends when its connection ends is read and discarded: closed with something unread, the
+    /// connection would be reset, and the client might not see its answer (RFC 9112 section 9.6). This long without
+    /// anything more (fresh_timeout while draining), ...
+    Duration linger_timeout{5'000};
+    Duration linger_time{30'000};          ///< ... this long in all ...
+    std::size_t linger_bytes = 1 << 30;    ///< ... and this much: it bounds what a client can make the server do
     std::size_t body_rate = 240;           ///< bytes a second that a body must reach after body_timeout: 408; 0: any
     std::size_t unread_bytes = 256 * 1024; ///< of a body that the handler left unread, before the connection closes
     std::size_t max_requests = 0;          ///< on one connection; 0: any number

@@ -30,6 +30,8 @@ COHORT_DECL void RequestParser::restart() noexcept {
     request_.parameters_.list.clear();
     request_.target_size_ = request_.path_size_ = request_.query_size_ = 0;
     request_.target_begin_ = request_.path_begin_ = request_.query_begin_ = 0;
+    request_.method_ = Method::get;
+    request_.version_minor_ = 1;
     request_.content_length_ = 0;
     request_.chunked_ = request_.expects_continue_ = false;
     remaining_ = 0;

@@ -15,8 +15,9 @@ TEST_CASE("a server's options have the documented defaults, and each can be chos
     CHECK(options.body_timeout == 10s);
     CHECK(options.write_timeout == 30s);
     CHECK(options.idle_timeout == 65s);
-    CHECK(options.linger_timeout == 2s);
-    CHECK(options.linger_bytes == 64 * 1024);
+    CHECK(options.linger_timeout == 5s);
+    CHECK(options.linger_time == 30s);
+    CHECK(options.linger_bytes == 1 << 30);
     CHECK(options.unread_bytes == 256 * 1024);
     CHECK(options.body_rate != 0);
     CHECK(options.max_requests == 0);

@@ -500,9 +500,92 @@ TEST_CASE("bodies over the limit are refused") {
     }
 }
 
-TEST_CASE("a client that goes on sending after a refusal is read for a while, and no longer") {
+TEST_CASE("what the server itself answers obeys the same rules as a handler's responses") {
+    http::ServerOptions options;
+    options.limits.body = 1000;
+    TestServer server(options);
+    struct Case {
+        const char* request;
+        const char* status;
+        bool head_only = false;
+    };
+    const Case cases[] = {
+        {"HEAD /z HTTP/1.1\r\n\r\n", "400 Bad Request", true},
+        {"HEAD /z HTTP/1.0\r\nHost: a b\r\n\r\n", "400 Bad Request", true},
+        {"HEAD /z HTTP/1.1\r\nHost: h\r\nExpect: cake\r\n\r\n", "417 Expectation Failed", true},
+        {"HEAD /z HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n", "413 Content Too Large", true},
+        {"HEAD /z HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: x\r\n\r\n", "501 Not Implemented", true},
+        {"HEAD /z\r\n", "400 Bad Request"}, // whose method nobody knows
+        {"GET /z HTTP/1.1\r\n\r\n", "400 Bad Request"},
+        {"GET /z HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "400 Bad Request"},
+        {"GET /z HTTP/3.0\r\n", "505 HTTP Version Not Supported"},
+    };
+    for (const Case& refused : cases) {
+        CAPTURE(std::string(refused.request));
+        Client client(server);
+        // The request before it is no example for it.
+        CHECK(status_of(client.send("HEAD /z HTTP/1.1\r\nHost: h\r\n\r\n").response(false)) == "HTTP/1.1 200 OK");
+        const std::string response = client.send(refused.request).response(!refused.head_only);
+        CHECK(status_of(response) == "HTTP/1.1 " + std::string(refused.status));
+        CHECK(closes(response));
+        CHECK(has(response, "\r\nDate: "));
+        CHECK(has(response, "\r\nContent-Length: "));
+        client.send_end();
+        CHECK(client.rest().empty());
+    }
+}
+
+TEST_CASE("a client that sends on beside its last answer sees it whole, and no reset") {
+    TestServer server;
+    const std::string post = "POST /z HTTP/1.1\r\nHost: h\r\n";
+    struct Case {
+        std::string head;
+        std::size_t piece, pieces;
+        const char* status;
+    };
+    const Case cases[] = {
+        {post + "Connection: close\r\nContent-Length: 100000\r\n\r\n", 8'192, 12, "200 OK"},
+        {post + "Connection: close\r\nContent-Length: 100000\r\n\r\n", 1, 500, "200 OK"},
+        {post + "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n80000\r\n", 8'192, 60, "200 OK"},
+        {post + "Content-Length: 900000\r\n\r\n", 16'384, 54, "200 OK"}, // more than is read for the next request
+        {post + "Content-Length: 50000000\r\n\r\n", 65'536, 762, "413 Content Too Large"},
+        {post + "Content-Length: 50000000\r\n\r\n", 1, 500, "413 Content Too Large"},
+        {post + "Transfer-Encoding: chunked\r\n\r\n200000\r\n", 8'192, 200, "200 OK"},
+        {post + "Expect: cake\r\nContent-Length: 500000\r\n\r\n", 8'192, 61, "417 Expectation Failed"},
+        {"rubbish\r\n", 1, 500, "400 Bad Request"},
+        {"rubbish\r\n", 65'536, 64, "400 Bad Request"},
+        {get("/z", "Connection: close\r\n"), 1, 500, "200 OK"},
+        {get("/z", "Connection: close\r\n"), 65'536, 64, "200 OK"},
+        {get("/close"), 1, 500, "200 OK"},
+        {"GET /z HTTP/1.0\r\n\r\n", 1, 500, "200 OK"},
+    };
+    for (const Case& sender : cases) {
+        CAPTURE(sender.head);
+        CAPTURE(sender.piece);
+        Client client(server);
+        bool all_taken = client.sends(sender.head);
+        const std::string piece(sender.piece, 'x');
+        for (std::size_t i = 0; all_taken && i != sender.pieces; ++i) all_taken = client.sends(piece);
+        CHECK(all_taken);
+        CHECK(status_of(client.response()) == "HTTP/1.1 " + std::string(sender.status));
+        client.send_end();
+        CHECK(client.rest().empty());
+    }
+}
+
+TEST_CASE("a client that sends a little now and then is read for a while, and no longer") {
     http::ServerOptions options;
     options.linger_timeout = 60s;
+    options.linger_time = 100ms;
+    TestServer server(options);
+    Client client(server);
+    CHECK(closes(client.send("rubbish\r\n").response()));
+    CHECK(test::eventually([&client] { return !client.sends("x"); }));
+}
+
+TEST_CASE("a client that goes on sending after a refusal is read up to a limit") {
+    http::ServerOptions options;
+    options.linger_timeout = options.linger_time = 60s;
     options.linger_bytes = 10'000;
     TestServer server(options);
     Client client(server);

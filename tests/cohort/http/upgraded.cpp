@@ -245,8 +245,21 @@ TEST_CASE("nobody is upgraded who has not offered it") {
         CHECK(status_of(response) == "HTTP/1.1 426 Upgrade Required");
         CHECK(has(response, "\r\nUpgrade: echo\r\n"));
     }
+    for (const char* const offer : {"x", "x, ech", "echo/2", "echox", "\"echo\"", ",", ""}) {
+        CAPTURE(std::string(offer));
+        const std::string response = client.send(upgrade("/echo", offer)).response();
+        CHECK(status_of(response) == "HTTP/1.1 426 Upgrade Required");
+        CHECK(has(response, "\r\nConnection: upgrade\r\n"));
+    }
+    for (const char* const offer : {"ECHO", "x,echo", ", x/1 ,\techo ,", "x\r\nUpgrade: echo"}) {
+        CAPTURE(std::string(offer));
+        Client another(server);
+        CHECK(status_of(another.send(upgrade("/echo", offer)).response()) == "HTTP/1.1 101 Switching Protocols");
+    }
     CHECK(body_of(client.send(upgrade("/offer", "a, b")).response()) == "a, b");
     CHECK(body_of(client.send(get("/offer", "Upgrade: a\r\n")).response()) == "none");
+    const std::string last = client.send(get("/echo", "Connection: close\r\n")).response();
+    CHECK(has(last, "\r\nConnection: upgrade, close\r\n"));
 }
 
 TEST_CASE("an upgrade that is not accepted leaves the connection as it was") {

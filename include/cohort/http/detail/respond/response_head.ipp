@@ -70,7 +70,7 @@ COHORT_DECL void append_head(std::string& out, const Response& response, const F
         out.append("\r\n");
     }
     if (framing.upgrade)
-        out.append("Connection: upgrade\r\n");
+        out.append(framing.close ? "Connection: upgrade, close\r\n" : "Connection: upgrade\r\n");
     else if (framing.close)
         out.append("Connection: close\r\n");
     else if (framing.http_1_0)

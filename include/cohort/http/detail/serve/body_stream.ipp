@@ -5,6 +5,7 @@
 #include <cohort/http/detail/serve/body_stream.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/exception_text.hpp>
 #include <cohort/http/detail/respond/response_head.hpp>
 
 #include <asio/post.hpp>
@@ -32,8 +33,8 @@ COHORT_DECL Task<> BodyStream::run(const Producer& producer) {
         co_await std::move(writing);
     } catch (const std::system_error&) {
         throw;
-    } catch (const std::exception& error) {
-        stream_.server().log(error.what());
+    } catch (...) {
+        stream_.server().log(cohort::detail::exception_text());
         throw;
     }
     if (chunked_) stream_.out().append("0\r\n\r\n");

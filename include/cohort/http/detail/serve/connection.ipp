@@ -159,8 +159,8 @@ COHORT_DECL bool Connection::must_linger() const noexcept {
     if (responder_.refused() || !stream_.received().empty()) return true;
     if (!responder_.closing()) return false;
     // Others wait for this one's place; it got its answer, and nothing more from it has come.
-    if (stream_.server().crowded() && parser_.complete()) return false;
-    return parser_.request().keep_alive() || !parser_.complete();
+    // The others may be sending, too: who asked for Connection: close has not promised to be silent.
+    return !stream_.server().crowded() || !parser_.complete();
 }
 
 } // namespace cohort::http::detail

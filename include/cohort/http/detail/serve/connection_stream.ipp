@@ -156,13 +156,16 @@ COHORT_DECL Task<> ConnectionStream::close_layer() {
 
 COHORT_DECL Task<> ConnectionStream::linger() {
     std::error_code error;
-    const std::uint64_t deadline = server_->after(server_->ticks_for().linger);
+    const Ticks& ticks = server_->ticks_for();
+    const std::uint64_t last = server_->after(ticks.linger_in_all);
     socket_.shutdown(Socket::shutdown_send, error);
     layer_.reset(); // what comes now is not looked at
     std::size_t discarded = in_.size();
     error.clear();
     while (!error && discarded < server_->options().linger_bytes) {
         in_.clear();
+        const std::uint64_t quiet = server_->draining() ? std::min(ticks.linger, ticks.fresh) : ticks.linger;
+        const std::uint64_t deadline = std::min(last, server_->after(quiet));
         discarded += co_await read(Waiting::linger, deadline, usual_room, error);
     }
 }

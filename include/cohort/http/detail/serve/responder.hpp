@@ -2,6 +2,7 @@
 // What a connection answers: responses, refusals, and what the log is told of them (layer 3).
 #pragma once
 
+#include <cohort/http/detail/respond/response_head.hpp>
 #include <cohort/http/detail/serve/body_reader.hpp>
 #include <cohort/http/detail/serve/body_stream.hpp>
 #include <cohort/http/detail/serve/peer.hpp>
@@ -59,6 +60,7 @@ private:
         status_ = status;
         stream_.socket().count_response(status);
     }
+    Framing framing_of(const Response& response) const;
     bool closes_after(const Response& response) const;
     Task<> change_over(const Response& response);
     int status_of_failure() noexcept;

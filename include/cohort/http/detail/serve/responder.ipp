@@ -5,13 +5,16 @@
 #include <cohort/http/detail/serve/responder.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/exception_text.hpp>
 #include <cohort/http/access_log.hpp>
+#include <cohort/http/detail/parse/text.hpp>
 #include <cohort/http/detail/respond/response_head.hpp>
 #include <cohort/http/detail/serve/upgraded_connection.hpp>
 
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 namespace cohort::http::detail {
@@ -31,12 +34,30 @@ COHORT_DECL Response Responder::explain_failure() noexcept {
     }
 }
 
-COHORT_DECL void Responder::respond(Response& response) {
+/// RFC 9110 section 7.8: a server must not switch to a protocol that the client has not named.
+COHORT_DECL bool offers(const Request& request, std::string_view protocols) {
+    if (!request.upgrade() || protocols.empty()) return false;
+    while (!protocols.empty())
+        if (!request.fields().has_token("upgrade", trim(take_until(protocols, ',')))) return false;
+    return true;
+}
+
+COHORT_DECL Framing Responder::framing_of(const Response& response) const {
     const Request& request = parser_.request();
+    Framing framing;
+    framing.http_1_0 = request.version_minor() == 0;
+    framing.head_only = request.method() == Method::head;
+    framing.length = response.length();
+    framing.chunked = !framing.length && !framing.http_1_0;
+    framing.upgrade = response.status() == 426;
+    return framing;
+}
+
+COHORT_DECL void Responder::respond(Response& response) {
     if (response.takeover() != nullptr && response.status() == 101) {
-        takeover_ = request.upgrade().has_value();
-        if (takeover_) return;
         const std::string protocol{response.fields().get("upgrade").value_or("")};
+        takeover_ = offers(parser_.request(), protocol);
+        if (takeover_) return;
         response = http::status(426).set("Upgrade", protocol);
     }
     if (response.status() < 200 || response.status() > 999) {
@@ -45,13 +66,8 @@ COHORT_DECL void Responder::respond(Response& response) {
     }
     ++served_;
     count(response.status());
-    Framing framing;
-    framing.http_1_0 = request.version_minor() == 0;
-    framing.head_only = request.method() == Method::head;
-    framing.length = response.length();
-    framing.chunked = !framing.length && !framing.http_1_0;
+    Framing framing = framing_of(response);
     const bool ends_with_connection = !framing.length && !framing.chunked;
-    framing.upgrade = response.status() == 426;
     framing.close = closing_ = ends_with_connection || closes_after(response);
     append_head(stream_.out(), response, framing, stream_.server().date());
     body_size_ = 0;
@@ -112,8 +128,8 @@ COHORT_DECL Task<> Responder::change_over(const Response& response) {
         co_await std::move(speaking);
     } catch (const std::system_error&) {
         throw;
-    } catch (const std::exception& error) {
-        stream_.server().log(error.what());
+    } catch (...) {
+        stream_.server().log(cohort::detail::exception_text());
     }
 }
 
@@ -121,12 +137,11 @@ COHORT_DECL void Responder::refuse(int status) {
     refused_ = true;
     count(status);
     Response response = http::status(status);
-    Framing framing;
+    Framing framing = framing_of(response);
     framing.close = true;
-    framing.length = response.length();
     append_head(stream_.out(), response, framing, stream_.server().date());
-    stream_.out().append(response.body());
-    body_size_ = response.body().size();
+    body_size_ = framing.head_only ? 0 : response.body().size();
+    if (!framing.head_only) stream_.out().append(response.body());
     if (stream_.server().options().access_log && begun_ == Time{}) tell(nullptr);
 }
 

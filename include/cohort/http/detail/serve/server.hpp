@@ -24,7 +24,7 @@ namespace cohort::http::detail {
 
 /// The timeouts of the options, as numbers of ticks.
 struct Ticks {
-    std::uint64_t head, body, write, idle, linger, fresh, park;
+    std::uint64_t head, body, write, idle, linger, linger_in_all, fresh, park;
 };
 
 class Server final : public DeadlineList {

@@ -57,7 +57,8 @@ COHORT_DECL void Server::drain() {
         const bool is_fresh = connection.waiting() == Waiting::fresh;
         const bool is_told = connection.waiting() == Waiting::idle || connection.waiting() == Waiting::upgraded;
         if (is_told || (is_fresh && goes_on)) interrupt(connection);
-        if (is_fresh && !goes_on) wait_until(connection, std::min(connection.deadline(), after(ticks_.fresh)));
+        if ((is_fresh && !goes_on) || connection.waiting() == Waiting::linger)
+            wait_until(connection, std::min(connection.deadline(), after(ticks_.fresh)));
     });
 }
 
@@ -75,16 +76,16 @@ COHORT_DECL std::chrono::milliseconds Server::tick_interval(const ServerOptions&
     // It does not matter when fresh_timeout and park_after last half as long again.
     const auto lax = std::min({options.fresh_timeout, options.park_after, longest_tick * 2}) * 4;
     auto shortest = std::min({options.head_timeout, options.body_timeout, options.write_timeout, options.idle_timeout,
-                              options.linger_timeout, lax});
+                              options.linger_timeout, options.linger_time, lax});
     if (options.handler_timeout.count() > 0) shortest = std::min(shortest, options.handler_timeout);
     return std::clamp(shortest / 8, std::chrono::milliseconds(5), longest_tick);
 }
 
 COHORT_DECL Ticks Server::make_ticks() const {
     const auto& given = options_;
-    return {ticks(given.head_timeout), ticks(given.body_timeout),   ticks(given.write_timeout),
-            ticks(given.idle_timeout), ticks(given.linger_timeout), ticks(given.fresh_timeout),
-            ticks(given.park_after)};
+    return {ticks(given.head_timeout),  ticks(given.body_timeout),   ticks(given.write_timeout),
+            ticks(given.idle_timeout),  ticks(given.linger_timeout), ticks(given.linger_time),
+            ticks(given.fresh_timeout), ticks(given.park_after)};
 }
 
 COHORT_DECL void Server::close_idle() {
