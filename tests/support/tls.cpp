@@ -50,12 +50,14 @@ std::string Certificate::chain() const { return folder_ / "chain.pem"; }
 
 std::string Certificate::key() const { return folder_ / "key.pem"; }
 
-TlsClient::TlsClient(unsigned short port, std::string_view before, std::string_view protocols, int newest)
+TlsClient::TlsClient(unsigned short port, std::string_view before, std::string_view protocols, int newest,
+                     SSL_SESSION* session)
     : context_(SSL_CTX_new(TLS_client_method()), &SSL_CTX_free),
       socket_(connect_locally(port, std::chrono::seconds(10))),
       ssl_(SSL_new(context_.get()), &SSL_free) {
     REQUIRE(socket_ >= 0);
     REQUIRE(::send(socket_, before.data(), before.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(before.size()));
+    if (session != nullptr) SSL_set_session(ssl_.get(), session);
     if (newest != 0) SSL_set_max_proto_version(ssl_.get(), newest);
     SSL_set_alpn_protos(ssl_.get(), reinterpret_cast<const unsigned char*>(protocols.data()),
                         static_cast<unsigned>(protocols.size()));
@@ -64,6 +66,10 @@ TlsClient::TlsClient(unsigned short port, std::string_view before, std::string_v
 }
 
 TlsClient::~TlsClient() { ::close(socket_); }
+
+std::unique_ptr<SSL_SESSION, decltype(&SSL_SESSION_free)> TlsClient::session() const {
+    return {SSL_get1_session(ssl_.get()), &SSL_SESSION_free};
+}
 
 std::string TlsClient::protocol() const {
     const unsigned char* name = nullptr;

@@ -30,12 +30,15 @@ class TlsClient {
 public:
     /// Connects, and shakes hands after it has sent `before` in plain text. `protocols`: ALPN in wire form.
     explicit TlsClient(unsigned short port, std::string_view before = "", std::string_view protocols = "",
-                       int newest = 0);
+                       int newest = 0, SSL_SESSION* session = nullptr);
     TlsClient(const TlsClient&) = delete;
     TlsClient& operator=(const TlsClient&) = delete;
     ~TlsClient();
 
     bool is_secure() const noexcept { return is_secure_; }
+    /// What another client can resume; with TLS 1.3 it comes with the first response.
+    std::unique_ptr<SSL_SESSION, decltype(&SSL_SESSION_free)> session() const;
+    bool is_resumed() const noexcept { return SSL_session_reused(ssl_.get()) == 1; }
     std::string protocol() const;
 
     TlsClient& send(std::string_view bytes);

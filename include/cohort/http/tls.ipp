@@ -73,6 +73,9 @@ COHORT_DECL asio::ssl::context tls_context(const std::string& chain_file, const 
     SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
     SSL_CTX_set_options(context.native_handle(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(context.native_handle(), SSL_MODE_RELEASE_BUFFERS);
+    // Without it a session whose client was asked for a certificate cannot be resumed (SSL_CTX_set_session_id_context).
+    static constexpr unsigned char id[] = "cohort";
+    SSL_CTX_set_session_id_context(context.native_handle(), id, sizeof id - 1);
     SSL_CTX_set_alpn_select_cb(context.native_handle(), &detail::choose_http_1_1, nullptr);
     return context;
 }

@@ -224,6 +224,26 @@ TEST_CASE("a connection for which there is no TLS is lost alone") {
     CHECK(has(server.log(), "SSL_new"));
 }
 
+TEST_CASE("sessions are resumed, also where clients are asked for a certificate") {
+    for (const int newest : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+        for (const bool asks : {false, true}) {
+            CAPTURE(newest);
+            CAPTURE(asks);
+            TestServer server;
+            if (asks) server.app.context.set_verify_mode(asio::ssl::verify_peer);
+            TlsClient first(server.port, "", "", newest);
+            REQUIRE(first.is_secure());
+            CHECK(status_of(first.send(get("/")).response()) == "HTTP/1.1 200 OK");
+            const auto session = first.session();
+            first.say_goodbye();
+            TlsClient second(server.port, "", "", newest, session.get());
+            CHECK(second.is_secure());
+            CHECK(second.is_resumed());
+            CHECK(status_of(second.send(get("/")).response()) == "HTTP/1.1 200 OK");
+        }
+    }
+}
+
 TEST_CASE("a certificate that cannot be used is an error at once") {
     const Certificate one, other;
     CHECK_THROWS_AS(http::tls_context("/nowhere.pem", one.key()), std::system_error);
