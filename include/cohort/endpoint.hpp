@@ -16,6 +16,7 @@ namespace cohort {
 ///     Endpoint{8080}                       every address, IPv6 and IPv4
 ///     Endpoint{"127.0.0.1:0"}              a free port, the same for all workers
 ///     Endpoint{"[::1]:8080"}  Endpoint{"localhost:8080"}
+///     Endpoint{"[fe80::1%eth0]:8080"}      a link-local address and its zone (RFC 4007 section 11)
 ///     Endpoint{"[::]:8080 v6only"}         Endpoint::tcp("::", 8080).only_v6(): IPv4 stays free
 ///     Endpoint{"unix:/run/app.sock"}       Endpoint::unix_path("/run/app.sock", 0660)
 ///     Endpoint{"fd:3"}                     Endpoint::inherited(3): the master's descriptor 3
@@ -49,7 +50,7 @@ public:
     bool is_unix() const noexcept { return !path_.empty(); }
     bool is_inherited() const noexcept { return descriptor_ >= 0; }
     bool is_activated() const noexcept { return !activation_name_.empty(); }
-    /// Numeric; empty means every address.
+    /// Numeric, of a link-local address with its zone: "fe80::1%eth0"; empty means every address.
     const std::string& host() const noexcept { return host_; }
     std::uint16_t port() const noexcept { return port_; }
     bool v6_only() const noexcept { return v6_only_; }
@@ -73,7 +74,8 @@ private:
     static constexpr std::string_view activated_prefix = "activated:";
     static constexpr std::string_view v6_only_suffix = " v6only";
 
-    static bool is_address(const std::string& host) noexcept;
+    static bool is_address(const std::string& host);
+    static bool is_zone(std::string_view zone) noexcept;
     static bool is_activation_name(const std::string& name) noexcept;
     static Endpoint parse_tcp(std::string_view text);
     static Endpoint parse_inherited(std::string_view digits);

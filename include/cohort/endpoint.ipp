@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <arpa/inet.h>
+#include <net/if.h>
 
 namespace cohort {
 
@@ -18,11 +19,21 @@ COHORT_DECL void Endpoint::fail(std::string_view text) {
     throw std::system_error(Errc::bad_endpoint, "'" + std::string(text) + "'");
 }
 
-COHORT_DECL bool Endpoint::is_address(const std::string& host) noexcept {
-    in6_addr unused{};
-    const bool parsed =
-        ::inet_pton(AF_INET, host.c_str(), &unused) == 1 || ::inet_pton(AF_INET6, host.c_str(), &unused) == 1;
-    return parsed && host.find('\0') == host.npos;
+/// The name of an interface, as the kernel lets it be (netdevice(7)), or its number.
+COHORT_DECL bool Endpoint::is_zone(std::string_view zone) noexcept {
+    const auto allowed = [](char c) { return c > ' ' && c <= '~' && c != '/' && c != ':' && c != '%' && c != ']'; };
+    return !zone.empty() && zone.size() < IF_NAMESIZE && std::ranges::all_of(zone, allowed);
+}
+
+COHORT_DECL bool Endpoint::is_address(const std::string& host) {
+    if (host.find('\0') != host.npos) return false;
+    in6_addr address{};
+    if (::inet_pton(AF_INET, host.c_str(), &address) == 1) return true;
+    const auto percent = std::min(host.find('%'), host.size());
+    if (::inet_pton(AF_INET6, host.substr(0, percent).c_str(), &address) != 1) return false;
+    if (percent == host.size()) return true;
+    const bool has_zone = IN6_IS_ADDR_LINKLOCAL(&address) || IN6_IS_ADDR_MC_LINKLOCAL(&address);
+    return has_zone && is_zone(std::string_view(host).substr(percent + 1));
 }
 
 COHORT_DECL Endpoint Endpoint::tcp(std::string host, std::uint16_t port) {

@@ -10,10 +10,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <charconv>
 #include <cstddef>
+#include <string_view>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/un.h>
 
@@ -49,13 +54,25 @@ COHORT_DECL SocketAddress unix_address(const std::string& path, std::error_code&
     return result;
 }
 
+/// An interface by its name or by its number.
+COHORT_DECL std::uint32_t to_scope_id(const std::string& zone, std::error_code& error) noexcept {
+    std::uint32_t id = ::if_nametoindex(zone.c_str());
+    if (id != 0) return id;
+    const auto [end, fault] = std::from_chars(zone.data(), zone.data() + zone.size(), id);
+    if (fault != std::errc{} || end != zone.data() + zone.size() || id == 0) error = {ENODEV, std::system_category()};
+    return id;
+}
+
 COHORT_DECL SocketAddress to_socket_address(const Endpoint& endpoint, std::error_code& error) {
     if (endpoint.is_unix()) return unix_address(endpoint.path(), error);
     if (endpoint.host().empty()) return any_address(AF_INET6, endpoint.port());
+    const std::string_view host = endpoint.host();
+    const auto percent = std::min(host.find('%'), host.size());
     sockaddr_in6 v6{};
-    if (::inet_pton(AF_INET6, endpoint.host().c_str(), &v6.sin6_addr) == 1) {
+    if (::inet_pton(AF_INET6, std::string(host.substr(0, percent)).c_str(), &v6.sin6_addr) == 1) {
         v6.sin6_family = AF_INET6;
         v6.sin6_port = htons(endpoint.port());
+        if (percent != host.size()) v6.sin6_scope_id = to_scope_id(std::string(host.substr(percent + 1)), error);
         return SocketAddress::of(v6);
     }
     sockaddr_in v4{};
@@ -76,11 +93,19 @@ COHORT_DECL bool is_enabled(int socket, int level, int option) noexcept {
     return ::getsockopt(socket, level, option, &value, &size) == 0 && value != 0;
 }
 
+COHORT_DECL std::string to_zone(std::uint32_t scope_id) {
+    std::array<char, IF_NAMESIZE> name{};
+    return ::if_indextoname(scope_id, name.data()) != nullptr ? name.data() : std::to_string(scope_id);
+}
+
 COHORT_DECL Endpoint to_endpoint(const SocketAddress& address) {
     std::array<char, INET6_ADDRSTRLEN> text{};
     if (address.family() == AF_INET6) {
         const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address.storage);
-        return Endpoint::tcp(::inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size()), ntohs(v6.sin6_port));
+        std::string host = ::inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size());
+        const bool has_zone = IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr) || IN6_IS_ADDR_MC_LINKLOCAL(&v6.sin6_addr);
+        if (has_zone && v6.sin6_scope_id != 0) host.append("%").append(to_zone(v6.sin6_scope_id));
+        return Endpoint::tcp(std::move(host), ntohs(v6.sin6_port));
     }
     if (address.family() == AF_INET) {
         const auto& v4 = reinterpret_cast<const sockaddr_in&>(address.storage);
