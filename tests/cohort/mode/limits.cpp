@@ -98,6 +98,7 @@ TEST_CASE("a worker at its limit gives back what it had been sent") {
         }
         const auto stats = app.stats();
         CHECK(stats.slots[0].refused + stats.slots[0].redelivered == 10);
+        CHECK(app.totals().refused == stats.slots[0].refused);
         CHECK(stats.slots[1].accepted == 10);
     });
 }

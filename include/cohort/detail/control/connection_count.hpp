@@ -35,6 +35,7 @@ public:
     }
     /// Counts it as accepted once it was taken.
     void count() noexcept { cell_.accepted.fetch_add(1, std::memory_order_relaxed); }
+    void count_refused() noexcept { cell_.refused.fetch_add(1, std::memory_order_relaxed); }
     [[nodiscard]] OngoingRequest begin_request() noexcept { return OngoingRequest(cell_); }
     void count_response(int status) noexcept { cell_.count_response(status); }
 

@@ -118,6 +118,7 @@ COHORT_DECL Task<std::optional<Socket>> DeliveryIntake::accept() {
 }
 
 COHORT_DECL void DeliveryIntake::give_back(TransferredConnection connection, bool was_served) {
+    if (!was_served) context_.connection_count.count_refused();
     context_.link->send_with(
         ReturnedConnection{context_.listener, context_.endpoint, was_served, std::move(connection.state)},
         std::move(connection.connection));
