@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How a process ended: a code or a signal, never both (layer 1).
+// How a process ended: a code, a signal, or nobody knows (layer 1).
 #pragma once
 
 #include <optional>
@@ -16,27 +16,34 @@ public:
     static ExitStatus from_wait(int how, int value) noexcept {
         return how == CLD_EXITED ? exited(value) : signaled(value, how == CLD_DUMPED);
     }
-    static ExitStatus exited(int code) noexcept { return {false, code, false}; }
-    static ExitStatus signaled(int signal, bool core_dumped = false) noexcept { return {true, signal, core_dumped}; }
+    static ExitStatus exited(int code) noexcept { return {How::exited, code, false}; }
+    static ExitStatus signaled(int signal, bool core_dumped = false) noexcept {
+        return {How::signaled, signal, core_dumped};
+    }
+    /// The process has ended, and its status went to another wait of the program, as waitpid(-1) is one, or to nobody,
+    /// where SIGCHLD is ignored: neither code() nor signal(), and no success.
+    static ExitStatus unknown() noexcept { return {How::unknown, 0, false}; }
 
-    /// The exit code, unless a signal ended the process.
-    std::optional<int> code() const noexcept { return by_signal_ ? std::nullopt : std::optional(value_); }
+    /// The exit code, if the process ended by itself.
+    std::optional<int> code() const noexcept { return how_ == How::exited ? std::optional(value_) : std::nullopt; }
     /// The signal that ended the process, if one did.
-    std::optional<int> signal() const noexcept { return by_signal_ ? std::optional(value_) : std::nullopt; }
+    std::optional<int> signal() const noexcept { return how_ == How::signaled ? std::optional(value_) : std::nullopt; }
     bool core_dumped() const noexcept { return core_dumped_; }
     /// It ended by itself, with code 0.
-    bool success() const noexcept { return !by_signal_ && value_ == 0; }
+    bool success() const noexcept { return code() == 0; }
 
-    /// For people: "exited with code 3", "killed by SIGKILL", "killed by SIGSEGV (core dumped)".
+    /// For people: "exited with code 3", "killed by SIGKILL", "killed by SIGSEGV (core dumped)", "ended, nobody knows
+    /// how".
     std::string describe() const;
 
     friend bool operator==(const ExitStatus&, const ExitStatus&) = default;
 
 private:
-    ExitStatus(bool by_signal, int value, bool core_dumped) noexcept
-        : by_signal_(by_signal), core_dumped_(core_dumped), value_(value) {}
+    enum class How : unsigned char { exited, signaled, unknown };
 
-    bool by_signal_;
+    ExitStatus(How how, int value, bool core_dumped) noexcept : how_(how), core_dumped_(core_dumped), value_(value) {}
+
+    How how_;
     bool core_dumped_;
     int value_;
 };

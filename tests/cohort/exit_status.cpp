@@ -28,6 +28,17 @@ TEST_CASE("an exit is a code or a signal, never both") {
     }
 }
 
+TEST_CASE("an end of which nobody knows more is neither, and no success") {
+    const auto status = ExitStatus::unknown();
+    CHECK_FALSE(status.code());
+    CHECK_FALSE(status.signal());
+    CHECK_FALSE(status.core_dumped());
+    CHECK_FALSE(status.success());
+    CHECK(status.describe() == "ended, nobody knows how");
+    CHECK(status != ExitStatus::exited(0));
+    CHECK(status == ExitStatus::unknown());
+}
+
 TEST_CASE("a signal is called by its name if it has one") {
     CHECK(ExitStatus::signaled(SIGKILL).describe() == "killed by SIGKILL");
     CHECK(ExitStatus::signaled(SIGSEGV, true).describe() == "killed by SIGSEGV (core dumped)");

@@ -95,6 +95,38 @@ TEST_CASE("http_server: SIGUSR2 replaces the master, and a connection that was o
     CHECK(HttpClient::is_refused(copy.port()));
 }
 
+TEST_CASE("http_server: a new release to which a link leads is what starts, in its folder") {
+    const test::Folder folder;
+    const std::filesystem::path current = folder / "current";
+    const auto release = [&](const char* name) {
+        const std::filesystem::path place = folder / name;
+        std::filesystem::create_directory(place);
+        std::filesystem::copy_file(Example::path_of("http_server"), place / "server");
+        std::filesystem::remove(current);
+        std::filesystem::create_directory_symlink(name, current);
+        return std::filesystem::canonical(place);
+    };
+    release("first");
+    std::string start;
+    SUBCASE("by its whole path") { start = R"(cd "$0" && exec "$0"/server --port 0 --workers 1)"; }
+    SUBCASE("by its path from where it is") { start = R"(cd "$0" && exec ./server --port 0 --workers 1)"; }
+    CAPTURE(start);
+    Example server("/bin/sh", {"-c", "export PWD; " + start, current.native()});
+    HttpClient client(server.port_after("http_server: listening on "));
+    const pid_t old_master = master_of(client);
+    const auto second = release("second");
+    server.signal(SIGUSR2);
+    CHECK(server.wait() == cohort::ExitStatus::exited(0));
+    const pid_t master = master_of(client);
+    REQUIRE(master != old_master);
+    test::Watched new_master(master);
+    const std::filesystem::path process = "/proc/" + std::to_string(master);
+    CHECK(std::filesystem::read_symlink(process / "exe") == second / "server");
+    CHECK(std::filesystem::read_symlink(process / "cwd") == second);
+    ::kill(master, SIGTERM);
+    CHECK(new_master.ends_within(patience));
+}
+
 TEST_CASE("http_server: a new program that does not get ready changes nothing, and the reason is told") {
     using std::filesystem::perms;
     Copy copy(each_upgraded_mode());

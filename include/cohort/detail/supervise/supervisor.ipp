@@ -6,6 +6,8 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/supervise/hooks.hpp>
+#include <cohort/detail/system/process_setup.hpp>
+#include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/worker/identity.hpp>
 
 namespace cohort::detail {
@@ -38,6 +40,8 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
       autoscale_loop_(context.get_executor(), options_.autoscale, *this),
       worker_gone_(context.get_executor()) {
     if (pending_identity) return;
+    open_standard_descriptors();
+    keep_exit_statuses();
     dispatcher_->prepare();
     upgrade_.receive_connections(*dispatcher_, &can_take_back);
 }

@@ -53,12 +53,25 @@ void close_inherited(std::span<const int> keep);
 /// The command line of this process: proc(5), /proc/self/cmdline.
 std::vector<std::string> own_arguments();
 
-/// The path of this process's executable, read before main(): another file may have that name by now.
+/// A folder as it was named, with its number, which tells whether it is still the same.
+struct NamedFolder {
+    std::string name;
+    dev_t device = 0;
+    ino_t inode = 0;
+};
+
+/// Where this process was started, as the shell named it (PWD): a path through symbolic links that may lead elsewhere
+/// by now, as `current/` does after a new release. Read before main().
+const NamedFolder& folder_at_start();
+
+/// What this process was started from, as it was named (getauxval(3), AT_EXECFN), read before main(): another file may
+/// have that name by now, or a symbolic link in it may lead elsewhere.
 const std::string& own_program();
 extern const std::string& own_program_at_start;
 
-/// Replaces this process by `program`, with `words` as its argv; the descriptors in `keep` stay open. Returns only on
-/// failure, with the error.
+/// Replaces this process by `program`, with `words` as its argv; the descriptors in `keep` stay open. Unless the
+/// working folder was changed since the start, it becomes what the name of folder_at_start() leads to now. Returns only
+/// on failure, with the error.
 SetupError exec(const std::string& program, std::vector<std::string> words, std::span<const int> keep);
 
 /// Executes `program` with `args`. If it is empty: the file now at this executable's path, or this executable itself if

@@ -15,9 +15,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <system_error>
 
 #include <poll.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 namespace cohort::detail {
@@ -75,6 +78,8 @@ COHORT_DECL std::optional<ExitStatus> reap(int pidfd, bool wait) noexcept {
         if (wait) ::poll(&end, 1, -1);
         result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
     } while ((result != 0 && errno == EINTR) || (wait && result == 0 && info.si_pid == 0));
+    // Whoever else waits for all children, or has the kernel reap them, took the status; the end is still to be seen.
+    if (result != 0 && errno == ECHILD && has_ended(pidfd)) return ExitStatus::unknown();
     if (result != 0 || info.si_pid == 0) return std::nullopt;
     return ExitStatus::from_wait(info.si_code, info.si_status);
 }
@@ -112,15 +117,51 @@ COHORT_DECL std::vector<std::string> own_arguments() {
     return arguments;
 }
 
+COHORT_DECL NamedFolder name_folder() {
+    NamedFolder folder;
+    std::error_code error;
+    struct stat here {};
+    if (::stat(".", &here) == 0) folder.device = here.st_dev, folder.inode = here.st_ino;
+    const char* const name = ::getenv("PWD");
+    if (name != nullptr && name[0] == '/' && std::filesystem::equivalent(name, ".", error))
+        folder.name = name;
+    else
+        folder.name = std::filesystem::current_path(error).native();
+    return folder;
+}
+
+COHORT_DECL const NamedFolder& folder_at_start() {
+    static const NamedFolder folder = name_folder();
+    return folder;
+}
+
+/// A program that was started by its descriptor or by an interpreter has another file's name: then, the file's own.
+COHORT_DECL std::string name_program() {
+    std::error_code error;
+    const std::string& folder = folder_at_start().name;
+    std::string name = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
+    if (!name.starts_with('/')) name.insert(0, folder + "/");
+    if (std::filesystem::equivalent(name, "/proc/self/exe", error)) return name;
+    return std::filesystem::read_symlink("/proc/self/exe", error).native();
+}
+
 COHORT_DECL const std::string& own_program() {
-    static std::error_code unknown;
-    static const std::string path = std::filesystem::read_symlink("/proc/self/exe", unknown).native();
-    return path;
+    static const std::string name = name_program();
+    return name;
 }
 
 COHORT_DECL const std::string& own_program_at_start = own_program();
 
+COHORT_DECL void follow_folder() noexcept {
+    const NamedFolder& start = folder_at_start();
+    struct stat here {};
+    const bool unchanged = ::stat(".", &here) == 0 && here.st_dev == start.device && here.st_ino == start.inode;
+    // Where the name leads nowhere by now, the program keeps the folder that it has.
+    if (unchanged && !start.name.empty() && ::chdir(start.name.c_str()) != 0) errno = 0;
+}
+
 COHORT_DECL SetupError exec(const std::string& program, std::vector<std::string> words, std::span<const int> keep) {
+    follow_folder();
     std::vector<char*> argv;
     for (auto& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);

@@ -12,7 +12,8 @@
 
 namespace cohort::detail {
 
-/// While it lives, the given signals arrive as bytes on descriptor(). Caught signals, unlike blocked ones, are back to
+/// While it lives, the given signals arrive as bytes on descriptor(), also when whoever started the program had them
+/// blocked. Caught signals, unlike blocked ones, are back to
 /// normal in every program that is started from here. One at a time in a process.
 class SignalPipe {
 public:
@@ -22,6 +23,7 @@ public:
     SignalPipe& operator=(const SignalPipe&) = delete;
     ~SignalPipe() {
         for (const auto& [signal, action] : previous_) ::sigaction(signal, &action, nullptr);
+        ::sigprocmask(SIG_SETMASK, &previous_mask_, nullptr);
         target().store(-1);
     }
 
@@ -38,6 +40,7 @@ private:
     UniqueFd read_;
     UniqueFd write_;
     std::vector<std::pair<int, struct sigaction>> previous_;
+    sigset_t previous_mask_{};
 };
 
 /// Every signal is held back while it lives: around fork(2), so that none reaches the child with the parent's handlers.
@@ -57,6 +60,10 @@ private:
 
 /// Every signal back to its default action, none blocked: what a new process expects.
 void reset_signals() noexcept;
+
+/// Where SIGCHLD is ignored, as by a shell's `trap '' CHLD`, or SA_NOCLDWAIT is set, the kernel reaps children itself
+/// and how they ended is lost (waitid(2), ECHILD). A program inherits that. A handler of the program's own stays.
+void keep_exit_statuses() noexcept;
 
 } // namespace cohort::detail
 

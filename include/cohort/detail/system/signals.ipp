@@ -21,11 +21,15 @@ COHORT_DECL SignalPipe::SignalPipe(std::span<const int> signals) {
     action.sa_handler = &SignalPipe::caught;
     action.sa_flags = SA_RESTART;
     sigfillset(&action.sa_mask);
+    sigset_t heard;
+    sigemptyset(&heard);
     for (const int signal : signals) {
         struct sigaction previous {};
         ::sigaction(signal, &action, &previous);
         previous_.emplace_back(signal, previous);
+        sigaddset(&heard, signal);
     }
+    ::sigprocmask(SIG_UNBLOCK, &heard, &previous_mask_);
 }
 
 COHORT_DECL void SignalPipe::caught(int signal) noexcept {
@@ -48,6 +52,16 @@ COHORT_DECL void reset_signals() noexcept {
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+COHORT_DECL void keep_exit_statuses() noexcept {
+    struct sigaction action {};
+    ::sigaction(SIGCHLD, nullptr, &action);
+    const bool ignored = (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_IGN;
+    if (!ignored && (action.sa_flags & SA_NOCLDWAIT) == 0) return;
+    if (ignored) action.sa_handler = SIG_DFL;
+    action.sa_flags &= ~SA_NOCLDWAIT;
+    ::sigaction(SIGCHLD, &action, nullptr);
 }
 
 } // namespace cohort::detail

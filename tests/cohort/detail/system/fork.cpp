@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/system/fork.hpp>
 
+#include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/system/system.hpp>
 #include <cohort/detail/system/unique_fd.hpp>
 
@@ -80,13 +81,38 @@ TEST_CASE("the end of a process is known by its pidfd: a code or a signal") {
     const auto exits = fork_with([] { return 7; });
     REQUIRE(ends_within(exits.pidfd.get(), 10'000));
     CHECK(reap(exits.pidfd.get()) == ExitStatus::exited(7));
-    CHECK_FALSE(reap(exits.pidfd.get()));
+    CHECK(reap(exits.pidfd.get()) == ExitStatus::unknown()); // it was said once
 
     const auto killed = fork_with([] { return ::pause(); });
     CHECK_FALSE(reap(killed.pidfd.get()));
     CHECK_FALSE(send_signal(killed.pidfd.get(), SIGKILL));
     CHECK(reap(killed.pidfd.get(), true) == ExitStatus::signaled(SIGKILL));
     CHECK(send_signal(killed.pidfd.get(), SIGKILL) == std::errc::no_such_process);
+}
+
+TEST_CASE("the end of a process is known also when somebody else took its status") {
+    const auto taken = fork_with([] { return 7; });
+    REQUIRE(::waitpid(taken.pid, nullptr, 0) == taken.pid);
+    CHECK(reap(taken.pidfd.get()) == ExitStatus::unknown());
+    CHECK(reap(taken.pidfd.get(), true) == ExitStatus::unknown());
+}
+
+TEST_CASE("how children end is not lost to a program that was started with SIGCHLD ignored") {
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    struct sigaction no_wait {};
+    no_wait.sa_handler = [](int) {};
+    no_wait.sa_flags = SA_NOCLDWAIT;
+    for (const struct sigaction& found : {ignore, no_wait}) {
+        const auto program = fork_with([&found] {
+            ::sigaction(SIGCHLD, &found, nullptr);
+            keep_exit_statuses();
+            const auto child = fork_with([] { return 5; });
+            const auto status = reap(child.pidfd.get(), true);
+            return status ? status->code().value_or(1) : 2;
+        });
+        CHECK(reap(program.pidfd.get(), true) == ExitStatus::exited(5));
+    }
 }
 
 TEST_CASE("a child begins with default signal actions and none blocked") {
