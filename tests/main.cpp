@@ -119,7 +119,7 @@ REGISTER_LISTENER("watch", 1, Watch);
 
 int main(int argc, char** argv) {
     if (cohort::is_worker()) return test::run_exec_worker(argc, argv);
-    if (cohort::detail::pending_upgrade) return ::pause(); // a next master that is never ready
+    if (cohort::detail::pending_upgrade) return test::run_next_master();
     handle(SIGPIPE, SIG_IGN);
     handle(SIGALRM, on_deadline);
 #if !defined(COHORT_SANITIZED)

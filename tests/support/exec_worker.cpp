@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "exec_worker.hpp"
 
+#include <cstdlib>
 #include <map>
 #include <string>
+
+#include <unistd.h>
 
 namespace test {
 
@@ -13,7 +16,13 @@ std::map<std::string, int (*)()>& exec_workers() {
     return workers;
 }
 
+int (*next_master)() = nullptr;
+
 } // namespace
+
+NextMaster::NextMaster(int (*start)()) { next_master = start; }
+
+int run_next_master() { return std::getenv(NextMaster::variable) == nullptr ? ::pause() : next_master(); }
 
 ExecWorker::ExecWorker(const char* name, int (*start)()) { exec_workers()[name] = start; }
 

@@ -11,4 +11,14 @@ struct ExecWorker {
 
 int run_exec_worker(int argc, char** argv);
 
+/// What the test program does when it was started to replace a master: with this variable set, what the one object of
+/// this class says; else it is a master that is never ready.
+struct NextMaster {
+    static constexpr const char* variable = "COHORT_TEST_NEXT_MASTER";
+
+    explicit NextMaster(int (*start)());
+};
+
+int run_next_master();
+
 } // namespace test

@@ -378,6 +378,34 @@ Task<> until_children(App& app, std::size_t count) {
     while (children() < count) co_await pause(app.context(), 1ms);
 }
 
+/// A new program of which no worker gets to its listening.
+Task<> end_early(App::Worker& self) {
+    co_await pause(self.context(), std::chrono::milliseconds(std::atoi(std::getenv(NextMaster::variable))));
+    throw std::runtime_error("broken");
+}
+
+const NextMaster next_master([] { return run<App>(permanent_options(), end_early); });
+
+TEST_CASE("a new master is not ready because its workers, started again and again, are there for a moment") {
+    Options options = permanent_options();
+    options.boot_timeout = 2s;
+    for (const char* const after : {"0", "50", "400"}) {
+        CAPTURE(std::string(after));
+        ::setenv(NextMaster::variable, after, 1);
+        in_master<App>(options, [](App& app) -> Task<> {
+            for (int i = 0; i < 2; ++i) app.spawn(server);
+            const std::uint16_t port = co_await served_port(app, 2);
+            const ReloadReport report = co_await app.upgrade();
+            CHECK(report.error == Errc::not_ready);
+            CHECK(children() == 2);
+            const std::string reply = co_await ask(app, port);
+            CHECK(who(reply) <= 2);
+            co_await app.stop();
+        });
+        ::unsetenv(NextMaster::variable);
+    }
+}
+
 TEST_CASE("an upgrade that comes to nothing leaves nothing, and is in the way of nothing") {
     Options options = permanent_options();
     SUBCASE("the caller gives up") {}

@@ -21,7 +21,7 @@ struct Slot {
     bool listened = false; // one of those before did
     WorkerId current = 0;
     WorkerId successor = 0;        // takes over when it is ready
-    unsigned wanted_endpoints = 0; // before it is ready
+    unsigned wanted_endpoints = 0; // before its next worker is ready: as many as the last one that listened had
 
     bool is_vacant() const noexcept { return current == 0 && successor == 0; }
 };
@@ -34,7 +34,7 @@ public:
     Slot& operator[](unsigned slot) noexcept { return *slots_[slot]; }
     /// The slots of a group that have, or will have, a worker that is to stay.
     std::vector<unsigned> wanted(unsigned group) const;
-    /// Whether a slot waits for a worker, or has one that does not listen on as much as its predecessor yet.
+    /// Whether a slot waits for a worker, or for its worker to listen, as one before did.
     bool is_one_coming(const WorkerRecords& records) const;
     /// The worker is to leave and gets no successor, unless it has one already.
     void let_go(const WorkerRecord& record) noexcept;

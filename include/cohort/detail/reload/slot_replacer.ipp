@@ -19,7 +19,8 @@ COHORT_DECL WorkerId SlotReplacer::start_successor(unsigned slot) {
     Slot& place = slots_[slot];
     if (!place.occupied || !place.wanted) return 0;
     const auto predecessor = records_.find(place.current);
-    place.wanted_endpoints = predecessor == records_.end() ? 0 : predecessor->second->endpoints;
+    if (predecessor != records_.end() && predecessor->second->listened)
+        place.wanted_endpoints = predecessor->second->endpoints;
     return place.successor = owner_.start(slot);
 }
 

@@ -35,7 +35,6 @@ COHORT_DECL void RespawnQueue::start(unsigned slot) {
     Slot& place = slots_[slot];
     if (!place.is_vacant()) return;
     place.occupied = false;
-    place.wanted_endpoints = 0; // there is no predecessor to match
     if (!place.wanted) return;
     try {
         owner_.respawn(slot);
