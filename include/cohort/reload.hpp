@@ -15,8 +15,7 @@ namespace cohort {
 struct ReloadReport {
     unsigned replaced = 0; ///< slots that have a new worker
     /// Why the others have none: Errc::not_ready: the successor ended or took longer than Options::boot_timeout;
-    /// Errc::canary_failed; Errc::stopping; Errc::reloading: another reload is under way; an error of fork(2) or the
-    /// like.
+    /// Errc::canary_failed; Errc::stopping; an error of fork(2) or the like.
     std::error_code error{};
     /// not_ready, canary_failed: the successor, and how it ended, if it did by itself.
     std::optional<WorkerId> failed{};

@@ -51,7 +51,8 @@ public:
     /// The worker of one slot. Errc::reloading: anything else is under way.
     Task<ReloadReport> replace(unsigned slot, Duration boot_timeout);
 
-    bool is_under_way() const noexcept { return rollout_.has_value(); }
+    /// Waits until nothing is under way.
+    Task<> until_idle();
     void on_ready(WorkerId worker);
     void on_exit(WorkerId worker, const ExitStatus& status);
     /// The successor's slot is not wanted any more: goes on without it.

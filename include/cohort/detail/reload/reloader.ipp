@@ -37,12 +37,16 @@ COHORT_DECL void Reloader::fail(std::error_code error) {
     progress_.notify_all();
 }
 
+COHORT_DECL Task<> Reloader::until_idle() {
+    while (rollout_ && !closed_) co_await progress_.wait();
+}
+
 COHORT_DECL Task<ReloadReport> Reloader::reload(const Options& options) {
     ReloadReport report;
     report.error = Errc::reloading;
     if (*reloading_) co_return report;
     const Turn turn(reloading_);
-    while (rollout_ && !closed_) co_await progress_.wait();
+    co_await until_idle();
     report.error = closed_;
     if (closed_) co_return report;
     canary_ = options.canary;

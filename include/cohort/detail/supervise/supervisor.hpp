@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/policy/coalesced_requests.hpp>
 #include <cohort/detail/process/control_service.hpp>
 #include <cohort/detail/process/worker_processes.hpp>
 #include <cohort/detail/reload/slot_replacer.hpp>
@@ -45,8 +46,10 @@ public:
     Task<std::optional<Event>> next_event() { return processes_.next_event(); }
     void disconnect(WorkerId worker) { worker_shutdown_.let_go(record(worker)); }
     void kill(WorkerId worker, int signal) { worker_shutdown_.kill(record(worker), signal); }
-    Task<ReloadReport> reload();
-    Task<ReloadReport> upgrade();
+    Task<ReloadReport> reload() { return change(reloads_, &Supervisor::reload_now); }
+    Task<ReloadReport> upgrade() { return change(upgrades_, &Supervisor::upgrade_now); }
+    /// A signal that came for a master which has a successor is for that one. False: it has none.
+    bool pass_on(int signal) const noexcept { return upgrade_.tell_new_master(signal); }
     /// Begins when it is called, not when it is awaited.
     Task<> stop() {
         end_all(false);
@@ -108,6 +111,12 @@ private:
     double current_load() const override { return static_cast<double>(stats().load()); }
     COHORT_DECL void scale_to(unsigned workers) override;
 
+    using Change = Task<ReloadReport> (Supervisor::*)();
+
+    /// One reload or upgrade at a time. A request that comes meanwhile is served after it.
+    Task<ReloadReport> change(CoalescedRequests& requests, Change carry_out);
+    Task<ReloadReport> reload_now() { return reloader_.reload(options_); }
+    Task<ReloadReport> upgrade_now();
     void notify_if_finished();
     void end_all(bool goes_on);
     bool all_ready() const;
@@ -132,6 +141,10 @@ private:
     HealthMonitor health_monitor_;
     AutoscaleLoop autoscale_loop_;
     Notifier worker_gone_;
+    Notifier change_over_;
+    CoalescedRequests reloads_;
+    CoalescedRequests upgrades_;
+    bool changing_ = false;
     std::shared_ptr<bool> alive_ = share<bool>(true);
     bool stopping_ = false;
 };

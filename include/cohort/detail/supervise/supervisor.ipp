@@ -38,7 +38,8 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
       reloader_(context.get_executor(), slot_replacer_),
       health_monitor_(context.get_executor(), options_, page_, processes_.records(), slot_manager_.slots(), *this),
       autoscale_loop_(context.get_executor(), options_.autoscale, *this),
-      worker_gone_(context.get_executor()) {
+      worker_gone_(context.get_executor()),
+      change_over_(context.get_executor()) {
     if (pending_identity) return;
     open_standard_descriptors();
     keep_exit_statuses();
@@ -128,12 +129,28 @@ COHORT_DECL WorkerRecord& Supervisor::record(WorkerId worker) {
 
 // Reloading
 
-COHORT_DECL Task<ReloadReport> Supervisor::reload() {
+COHORT_DECL Task<ReloadReport> Supervisor::change(CoalescedRequests& requests, Change carry_out) {
+    const std::uint64_t request = requests.add();
+    while (changing_ && !stopping_) co_await change_over_.wait();
+    if (requests.is_served(request)) co_return requests.report();
     ReloadReport report;
     report.error = Errc::stopping;
-    if (upgrade_.is_under_way()) report.error = Errc::reloading;
-    if (stopping_ || upgrade_.is_under_way()) co_return report;
-    report = co_await reloader_.reload(options_);
+    if (stopping_) co_return report;
+    const std::uint64_t last = requests.begin();
+    const std::weak_ptr<bool> alive = lifetime();
+    std::exception_ptr given_up;
+    changing_ = true;
+    try {
+        report = co_await (this->*carry_out)();
+    } catch (...) {
+        given_up = std::current_exception();
+    }
+    if (!alive.expired()) {
+        changing_ = false;
+        if (!given_up) requests.end(last, report);
+        change_over_.notify_all();
+    }
+    if (given_up) std::rethrow_exception(given_up);
     co_return report;
 }
 
@@ -145,15 +162,17 @@ COHORT_DECL bool Supervisor::all_ready() const {
     return slot_manager_.is_idle() && std::ranges::all_of(records(), is_ready);
 }
 
-COHORT_DECL Task<ReloadReport> Supervisor::upgrade() {
+COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
     ReloadReport report;
-    if (stopping_)
-        report.error = Errc::stopping;
-    else if (upgrade_.is_under_way() || reloader_.is_under_way())
-        report.error = Errc::reloading;
-    else if (::getpid() == 1) // its exit would end its whole PID namespace
+    if (::getpid() == 1) { // its exit would end its whole PID namespace
         report.error = std::make_error_code(std::errc::operation_not_supported);
-    if (report.error) co_return report;
+        co_return report;
+    }
+    co_await reloader_.until_idle();
+    if (stopping_) {
+        report.error = Errc::stopping;
+        co_return report;
+    }
     report = co_await upgrade_.pass_on(*dispatcher_, control_service_, records());
     if (report) end_all(true);
     co_return report;
@@ -184,11 +203,13 @@ COHORT_DECL void Supervisor::end_all(bool goes_on) {
     control_service_.stop();
     for (const auto& [id, record] : WorkerRecords(records())) worker_shutdown_.ask_to_leave(*record);
     pool_.refuse_all(Errc::stopping);
+    change_over_.notify_all();
     notify_if_finished();
 }
 
 COHORT_DECL void Supervisor::kill_all() {
     stopping_ = true;
+    change_over_.notify_all();
     reloader_.fail(Errc::stopping);
     slot_manager_.stop();
     worker_shutdown_.kill_all();

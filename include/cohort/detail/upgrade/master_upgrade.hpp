@@ -11,6 +11,7 @@
 
 #include <asio/io_context.hpp>
 
+#include <csignal>
 #include <memory>
 
 namespace cohort::detail {
@@ -60,6 +61,10 @@ public:
     bool is_new_master(pid_t pid) const noexcept { return new_master_ && new_master_->pid() == pid; }
     /// Whether the new master has taken over.
     bool has_succeeded() const noexcept { return succeeded_; }
+    /// Sends it a signal, once it has taken over.
+    bool tell_new_master(int signal) const noexcept {
+        return succeeded_ && new_master_ && ::kill(new_master_->pid(), signal) == 0;
+    }
     void fail(std::error_code error) {
         if (is_under_way()) new_master_->fail(error);
     }
