@@ -26,7 +26,7 @@ int run_to_the_end(MasterBase& master, const std::function<void()>& spawn_worker
 Task<> discard_messages(MasterBase& master);
 /// Options::workers, or its default if 0.
 unsigned number_of_workers(const Options& options);
-void report_failure(const std::exception& error) noexcept;
+void report_failure() noexcept;
 
 } // namespace detail
 
@@ -34,8 +34,10 @@ void report_failure(const std::exception& error) noexcept;
 /// `watch` in this one. SIGTERM, SIGINT and SIGQUIT stop it gracefully (Options::grace), a second one at once; SIGHUP
 /// reloads (Master::reload), SIGUSR2 replaces the master (Master::upgrade), SIGTTIN and SIGTTOU start one worker more
 /// or end one, but not the last. As process 1 of a container it reaps whoever is left to it (Options::reap_strangers).
-/// When `watch` returns the workers go on; when it throws they are stopped. Returns the exit code for main: 1 when
-/// something could not be started, when `watch` threw, or when a slot was given up.
+/// When `watch` returns the workers go on; when it throws they are stopped. If it has not returned a second after the
+/// last worker ended, or when a second signal comes, it is cancelled; whatever else then still runs in the master has
+/// one more second. Returns the exit code for main: 1 when something could not be started, when `watch` threw, or when
+/// a slot was given up.
 ///
 ///     int main() { return run<Master<Hit>>({.workers = 4}, watch, work); }
 template <class App, class Watch, class Work>
@@ -52,8 +54,8 @@ int run(Options options, Watch watch, Work work) {
         App app(context, options);
         return detail::run_to_the_end(
             app, [&] { app.spawn(work); }, watch(app));
-    } catch (const std::exception& error) {
-        detail::report_failure(error);
+    } catch (...) {
+        detail::report_failure();
         return 1;
     }
 }

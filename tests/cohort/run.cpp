@@ -3,14 +3,18 @@
 // master.
 #include <cohort/run.hpp>
 
+#include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
 
+#include <asio/cancellation_state.hpp>
 #include <asio/io_context.hpp>
+#include <asio/this_coro.hpp>
 
 #include "support/client.hpp"
 #include "support/process.hpp"
 
 #include <csignal>
+#include <iterator>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -116,6 +120,57 @@ TEST_CASE("when the master's function throws the workers end and run() returns 1
     CHECK(helper.after("cohort: master: ") == "watch failed");
     CHECK(helper.wait().code() == 1);
     CHECK(helper.rest() == ""); // nobody holds the pipe any more
+}
+
+Task<> tick_for_ever(App& app) {
+    print("watching");
+    for (;;) co_await pause(app.context(), 5ms);
+}
+
+Task<> tick_whatever_is_said(App& app) {
+    print("watching");
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    for (;;) co_await pause(app.context(), 5ms);
+}
+
+Task<> publish_once(App& app) {
+    const Note note{"tick"};
+    co_await app.publish("topic", note);
+    print("watching");
+    while (const auto mail = co_await app.receive()) {
+    }
+}
+
+Task<> leave_a_loop(App& app) {
+    detail::spawn(app.context().get_executor(), tick_for_ever(app));
+    co_return;
+}
+
+Task<> throw_at_the_end(App& app) {
+    print("watching");
+    while (const auto mail = co_await app.receive()) {
+    }
+    throw std::runtime_error("failed at the end");
+}
+
+TEST_CASE("the end of run() does not depend on what is left running in the master") {
+    const std::pair<Task<> (*)(App&), int> programs[] = {
+        {tick_for_ever, 0}, {tick_whatever_is_said, 0}, {publish_once, 0}, {leave_a_loop, 0}, {throw_at_the_end, 1},
+    };
+    for (std::size_t number = 0; number != std::size(programs); ++number) {
+        for (const int signals : {1, 2}) {
+            CAPTURE(number);
+            CAPTURE(signals);
+            const auto& [watch, code] = programs[number];
+            Helper helper([watch = watch] { return run<App>(run_options(1), watch, idle); });
+            CHECK(helper.after("watching").empty());
+            for (int i = 0; i != signals; ++i) helper.signal(SIGTERM);
+            if (signals == 1)
+                CHECK(helper.wait() == ExitStatus::exited(code));
+            else
+                CHECK(helper.wait().code());
+        }
+    }
 }
 
 TEST_CASE("when the master's function returns the workers go on") {
