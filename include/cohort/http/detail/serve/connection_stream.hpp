@@ -142,6 +142,7 @@ private:
     std::string out_;
     std::size_t sent_ = 0;
     bool input_ended_ = false;
+    bool half_closed_ = false;
     bool writing_beside_ = false;
 };
 

@@ -30,7 +30,7 @@ COHORT_DECL Task<std::size_t> ConnectionStream::begin_read(Waiting what, std::ui
 
 COHORT_DECL void ConnectionStream::end() noexcept {
     std::error_code ignored;
-    socket_.shutdown(Socket::shutdown_both, ignored);
+    if (!half_closed_ || !input_ended_) socket_.shutdown(Socket::shutdown_both, ignored);
     socket_.close(ignored);
 }
 
@@ -159,6 +159,7 @@ COHORT_DECL Task<> ConnectionStream::linger() {
     const Ticks& ticks = server_->ticks_for();
     const std::uint64_t last = server_->after(ticks.linger_in_all);
     socket_.shutdown(Socket::shutdown_send, error);
+    half_closed_ = true;
     layer_.reset(); // what comes now is not looked at
     std::size_t discarded = in_.size();
     error.clear();
@@ -166,7 +167,7 @@ COHORT_DECL Task<> ConnectionStream::linger() {
         in_.clear();
         const std::uint64_t quiet = server_->draining() ? std::min(ticks.linger, ticks.fresh) : ticks.linger;
         const std::uint64_t deadline = std::min(last, server_->after(quiet));
-        discarded += co_await read(Waiting::linger, deadline, usual_room, error);
+        discarded += co_await read(Waiting::linger, deadline, 16 * usual_room, error);
     }
 }
 
