@@ -139,9 +139,11 @@ COHORT_DECL const NamedFolder& folder_at_start() {
 COHORT_DECL std::string name_program() {
     std::error_code error;
     const std::string& folder = folder_at_start().name;
-    std::string name = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
+    const auto* const given = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
+    std::string name = given == nullptr ? "" : given; // none under some emulators
     if (!name.starts_with('/')) name.insert(0, folder + "/");
-    if (std::filesystem::equivalent(name, "/proc/self/exe", error)) return name;
+    const bool by_descriptor = name.starts_with("/dev/fd/") || name.starts_with("/proc/");
+    if (!by_descriptor && std::filesystem::equivalent(name, "/proc/self/exe", error)) return name;
     return std::filesystem::read_symlink("/proc/self/exe", error).native();
 }
 
