@@ -36,6 +36,7 @@
 #include <cohort/detail/channel/shared_memory_transport.ipp>
 #include <cohort/detail/channel/transport.ipp>
 #include <cohort/detail/exception_text.ipp>
+#include <cohort/detail/printable.ipp>
 #include <cohort/detail/socket/activation.ipp>
 #include <cohort/detail/socket/inherited_socket.ipp>
 #include <cohort/detail/socket/listen_queue.ipp>

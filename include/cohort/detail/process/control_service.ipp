@@ -7,6 +7,7 @@
 #include <cohort/detail/system/fd_passing.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/printable.hpp>
 
 #include <iostream>
 #include <span>
@@ -155,7 +156,8 @@ COHORT_DECL void ControlService::take_back(const WorkerRecord& record, const Ret
 
 COHORT_DECL void ControlService::note(WorkerRecord& record, const SetupFailed& failure) {
     record.error = {failure.system_error, std::system_category()};
-    std::cerr << "cohort: worker " << record.id << ": " << failure.step << ": " << record.error.message() << std::endl;
+    std::cerr << "cohort: worker " << record.id << ": " << printable(failure.step) << ": " << record.error.message()
+              << std::endl;
 }
 
 } // namespace cohort::detail

@@ -5,6 +5,7 @@
 #include <cohort/http/detail/serve/server.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/printable.hpp>
 
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
@@ -67,7 +68,7 @@ COHORT_DECL void Server::log(std::string_view message) const noexcept {
         if (options_.log)
             options_.log(message);
         else
-            std::fprintf(stderr, "cohort: %.*s\n", static_cast<int>(message.size()), message.data());
+            std::fprintf(stderr, "cohort: %s\n", cohort::detail::printable(message).c_str());
     } catch (...) { // A log that fails is no reason to fail.
     }
 }
