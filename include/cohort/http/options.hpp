@@ -33,10 +33,10 @@ struct ServerOptions {
     Duration idle_timeout{65'000};  ///< between two requests: the connection is closed
     Duration park_after{250};       ///< an idle connection then frees its buffers and its coroutine
     Duration handler_timeout{0};    ///< until the handler's response: then it is cancelled and 503 is sent; 0: none
-    Duration fresh_timeout{500};    ///< how long a connection that has sent nothing yet is waited for while draining
+    Duration fresh_timeout{500};    ///< for the first byte of a connection while draining, or at max_connections
     /// What a client still sends when its connection ends is read and discarded: closed with something unread, the
     /// connection would be reset, and the client might not see its answer (RFC 9112 section 9.6). This long without
-    /// anything more (fresh_timeout while draining), ...
+    /// anything more (fresh_timeout while draining, or at max_connections), ...
     Duration linger_timeout{5'000};
     Duration linger_time{30'000};          ///< ... this long in all ...
     std::size_t linger_bytes = 1 << 30;    ///< ... and this much: it bounds what a client can make the server do

@@ -936,6 +936,16 @@ TEST_CASE("past max_connections a connection waits for room") {
     }
 }
 
+TEST_CASE("past max_connections nobody is waited for long who has said nothing") {
+    http::ServerOptions options;
+    options.max_connections = 3;
+    TestServer server(options);
+    std::vector<std::unique_ptr<Client>> silent;
+    for (int i = 0; i != 9; ++i) silent.push_back(std::make_unique<Client>(server));
+    Client client(server);
+    CHECK(status_of(client.send(get("/z")).response()) == "HTTP/1.1 200 OK"); // long before the head's time is over
+}
+
 TEST_CASE("drain: what does not end by itself is told so also while others wait for room") {
     http::ServerOptions options = short_linger();
     options.max_connections = 1;

@@ -111,7 +111,8 @@ COHORT_DECL std::uint64_t Connection::deadline_for(Waiting what) const noexcept 
     const Server& server = stream_.server();
     const Ticks& ticks = server.ticks_for();
     if (what == Waiting::idle) return server.after(std::min(ticks.park, ticks.idle));
-    if (what == Waiting::fresh && server.draining()) return std::min(head_deadline_, server.after(ticks.fresh));
+    if (what == Waiting::fresh && (server.draining() || server.crowded()))
+        return std::min(head_deadline_, server.after(ticks.fresh));
     return head_deadline_;
 }
 

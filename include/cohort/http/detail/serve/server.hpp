@@ -104,6 +104,8 @@ private:
 
     Ticks make_ticks() const;
 
+    /// Who has said nothing yet, or has had the last answer, is not waited for much longer.
+    void hurry();
     void close_idle();
 
     std::unique_ptr<AnyAcceptor> acceptor_;

@@ -43,6 +43,7 @@ COHORT_DECL Task<> Server::pause() {
 COHORT_DECL Task<> Server::wait_for_room() {
     while (full()) {
         crowded_ = true;
+        hurry();
         // Nothing is accepted while a connection waits for room, so the end of the acceptor has to be polled.
         if (!draining_ && acceptor_->stopping()) drain();
         close_idle();
@@ -87,6 +88,13 @@ COHORT_DECL Ticks Server::make_ticks() const {
     return {ticks(given.head_timeout),  ticks(given.body_timeout),   ticks(given.write_timeout),
             ticks(given.idle_timeout),  ticks(given.linger_timeout), ticks(given.linger_time),
             ticks(given.fresh_timeout), ticks(given.park_after)};
+}
+
+COHORT_DECL void Server::hurry() {
+    for_each([this](TimedConnection& connection) {
+        if (connection.waiting() == Waiting::fresh || connection.waiting() == Waiting::linger)
+            wait_until(connection, std::min(connection.deadline(), after(ticks_.fresh)));
+    });
 }
 
 COHORT_DECL void Server::close_idle() {
