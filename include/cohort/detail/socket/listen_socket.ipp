@@ -59,7 +59,7 @@ COHORT_DECL UniqueFd open_path_listener(const Endpoint& endpoint, int backlog, s
     error.clear();
     const SocketAddress address = to_socket_address(endpoint, error);
     if (error) return {};
-    const FolderLock until_it_listens(endpoint.path());
+    const PathLock until_it_listens(endpoint.path());
     UniqueFd socket = bind_path(address, endpoint.mode(), error);
     if (error == std::errc::address_in_use && remove_stale_file(endpoint.path()))
         socket = bind_path(address, endpoint.mode(), error);

@@ -37,14 +37,22 @@ private:
     pid_t process_ = 0;
 };
 
-/// While it lives, no other program of cohort's makes or removes a socket in the folder of `path`: flock(2). A folder
-/// that cannot be read, or that others have locked for longer than a second, is used without the lock.
-class FolderLock {
+/// While it lives, no other program of cohort's and of this user's makes or removes a socket at `path`: flock(2) on a
+/// file beside it, which is removed again. Whoever may read a folder may lock it; this file is the user's alone. Where
+/// it cannot be made, or is somebody else's, there is no lock; one that is held for longer than a second is not waited
+/// for.
+class PathLock {
 public:
-    explicit FolderLock(const std::string& path);
+    explicit PathLock(const std::string& path);
+    PathLock(const PathLock&) = delete;
+    PathLock& operator=(const PathLock&) = delete;
+    ~PathLock() {
+        if (lock_) ::unlink(name_.c_str());
+    }
 
 private:
-    UniqueFd folder_;
+    std::string name_;
+    UniqueFd lock_;
 };
 
 /// Whether nobody listens on the socket whose file `file` is, now and some moments later: another program may have

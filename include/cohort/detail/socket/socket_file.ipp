@@ -10,6 +10,9 @@
 #include <chrono>
 #include <cstdio>
 #include <thread>
+#include <utility>
+
+#include <fcntl.h>
 
 namespace cohort::detail {
 
@@ -24,13 +27,22 @@ COHORT_DECL void SocketFile::remove() noexcept {
     path_.clear();
 }
 
-COHORT_DECL FolderLock::FolderLock(const std::string& path) {
-    const std::string folder = path.substr(0, path.rfind('/') + 1);
-    folder_ = UniqueFd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+COHORT_DECL PathLock::PathLock(const std::string& path) : name_(path + ".lock") {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);
-    while (folder_ && ::flock(folder_.get(), LOCK_EX | LOCK_NB) != 0) {
-        if (!would_block(errno) || std::chrono::steady_clock::now() > deadline) break;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (std::chrono::steady_clock::now() < deadline) {
+        UniqueFd file(::open(name_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+        struct stat opened {};
+        if (!file || ::fstat(file.get(), &opened) != 0 || opened.st_uid != ::geteuid()) return;
+        if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+            if (!would_block(errno)) return;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            continue;
+        }
+        struct stat named {};
+        const bool is_current = ::lstat(name_.c_str(), &named) == 0 && is_same_file(opened, named);
+        if (!is_current) continue; // the one before has removed it
+        lock_ = std::move(file);
+        return;
     }
 }
 

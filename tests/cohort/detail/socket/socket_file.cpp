@@ -170,11 +170,36 @@ TEST_CASE("at the end only the file that was made is removed, and only by its ma
     SocketFile(Endpoint(8080)).remove();
 }
 
-TEST_CASE("a folder that somebody keeps locked only delays") {
+TEST_CASE("a folder that somebody keeps locked is no obstacle") {
     const SocketFolder folder;
     const UniqueFd lock(::open(folder.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    REQUIRE(::flock(lock.get(), LOCK_SH) == 0);
+    REQUIRE(::flock(lock.get(), LOCK_EX) == 0);
     const auto begin = std::chrono::steady_clock::now();
     CHECK(folder.listen());
-    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(1));
+}
+
+TEST_CASE("whatever has the name of the lock, a path can be listened on, and no lock is left") {
+    const SocketFolder folder;
+    const std::string name = folder.endpoint.path() + ".lock";
+    UniqueFd held;
+    bool goes = true;
+    SUBCASE("nothing") {}
+    SUBCASE("one that a program left when it was killed") { std::ofstream(name) << "left"; }
+    SUBCASE("one that a program of ours keeps for ever") {
+        held = UniqueFd(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        REQUIRE(::flock(held.get(), LOCK_EX) == 0);
+        goes = false;
+    }
+    SUBCASE("a link to nowhere") {
+        fs::create_symlink("nowhere", name);
+        goes = false;
+    }
+    SUBCASE("a folder") {
+        fs::create_directory(name);
+        goes = false;
+    }
+    CHECK(folder.listen());
+    CHECK(fs::exists(fs::symlink_status(name)) == !goes);
+    CHECK_FALSE(fs::exists(folder.path / "nowhere"));
 }
