@@ -14,6 +14,7 @@
 #include <iostream>
 #include <stdexcept>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace test;
@@ -153,6 +154,21 @@ TEST_CASE("500 kB of output and the last line without an end are written when a 
     Helper other(run_one<print_and_exit>);
     CHECK(other.rest() == "before exit");
     CHECK(other.wait().code() == 8);
+}
+
+/// Its child ends as any program does.
+Task<> fork_and_wait(App::Worker& self) {
+    self.at_exit([] { [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, "at exit\n", 8); });
+    const pid_t child = ::fork();
+    if (child == 0) std::exit(0);
+    ::waitpid(child, nullptr, 0);
+    co_return;
+}
+
+TEST_CASE("what a worker does at its exit is not done by a child that it has forked") {
+    Helper helper(run_one<fork_and_wait>);
+    CHECK(helper.rest() == "at exit\n");
+    CHECK(helper.wait().code() == 0);
 }
 
 TEST_CASE("what the master had not written yet at the fork is written once") {

@@ -16,6 +16,8 @@
 #include <optional>
 #include <vector>
 
+#include <unistd.h>
+
 namespace cohort::detail {
 
 /// What the master sends and what it receives.
@@ -97,6 +99,7 @@ private:
     Mailbox mailbox_;
     EventLog events_;
     WorkerId last_id_ = 0;
+    pid_t process_ = ::getpid();
 };
 
 } // namespace cohort::detail

@@ -40,6 +40,7 @@ COHORT_DECL WorkerProcesses::WorkerProcesses(asio::io_context& context, const Op
 COHORT_DECL WorkerProcesses::~WorkerProcesses() {
     for (const auto& [id, record] : records_) {
         record->abandoned = true;
+        if (::getpid() != process_) continue; // in a forked copy of the master
         send_signal(record->pidfd.get(), SIGKILL);
         if (record->kill_group) ::kill(-record->pid, SIGKILL);
         reap(record->pidfd.get(), true);

@@ -24,6 +24,7 @@
 #include <utility>
 
 #include <sys/prctl.h>
+#include <unistd.h>
 
 namespace cohort::detail {
 
@@ -65,7 +66,11 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
         auto* const context = new asio::io_context(1);
         RunningWorker worker = make({*context, page, identity});
         current = worker.core;
-        std::atexit([] { current->finish(); });
+        static const pid_t process = ::getpid();
+        // A child that the worker has forked has these too, and none of it is the child's.
+        std::atexit([] {
+            if (::getpid() == process) current->finish();
+        });
         spawn(context->get_executor(), run_body(*current, std::move(worker.body)));
         context->run();
     } catch (...) {
