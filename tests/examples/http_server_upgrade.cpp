@@ -10,6 +10,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -125,6 +126,35 @@ TEST_CASE("http_server: a new release to which a link leads is what starts, in i
     CHECK(std::filesystem::read_symlink(process / "cwd") == second);
     ::kill(master, SIGTERM);
     CHECK(new_master.ends_within(patience));
+}
+
+TEST_CASE("http_server: a new master has the descriptors that the first one was started with, and no other") {
+    const test::Folder folder;
+    const std::string given = folder / "given";
+    Example server("/bin/sh",
+                   {"-c", "exec 7>\"$1\" \"$0\" --port 0 --workers 1", Example::path_of("http_server"), given});
+    HttpClient client(server.port_after("http_server: listening on "));
+    pid_t master = master_of(client);
+    std::size_t before = 0;
+    std::vector<test::Watched> others;
+    for (int upgrade = 0; upgrade != 4; ++upgrade) {
+        const std::filesystem::path descriptors = "/proc/" + std::to_string(master) + "/fd";
+        CHECK(std::filesystem::read_symlink(descriptors / "7") == given);
+        const auto count = static_cast<std::size_t>(
+            std::distance(std::filesystem::directory_iterator(descriptors), std::filesystem::directory_iterator()));
+        if (upgrade > 1) CHECK(count == before); // the first one was no new master
+        before = count;
+        ::kill(master, SIGUSR2);
+        const auto deadline = std::chrono::steady_clock::now() + patience;
+        const pid_t old_master = master;
+        while (master == old_master && std::chrono::steady_clock::now() < deadline) master = master_of(client);
+        REQUIRE(master != old_master);
+        others.emplace_back(master);
+        if (others.size() > 1) REQUIRE(others[others.size() - 2].ends_within(patience));
+    }
+    ::kill(master, SIGTERM);
+    CHECK(others.back().ends_within(patience));
+    CHECK(server.wait() == cohort::ExitStatus::exited(0));
 }
 
 TEST_CASE("http_server: a new program that does not get ready changes nothing, and the reason is told") {

@@ -50,6 +50,11 @@ bool belongs_to_event_loop(int fd);
 /// of the parent's io_context is called: its epoll set is the same object in both processes.
 void close_inherited(std::span<const int> keep);
 
+/// For a program that is to replace this one: closes all descriptors but the standard streams, those of `keep`, and
+/// those that this program was started with itself, as by systemd, where they are still the same. What a program has
+/// opened without O_CLOEXEC would be handed on from master to master, one more each time.
+void close_opened(std::span<const int> keep);
+
 /// The command line of this process: proc(5), /proc/self/cmdline.
 std::vector<std::string> own_arguments();
 

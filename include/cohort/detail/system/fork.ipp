@@ -17,6 +17,7 @@
 #include <iostream>
 #include <system_error>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
@@ -107,6 +108,46 @@ COHORT_DECL void close_inherited(std::span<const int> keep) {
         if (kept(fd)) continue;
         OwnedDescriptors::remove(fd);
         ::close(fd);
+    }
+}
+
+/// A descriptor, and which file it is of.
+struct OpenFile {
+    int fd;
+    dev_t device;
+    ino_t inode;
+
+    bool operator==(const OpenFile&) const = default;
+};
+
+COHORT_DECL std::vector<OpenFile> open_files() {
+    std::vector<OpenFile> files;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+        const int fd = std::atoi(entry.path().filename().c_str());
+        struct stat file {};
+        if (::fstat(fd, &file) == 0) files.push_back({fd, file.st_dev, file.st_ino});
+    }
+    return files;
+}
+
+COHORT_DECL const std::vector<OpenFile>& files_at_start() {
+    static const std::vector<OpenFile> files = open_files();
+    return files;
+}
+
+/// Before what the program itself has of static objects, which may open files.
+[[gnu::constructor(101)]] COHORT_DECL void remember_start() {
+    open_standard_descriptors();
+    files_at_start();
+    folder_at_start();
+}
+
+COHORT_DECL void close_opened(std::span<const int> keep) {
+    const auto& start = files_at_start();
+    for (const OpenFile& file : open_files()) {
+        const bool is_kept = file.fd <= STDERR_FILENO || std::ranges::find(keep, file.fd) != keep.end();
+        if (!is_kept && std::ranges::find(start, file) == start.end()) ::close(file.fd);
     }
 }
 

@@ -27,8 +27,6 @@ COHORT_DECL void open_standard_descriptors() noexcept {
     }
 }
 
-COHORT_DECL const bool standard_descriptors_are_open = (open_standard_descriptors(), true);
-
 COHORT_DECL std::optional<SetupError> place_descriptors(const std::map<int, int>& wanted, std::span<int* const> own,
                                                         std::span<const int> fixed) {
     const int above = wanted.empty() ? 0 : wanted.rbegin()->first + 1;

@@ -42,6 +42,7 @@ COHORT_DECL void NewMaster::kill() noexcept {
 /// In the child.
 COHORT_DECL void NewMaster::become_master(int link) {
     close_inherited(std::span<const int>(&link, 1));
+    close_opened(std::span<const int>(&link, 1));
     ::setenv(upgrade_variable, std::to_string(link).c_str(), 1);
     const SetupError error = exec(own_program(), own_arguments(), std::span<const int>(&link, 1));
     std::cerr << "cohort: " << own_program() << ": " << std::system_category().message(error.system_error) << std::endl;
