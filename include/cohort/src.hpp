@@ -50,6 +50,7 @@
 #include <cohort/detail/system/memfd.ipp>
 #include <cohort/detail/system/orphan_reaper.ipp>
 #include <cohort/detail/system/process_setup.ipp>
+#include <cohort/detail/system/process_start.ipp>
 #include <cohort/detail/system/signals.ipp>
 #include <cohort/detail/system/system.ipp>
 #include <cohort/detail/system/unique_fd.ipp>

@@ -13,8 +13,6 @@
 
 namespace cohort::detail {
 
-bool is_same_file(const struct stat& a, const struct stat& b) noexcept;
-
 /// The file of a socket that this process listens on. Removes it only if no other file has taken its place, and not
 /// from a forked copy of this object. While the socket is open no other file can have the same inode number.
 class SocketFile {

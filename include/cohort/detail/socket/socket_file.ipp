@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/socket/socket_address.hpp>
+#include <cohort/detail/system/system.hpp>
 
 #include <chrono>
 #include <cstdio>
@@ -15,10 +16,6 @@
 #include <fcntl.h>
 
 namespace cohort::detail {
-
-COHORT_DECL bool is_same_file(const struct stat& a, const struct stat& b) noexcept {
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
 
 COHORT_DECL void SocketFile::remove() noexcept {
     struct stat now {};

@@ -6,7 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/supervise/hooks.hpp>
-#include <cohort/detail/system/process_setup.hpp>
+#include <cohort/detail/system/process_start.hpp>
 #include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/worker/identity.hpp>
 

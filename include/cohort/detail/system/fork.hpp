@@ -50,30 +50,6 @@ bool belongs_to_event_loop(int fd);
 /// of the parent's io_context is called: its epoll set is the same object in both processes.
 void close_inherited(std::span<const int> keep);
 
-/// For a program that is to replace this one: closes all descriptors but the standard streams, those of `keep`, and
-/// those that this program was started with itself, as by systemd, where they are still the same. What a program has
-/// opened without O_CLOEXEC would be handed on from master to master, one more each time.
-void close_opened(std::span<const int> keep);
-
-/// The command line of this process: proc(5), /proc/self/cmdline.
-std::vector<std::string> own_arguments();
-
-/// A folder as it was named, with its number, which tells whether it is still the same.
-struct NamedFolder {
-    std::string name;
-    dev_t device = 0;
-    ino_t inode = 0;
-};
-
-/// Where this process was started, as the shell named it (PWD): a path through symbolic links that may lead elsewhere
-/// by now, as `current/` does after a new release. Read before main().
-const NamedFolder& folder_at_start();
-
-/// What this process was started from, as it was named (getauxval(3), AT_EXECFN), read before main(): another file may
-/// have that name by now, or a symbolic link in it may lead elsewhere.
-const std::string& own_program();
-extern const std::string& own_program_at_start;
-
 /// Replaces this process by `program`, with `words` as its argv; the descriptors in `keep` stay open. Unless the
 /// working folder was changed since the start, it becomes what the name of folder_at_start() leads to now. Returns only
 /// on failure, with the error.

@@ -5,6 +5,7 @@
 #include <cohort/detail/system/fork.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/process_start.hpp>
 #include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/system/system.hpp>
 #include <cohort/error.hpp>
@@ -19,9 +20,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/auxv.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 namespace cohort::detail {
@@ -109,98 +108,6 @@ COHORT_DECL void close_inherited(std::span<const int> keep) {
         OwnedDescriptors::remove(fd);
         ::close(fd);
     }
-}
-
-/// A descriptor, and which file it is of.
-struct OpenFile {
-    int fd;
-    dev_t device;
-    ino_t inode;
-
-    bool operator==(const OpenFile&) const = default;
-};
-
-COHORT_DECL std::vector<OpenFile> open_files() {
-    std::vector<OpenFile> files;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
-        const int fd = std::atoi(entry.path().filename().c_str());
-        struct stat file {};
-        if (::fstat(fd, &file) == 0) files.push_back({fd, file.st_dev, file.st_ino});
-    }
-    return files;
-}
-
-COHORT_DECL const std::vector<OpenFile>& files_at_start() {
-    static const std::vector<OpenFile> files = open_files();
-    return files;
-}
-
-/// Before what the program itself has of static objects, which may open files.
-[[gnu::constructor(101)]] COHORT_DECL void remember_start() {
-    open_standard_descriptors();
-    files_at_start();
-    folder_at_start();
-}
-
-COHORT_DECL void close_opened(std::span<const int> keep) {
-    const auto& start = files_at_start();
-    for (const OpenFile& file : open_files()) {
-        const bool is_kept = file.fd <= STDERR_FILENO || std::ranges::find(keep, file.fd) != keep.end();
-        if (!is_kept && std::ranges::find(start, file) == start.end()) ::close(file.fd);
-    }
-}
-
-COHORT_DECL std::vector<std::string> own_arguments() {
-    std::ifstream file("/proc/self/cmdline");
-    std::vector<std::string> arguments;
-    for (std::string one; std::getline(file, one, '\0');) arguments.push_back(one);
-    return arguments;
-}
-
-COHORT_DECL NamedFolder name_folder() {
-    NamedFolder folder;
-    std::error_code error;
-    struct stat here {};
-    if (::stat(".", &here) == 0) folder.device = here.st_dev, folder.inode = here.st_ino;
-    const char* const name = ::getenv("PWD");
-    if (name != nullptr && name[0] == '/' && std::filesystem::equivalent(name, ".", error))
-        folder.name = name;
-    else
-        folder.name = std::filesystem::current_path(error).native();
-    return folder;
-}
-
-COHORT_DECL const NamedFolder& folder_at_start() {
-    static const NamedFolder folder = name_folder();
-    return folder;
-}
-
-/// A program that was started by its descriptor or by an interpreter has another file's name: then, the file's own.
-COHORT_DECL std::string name_program() {
-    std::error_code error;
-    const std::string& folder = folder_at_start().name;
-    const auto* const given = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
-    std::string name = given == nullptr ? "" : given; // none under some emulators
-    if (!name.starts_with('/')) name.insert(0, folder + "/");
-    const bool by_descriptor = name.starts_with("/dev/fd/") || name.starts_with("/proc/");
-    if (!by_descriptor && std::filesystem::equivalent(name, "/proc/self/exe", error)) return name;
-    return std::filesystem::read_symlink("/proc/self/exe", error).native();
-}
-
-COHORT_DECL const std::string& own_program() {
-    static const std::string name = name_program();
-    return name;
-}
-
-COHORT_DECL const std::string& own_program_at_start = own_program();
-
-COHORT_DECL void follow_folder() noexcept {
-    const NamedFolder& start = folder_at_start();
-    struct stat here {};
-    const bool unchanged = ::stat(".", &here) == 0 && here.st_dev == start.device && here.st_ino == start.inode;
-    // Where the name leads nowhere by now, the program keeps the folder that it has.
-    if (unchanged && !start.name.empty() && ::chdir(start.name.c_str()) != 0) errno = 0;
 }
 
 COHORT_DECL SetupError exec(const std::string& program, std::vector<std::string> words, std::span<const int> keep) {

@@ -17,10 +17,6 @@ struct SetupError {
     const char* step = "";
 };
 
-/// Opens those of the descriptors 0 to 2 that are closed, as /dev/null: otherwise the next file that is opened would
-/// get what is written to standard output. Done before main(), and again when a master begins.
-void open_standard_descriptors() noexcept;
-
 /// The first step: gives the wanted descriptors their numbers. `own`: descriptors of the toolkit, which are moved out
 /// of the way; `fixed`: those that cannot be.
 std::optional<SetupError> place_descriptors(const std::map<int, int>& wanted, std::span<int* const> own,

@@ -19,14 +19,6 @@
 
 namespace cohort::detail {
 
-COHORT_DECL void open_standard_descriptors() noexcept {
-    for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
-        if (::fcntl(fd, F_GETFD) >= 0) continue;
-        // The lowest free number is this one. Without a /dev/null it is at least nothing that can be written to.
-        if (::open("/dev/null", O_RDWR) < 0) ::open("/", O_PATH | O_DIRECTORY);
-    }
-}
-
 COHORT_DECL std::optional<SetupError> place_descriptors(const std::map<int, int>& wanted, std::span<int* const> own,
                                                         std::span<const int> fixed) {
     const int above = wanted.empty() ? 0 : wanted.rbegin()->first + 1;

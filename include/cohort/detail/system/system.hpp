@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace cohort::detail {
@@ -65,6 +66,8 @@ std::error_code last_error() noexcept;
 [[noreturn]] void throw_last_error(const char* what);
 
 bool would_block(int error) noexcept;
+
+bool is_same_file(const struct stat& a, const struct stat& b) noexcept;
 
 /// Another descriptor of the same open file, close-on-exec. Throws EMFILE, EBADF.
 UniqueFd duplicate(int fd);

@@ -32,6 +32,10 @@ COHORT_DECL void throw_last_error(const char* what) { throw std::system_error(la
 
 COHORT_DECL bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
 
+COHORT_DECL bool is_same_file(const struct stat& a, const struct stat& b) noexcept {
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 COHORT_DECL UniqueFd duplicate(int fd) {
     UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
     if (!copy) throw_last_error("dup");

@@ -41,7 +41,6 @@ COHORT_DECL void NewMaster::kill() noexcept {
 
 /// In the child.
 COHORT_DECL void NewMaster::become_master(int link) {
-    close_inherited(std::span<const int>(&link, 1));
     close_opened(std::span<const int>(&link, 1));
     ::setenv(upgrade_variable, std::to_string(link).c_str(), 1);
     const SetupError error = exec(own_program(), own_arguments(), std::span<const int>(&link, 1));

@@ -115,17 +115,6 @@ TEST_CASE("how children end is not lost to a program that was started with SIGCH
     }
 }
 
-TEST_CASE("what the program has opened is not for one that replaces it") {
-    const auto program = fork_with([] {
-        const int opened = ::open("/dev/null", O_RDONLY);
-        const int kept = ::open("/dev/null", O_RDONLY);
-        close_opened(std::span<const int>(&kept, 1));
-        const bool right = ::fcntl(opened, F_GETFD) < 0 && ::fcntl(kept, F_GETFD) >= 0;
-        return right && ::fcntl(0, F_GETFD) >= 0 && ::fcntl(1, F_GETFD) >= 0 && ::fcntl(2, F_GETFD) >= 0 ? 0 : 1;
-    });
-    CHECK(reap(program.pidfd.get(), true) == ExitStatus::exited(0));
-}
-
 TEST_CASE("a child begins with default signal actions and none blocked") {
     auto* const previous = ::signal(SIGUSR1, SIG_IGN);
     sigset_t mask;
