@@ -14,10 +14,11 @@
 #include "support/process.hpp"
 
 #include <csignal>
-#include <iterator>
+#include <memory>
 #include <set>
 #include <stdexcept>
 #include <utility>
+#include <vector>
 
 #include <sched.h>
 #include <unistd.h>
@@ -146,6 +147,20 @@ Task<> leave_a_loop(App& app) {
     co_return;
 }
 
+Task<> keep_a_group(App& app) { co_await with_workers(app, 1, idle, tick_whatever_is_said); }
+
+/// Its mail, which waits for a reply, and its subscription are still there when the master is not.
+Task<> keep_all(App& app) {
+    auto topic = co_await app.subscribe<Note>("topic");
+    const auto mail = co_await app.receive();
+    co_await tick_whatever_is_said(app);
+}
+
+Task<> ask_once(App::Worker& self) {
+    const Note note{"question"};
+    co_await either(drop_result(self.call(note)), self.until_stopping());
+}
+
 Task<> throw_at_the_end(App& app) {
     print("watching");
     while (const auto mail = co_await app.receive()) {
@@ -155,22 +170,45 @@ Task<> throw_at_the_end(App& app) {
 
 TEST_CASE("the end of run() does not depend on what is left running in the master") {
     const std::pair<Task<> (*)(App&), int> programs[] = {
-        {tick_for_ever, 0}, {tick_whatever_is_said, 0}, {publish_once, 0}, {leave_a_loop, 0}, {throw_at_the_end, 1},
+        {tick_for_ever, 0}, {tick_whatever_is_said, 0}, {publish_once, 0}, {leave_a_loop, 0}, {keep_a_group, 0},
+        {keep_all, 0},      {throw_at_the_end, 1},
     };
-    for (std::size_t number = 0; number != std::size(programs); ++number) {
-        for (const int signals : {1, 2}) {
+    for (const int signals : {1, 2}) {
+        std::vector<std::unique_ptr<Helper>> helpers; // side by side, as most of them need their last moments
+        for (const auto& [watch, code] : programs) {
+            const auto program = [watch = watch] { return run<App>(run_options(1), watch, ask_once); };
+            helpers.push_back(std::make_unique<Helper>(program));
+            CHECK(helpers.back()->after("watching").empty());
+            for (int i = 0; i != signals; ++i) helpers.back()->signal(SIGTERM);
+        }
+        for (std::size_t number = 0; number != helpers.size(); ++number) {
             CAPTURE(number);
             CAPTURE(signals);
-            const auto& [watch, code] = programs[number];
-            Helper helper([watch = watch] { return run<App>(run_options(1), watch, idle); });
-            CHECK(helper.after("watching").empty());
-            for (int i = 0; i != signals; ++i) helper.signal(SIGTERM);
-            if (signals == 1)
-                CHECK(helper.wait() == ExitStatus::exited(code));
-            else
-                CHECK(helper.wait().code());
+            const ExitStatus status = helpers[number]->wait();
+            CHECK(status.code());
+            if (signals == 1) CHECK(status == ExitStatus::exited(programs[number].second));
         }
     }
+}
+
+Task<> crash_at_the_end(App::Worker& self) {
+    print("ready");
+    co_await self.until_stopping();
+    ::kill(::getpid(), SIGFPE);
+}
+
+TEST_CASE("that a worker crashed is told although it was leaving") {
+    Helper helper([] {
+        ::dup2(STDOUT_FILENO, STDERR_FILENO);
+        return run<App>(run_options(1), watch_nothing, crash_at_the_end);
+    });
+    CHECK(helper.after("ready").empty());
+    helper.signal(SIGTERM);
+    const std::string said = helper.rest();
+    CHECK(said.find("cohort: worker 1 in slot 0 (process ") == 0);
+    CHECK(said.find(") killed by SIGFPE after ") != said.npos);
+    CHECK(said.ends_with("; it was leaving\n"));
+    CHECK(helper.wait() == ExitStatus::exited(0));
 }
 
 TEST_CASE("when the master's function returns the workers go on") {

@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <string>
@@ -51,33 +52,47 @@ COHORT_DECL void SlotManager::dismiss(unsigned slot) {
     owner_.on_slots_settled();
 }
 
-COHORT_DECL bool SlotManager::on_exit(const WorkerRecord& record, const ExitStatus& status) {
-    if (slots_.vacate(record) && !group_restart_.concerns(record.group)) answer(record, status);
-    return slots_[record.slot].occupied;
-}
-
-/// What an operator wants to know of a worker that has ended by itself: of what, after how long, and what follows.
-COHORT_DECL void tell_end(const WorkerRecord& record, const ExitStatus& status,
-                          std::optional<std::chrono::milliseconds> restart, bool given_up) {
-    using std::chrono::steady_clock;
-    const std::chrono::duration<double> lived = steady_clock::now() - record.born;
+/// What an operator wants to know of a worker's end: of what it ended, after how long, and what follows.
+COHORT_DECL void tell_end(const WorkerRecord& record, const ExitStatus& status, const std::string& next) {
+    const std::chrono::duration<double> lived = std::chrono::steady_clock::now() - record.born;
     char time[32];
     std::snprintf(time, sizeof time, "%.1f s", lived.count());
-    std::string next = "no other follows";
-    if (given_up) next = "slot " + std::to_string(record.slot) + " is given up";
-    if (restart)
-        next = restart->count() == 0 ? "the next one starts"
-                                     : "the next one starts in " + std::to_string(restart->count()) + " ms";
     std::cerr << "cohort: worker " << record.id << " in slot " << record.slot << " (process " << record.pid << ") "
               << status.describe() << " after " << time << "; " << next << std::endl;
 }
 
+/// By a signal that a fault of its own raises: not what it gets when its grace is over.
+COHORT_DECL bool has_crashed(const ExitStatus& status) noexcept {
+    switch (status.signal().value_or(0)) {
+        case SIGSEGV:
+        case SIGBUS:
+        case SIGILL:
+        case SIGFPE:
+        case SIGABRT:
+        case SIGTRAP:
+        case SIGSYS: return true;
+        default: return false;
+    }
+}
+
+COHORT_DECL bool SlotManager::on_exit(const WorkerRecord& record, const ExitStatus& status) {
+    const bool was_leaving = record.voluntary || owner_.stopping();
+    if (was_leaving && has_crashed(status)) tell_end(record, status, "it was leaving");
+    if (slots_.vacate(record) && !group_restart_.concerns(record.group)) answer(record, status);
+    return slots_[record.slot].occupied;
+}
+
 COHORT_DECL void SlotManager::answer(const WorkerRecord& record, const ExitStatus& status) {
-    const bool stopping = owner_.stopping();
-    const auto restart = slots_.follow(record, status, record.voluntary || stopping);
+    const bool was_leaving = record.voluntary || owner_.stopping();
+    const auto restart = slots_.follow(record, status, was_leaving);
     const bool given_up = !restart && slots_[record.slot].policy.has_given_up();
-    if (!stopping && !record.voluntary && (given_up || !status.success())) tell_end(record, status, restart, given_up);
-    if (options_.strategy == Strategy::one_for_all && !stopping && (restart || given_up))
+    if (!was_leaving && (given_up || !status.success())) {
+        std::string next = "no other follows";
+        if (given_up) next = "the slot is given up";
+        if (restart) next = "the next one starts in " + std::to_string(restart->count()) + " ms";
+        tell_end(record, status, next);
+    }
+    if (options_.strategy == Strategy::one_for_all && !owner_.stopping() && (restart || given_up))
         return restart_all(record, restart);
     if (restart) respawn_queue_.later({record.slot}, *restart);
 }
