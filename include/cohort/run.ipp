@@ -30,13 +30,13 @@ namespace cohort::detail {
 
 COHORT_DECL Task<> reload_and_tell(Supervisor& supervisor) {
     const ReloadReport report = co_await supervisor.reload();
-    if (report.error == Errc::stopping && supervisor.pass_on(SIGHUP)) co_return;
+    if (report.error == Errc::stopping && supervisor.forward_signal(SIGHUP)) co_return;
     if (!report) std::cerr << "cohort: reload: " << report.error.message() << std::endl;
 }
 
 COHORT_DECL Task<> upgrade_and_tell(Supervisor& supervisor) {
     const ReloadReport report = co_await supervisor.upgrade();
-    if (report.error == Errc::stopping && supervisor.pass_on(SIGUSR2)) co_return;
+    if (report.error == Errc::stopping && supervisor.forward_signal(SIGUSR2)) co_return;
     if (!report) std::cerr << "cohort: upgrade: " << report.error.message() << std::endl;
 }
 

@@ -45,8 +45,8 @@ public:
     Reloader(const asio::any_io_executor& executor, Workers& workers)
         : workers_(workers), progress_(executor), deadline_(executor) {}
 
-    /// Replaces the workers of all slots that there are when it begins: a replacement under way ends first.
-    /// Errc::reloading: another reload is under way.
+    /// Replaces the workers of all slots that there are when it begins: a replacement under way ends first. One at a
+    /// time: whoever calls this sees to that.
     Task<ReloadReport> reload(const Options& options);
     /// The worker of one slot. Errc::reloading: anything else is under way.
     Task<ReloadReport> replace(unsigned slot, Duration boot_timeout);

@@ -43,8 +43,6 @@ COHORT_DECL Task<> Reloader::until_idle() {
 
 COHORT_DECL Task<ReloadReport> Reloader::reload(const Options& options) {
     ReloadReport report;
-    report.error = Errc::reloading;
-    if (*reloading_) co_return report;
     const Turn turn(reloading_);
     co_await until_idle();
     report.error = closed_;

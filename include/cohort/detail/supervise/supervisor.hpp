@@ -49,7 +49,7 @@ public:
     Task<ReloadReport> reload() { return change(reloads_, &Supervisor::reload_now); }
     Task<ReloadReport> upgrade() { return change(upgrades_, &Supervisor::upgrade_now); }
     /// A signal that came for a master which has a successor is for that one. False: it has none.
-    bool pass_on(int signal) const noexcept { return upgrade_.tell_new_master(signal); }
+    bool forward_signal(int signal) const noexcept { return upgrade_.forward_signal(signal); }
     /// Begins when it is called, not when it is awaited.
     Task<> stop() {
         end_all(false);

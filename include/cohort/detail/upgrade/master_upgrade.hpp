@@ -62,7 +62,7 @@ public:
     /// Whether the new master has taken over.
     bool has_succeeded() const noexcept { return succeeded_; }
     /// Sends it a signal, once it has taken over.
-    bool tell_new_master(int signal) const noexcept {
+    bool forward_signal(int signal) const noexcept {
         return succeeded_ && new_master_ && ::kill(new_master_->pid(), signal) == 0;
     }
     void fail(std::error_code error) {
