@@ -165,8 +165,7 @@ COHORT_DECL Task<> ConnectionStream::linger() {
     error.clear();
     while (!error && discarded < server_->options().linger_bytes) {
         in_.clear();
-        const bool hurries = server_->draining() || server_->crowded();
-        const std::uint64_t quiet = hurries ? std::min(ticks.linger, ticks.fresh) : ticks.linger;
+        const std::uint64_t quiet = server_->hurries() ? std::min(ticks.linger, ticks.fresh) : ticks.linger;
         const std::uint64_t deadline = std::min(last, server_->after(quiet));
         discarded += co_await read(Waiting::linger, deadline, 16 * usual_room, error);
     }

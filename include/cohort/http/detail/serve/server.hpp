@@ -57,6 +57,9 @@ public:
     /// Whether connections should end with the response at hand so that others can be accepted.
     bool crowded() const noexcept { return crowded_; }
 
+    /// Whether to wait less for a client that has had its last answer.
+    bool hurries() const noexcept { return draining_ || full(); }
+
     bool full() const noexcept {
         return options_.max_connections != 0 && size() - refusals_ >= options_.max_connections;
     }
@@ -105,7 +108,7 @@ private:
     Ticks make_ticks() const;
 
     /// Who has said nothing yet, or has had the last answer, is not waited for much longer.
-    void hurry();
+    void hurry(TimedConnection& connection);
     void close_idle();
 
     std::unique_ptr<AnyAcceptor> acceptor_;

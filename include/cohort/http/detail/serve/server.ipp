@@ -43,7 +43,7 @@ COHORT_DECL Task<> Server::pause() {
 COHORT_DECL Task<> Server::wait_for_room() {
     while (full()) {
         crowded_ = true;
-        hurry();
+        for_each([this](TimedConnection& connection) { hurry(connection); });
         // Nothing is accepted while a connection waits for room, so the end of the acceptor has to be polled.
         if (!draining_ && acceptor_->stopping()) drain();
         close_idle();
@@ -58,9 +58,10 @@ COHORT_DECL void Server::drain() {
     for_each([this, goes_on](TimedConnection& connection) {
         const bool is_fresh = connection.waiting() == Waiting::fresh;
         const bool is_told = connection.waiting() == Waiting::idle || connection.waiting() == Waiting::upgraded;
-        if (is_told || (is_fresh && goes_on)) interrupt(connection);
-        if ((is_fresh && !goes_on) || connection.waiting() == Waiting::linger)
-            wait_until(connection, std::min(connection.deadline(), after(ticks_.fresh)));
+        if (is_told || (is_fresh && goes_on))
+            interrupt(connection);
+        else
+            hurry(connection);
     });
 }
 
@@ -90,11 +91,9 @@ COHORT_DECL Ticks Server::make_ticks() const {
             ticks(given.fresh_timeout), ticks(given.park_after)};
 }
 
-COHORT_DECL void Server::hurry() {
-    for_each([this](TimedConnection& connection) {
-        if (connection.waiting() == Waiting::fresh || connection.waiting() == Waiting::linger)
-            wait_until(connection, std::min(connection.deadline(), after(ticks_.fresh)));
-    });
+COHORT_DECL void Server::hurry(TimedConnection& connection) {
+    if (connection.waiting() == Waiting::fresh || connection.waiting() == Waiting::linger)
+        wait_until(connection, std::min(connection.deadline(), after(ticks_.fresh)));
 }
 
 COHORT_DECL void Server::close_idle() {
