@@ -32,8 +32,9 @@ COHORT_DECL bool Endpoint::is_address(const std::string& host) {
     const auto percent = std::min(host.find('%'), host.size());
     if (::inet_pton(AF_INET6, host.substr(0, percent).c_str(), &address) != 1) return false;
     if (percent == host.size()) return true;
-    const bool has_zone = IN6_IS_ADDR_LINKLOCAL(&address) || IN6_IS_ADDR_MC_LINKLOCAL(&address);
-    return has_zone && is_zone(std::string_view(host).substr(percent + 1));
+    const bool takes_zone =
+        IN6_IS_ADDR_LINKLOCAL(&address) || IN6_IS_ADDR_MC_LINKLOCAL(&address) || IN6_IS_ADDR_MC_NODELOCAL(&address);
+    return takes_zone && is_zone(std::string_view(host).substr(percent + 1));
 }
 
 COHORT_DECL Endpoint Endpoint::tcp(std::string host, std::uint16_t port) {

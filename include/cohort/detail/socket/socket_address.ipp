@@ -103,8 +103,8 @@ COHORT_DECL Endpoint to_endpoint(const SocketAddress& address) {
     if (address.family() == AF_INET6) {
         const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address.storage);
         std::string host = ::inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size());
-        const bool has_zone = IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr) || IN6_IS_ADDR_MC_LINKLOCAL(&v6.sin6_addr);
-        if (has_zone && v6.sin6_scope_id != 0) host.append("%").append(to_zone(v6.sin6_scope_id));
+        // The kernel says it of those addresses only that an Endpoint takes a zone for.
+        if (v6.sin6_scope_id != 0) host.append("%").append(to_zone(v6.sin6_scope_id));
         return Endpoint::tcp(std::move(host), ntohs(v6.sin6_port));
     }
     if (address.family() == AF_INET) {
