@@ -77,7 +77,7 @@ public:
     }
     [[nodiscard]] Task<std::optional<Mail>> receive_mail() { return receive(); }
 
-    /// To one worker. See Channel::send; Errc::no_such_worker: it has gone.
+    /// To one worker. See Channel::send; Errc::no_such_worker: it has gone; Errc::closed: it was asked to leave.
     [[nodiscard]] Task<> send(WorkerId worker, const ToWorker& message) {
         return messages_of(worker).send(encoded(message));
     }
@@ -86,7 +86,7 @@ public:
     {
         return detail::refuse_temporary<ToWorker>();
     }
-    /// Waits until the worker has received it. See Channel::send_acked.
+    /// Waits until the worker has received it. See Channel::send_acked; errors as of send() and call().
     [[nodiscard]] Task<> send_acked(WorkerId worker, const ToWorker& message, Duration timeout = Duration::max()) {
         return detail::answer_of(messages_of(worker).send_acked(encoded(message)), timeout);
     }
@@ -95,7 +95,8 @@ public:
     {
         return detail::refuse_temporary<ToWorker>();
     }
-    /// Asks one worker, and waits for its reply. See Channel::call; Errc::no_such_worker.
+    /// Asks one worker, and waits for its reply. See Channel::call; errors as of send(), and ECONNRESET when the worker
+    /// ends without a reply, by itself, at the end of its grace, or by kill_all().
     [[nodiscard]] Task<ToMaster> call(WorkerId worker, const ToWorker& request, Duration timeout = Duration::max()) {
         return detail::reply_of(messages_of(worker).template call<ToMaster>(limits(), encoded(request)), timeout);
     }
@@ -106,7 +107,8 @@ public:
     }
     /// Asks the worker with the fewest pending calls, waiting while all are full: a pool (Options::calls_per_worker,
     /// queued_calls). The request is encoded when called. Errors: as call(worker, ...), ECONNRESET when the worker dies
-    /// and the call is not idempotent; Errc::queue_full; Errc::stopping, no_such_worker: no worker will be available.
+    /// and the call is not idempotent; Errc::queue_full; Errc::stopping, no_such_worker: no worker will be available,
+    /// now or for another attempt; Errc::closed: this master was destroyed.
     [[nodiscard]] Task<ToMaster> call(const ToWorker& request, CallOptions options = {}) {
         return pooled_call(std::make_shared<detail::EncodedMessage>(request, limits()), options);
     }
@@ -161,14 +163,16 @@ template <class Message, class M>
 Task<detail::ToMasterOf<Message>> Master<Message, M>::pooled_call(std::shared_ptr<detail::EncodedMessage> request,
                                                                   CallOptions options) {
     const auto deadline = detail::deadline_after(options.timeout);
+    const SerializeLimits limits = this->limits(); // the wait may outlive this master
     for (unsigned attempt = 1;; ++attempt) {
         const auto lease = co_await lease_worker(deadline);
-        const auto reply = lease.messages().template call<ToMaster>(limits(), *request);
+        const auto reply = lease.messages().template call<ToMaster>(limits, *request);
         try {
             co_await reply->wait(deadline - std::chrono::steady_clock::now());
             co_return reply->take();
         } catch (const std::system_error& error) {
-            if (!options.idempotent || attempt >= options.attempts || !detail::is_loss(error.code())) throw;
+            const bool again = options.idempotent && attempt < options.attempts && detail::is_loss(error.code());
+            if (!again || lease.is_over()) throw;
         }
     }
 }

@@ -55,7 +55,8 @@ public:
     /// 4096 unread events are kept; beyond that the oldest are dropped.
     [[nodiscard]] Task<std::optional<Event>> next_event();
 
-    /// Everything that workers and master publish on this topic from now on, as values of a T.
+    /// Everything that workers and master publish on this topic from now on, as values of a T; it ends when the last
+    /// worker has ended and none will follow.
     template <class T>
     [[nodiscard]] Task<Subscription<T>> subscribe(std::string topic) {
         return detail::subscribe<T>(connect_bus(), std::move(topic), limits());
@@ -84,7 +85,8 @@ public:
     void kill(WorkerId worker, int signal = SIGTERM);
     /// Gives every slot a new worker, Options::reload_at_once at a time: the successor is started, and when it is ready
     /// (Options::readiness) its predecessor is asked to leave. A replacement in progress (Options::recycle) is finished
-    /// first. A successor that does not become ready ends the reload, and the old workers stay. Waits until all have
+    /// first. A successor that does not become ready ends the reload, and the old workers stay; so does a stop
+    /// (Errc::stopping). Waits until all have
     /// been replaced, not until the old ones have ended. Cancelling the wait also ends the reload. With Spawn::exec the
     /// new workers run the program file as it is by then.
     [[nodiscard]] Task<ReloadReport> reload();
@@ -92,7 +94,8 @@ public:
     /// master gets the listening sockets. When all its workers are ready (Options::readiness; they share as many
     /// endpoints as this master's worker of the same slot), the workers here are asked to leave, as by stop(); their
     /// open connections go to the new ones. From then on stopping() is true. A new master that ends, or takes longer
-    /// than Options::boot_timeout, is ended, as when the wait is cancelled, and this one goes on: the report says why.
+    /// than Options::boot_timeout, is ended, as when the wait is cancelled or the cluster stops, and this one goes on:
+    /// the report says why.
     /// Not for process 1, whose end is that of its container. Counters and worker ids start anew there.
     [[nodiscard]] Task<ReloadReport> upgrade();
     /// Asks every worker to leave, after the connections that the kernel has queued were handed out, and waits for the

@@ -82,7 +82,7 @@ COHORT_LAZY COHORT_DECL Task<> MasterBase::all_sent(std::vector<Task<>> sends) {
 }
 
 COHORT_DECL detail::BusClient MasterBase::connect_bus() {
-    return {context().get_executor(), supervisor_->bus().connect(0), options().max_message};
+    return {context().get_executor(), supervisor_->connect_bus(), options().max_message};
 }
 
 COHORT_LAZY COHORT_DECL Task<> MasterBase::publish_encoded(detail::Published published) {

@@ -36,7 +36,7 @@ public:
                      std::move(args)),
           channel_(detail::Access::make_channel<Channel<Duplex<ToMaster, ToWorker>>>(messages(), limits())) {}
 
-    /// To the master. See Channel::send.
+    /// To the master. See Channel::send: while the master receives nothing it waits, at a stop for the whole grace.
     [[nodiscard]] Task<> send(const ToMaster& message) { return channel_.send(message); }
     Task<> send(ToMaster&&)
         requires detail::unsafe_temporary<ToMaster>
@@ -52,7 +52,8 @@ public:
     {
         return detail::refuse_temporary<ToMaster>();
     }
-    /// Asks the master, and waits for its reply. See Channel::call.
+    /// Asks the master, and waits for its reply. See Channel::call. A master that stops answers as long as its function
+    /// receives; when nobody there has for a second, the call, and a send_acked(), ends with Errc::stopping.
     [[nodiscard]] Task<ToWorker> call(const ToMaster& request, Duration timeout = Duration::max()) {
         return channel_.call(request, timeout);
     }
@@ -85,7 +86,8 @@ public:
         WorkerId from = 0;
         Channel<T, Via> channel;
     };
-    /// The next worker that wants to talk to this one; nothing once this one is to leave. Up to 256 wait.
+    /// The next worker that wants to talk to this one; nothing once this one is to leave. Up to 256 wait; those that
+    /// were not accepted by then see the end of their channels.
     template <class T, class Via = UnixStream>
     [[nodiscard]] Task<std::optional<Peer<T, Via>>> accept_peer(ChannelLimits limits = {}) {
         auto accepted = co_await next_peer();

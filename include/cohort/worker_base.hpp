@@ -89,7 +89,8 @@ public:
     /// aborted, as one that is stuck is (Options::liveness). Up to 127 bytes. Costs no system call.
     void doing(std::string_view what) noexcept;
 
-    /// Everything that workers and master publish on this topic from now on, as values of a T.
+    /// Everything that workers and master publish on this topic from now on, as values of a T; it ends once this worker
+    /// is to leave, behind what was published before. Errors: Errc::closed without a master.
     template <class T>
     [[nodiscard]] Task<Subscription<T>> subscribe(std::string topic) {
         auto client = co_await connect_bus();

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <functional>
 #include <map>
+#include <optional>
 
 using namespace test;
 
@@ -272,6 +273,25 @@ TEST_CASE("waiting calls are bounded in number and time, and end with the cluste
         co_await until(app, [&] { return busy.count() == 1; });
         CHECK(busy.errors.at(0) == std::errc::connection_reset);
     });
+}
+
+TEST_CASE("calls that outlive their master end with it, those under way and those that wait") {
+    auto options = plain_options();
+    options.calls_per_worker = 1;
+    asio::io_context io(1);
+    std::optional<App> app(std::in_place, io, options);
+    app->spawn(serve);
+    Outcome outcome;
+    for (int i = 0; i < 3; ++i)
+        spawn(io, ask(*app, "wait", outcome, {.timeout = limit, .idempotent = true, .attempts = 100}));
+    run_script(io, drop_result(next(*app, WorkerState::online)));
+    io.restart();
+    io.run_for(20ms); // one is under way then, if not before
+    REQUIRE(outcome.count() == 0);
+    app.reset();
+    io.restart();
+    io.run_for(limit);
+    CHECK(outcome.errors == std::vector<std::error_code>(3, Errc::closed));
 }
 
 } // namespace

@@ -26,8 +26,9 @@ public:
         for (const auto& client : clients_) client->channel.close();
     }
 
-    /// The other end of a new connection. `owner`: the worker it is for; 0: this process.
-    UniqueFd connect(WorkerId owner);
+    /// The other end of a new connection. `owner`: the worker it is for; 0: this process. `finished`: as after
+    /// finish().
+    UniqueFd connect(WorkerId owner, bool finished);
     /// Sends nothing more to this worker; its subscriptions end after what is already queued.
     void finish(WorkerId owner);
 

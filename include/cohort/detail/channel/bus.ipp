@@ -13,11 +13,12 @@
 
 namespace cohort::detail {
 
-COHORT_DECL UniqueFd Bus::connect(WorkerId owner) {
+COHORT_DECL UniqueFd Bus::connect(WorkerId owner, bool finished) {
     std::erase_if(clients_, [](const ClientPtr& client) { return !client->channel.is_open(); });
     auto [mine, others] = make_socketpair(SOCK_STREAM);
     auto client = share<Client>(Client{owner, BusChannel::accepted(executor_, std::move(mine), limits_)});
     clients_.push_back(client);
+    if (finished) client->channel.finish(); // it may still publish
     spawn(executor_, serve(std::move(client), topics_));
     return std::move(others);
 }

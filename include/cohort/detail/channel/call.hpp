@@ -136,6 +136,9 @@ private:
     bool cancelled_ = false;
 };
 
+/// Tells the caller, or the sender of an acked message, why there will be no answer.
+void refuse_call(FrameStream& stream, std::uint64_t id, Errc error, std::string_view what) noexcept;
+
 /// `timeout` from now, at most time_point::max().
 std::chrono::steady_clock::time_point deadline_after(std::chrono::steady_clock::duration timeout) noexcept;
 

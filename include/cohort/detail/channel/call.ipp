@@ -131,8 +131,12 @@ COHORT_LAZY COHORT_DECL Task<> PendingAnswer::wait(std::chrono::steady_clock::du
 COHORT_DECL void ServedCall::refuse(Errc error, std::string_view what) noexcept {
     if (!is_open()) return;
     answered_ = true;
+    refuse_call(*stream_, id_, error, what);
+}
+
+COHORT_DECL void refuse_call(FrameStream& stream, std::uint64_t id, Errc error, std::string_view what) noexcept {
     try {
-        stream_->push(FrameKind::failure, id_, [&](Buffer& out, std::vector<int>&) {
+        stream.push(FrameKind::failure, id, [&](Buffer& out, std::vector<int>&) {
             encode(CallFailure{static_cast<std::int32_t>(error), std::string(what.substr(0, max_hello / 2))}, out);
         });
     } catch (const std::exception&) {

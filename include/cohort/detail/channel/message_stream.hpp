@@ -9,6 +9,7 @@
 
 #include <list>
 #include <memory>
+#include <optional>
 
 namespace cohort::detail {
 
@@ -56,6 +57,12 @@ public:
     /// Ends sending messages and calls, behind those that were sent. Answers still go both ways.
     void end_messages();
 
+    /// From now on calls and acked messages that were not received are dropped, and their senders get this error. Other
+    /// messages stay. Throws as has_message() does.
+    void refuse_calls(Errc error);
+    /// Whether a call was received that has no answer yet.
+    bool is_serving() const noexcept { return calls_.is_serving(); }
+
     /// Whether a whole message has been read. Throws when the other side sends another type, or nonsense.
     bool has_message();
     /// Decodes and removes the message that has_message() saw. Returns the call to be answered, if it was one. Throws
@@ -82,12 +89,14 @@ private:
     bool is_dealt_with(const Frame& frame, bool in_turn);
     void look_for_answers();
     void drop_seen();
-    /// For answers; and for cancellations, when nobody receives any more.
-    bool looks_ahead() const noexcept { return calls_.is_waiting() || (last_received_ && calls_.is_serving()); }
+    /// For answers; for calls to be refused; and for cancellations, when nobody receives any more.
+    bool looks_ahead() const noexcept {
+        return calls_.is_waiting() || refusal_ || (last_received_ && calls_.is_serving());
+    }
     std::shared_ptr<ServedCall> taken(const Frame& frame);
     std::shared_ptr<ServedCall> serve(std::uint64_t call);
     void drop(const Frame& frame);
-    void forget_received() noexcept;
+    void forget_looked_at() noexcept;
     static Task<> done();
     static Task<> refused();
 
@@ -97,7 +106,8 @@ private:
     Schema incoming_;
     Schema outgoing_;
     CallTable calls_;
-    std::error_code end_; // why nothing more will come
+    std::error_code end_;         // why nothing more will come
+    std::optional<Errc> refusal_; // of all calls
     bool greeted_ = false;
     bool in_front_ = false; // the front is a message, seen by has_message()
     bool last_sent_ = false;

@@ -20,7 +20,8 @@ COHORT_DECL MessageStream::MessageStream(const asio::any_io_executor& executor, 
       outgoing_(outgoing),
       ahead_(limits.max_length) {}
 
-COHORT_DECL void MessageStream::forget_received() noexcept {
+/// What is in the buffer is looked at once more.
+COHORT_DECL void MessageStream::forget_looked_at() noexcept {
     in_front_ = false;
     seen_.clear();
     looked_at_ = sets_ahead_ = 0;
@@ -57,9 +58,14 @@ COHORT_DECL bool MessageStream::is_dealt_with(const Frame& frame, bool in_turn) 
     }
     switch (frame.header.kind) {
         case FrameKind::hello: throw std::system_error(make_error_code(Errc::bad_frame));
-        case FrameKind::message:
         case FrameKind::acked:
         case FrameKind::call:
+            if (refusal_) {
+                refuse_call(*this, frame.header.correlation, *refusal_, {});
+                return true;
+            }
+            [[fallthrough]];
+        case FrameKind::message:
             if (in_turn && last_received_) throw std::system_error(make_error_code(Errc::bad_frame));
             return false;
         case FrameKind::reply:
@@ -95,6 +101,13 @@ COHORT_DECL void MessageStream::end_messages() {
     if (!std::exchange(last_sent_, true)) push(FrameKind::last, 0);
 }
 
+COHORT_DECL void MessageStream::refuse_calls(Errc error) {
+    refusal_ = error;
+    forget_looked_at();
+    on_arrival();
+    read_ahead();
+}
+
 COHORT_DECL void MessageStream::on_arrival() {
     if (!looks_ahead()) return;
     try {
@@ -127,7 +140,7 @@ COHORT_DECL void MessageStream::drop_seen() {
 }
 
 COHORT_DECL void MessageStream::on_end(std::error_code error) {
-    if (received().empty()) forget_received();
+    if (received().empty()) forget_looked_at();
     if (!end_) end_ = error;
     calls_.fail_all(error);
     if (error == Errc::closed || is_cut_off()) calls_.cancel_all();

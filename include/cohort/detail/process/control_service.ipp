@@ -132,7 +132,7 @@ COHORT_DECL void ControlService::introduce(WorkerRecord& record, const ConnectPe
 /// One end of a socket pair whose other end goes to the other worker: the two then communicate without the master. Id
 /// 0, which no worker has, means the bus.
 COHORT_DECL UniqueFd ControlService::end_for(const WorkerRecord& record, WorkerId other, bool stopping) {
-    if (other == 0) return bus_.connect(record.id);
+    if (other == 0) return bus_.connect(record.id, stopping || record.state == WorkerState::draining);
     const auto found = records_.find(other);
     const bool is_there =
         found != records_.end() && other != record.id && !stopping && found->second->state < WorkerState::draining;

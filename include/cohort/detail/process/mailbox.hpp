@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/channel/message_stream.hpp>
 #include <cohort/event.hpp>
 #include <cohort/task.hpp>
 
 #include <asio/any_io_executor.hpp>
 
+#include <chrono>
 #include <list>
 #include <memory>
 #include <system_error>
@@ -27,6 +29,8 @@ public:
     public:
         /// Whether all workers have gone and none will be started.
         virtual bool finished() const = 0;
+        /// Whether a call of a worker was received here that has no answer yet.
+        virtual bool is_serving() const = 0;
         /// The worker has sent bytes that are not a message.
         virtual void on_bad_message(WorkerRecord& record, std::error_code error) = 0;
 
@@ -34,7 +38,8 @@ public:
         ~Owner() = default;
     };
 
-    Mailbox(const asio::any_io_executor& executor, Owner& owner) : owner_(owner), arrival_(executor) {}
+    Mailbox(const asio::any_io_executor& executor, Owner& owner)
+        : owner_(owner), arrival_(executor), patience_(executor) {}
 
     /// Reads the worker's messages until it ends. Throws on bytes that are not frames of its channel.
     Task<> collect(RecordPtr record);
@@ -58,6 +63,7 @@ public:
     /// The worker that sent the message of next().
     WorkerId sender() const noexcept { return sender_; }
     void taken() {
+        used_ = true;
         if (++in_turn_ == turn_length) end_turn(true);
     }
     /// The message of next() could not be decoded: reads nothing more of that worker.
@@ -65,13 +71,21 @@ public:
     /// Reads all messages and drops them, until the last worker has gone.
     Task<> discard();
     void notify() { arrival_.notify_all(); }
+    /// Called when the cluster is to end: when nobody has received for a second, waits to, or owes an answer, workers
+    /// would wait for their calls' answers until they are killed. Those calls get Errc::stopping; messages stay.
+    void refuse_calls_unless_received();
+    /// Nothing more of it: the last worker has gone.
+    void end() { patience_.cancel(); }
 
 private:
+    static constexpr std::chrono::milliseconds unreceived{1'000};
     static constexpr unsigned turn_length = 64; // messages of one worker before the next has its turn
 
     MessageStream* find_next();
     void add(RecordPtr record);
     void end_turn(bool has_more);
+    void look_for_receiver();
+    void refuse_calls(WorkerRecord& record);
 
     Owner& owner_;
     Notifier arrival_;
@@ -79,6 +93,10 @@ private:
     MessageStream* front_ = nullptr; // of the first one, and whose it is
     WorkerId sender_ = 0;
     unsigned in_turn_ = 0;
+    Timer patience_;
+    bool used_ = false; // somebody has received, or begun to wait, since the last look
+    bool ending_ = false;
+    bool refusing_ = false; // calls that nobody will receive
 };
 
 } // namespace cohort::detail

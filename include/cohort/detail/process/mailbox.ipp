@@ -34,9 +34,38 @@ COHORT_DECL void Mailbox::collect_last(const RecordPtr& record) {
 }
 
 COHORT_DECL void Mailbox::add(RecordPtr record) {
+    if (refusing_) {
+        refuse_calls(*record);
+        if (!record->messages->has_message()) return;
+    }
     filled_.push_back(std::move(record));
     front_ = filled_.front()->messages.get();
     sender_ = filled_.front()->id;
+}
+
+COHORT_DECL void Mailbox::refuse_calls_unless_received() {
+    if (std::exchange(ending_, true)) return;
+    used_ = false;
+    patience_.expire_after(unreceived, action<&Mailbox::look_for_receiver>(this));
+}
+
+COHORT_DECL void Mailbox::look_for_receiver() {
+    if (owner_.finished()) return;
+    if (std::exchange(used_, false) || arrival_.has_waiters() || owner_.is_serving()) {
+        patience_.expire_after(unreceived, action<&Mailbox::look_for_receiver>(this));
+        return;
+    }
+    refusing_ = true;
+    for (const RecordPtr& record : filled_) refuse_calls(*record);
+}
+
+COHORT_DECL void Mailbox::refuse_calls(WorkerRecord& record) {
+    try {
+        record.messages->refuse_calls(Errc::stopping);
+    } catch (const std::system_error& error) {
+        owner_.on_bad_message(record, error.code());
+        record.messages->abort();
+    }
 }
 
 COHORT_DECL void Mailbox::end_turn(bool has_more) {
@@ -69,6 +98,7 @@ COHORT_DECL void Mailbox::refuse(std::error_code error) {
 }
 
 COHORT_DECL Task<bool> Mailbox::arrival() {
+    used_ = true;
     const bool steady = co_await switched();
     if (!steady) co_await asio::post(asio::use_awaitable);
     for (;;) {

@@ -83,6 +83,7 @@ public:
 
 private:
     bool finished() const override { return owner_.finished(); }
+    COHORT_DECL bool is_serving() const override;
     COHORT_DECL void on_bad_message(WorkerRecord& record, std::error_code error) override;
     Task<> begin(RecordPtr record);
     Task<> hear(RecordPtr record);

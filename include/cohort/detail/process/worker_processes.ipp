@@ -14,6 +14,7 @@
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace cohort::detail {
@@ -127,6 +128,10 @@ COHORT_DECL Task<> WorkerProcesses::await_exit(RecordPtr record) {
         record->error = error.code();
     }
     if (!record->abandoned) owner_.on_exit(record, *status);
+}
+
+COHORT_DECL bool WorkerProcesses::is_serving() const {
+    return std::ranges::any_of(records_, [](const auto& each) { return each.second->messages->is_serving(); });
 }
 
 COHORT_DECL void WorkerProcesses::on_bad_message(WorkerRecord& record, std::error_code error) {

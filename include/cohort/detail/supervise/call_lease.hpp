@@ -14,19 +14,22 @@ struct WorkerRecord;
 /// Given back when it goes.
 class CallLease {
 public:
-    CallLease(CallPool& pool, std::shared_ptr<WorkerRecord> record) : pool_(&pool), record_(std::move(record)) {}
-    CallLease(CallLease&& other) noexcept : pool_(other.pool_), record_(std::move(other.record_)) {}
+    CallLease(std::weak_ptr<CallPool> pool, std::shared_ptr<WorkerRecord> record)
+        : pool_(std::move(pool)), record_(std::move(record)) {}
+    CallLease(CallLease&& other) noexcept : pool_(std::move(other.pool_)), record_(std::move(other.record_)) {}
     CallLease& operator=(CallLease&&) = delete;
     ~CallLease() {
         if (record_) give_back();
     }
 
     MessageStream& messages() const noexcept;
+    /// The master is gone: there is nowhere to try again.
+    bool is_over() const noexcept { return pool_.expired(); }
 
 private:
     void give_back();
 
-    CallPool* pool_;
+    std::weak_ptr<CallPool> pool_; // a call may outlive its master
     std::shared_ptr<WorkerRecord> record_;
 };
 

@@ -17,22 +17,38 @@
 namespace cohort::detail {
 
 /// Calls go to the worker with the fewest under way, and wait in their order when every worker has as many as it may.
-class CallPool {
+/// A wait may outlive the pool, and then ends.
+class CallPool : public std::enable_shared_from_this<CallPool> {
 public:
+    class Owner {
+    public:
+        /// Why no worker will take calls any more; no error: one does, or may come.
+        virtual std::error_code why_no_worker() const = 0;
+
+    protected:
+        ~Owner() = default;
+    };
+
     using RecordPtr = std::shared_ptr<WorkerRecord>;
     using Clock = std::chrono::steady_clock;
 
-    CallPool(const asio::any_io_executor& executor, const WorkerRecords& records, unsigned calls_per_worker,
-             std::size_t most_waiting)
-        : executor_(executor), records_(records), calls_per_worker_(calls_per_worker), most_waiting_(most_waiting) {}
+    CallPool(const asio::any_io_executor& executor, const WorkerRecords& records, const Options& options, Owner& owner)
+        : executor_(executor),
+          records_(records),
+          calls_per_worker_(options.calls_per_worker),
+          most_waiting_(options.queued_calls),
+          owner_(owner) {}
+    CallPool(const CallPool&) = delete;
+    CallPool& operator=(const CallPool&) = delete;
+    ~CallPool() { refuse_all(Errc::closed); }
 
     /// Waits for a worker with room. Throws Errc::queue_full when too many wait already, ETIMEDOUT, and why no worker
     /// will come.
     COHORT_LAZY Task<CallLease> lease(Clock::time_point deadline);
     /// Called when a worker has come or has room again: serves the calls that wait.
     void grant();
-    /// Called when no worker will come: ends the calls that wait.
-    void refuse_all(std::error_code error);
+    /// Called when a worker leaves or is gone: ends the calls that wait if no other will come.
+    void review();
 
     /// For CallLease: the worker has finished a call.
     void give_back(WorkerRecord& record);
@@ -46,20 +62,27 @@ private:
     };
 
     RecordPtr least_busy() const;
+    void refuse_all(std::error_code error);
     void withdraw(const std::shared_ptr<Waiter>& waiter);
 
     /// In the queue until it goes, however the wait ends.
     class Waiting {
     public:
-        Waiting(CallPool& pool, std::shared_ptr<Waiter> waiter) : pool_(pool), waiter_(std::move(waiter)) {
-            pool_.waiters_.push_back(waiter_);
+        Waiting(CallPool& pool, std::shared_ptr<Waiter> waiter)
+            : pool_(pool.weak_from_this()), waiter_(std::move(waiter)) {
+            pool.waiters_.push_back(waiter_);
         }
         Waiting(const Waiting&) = delete;
         Waiting& operator=(const Waiting&) = delete;
-        ~Waiting() { pool_.withdraw(waiter_); }
+        ~Waiting() {
+            if (const auto pool = pool_.lock()) pool->withdraw(waiter_);
+        }
+
+        /// What was granted, if that is so.
+        CallLease take() const { return {pool_, std::exchange(waiter_->granted, nullptr)}; }
 
     private:
-        CallPool& pool_;
+        std::weak_ptr<CallPool> pool_;
         std::shared_ptr<Waiter> waiter_;
     };
 
@@ -67,6 +90,7 @@ private:
     const WorkerRecords& records_;
     unsigned calls_per_worker_;
     std::size_t most_waiting_;
+    Owner& owner_;
     std::list<std::shared_ptr<Waiter>> waiters_;
 };
 

@@ -38,6 +38,11 @@ COHORT_DECL void CallPool::give_back(WorkerRecord& record) {
     grant();
 }
 
+COHORT_DECL void CallPool::review() {
+    if (waiters_.empty()) return;
+    if (const auto error = owner_.why_no_worker()) refuse_all(error);
+}
+
 COHORT_DECL void CallPool::refuse_all(std::error_code error) {
     for (const auto& waiter : std::exchange(waiters_, {})) {
         waiter->refused = error;
@@ -52,10 +57,12 @@ COHORT_DECL void CallPool::withdraw(const std::shared_ptr<Waiter>& waiter) {
 }
 
 COHORT_LAZY COHORT_DECL Task<CallLease> CallPool::lease(Clock::time_point deadline) {
+    // Nothing will end a wait that begins after the last worker has gone.
+    if (const auto error = owner_.why_no_worker()) throw std::system_error(error, "call");
     if (waiters_.empty()) {
         if (auto worker = least_busy()) {
             ++worker->calls;
-            co_return CallLease(*this, std::move(worker));
+            co_return CallLease(weak_from_this(), std::move(worker));
         }
     }
     if (waiters_.size() >= most_waiting_) throw std::system_error(make_error_code(Errc::queue_full), "call");
@@ -67,11 +74,13 @@ COHORT_LAZY COHORT_DECL Task<CallLease> CallPool::lease(Clock::time_point deadli
     if (waiter->refused) throw std::system_error(waiter->refused, "call");
     if (!waiter->granted && !error) error = {ETIMEDOUT, std::system_category()};
     if (!waiter->granted) throw std::system_error(error, "call");
-    co_return CallLease(*this, std::exchange(waiter->granted, nullptr));
+    co_return waiting.take(); // the pool may be gone
 }
 
 COHORT_DECL MessageStream& CallLease::messages() const noexcept { return *record_->messages; }
 
-COHORT_DECL void CallLease::give_back() { pool_->give_back(*record_); }
+COHORT_DECL void CallLease::give_back() {
+    if (const auto pool = pool_.lock()) pool->give_back(*record_);
+}
 
 } // namespace cohort::detail

@@ -35,7 +35,8 @@ class Supervisor final : WorkerProcesses::Owner,
                          SlotManager::Owner,
                          SlotReplacer::Owner,
                          HealthMonitor::Owner,
-                         AutoscaleLoop::Owner {
+                         AutoscaleLoop::Owner,
+                         CallPool::Owner {
 public:
     Supervisor(asio::io_context& context, Options options, Schemas schemas, MakeDispatcher make_dispatcher);
     Supervisor(const Supervisor&) = delete;
@@ -44,7 +45,7 @@ public:
 
     WorkerId spawn(WorkerSpec spec);
     Task<std::optional<Event>> next_event() { return processes_.next_event(); }
-    void disconnect(WorkerId worker) { worker_shutdown_.let_go(record(worker)); }
+    void disconnect(WorkerId worker) { let_go(record(worker)); }
     void kill(WorkerId worker, int signal) { worker_shutdown_.kill(record(worker), signal); }
     Task<ReloadReport> reload() { return change(reloads_, &Supervisor::reload_now); }
     Task<ReloadReport> upgrade() { return change(upgrades_, &Supervisor::upgrade_now); }
@@ -82,8 +83,9 @@ public:
     const WorkerRecords& records() const noexcept { return processes_.records(); }
 
     Mailbox& mail() noexcept { return processes_.mail(); }
-    CallPool& pool() noexcept { return pool_; }
-    Bus& bus() noexcept { return bus_; }
+    CallPool& pool() noexcept { return *pool_; }
+    /// A connection of this process to the bus.
+    UniqueFd connect_bus() { return bus_.connect(0, finished()); }
 
 private:
     using RecordPtr = std::shared_ptr<WorkerRecord>;
@@ -98,7 +100,10 @@ private:
 
     // SlotManager::Owner, SlotReplacer::Owner
     COHORT_DECL WorkerId start(unsigned slot) override;
-    void ask_to_leave(WorkerRecord& record) override { worker_shutdown_.ask_to_leave(record); }
+    void ask_to_leave(WorkerRecord& record) override {
+        worker_shutdown_.ask_to_leave(record);
+        pool_->review();
+    }
     unsigned wanted_endpoints(unsigned slot) const override { return upgrade_.wanted_endpoints(slot); }
     void forget_successor(WorkerId successor) override { reloader_.forget(successor); }
     void interrupt_reload() override { reloader_.interrupt(Errc::not_ready); }
@@ -117,7 +122,16 @@ private:
     Task<ReloadReport> change(CoalescedRequests& requests, Change carry_out);
     Task<ReloadReport> reload_now() { return reloader_.reload(options_); }
     Task<ReloadReport> upgrade_now();
+    // CallPool::Owner
+    COHORT_DECL std::error_code why_no_worker() const override;
+
+    void let_go(WorkerRecord& record) {
+        worker_shutdown_.let_go(record);
+        pool_->review();
+    }
     void notify_if_finished();
+    /// Ends what waits for something that comes only while the cluster goes on.
+    void begin_end();
     void end_all(bool goes_on);
     bool all_ready() const;
     bool has_worker_of(unsigned group) const;
@@ -132,7 +146,7 @@ private:
     WorkerProcesses processes_;
     StatsCollector stats_;
     SlotManager slot_manager_;
-    CallPool pool_;
+    std::shared_ptr<CallPool> pool_;
     Bus bus_;
     ControlService control_service_;
     WorkerShutdown worker_shutdown_;

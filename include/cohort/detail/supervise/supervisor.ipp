@@ -30,7 +30,8 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
       processes_(context, options_, schemas, page_, *this),
       stats_(page_, processes_.records(), ledger_, *dispatcher_),
       slot_manager_(context.get_executor(), options_, processes_.records(), *this),
-      pool_(context.get_executor(), processes_.records(), options_.calls_per_worker, options_.queued_calls),
+      pool_(share<CallPool>(context.get_executor(), processes_.records(), options_,
+                            static_cast<CallPool::Owner&>(*this))),
       bus_(context.get_executor(), {.max_length = options_.max_message}),
       control_service_(*dispatcher_, bus_, processes_.records(), ledger_, upgrade_.datagrams()),
       worker_shutdown_({processes_, slot_manager_.slots(), *dispatcher_, control_service_, bus_, upgrade_}, stopping_),
@@ -66,8 +67,7 @@ COHORT_DECL WorkerId Supervisor::start(unsigned slot) {
     slot_manager_.slots()[slot].occupied = true;
     health_monitor_.watch();
     if (spec.options.lifetime)
-        processes_.limit_lifetime(worker, *spec.options.lifetime,
-                                  [this](WorkerRecord& record) { worker_shutdown_.let_go(record); });
+        processes_.limit_lifetime(worker, *spec.options.lifetime, [this](WorkerRecord& record) { let_go(record); });
     return worker;
 }
 
@@ -83,9 +83,9 @@ COHORT_DECL void Supervisor::release(unsigned slot) {
 
 COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet& packet) {
     const auto step = control_service_.handle(record, packet, stopping_);
-    if (step && step->kind == WorkerState::draining) return worker_shutdown_.let_go(record);
+    if (step && step->kind == WorkerState::draining) return let_go(record);
     if (step) processes_.enter(record, step->kind, *step);
-    if (step && step->kind == WorkerState::online) pool_.grant();
+    if (step && step->kind == WorkerState::online) pool_->grant();
     if (upgrade_.is_awaited() && all_ready()) upgrade_.tell_ready();
     if (record.reaped || !slot_manager_.slots().is_ready(record, options_.readiness)) return;
     record.ready = true;
@@ -105,6 +105,7 @@ COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& 
     record->drained.notify_all();
     reloader_.on_exit(record->id, status);
     slot_manager_.follow_up(*record);
+    pool_->review();
     call_on_exit(options_.hooks, event);
     processes_.mail().notify();
     worker_gone_.notify_all();
@@ -114,7 +115,8 @@ COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& 
 COHORT_DECL void Supervisor::notify_if_finished() {
     if (!finished()) return;
     upgrade_.finish();
-    pool_.refuse_all(Errc::no_such_worker);
+    pool_->review();
+    processes_.mail().end();
     bus_.finish(0);
     worker_gone_.notify_all();
     processes_.notify();
@@ -193,25 +195,35 @@ COHORT_LAZY COHORT_DECL Task<> Supervisor::until_gone(unsigned group) {
     while (has_worker_of(group)) co_await worker_gone_.wait();
 }
 
-COHORT_DECL void Supervisor::end_all(bool goes_on) {
-    if (std::exchange(stopping_, true)) return;
+COHORT_DECL std::error_code Supervisor::why_no_worker() const {
+    if (stopping_) return Errc::stopping;
+    const auto stays = [](const auto& any) { return any.second->state < WorkerState::draining; };
+    if (!processes_.has_begun() || !slot_manager_.is_idle() || std::ranges::any_of(records(), stays)) return {};
+    return Errc::no_such_worker;
+}
+
+COHORT_DECL void Supervisor::begin_end() {
+    stopping_ = true;
     reloader_.fail(Errc::stopping);
     upgrade_.fail(Errc::stopping);
     autoscale_loop_.stop();
     slot_manager_.stop();
+    pool_->review();
+    change_over_.notify_all();
+    processes_.mail().refuse_calls_unless_received();
+}
+
+COHORT_DECL void Supervisor::end_all(bool goes_on) {
+    if (stopping_) return;
+    begin_end();
     dispatcher_->stop(goes_on);
     control_service_.stop();
     for (const auto& [id, record] : WorkerRecords(records())) worker_shutdown_.ask_to_leave(*record);
-    pool_.refuse_all(Errc::stopping);
-    change_over_.notify_all();
     notify_if_finished();
 }
 
 COHORT_DECL void Supervisor::kill_all() {
-    stopping_ = true;
-    change_over_.notify_all();
-    reloader_.fail(Errc::stopping);
-    slot_manager_.stop();
+    begin_end();
     worker_shutdown_.kill_all();
     notify_if_finished();
 }

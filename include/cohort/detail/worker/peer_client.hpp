@@ -29,9 +29,11 @@ public:
     /// When nobody waits for it any more, the other side sees the end of the socket.
     void answer(const PeerSocket& message, Packet& packet) { requests_.answer(message.request, std::move(packet)); }
     void receive(const IncomingPeer& message, Packet& packet);
-    /// Called when this worker is to leave: ends next_peer().
+    /// Called when this worker is to leave: ends next_peer(). Those that were not accepted are told by the end of their
+    /// sockets: nobody will answer them.
     void stop() {
         stopping_ = true;
+        accepted_peers_.clear();
         changed_.notify_all();
     }
 
