@@ -53,6 +53,7 @@
 #include <cohort/detail/system/process_start.ipp>
 #include <cohort/detail/system/signals.ipp>
 #include <cohort/detail/system/system.ipp>
+#include <cohort/detail/system/tool_chain.ipp>
 #include <cohort/detail/system/unique_fd.ipp>
 #include <cohort/endpoint.ipp>
 #include <cohort/error.ipp>

@@ -58,7 +58,11 @@ private:
     sigset_t previous_{};
 };
 
-/// Every signal back to its default action, none blocked: what a new process expects.
+/// A handler that somebody has set for what a fault of the program's own raises: it reports a crash, and is meant for
+/// every process of the program. The program's own, or that of the tool chain (AddressSanitizer).
+bool is_crash_handler(int signal, const struct sigaction& action) noexcept;
+
+/// Every signal back to its default action, but for crash handlers, and none blocked: what a new process expects.
 void reset_signals() noexcept;
 
 /// Where SIGCHLD is ignored, as by a shell's `trap '' CHLD`, or SA_NOCLDWAIT is set, the kernel reaps children itself

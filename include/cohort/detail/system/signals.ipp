@@ -45,10 +45,29 @@ COHORT_DECL SignalsBlocked::SignalsBlocked() noexcept {
     ::sigprocmask(SIG_SETMASK, &all, &previous_);
 }
 
+COHORT_DECL bool is_crash_handler(int signal, const struct sigaction& action) noexcept {
+    switch (signal) {
+        case SIGSEGV:
+        case SIGBUS:
+        case SIGFPE:
+        case SIGILL:
+        case SIGABRT:
+        case SIGTRAP:
+        case SIGSYS:
+            return (action.sa_flags & SA_SIGINFO) != 0 ||
+                   (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+        default: return false;
+    }
+}
+
 COHORT_DECL void reset_signals() noexcept {
     struct sigaction normal {};
     normal.sa_handler = SIG_DFL;
-    for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &normal, nullptr);
+    for (int signal = 1; signal < NSIG; ++signal) {
+        struct sigaction found {};
+        if (::sigaction(signal, nullptr, &found) == 0 && is_crash_handler(signal, found)) continue;
+        ::sigaction(signal, &normal, nullptr);
+    }
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstdint>
 #include <string_view>
 
@@ -14,8 +15,9 @@
 
 namespace cohort::detail {
 
-/// Where it was, who it is, what it had to do; then the process ends by SIGABRT as any other does, with a core file if
-/// the system makes one. Uses nothing that a signal handler must not.
+/// Where it was, who it is, what it had to do; then the process ends by SIGABRT as any other does, by way of the
+/// program's own handler if it has one, with a core file if the system makes one. Uses nothing that a signal handler
+/// must not.
 class AbortReport {
 public:
     /// Loads what a backtrace needs, which no signal handler may do. Done in the master, its workers share it: that is
@@ -36,6 +38,7 @@ private:
         std::uint32_t worker = 0;
         unsigned slot = 0;
         const WorkerCell* cell = nullptr;
+        struct sigaction next {};                  // whose turn it is then
         std::array<std::atomic<char>, 128> note{}; // the handler may interrupt who writes it; the last byte stays 0
     };
     static State& state() noexcept {

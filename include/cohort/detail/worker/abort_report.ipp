@@ -20,7 +20,7 @@ COHORT_DECL void AbortReport::install(std::uint32_t worker, unsigned slot, const
     struct sigaction action {};
     action.sa_handler = &AbortReport::write_and_abort;
     action.sa_flags = static_cast<int>(SA_RESETHAND);
-    ::sigaction(SIGABRT, &action, nullptr);
+    ::sigaction(SIGABRT, &action, &state().next);
 }
 
 COHORT_DECL void AbortReport::set_note(std::string_view text) noexcept {
@@ -58,7 +58,8 @@ COHORT_DECL void AbortReport::write_and_abort(int) noexcept {
     line.write();
     std::array<void*, 64> frames{};
     ::backtrace_symbols_fd(frames.data(), ::backtrace(frames.data(), frames.size()), STDERR_FILENO);
-    ::raise(SIGABRT); // the default action now, as soon as this returns
+    ::sigaction(SIGABRT, &own.next, nullptr);
+    ::raise(SIGABRT); // goes there as soon as this returns
 }
 
 } // namespace cohort::detail

@@ -11,6 +11,7 @@
 #include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/system/fork.hpp>
+#include <cohort/detail/system/tool_chain.hpp>
 #include <cohort/detail/worker/worker_spec.hpp>
 
 #include <asio/post.hpp>
@@ -65,7 +66,7 @@ COHORT_LAZY COHORT_DECL Task<> WorkerCore::until_stopping() {
 COHORT_DECL void WorkerCore::exit(int code) {
     heartbeat_.end();
     finish();
-    leave_process(code);
+    leave_process(end_of_tool_chain(code));
 }
 
 COHORT_DECL void WorkerCore::handle_packet(Packet& packet) {
