@@ -157,7 +157,7 @@ COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& 
     if (reaps_strangers) numbers.push_back(SIGCHLD);
     SignalPipe pipe(numbers);
     OrphanReaper orphans{supervisor, Timer(context.get_executor())};
-    ::signal(SIGPIPE, SIG_IGN);
+    survive_broken_pipes();
     AsyncFd signals(context.get_executor(), duplicate(pipe.descriptor()));
     for (unsigned i = 0; i < supervisor.options().workers; ++i) spawn_worker();
     if (reaps_strangers) orphans.reap(); // children of the program that was process 1 before execve(2)

@@ -4,6 +4,8 @@
 
 #include <asio/io_context.hpp>
 
+#include <cohort/run.hpp>
+
 #include "support/cluster.hpp"
 #include "support/process.hpp"
 
@@ -169,6 +171,45 @@ TEST_CASE("what a worker does at its exit is not done by a child that it has for
     Helper helper(run_one<fork_and_wait>);
     CHECK(helper.rest() == "at exit\n");
     CHECK(helper.wait().code() == 0);
+}
+
+/// Ends by SIGPIPE unless that is ignored.
+constexpr const char* program_with_default_action = "kill -PIPE $$; exit 3";
+
+int execute() {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::execl("/bin/sh", "sh", "-c", program_with_default_action, nullptr);
+        ::_exit(4);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+/// It writes to a pipe that nobody reads, and lives; what it executes does not.
+Task<int> write_to_broken_pipe(App::Worker&) {
+    int ends[2];
+    if (::pipe(ends) != 0) co_return 1;
+    ::close(ends[0]);
+    if (::write(ends[1], "x", 1) != -1 || errno != EPIPE) co_return 2;
+    co_return execute();
+}
+
+TEST_CASE("a broken pipe does not end a worker, but what it executes, as anywhere else") {
+    const auto in_worker = ending_of<write_to_broken_pipe>();
+    CHECK(in_worker.status.code() == SIGPIPE);
+    struct Run {
+        static Task<> watch(App& app) {
+            const int signal = execute();
+            std::printf("%d\n", signal);
+            std::fflush(stdout);
+            spawn(app.context(), app.stop());
+            co_return;
+        }
+    };
+    Helper master([] { return run<App>(plain_options(), &Run::watch, idle); });
+    CHECK(master.line() == std::to_string(SIGPIPE));
+    CHECK(master.wait().code() == 0);
 }
 
 TEST_CASE("what the master had not written yet at the fork is written once") {

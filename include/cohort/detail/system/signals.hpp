@@ -65,6 +65,10 @@ bool is_crash_handler(int signal, const struct sigaction& action) noexcept;
 /// Every signal back to its default action, but for crash handlers, and none blocked: what a new process expects.
 void reset_signals() noexcept;
 
+/// A broken connection is then an error (EPIPE) of that connection alone. Unlike SIG_IGN this is not inherited by what
+/// this process executes (execve(2)): programs like `yes | head` rely on the default action.
+void survive_broken_pipes() noexcept;
+
 /// Where SIGCHLD is ignored, as by a shell's `trap '' CHLD`, or SA_NOCLDWAIT is set, the kernel reaps children itself
 /// and how they ended is lost (waitid(2), ECHILD). A program inherits that. A handler of the program's own stays.
 void keep_exit_statuses() noexcept;

@@ -60,6 +60,13 @@ COHORT_DECL bool is_crash_handler(int signal, const struct sigaction& action) no
     }
 }
 
+COHORT_DECL void survive_broken_pipes() noexcept {
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGPIPE, &action, nullptr);
+}
+
 COHORT_DECL void reset_signals() noexcept {
     struct sigaction normal {};
     normal.sa_handler = SIG_DFL;
