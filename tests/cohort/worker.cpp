@@ -16,6 +16,8 @@
 #include <iostream>
 #include <stdexcept>
 
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -171,6 +173,75 @@ TEST_CASE("what a worker does at its exit is not done by a child that it has for
     Helper helper(run_one<fork_and_wait>);
     CHECK(helper.rest() == "at exit\n");
     CHECK(helper.wait().code() == 0);
+}
+
+constexpr int kept = 2'000;
+
+/// More than the master has read, so that most of it is still here when the child begins.
+void queue_words(App::Worker& self) {
+    const Note note{std::string(1'000, 'x'), 0};
+    for (int i = 0; i < kept; ++i) (void)self.send(note);
+}
+Task<> copy_exits(App::Worker& self) {
+    queue_words(self);
+    const pid_t child = ::fork();
+    if (child == 0) std::exit(0);
+    ::waitpid(child, nullptr, 0);
+    co_return;
+}
+Task<> copy_ends_as_a_worker(App::Worker& self) {
+    queue_words(self);
+    const pid_t child = ::fork();
+    if (child == 0) co_await self.exit(0);
+    ::waitpid(child, nullptr, 0);
+}
+Task<> copy_returns(App::Worker& self) {
+    queue_words(self);
+    const pid_t child = ::fork();
+    if (child != 0) ::waitpid(child, nullptr, 0);
+    co_return;
+}
+Task<> copy_sends(App::Worker& self) {
+    queue_words(self);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        queue_words(self);
+        self.disconnect();
+        std::exit(0);
+    }
+    ::waitpid(child, nullptr, 0);
+    co_return;
+}
+/// What it opens next does not get the number of a descriptor that is written to.
+Task<> copy_writes_a_file(App::Worker& self) {
+    queue_words(self);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const int file = ::memfd_create("of the child", 0);
+        queue_words(self);
+        struct stat status {};
+        ::_exit(::fstat(file, &status) == 0 && status.st_size == 0 ? 0 : 1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (status != 0) throw std::logic_error("messages in the child's file");
+    co_return;
+}
+
+TEST_CASE("a child that a worker has forked sends nothing of what the worker has queued, however it ends") {
+    for (auto* const body : {&copy_exits, &copy_ends_as_a_worker, &copy_returns, &copy_sends, &copy_writes_a_file}) {
+        static auto* its_body = body;
+        its_body = body;
+        in_master<App>(plain_options(), [](App& app) -> Task<> {
+            const WorkerId worker = app.spawn(its_body);
+            int received = 0;
+            while (const auto one = co_await app.receive()) received += one->message.text.size() == 1'000;
+            CHECK(received == kept);
+            const Event end = co_await end_of(app, worker);
+            CHECK(end.status == ExitStatus::exited(0));
+            CHECK_FALSE(end.error);
+        });
+    }
 }
 
 /// Ends by SIGPIPE unless that is ignored.

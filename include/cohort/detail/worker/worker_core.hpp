@@ -65,6 +65,9 @@ public:
     /// for at most the grace period.
     void finish() noexcept;
     [[noreturn]] void exit(int code);
+    /// In a child that the worker has forked: it is no worker. Whatever it sends fails, so that nothing of the worker's
+    /// is sent twice; its end is its own.
+    void cut_off() noexcept;
 
 private:
     struct Answer {
@@ -118,6 +121,7 @@ private:
     std::vector<std::string> args_;
     bool stopping_ = false;
     bool hands_over_ = false; // what is open when it leaves
+    bool cut_off_ = false;
 };
 
 } // namespace cohort::detail

@@ -19,6 +19,10 @@
 
 #include <iostream>
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 namespace cohort::detail {
 
 COHORT_DECL WorkerCore::WorkerCore(const WorkerSetup& setup, const Options& options, Schema outgoing, Schema incoming,
@@ -64,9 +68,21 @@ COHORT_LAZY COHORT_DECL Task<> WorkerCore::until_stopping() {
 }
 
 COHORT_DECL void WorkerCore::exit(int code) {
-    heartbeat_.end();
-    finish();
+    if (!cut_off_) {
+        heartbeat_.end();
+        finish();
+    }
     leave_process(end_of_tool_chain(code));
+}
+
+/// Their numbers stay taken, or the next file that the child opens would get what is queued for them.
+COHORT_DECL void WorkerCore::cut_off() noexcept {
+    cut_off_ = true;
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return;
+    ::close(ends[1]); // so that writing fails
+    for (const int link : {identity_.control, identity_.channel}) ::dup3(ends[0], link, O_CLOEXEC);
+    ::close(ends[0]);
 }
 
 COHORT_DECL void WorkerCore::handle_packet(Packet& packet) {

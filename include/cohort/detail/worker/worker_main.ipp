@@ -23,6 +23,7 @@
 #include <system_error>
 #include <utility>
 
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -71,6 +72,7 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
         std::atexit([] {
             if (::getpid() == process) current->finish();
         });
+        ::pthread_atfork(nullptr, nullptr, [] { current->cut_off(); });
         spawn(context->get_executor(), run_body(*current, std::move(worker.body)));
         context->run();
     } catch (...) {
