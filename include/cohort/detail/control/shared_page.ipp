@@ -5,6 +5,7 @@
 #include <cohort/detail/control/shared_page.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/memfd.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -15,9 +16,7 @@
 
 namespace cohort::detail {
 
-COHORT_DECL SharedPage::SharedPage() : memory_(::memfd_create("cohort", MFD_CLOEXEC | MFD_ALLOW_SEALING)) {
-    if (!memory_) throw_last_error("memfd_create");
-    if (::ftruncate(memory_.get(), bytes) != 0) throw_last_error("ftruncate");
+COHORT_DECL SharedPage::SharedPage() : memory_(make_memfd("cohort", bytes)) {
     if (::fcntl(memory_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) throw_last_error("fcntl");
     map();
     free_ = numbers(cells);

@@ -14,7 +14,8 @@
 
 namespace cohort::detail {
 
-/// `size` bytes, all zero, that can be sealed. `name` is what /proc shows. Errors: EMFILE, ENFILE, ENOMEM.
+/// `size` bytes, all zero, that can be sealed. `name` is what /proc shows. Errors: EMFILE, ENFILE, ENOMEM;
+/// EFBIG: more than RLIMIT_FSIZE, which concerns memory of this kind too.
 UniqueFd make_memfd(const char* name, std::size_t size);
 
 /// Forbids what the seals (F_SEAL_SHRINK and others, fcntl(2)) stand for, to everybody and for ever.

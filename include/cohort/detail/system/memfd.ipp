@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
+#include <ctime>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,11 +18,29 @@
 
 namespace cohort::detail {
 
+/// As ftruncate(2), but what RLIMIT_FSIZE does not allow is an error and not the end of the process in silence, by
+/// SIGXFSZ.
+COHORT_DECL int set_size(int fd, std::size_t size) noexcept {
+    sigset_t file_too_large;
+    sigset_t previous;
+    ::sigemptyset(&file_too_large);
+    ::sigaddset(&file_too_large, SIGXFSZ);
+    ::pthread_sigmask(SIG_BLOCK, &file_too_large, &previous);
+    const int result = ::ftruncate(fd, static_cast<off_t>(size));
+    const int error = errno;
+    const timespec at_once{};
+    if (result != 0 && error == EFBIG) ::sigtimedwait(&file_too_large, nullptr, &at_once);
+    ::pthread_sigmask(SIG_SETMASK, &previous, nullptr);
+    errno = error;
+    return result;
+}
+
 COHORT_DECL UniqueFd make_memfd(const char* name, std::size_t size) {
     UniqueFd memory(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!memory) throw_last_error("memfd_create");
-    if (::ftruncate(memory.get(), static_cast<off_t>(size)) != 0) throw_last_error("ftruncate");
-    return memory;
+    if (set_size(memory.get(), size) == 0) return memory;
+    if (errno == EFBIG) throw_last_error("shared memory, RLIMIT_FSIZE (ulimit -f)");
+    throw_last_error("ftruncate");
 }
 
 COHORT_DECL void seal(int fd, int seals) {

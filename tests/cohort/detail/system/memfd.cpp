@@ -8,11 +8,13 @@
 #include <support/child.hpp>
 #include <support/run_for.hpp>
 
+#include <csignal>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 using namespace cohort::detail;
@@ -35,6 +37,28 @@ Ends pipe_ends() {
 }
 
 } // namespace
+
+TEST_CASE("memory beyond the limit of a file's size is an error, and no signal") {
+    const int code = test::in_child([] {
+        ::signal(SIGXFSZ, SIG_DFL);
+        const rlimit little{4096, 4096};
+        if (::setrlimit(RLIMIT_FSIZE, &little) != 0) return 1;
+        std::error_code error;
+        std::string what;
+        try {
+            make_memfd("cohort-test", 8192);
+        } catch (const std::system_error& failure) {
+            error = failure.code();
+            what = failure.what();
+        }
+        if (error != std::errc::file_too_large || what.find("RLIMIT_FSIZE") == what.npos) return 2;
+        sigset_t pending;
+        ::sigpending(&pending);
+        if (sigismember(&pending, SIGXFSZ) == 1) return 3;
+        return make_memfd("cohort-test", 4096) ? 0 : 4;
+    });
+    CHECK(code == 0);
+}
 
 TEST_CASE("what is written to a mapping is seen by other mappings and by other processes") {
     const UniqueFd memory = make_memfd("cohort-test", 8192);
