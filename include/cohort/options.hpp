@@ -22,8 +22,8 @@ namespace cohort {
 
 /// How a worker process is made.
 enum class Spawn {
-    fork, ///< fork(2) alone: fast, memory is shared copy-on-write
-    exec, ///< fork(2) and execve(2): the program, or another one, starts anew
+    fork, ///< fork(2) alone: fast, memory is shared copy-on-write. The master has no other thread (Errc::multithreaded)
+    exec, ///< fork(2) and execve(2): the program, or another one, starts anew. The master may have threads
 };
 
 /// When the worker of a slot gets a successor (the names are OTP's, supervisor(3)).
@@ -88,7 +88,8 @@ struct Hooks {
 };
 
 /// How a worker whose event loop is stuck is found and ended. The loop gives a heartbeat every `interval`. Time in
-/// which the master itself does not run does not count; time in which a debugger holds the worker does.
+/// which the master itself does not run does not count. A worker that is being debugged, or whose master is, is not
+/// ended (ptrace(2)); that is said once on standard error.
 struct Liveness {
     using milliseconds = std::chrono::milliseconds;
 

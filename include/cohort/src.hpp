@@ -110,6 +110,7 @@
 #include <cohort/detail/reload/slot_replacer.ipp>
 #include <cohort/detail/supervise/autoscale_loop.ipp>
 #include <cohort/detail/supervise/call_pool.ipp>
+#include <cohort/detail/supervise/debugger.ipp>
 #include <cohort/detail/supervise/health_monitor.ipp>
 #include <cohort/detail/supervise/hooks.ipp>
 #include <cohort/detail/supervise/resident_memory.ipp>

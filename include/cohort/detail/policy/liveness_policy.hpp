@@ -27,6 +27,14 @@ public:
 
     explicit LivenessPolicy(const Liveness& limits) : limits_(limits) {}
 
+    /// Whether look() would have the worker ended.
+    bool would_end(std::uint64_t beats, Duration elapsed) const noexcept {
+        if (aborted_) return reached(silent_ + elapsed, limits_.kill_after);
+        return beats == beats_ && reached(silent_ + elapsed, limits_.timeout);
+    }
+    /// Its silence so far is none of its own.
+    void excuse() noexcept { silent_ = Duration{0}; }
+
     /// `beats`: the worker's counter now; `elapsed`: since the look before.
     Finding look(std::uint64_t beats, Duration elapsed) noexcept {
         if (aborted_) {

@@ -47,7 +47,7 @@ COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, 
 COHORT_DECL Launched launch(Identity identity, const WorkerSpec& assignment, const Options& options, SharedPage& page) {
     auto [control, its_control] = make_socketpair(SOCK_SEQPACKET);
     auto [channel, its_channel] = make_socketpair(SOCK_STREAM);
-    Process process = fork_process();
+    Process process = fork_process(options.spawn == Spawn::exec ? AfterFork::execs : AfterFork::lives);
     if (process.pid != 0) return {std::move(process), std::move(control), std::move(channel)};
     identity.control = its_control.release();
     identity.channel = its_channel.release();

@@ -60,6 +60,7 @@ private:
         bool is_due = false;
         bool replacing = false;
         bool told = false; // that it is unhealthy
+        bool told_of_debugger = false;
         asio::cancellation_signal probe_cancelled;
     };
     using HealthPtr = std::shared_ptr<Health>;
@@ -71,7 +72,9 @@ private:
     const HealthPtr& health_of(WorkerId worker);
     void check(WorkerRecord& record, const HealthPtr& health, Duration elapsed);
     void check_liveness(WorkerRecord& record, Health& health, Duration elapsed);
-    void await_readiness(WorkerRecord& record, const Health& health);
+    void await_readiness(WorkerRecord& record, Health& health);
+    /// Says so once. Asked only of a worker that is about to be ended: it reads files.
+    static bool is_debugged(const WorkerRecord& record, Health& health);
     static Task<> run_probe(HealthPtr health, Task<bool> check);
     static Task<> run_replacement(HealthPtr health, WorkerId worker, Task<ReloadReport> replacement);
     void probe(const WorkerRecord& record, const HealthPtr& health, Duration elapsed);

@@ -8,12 +8,15 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/share.hpp>
+#include <cohort/detail/supervise/debugger.hpp>
 #include <cohort/detail/supervise/resident_memory.hpp>
 
 #include <algorithm>
 #include <exception>
 #include <iostream>
 #include <string>
+
+#include <unistd.h>
 
 namespace cohort::detail {
 
@@ -105,6 +108,7 @@ COHORT_DECL void HealthMonitor::check(WorkerRecord& record, const HealthPtr& hea
 COHORT_DECL void HealthMonitor::check_liveness(WorkerRecord& record, Health& health, Duration elapsed) {
     const auto beats = page_.worker(record.cell).heartbeat.load(std::memory_order_relaxed);
     if (beats == WorkerCell::last_beat && !reached(health.ending += elapsed, options_.grace)) return;
+    if (health.pulse.would_end(beats, elapsed) && is_debugged(record, health)) return health.pulse.excuse();
     switch (health.pulse.look(beats, elapsed)) {
         case LivenessPolicy::Finding::nothing: break;
         case LivenessPolicy::Finding::slow:
@@ -122,8 +126,21 @@ COHORT_DECL void HealthMonitor::check_liveness(WorkerRecord& record, Health& hea
     }
 }
 
-COHORT_DECL void HealthMonitor::await_readiness(WorkerRecord& record, const Health& health) {
+COHORT_DECL bool HealthMonitor::is_debugged(const WorkerRecord& record, Health& health) {
+    pid_t debugger = debugger_of(record.pid);
+    if (debugger == 0) debugger = debugger_of(::getpid());
+    if (debugger == 0) return false;
+    if (!std::exchange(health.told_of_debugger, true))
+        say(record, "stands still, but is being debugged by process " + std::to_string(debugger) + ": not ended");
+    return true;
+}
+
+COHORT_DECL void HealthMonitor::await_readiness(WorkerRecord& record, Health& health) {
     if (!reached(health.age, options_.boot_timeout) || record.error) return;
+    if (is_debugged(record, health)) {
+        health.age = health.age.zero();
+        return;
+    }
     say(record, "not ready in time, it is killed");
     record.error = Errc::not_ready;
     send_signal(record.pidfd.get(), SIGKILL);

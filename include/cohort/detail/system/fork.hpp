@@ -20,6 +20,9 @@ namespace cohort::detail {
 /// What fork_process() returns: in the parent, the child.
 struct Process {
     pid_t pid = 0; ///< 0 in the child
+    /// A pidfd. Where there are none (valgrind, a seccomp filter) a timer takes its place, which says every 20 ms that
+    /// it is time to look; the functions below know which it is. They use the pid then, which nobody can have reused:
+    /// it is a child of this process until it is reaped here.
     UniqueFd pidfd;
 };
 
@@ -31,9 +34,16 @@ void flush_standard_streams();
 /// Ends a worker: buffered output is written, nothing that belongs to the parent's copy is destroyed.
 [[noreturn]] void leave_process(int code);
 
-/// fork(2) from the only thread. The child comes back with default signal actions and no signal blocked. Throws
-/// Errc::multithreaded, or what fork says (EAGAIN, ENOMEM).
-Process fork_process();
+/// What a child is made for.
+enum class AfterFork {
+    lives, ///< goes on in this program: only the one thread may be here, as others could have locked what it needs
+    execs, ///< executes a program soon. Until then it allocates memory and sets its environment, which the C library's
+           ///< fork(2) allows beside other threads; it runs nothing of the user's
+};
+
+/// fork(2). The child comes back with default signal actions, but for handlers of crashes, and no signal blocked.
+/// Throws Errc::multithreaded, or what fork says (EAGAIN, ENOMEM).
+Process fork_process(AfterFork then = AfterFork::lives);
 
 bool has_ended(int pidfd) noexcept;
 

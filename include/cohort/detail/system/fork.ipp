@@ -16,12 +16,14 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <system_error>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 
 namespace cohort::detail {
 
@@ -44,8 +46,40 @@ COHORT_DECL void leave_process(int code) {
     ::_exit(code);
 }
 
-COHORT_DECL Process fork_process() {
-    if (thread_count() > 1) throw std::system_error(make_error_code(Errc::multithreaded));
+/// The pids of children that have no pidfd, by the timer that stands for it; 0: reaped.
+COHORT_DECL std::map<int, pid_t>& timed_children() noexcept {
+    static std::map<int, pid_t> children;
+    return children;
+}
+
+/// Empty: the descriptor is a pidfd.
+COHORT_DECL std::optional<pid_t> timed_child(int fd) noexcept {
+    if (timed_children().empty()) return std::nullopt;
+    const auto found = timed_children().find(fd);
+    return found == timed_children().end() ? std::nullopt : std::optional(found->second);
+}
+
+/// Not SIGCHLD, which is the program's; not the end of a pipe, which the child's own children would hold.
+COHORT_DECL UniqueFd watch_by_time(pid_t child) {
+    UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    itimerspec every{};
+    every.it_value.tv_nsec = every.it_interval.tv_nsec = 20'000'000;
+    if (!timer || ::timerfd_settime(timer.get(), 0, &every, nullptr) != 0) return {};
+    timed_children()[timer.get()] = child;
+    return timer;
+}
+
+COHORT_DECL UniqueFd watch_process(pid_t child) {
+    UniqueFd pidfd(System::current().pidfd_open(child));
+    if (pidfd) timed_children().erase(pidfd.get()); // of a timer that was closed
+    const bool is_refused = !pidfd && (errno == ENOSYS || errno == EPERM || errno == EACCES || errno == EINVAL);
+    return is_refused ? watch_by_time(child) : std::move(pidfd);
+}
+
+COHORT_DECL Process fork_process(AfterFork then) {
+    if (then == AfterFork::lives && thread_count() > 1)
+        throw std::system_error(make_error_code(Errc::multithreaded),
+                                "start threads in the worker's body, or use Spawn::exec");
     flush_standard_streams(); // else both processes would write what is buffered
     SignalsBlocked blocked;
     Process process;
@@ -56,7 +90,7 @@ COHORT_DECL Process fork_process() {
         blocked.forget_previous();
         return process;
     }
-    process.pidfd = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
+    process.pidfd = watch_process(process.pid);
     if (process.pidfd) return process;
     const int error = errno;
     ::kill(process.pid, SIGKILL); // not reaped yet, so the number still means this child
@@ -64,12 +98,33 @@ COHORT_DECL Process fork_process() {
     throw std::system_error(error, std::system_category(), "pidfd_open");
 }
 
+/// Whether the status of a child without a pidfd can be had; also when somebody else took it.
+COHORT_DECL bool has_ended(pid_t child, siginfo_t& info, int options) noexcept {
+    int result = 0;
+    do {
+        result = child == 0 ? -1 : ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | options);
+    } while (result != 0 && child != 0 && errno == EINTR);
+    return result != 0 || info.si_pid != 0;
+}
+
+COHORT_DECL std::optional<ExitStatus> reap_timed(int timer, pid_t child, bool wait) noexcept {
+    std::uint64_t expirations = 0;
+    [[maybe_unused]] const auto read = ::read(timer, &expirations, sizeof expirations);
+    siginfo_t info{};
+    if (!has_ended(child, info, wait ? 0 : WNOHANG)) return std::nullopt;
+    timed_children()[timer] = 0;
+    return info.si_pid == 0 ? ExitStatus::unknown() : ExitStatus::from_wait(info.si_code, info.si_status);
+}
+
 COHORT_DECL bool has_ended(int pidfd) noexcept {
+    siginfo_t info{};
+    if (const auto child = timed_child(pidfd)) return has_ended(*child, info, WNOHANG | WNOWAIT);
     pollfd end{pidfd, POLLIN, 0};
     return ::poll(&end, 1, 0) == 1;
 }
 
 COHORT_DECL std::optional<ExitStatus> reap(int pidfd, bool wait) noexcept {
+    if (const auto child = timed_child(pidfd)) return reap_timed(pidfd, *child, wait);
     siginfo_t info{};
     int result = 0;
     do {
@@ -85,6 +140,10 @@ COHORT_DECL std::optional<ExitStatus> reap(int pidfd, bool wait) noexcept {
 }
 
 COHORT_DECL std::error_code send_signal(int pidfd, int signal) noexcept {
+    if (const auto child = timed_child(pidfd)) {
+        if (has_ended(pidfd)) return {ESRCH, std::system_category()}; // its number may be another's if it was reaped
+        return ::kill(*child, signal) == 0 ? std::error_code{} : last_error();
+    }
     return ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0 ? std::error_code{} : last_error();
 }
 

@@ -37,6 +37,8 @@ public:
     }
     virtual int accept(int fd) noexcept { return ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); }
     virtual pid_t fork() noexcept { return ::fork(); }
+    /// The same, and -1, for a process that can be watched in this way but gets no signal.
+    COHORT_DECL virtual int pidfd_open(pid_t pid) noexcept;
     /// openat2 for reading, and only what is beneath `folder`; never waits for the other end of a pipe.
     COHORT_DECL virtual int open_beneath(int folder, const char* path) noexcept;
     virtual ssize_t pread(int fd, void* bytes, size_t size, off_t offset) noexcept {

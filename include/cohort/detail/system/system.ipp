@@ -20,6 +20,16 @@ COHORT_DECL int System::open_beneath(int folder, const char* path) noexcept {
     return static_cast<int>(::syscall(SYS_openat2, folder, path, &how, sizeof how));
 }
 
+COHORT_DECL int System::pidfd_open(pid_t pid) noexcept {
+    const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    // Filters (seccomp) and emulators may know the one and not the other.
+    if (fd < 0 || ::syscall(SYS_pidfd_send_signal, fd, 0, nullptr, 0) == 0) return fd;
+    const int error = errno;
+    ::close(fd);
+    errno = error;
+    return -1;
+}
+
 COHORT_DECL System*& System::installed() noexcept {
     static System kernel;
     static System* current = &kernel;

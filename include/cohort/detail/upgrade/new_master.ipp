@@ -14,7 +14,7 @@ namespace cohort::detail {
 
 COHORT_DECL std::shared_ptr<NewMaster> NewMaster::launch(const asio::any_io_executor& executor) {
     auto [mine, its] = make_socketpair(SOCK_SEQPACKET);
-    Process process = fork_process();
+    Process process = fork_process(AfterFork::execs);
     if (process.pid == 0) become_master(its.get());
     return share<NewMaster>(executor, std::move(process), std::move(mine));
 }

@@ -41,6 +41,22 @@ TEST_CASE("a worker that stays silent is stuck, and dead if that does not end it
           std::vector{nothing, nothing, nothing, slow, nothing, nothing, stuck, nothing, dead, dead});
 }
 
+TEST_CASE("before a worker is ended that is known, and it can be excused for as long as somebody holds it") {
+    LivenessPolicy pulse(limits);
+    look(pulse, {1, 1, 1, 1, 1, 1});
+    for (int i = 0; i < 3; ++i) {
+        CHECK(pulse.would_end(1, 1s));
+        CHECK_FALSE(pulse.would_end(2, 1s)); // it beats again
+        pulse.excuse();
+        CHECK_FALSE(pulse.would_end(1, 1s));
+        CHECK(look(pulse, {1, 1, 1, 1, 1}) == std::vector(5, nothing));
+    }
+    CHECK(look(pulse, {1, 1}) == std::vector{stuck, nothing});
+    CHECK(pulse.would_end(1, 1s));
+    pulse.excuse();
+    CHECK(look(pulse, {1, 1}) == std::vector{nothing, dead});
+}
+
 TEST_CASE("once it has been aborted a beat is too late") {
     LivenessPolicy pulse(limits);
     look(pulse, {1, 1, 1, 1, 1, 1, 1});

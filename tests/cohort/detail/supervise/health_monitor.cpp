@@ -3,15 +3,22 @@
 #include <cohort/detail/supervise/health_monitor.hpp>
 
 #include <asio/io_context.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include "support/client.hpp"
 #include "support/exec_worker.hpp"
+#include "support/process.hpp"
 
 #include <array>
+#include <csignal>
+#include <cstdio>
 #include <thread>
 
 #include <ctime>
 #include <fcntl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 
 using namespace test;
 
@@ -299,6 +306,81 @@ TEST_CASE("eight slots whose workers crash again and again keep their master fro
 #endif
         CHECK(app.workers().at(0).id == 1);
     });
+}
+
+Task<> stand_still(App::Worker& self) {
+    co_await say(self, "standing still");
+    co_await hang(self);
+}
+/// As one that stops at a breakpoint before it listens.
+Task<> start_slowly(App::Worker& self) { co_await stand_still(self); }
+
+/// Master and debugger of one worker; false where ptrace(2) is not permitted.
+bool debug(pid_t worker) { return ::ptrace(PTRACE_SEIZE, worker, nullptr, nullptr) == 0; }
+void let_go(pid_t worker) {
+    ::ptrace(PTRACE_INTERRUPT, worker, nullptr, nullptr);
+    ::waitpid(worker, nullptr, 0);
+    ::ptrace(PTRACE_DETACH, worker, nullptr, nullptr);
+}
+
+constexpr int not_permitted = 77;
+
+/// What the master says is on the helper's output.
+template <auto Body>
+int be_debugged(const Options& options) {
+    ::dup2(STDOUT_FILENO, STDERR_FILENO);
+    static int code = 0;
+    in_master<App>(options, [](App& app) -> Task<> {
+        const WorkerId worker = app.spawn(Body);
+        co_await mail(app);
+        const pid_t pid = app.workers().at(0).pid;
+        if (!debug(pid)) {
+            code = not_permitted;
+            co_return;
+        }
+        // Longer than it may stand still, and until that has been noticed: the test ends this by SIGUSR1.
+        asio::signal_set wish(app.context(), SIGUSR1);
+        std::printf("debugged\n");
+        std::fflush(stdout);
+        co_await wish.async_wait(asio::use_awaitable);
+        if (app.workers().size() != 1) throw std::logic_error("it was ended");
+        let_go(pid);
+        const Event end = co_await end_of(app, worker);
+        std::printf("then signal %d: %s\n", end.status->signal().value_or(0), end.error.message().c_str());
+    });
+    return code;
+}
+
+template <auto Body>
+void check_debugged(const Options& options, const std::string& end) {
+    Helper helper([&] { return be_debugged<Body>(options); });
+    const auto first = helper.line();
+    if (!first) {
+        CHECK(helper.wait().code() == not_permitted);
+        MESSAGE("ptrace is not permitted here");
+        return;
+    }
+    const std::string expected = "cohort: worker 1: stands still, but is being debugged by process " +
+                                 std::to_string(helper.pid()) + ": not ended";
+    auto line = first;
+    while (line && line->find("debugged by") == line->npos) line = helper.line();
+    CHECK(line == expected);
+    std::this_thread::sleep_for(3 * options.liveness.timeout); // nothing is to happen
+    helper.signal(SIGUSR1);
+    const std::string rest = helper.rest();
+    CHECK_MESSAGE(rest.find("debugged by") == rest.npos, rest); // said once
+    CHECK_MESSAGE(rest.find("then " + end) != rest.npos, rest);
+    CHECK(helper.wait().code() == 0);
+}
+
+TEST_CASE("a worker that a debugger holds is not ended, which is said once, and is when it is let go") {
+    Options options = watchful_options();
+    options.restart = Restart::temporary;
+    check_debugged<stand_still>(options, "signal 6: the worker's event loop stood still");
+    options.readiness = Readiness::announced;
+    options.boot_timeout = 300ms;
+    options.liveness.interval = 0ms;
+    check_debugged<start_slowly>(options, "signal 9: the new worker did not become ready");
 }
 
 } // namespace

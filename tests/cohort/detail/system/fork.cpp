@@ -78,6 +78,70 @@ struct Pipe {
 
 } // namespace
 
+/// A kernel, or a filter in front of it, that has no pidfds.
+struct NoPidfd final : System {
+    explicit NoPidfd(int its_error) : error(its_error) {}
+    int pidfd_open(pid_t) noexcept override {
+        errno = error;
+        return -1;
+    }
+    int error;
+    Replace replace{*this};
+};
+
+TEST_CASE("where there are no pidfds, the same is known of a process") {
+    for (const int error : {ENOSYS, EPERM, EACCES, EINVAL}) {
+        CAPTURE(error);
+        const NoPidfd system(error);
+        const auto exits = fork_with([] { return 7; });
+        CHECK(exits.pidfd);
+        while (!has_ended(exits.pidfd.get())) CHECK(ends_within(exits.pidfd.get(), 10'000)); // it is time to look
+        CHECK(send_signal(exits.pidfd.get(), SIGKILL) == std::errc::no_such_process);
+        CHECK(reap(exits.pidfd.get()) == ExitStatus::exited(7));
+        CHECK(reap(exits.pidfd.get()) == ExitStatus::unknown());
+        CHECK(send_signal(exits.pidfd.get(), SIGKILL) == std::errc::no_such_process);
+
+        const auto killed = fork_with([] { return ::pause(); });
+        CHECK_FALSE(reap(killed.pidfd.get()));
+        CHECK_FALSE(has_ended(killed.pidfd.get()));
+        CHECK_FALSE(send_signal(killed.pidfd.get(), SIGKILL));
+        CHECK(reap(killed.pidfd.get(), true) == ExitStatus::signaled(SIGKILL));
+
+        const auto taken = fork_with([] { return 7; });
+        REQUIRE(::waitpid(taken.pid, nullptr, 0) == taken.pid);
+        CHECK(has_ended(taken.pidfd.get()));
+        CHECK(send_signal(taken.pidfd.get(), SIGKILL) == std::errc::no_such_process);
+        CHECK(reap(taken.pidfd.get(), true) == ExitStatus::unknown());
+    }
+}
+
+TEST_CASE("a pidfd is taken for one although its number was that of a timer") {
+    int number = -1;
+    {
+        const NoPidfd system(ENOSYS);
+        const auto process = fork_with([] { return 7; });
+        number = process.pidfd.get();
+        CHECK(reap(process.pidfd.get(), true) == ExitStatus::exited(7));
+    }
+    const auto process = fork_with([] { return ::pause(); });
+    CHECK(process.pidfd.get() == number);
+    CHECK_FALSE(send_signal(process.pidfd.get(), SIGKILL));
+    CHECK(reap(process.pidfd.get(), true) == ExitStatus::signaled(SIGKILL));
+}
+
+TEST_CASE("another refusal of pidfd_open reaches the caller, and leaves no child") {
+    const NoPidfd system(EMFILE);
+    std::error_code error;
+    try {
+        fork_with([] { return ::pause(); });
+    } catch (const std::system_error& failure) {
+        error = failure.code();
+    }
+    CHECK(error == std::errc::too_many_files_open);
+    siginfo_t info{};
+    CHECK(::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0);
+}
+
 TEST_CASE("the end of a process is known by its pidfd: a code or a signal") {
     const auto exits = fork_with([] { return 7; });
     REQUIRE(ends_within(exits.pidfd.get(), 10'000));
@@ -190,13 +254,22 @@ TEST_CASE("with a second thread fork is refused, and possible again when that ha
     });
     CHECK(thread_count() == 2);
     std::error_code error;
+    std::string advice;
     try {
         const auto process = fork_with([] { return 0; });
         reap(process.pidfd.get(), true);
     } catch (const std::system_error& refusal) {
         error = refusal.code();
+        advice = refusal.what();
     }
     CHECK(error == Errc::multithreaded);
+    CHECK_MESSAGE(advice.find("Spawn::exec") != advice.npos, advice);
+    const Process program = fork_process(AfterFork::execs);
+    if (program.pid == 0) {
+        ::execl("/bin/sh", "sh", "-c", "exit 6", nullptr);
+        ::_exit(1);
+    }
+    CHECK(reap(program.pidfd.get(), true) == ExitStatus::exited(6));
     {
         const std::lock_guard lock(mutex);
         leave = true;

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// Who debugs a process (layer 2).
+#pragma once
+
+#include <sys/types.h>
+
+namespace cohort::detail {
+
+/// The process that traces this one (ptrace(2)): TracerPid in /proc/<pid>/status (proc(5)); 0: none, or the system does
+/// not tell. The process must not have been reaped, or its number may be another's.
+pid_t debugger_of(pid_t pid);
+
+} // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/supervise/debugger.ipp>
+#endif
