@@ -9,7 +9,11 @@
 #include "support/exec_worker.hpp"
 #include "support/process.hpp"
 
+#include <atomic>
+#include <map>
 #include <set>
+#include <string>
+#include <thread>
 
 using namespace test;
 
@@ -147,6 +151,32 @@ TEST_CASE("a program built with other messages is found out and ended") {
         const Event end = co_await end_of(app, worker);
         CHECK(end.error == Errc::schema_mismatch);
         CHECK(end.status->signal() == SIGKILL);
+    });
+}
+
+/// A thread that always has some lock of the C library's.
+class BusyThread {
+public:
+    BusyThread()
+        : thread_([this] {
+              while (!done_) delete[] new char[100'000];
+          }) {}
+    BusyThread(const BusyThread&) = delete;
+    BusyThread& operator=(const BusyThread&) = delete;
+    ~BusyThread() {
+        done_ = true;
+        thread_.join();
+    }
+
+private:
+    std::atomic<bool> done_{false};
+    std::thread thread_;
+};
+
+TEST_CASE("a master with other threads starts programs") {
+    in_master<App>(exec_options("exec-round-robin"), [](App& app) -> Task<> {
+        const BusyThread beside;
+        co_await follow_whole_life(app);
     });
 }
 
