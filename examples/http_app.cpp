@@ -75,7 +75,8 @@ Task<> serve(App::Worker& self) {
 
     auto listener = co_await self.listen(Endpoint(self.args().at(1)));
     std::cout << "http_app: listening on port " << listener.port() << std::endl;
-    co_await http::serve(self, listener, router, {.access_log = write_log});
+    const http::ServerOptions options{.access_log = write_log};
+    co_await http::serve(self, listener, router, options);
 }
 
 int main(int argc, char** argv) {

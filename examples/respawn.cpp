@@ -26,7 +26,8 @@ Task<http::Response> hello(const http::Request&) { co_return http::text("Hello W
 Task<int> serve_once(App::Worker& self) {
     auto listener = co_await self.listen(self.args().at(0));
     OneConnection once{listener};
-    co_await http::serve(once, hello, {.max_requests = 1});
+    const http::ServerOptions options{.max_requests = 1};
+    co_await http::serve(once, hello, options);
     co_return self.stopping() ? 0 : 1;
 }
 

@@ -31,7 +31,8 @@ setup_needs() {
            need command:pkg-config pkg-config
            need command:meson meson ;;
     clang) need clang "clang-16|clang-17|clang-18|clang-19|clang-20|clang-21" ;;
-    ci)    need clang-format "clang-format-16|-" ;;
+    ci)    need clang-format "clang-format-16|-"
+           need command:clang-query-16 "clang-tools-16|-" ;;
     bench) need header:nlohmann/json.hpp nlohmann-json3-dev
            need header:sqlite3.h libsqlite3-dev
            need command:time time

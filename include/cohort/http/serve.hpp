@@ -31,13 +31,23 @@ namespace cohort::http {
 /// is cancelled, the connections and the handlers are cancelled too, and it waits for their end: nothing refers to
 /// `context` any more when it returns.
 ///
-///     co_await http::serve(self, listener, hello, {.max_requests = 1000});
+///     const http::ServerOptions options{.max_requests = 1000};
+///     co_await http::serve(self, listener, hello, options);
 template <class Context, Acceptor A, class H>
-Task<> serve(Context& context, A& acceptor, H handler, ServerOptions options = {});
+Task<> serve(Context& context, A& acceptor, H handler, ServerOptions options);
+/// With the options' defaults. Not as a default argument: g++ 12 destroys an aggregate in a caller's co_await twice.
+template <class Context, Acceptor A, class H>
+Task<> serve(Context& context, A& acceptor, H handler) {
+    return serve(context, acceptor, std::move(handler), ServerOptions{});
+}
 
 /// The same for handlers without a context.
 template <Acceptor A, class H>
-Task<> serve(A& acceptor, H handler, ServerOptions options = {});
+Task<> serve(A& acceptor, H handler, ServerOptions options);
+template <Acceptor A, class H>
+Task<> serve(A& acceptor, H handler) {
+    return serve(acceptor, std::move(handler), ServerOptions{});
+}
 
 template <class Context, Acceptor A, class H>
 Task<> serve(Context& context, A& acceptor, H handler, ServerOptions options) {

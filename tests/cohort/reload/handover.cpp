@@ -75,7 +75,8 @@ Task<http::Response> name_worker(W& self, const http::Request& request) {
 template <class W>
 Task<> web(W& self) {
     auto listener = co_await self.listen(any_port());
-    co_await http::serve(self, listener, &name_worker<W>, {.idle_timeout = 60s});
+    const http::ServerOptions options{.idle_timeout = 60s};
+    co_await http::serve(self, listener, &name_worker<W>, options);
 }
 
 /// Who answers a request on this connection.

@@ -118,7 +118,8 @@ Task<http::Response> answer_in_master(const http::Request&) { co_return http::te
 
 Task<> serve_arrivals(Loads::Worker& self) {
     Arrivals arrivals{self};
-    co_await http::serve(arrivals, &answer_in_worker, {.idle_timeout = idle_in_worker});
+    const http::ServerOptions options{.idle_timeout = idle_in_worker};
+    co_await http::serve(arrivals, &answer_in_worker, options);
 }
 
 /// What the master's server accepts: the first connection. Those that follow go to the worker, and a copy stays here.
@@ -141,7 +142,8 @@ struct Dealer {
         }
     }
     static Task<> serve(Dealer& self) {
-        co_await http::serve(self, &answer_in_master, {.idle_timeout = idle_in_master});
+        const http::ServerOptions options{.idle_timeout = idle_in_master};
+        co_await http::serve(self, &answer_in_master, options);
         self.has_ended = true;
     }
 };
