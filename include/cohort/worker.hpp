@@ -118,8 +118,10 @@ MakeWorker worker_factory(Body body, Options options, std::vector<std::string> a
                   "cohort: a worker body must be callable as Task<>(App::Worker&) or Task<int>(App::Worker&): a named "
                   "coroutine function is best");
     return [=](const WorkerSetup& setup) {
-        auto& self = *new W(setup, options, args);
-        // A function object must outlive its coroutine; static, so that leak checkers do not report it.
+        // Both live until the process ends, a function object longer than its coroutine; static, so that leak checkers
+        // do not report them.
+        static W* only = nullptr;
+        W& self = *(only = new W(setup, options, args));
         static Body* kept = nullptr;
         Body& own_body = *(kept = new Body(body));
         if constexpr (std::is_same_v<decltype(own_body(self)), Task<int>>)

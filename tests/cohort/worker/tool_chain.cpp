@@ -127,10 +127,7 @@ Task<> overflow(App::Worker&) {
     co_return;
 }
 void leak() {
-    static volatile std::size_t sink = 0;
     auto* volatile lost = new char[4321];
-    sink = reinterpret_cast<std::size_t>(lost);
-    sink = 0;
     lost = nullptr;
 }
 Task<> leak_and_return(App::Worker&) {
