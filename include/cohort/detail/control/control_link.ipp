@@ -107,6 +107,8 @@ COHORT_DECL std::optional<Packet> ControlLink::try_receive() {
     std::array<std::byte, max_size> buffer;
     std::error_code error;
     Datagram datagram = receive_datagram(socket_.get(), buffer, error);
+    // The other side closed before it had read everything. The kernel says so first; what it has sent comes after that.
+    if (error == std::errc::connection_reset) datagram = receive_datagram(socket_.get(), buffer, error);
     if (error && would_block(error.value())) return std::nullopt;
     if (error || datagram.size == 0) {
         ended_ = true;

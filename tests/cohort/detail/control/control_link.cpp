@@ -141,6 +141,20 @@ TEST_CASE("what has arrived can be asked without taking it") {
     CHECK_FALSE(pair.right->try_receive());
 }
 
+TEST_CASE("what was sent by one that had not read everything when it closed arrives all the same") {
+    Pair pair;
+    const auto file = make_file();
+    const std::array one{file.get()};
+    REQUIRE(pair.right->send(Leaving{})); // stays unread
+    for (std::uint32_t i = 0; i != 3; ++i) CHECK(pair.send(i, one));
+    pair.left->close();
+    Inbox inbox;
+    test::start(pair.io, receive_all(pair.right, inbox));
+    test::run_until(pair.io, [&] { return inbox.ended; });
+    check_order(inbox, 3);
+    CHECK(inbox.descriptors == std::vector<std::size_t>{1, 1, 1});
+}
+
 TEST_CASE("sending to an other side that is gone says so") {
     Pair pair;
     pair.right->close();
