@@ -52,7 +52,7 @@ using TransferredConnection = detail::TransferredConnection;
 struct DispatchTarget {
     WorkerId id = 0;
     unsigned slot = 0;
-    std::uint32_t cell = 0; ///< SharedPage::worker
+    std::uint32_t cell = 0; ///< its part of the SharedPage
     std::shared_ptr<detail::MasterLink> link;
     /// Listening descriptors that the process was started with and has not used yet.
     std::vector<int> inherited;

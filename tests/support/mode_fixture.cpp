@@ -37,7 +37,7 @@ cohort::Task<> accept_all(std::shared_ptr<cohort::Intake> intake, std::deque<coh
 
 ModeFixtureBase::Worker::Worker(const asio::any_io_executor& executor, cohort::WorkerId id, unsigned slot,
                                 cohort::detail::SharedPage& page)
-    : FakeWorker(executor, id, slot), connection_count(page.worker(page.acquire_worker()), [this] { look_again(); }) {
+    : FakeWorker(executor, id, slot), connection_count(page.worker(page.acquire_worker(id)), [this] { look_again(); }) {
     target.cell = id - 1;
 }
 
@@ -64,9 +64,9 @@ ModeFixtureBase::Worker& ModeFixtureBase::add(unsigned slot) {
 void ModeFixtureBase::open(Worker& worker, const cohort::Endpoint& endpoint) {
     worker.grant = dispatcher.open(worker.target, endpoint);
     if (worker.grant.error) return;
-    worker.intake = make_intake(cohort::IntakeContext{io.get_executor(), worker.link, worker.grant.listener,
-                                                      page[worker.grant.listener], worker.connection_count,
-                                                      worker.grant.endpoint, copy_of(worker.grant.descriptor)});
+    worker.intake = make_intake(cohort::IntakeContext{
+        io.get_executor(), worker.link, worker.grant.listener, page.cell(worker.target.cell, worker.grant.listener),
+        worker.connection_count, worker.grant.endpoint, copy_of(worker.grant.descriptor)});
 }
 
 void ModeFixtureBase::listen(Worker& worker, const cohort::Endpoint& endpoint) {

@@ -49,7 +49,7 @@ TEST_CASE("what a listener had not accepted when it closed is accepted by anothe
     cluster.open(a, "127.0.0.1:0"); // never accepts
     cluster.open(b, "127.0.0.1:0");
     for (int i = 0; i < 6; ++i) REQUIRE(cluster.connect(a.grant.endpoint) == 0);
-    cluster.run_until([&] { return cluster.page[a.grant.listener].taken == 0; });
+    cluster.run_until([&] { return cluster.page.cell(a.target.cell, a.grant.listener).taken == 0; });
     a.intake->close();
     cluster.dispatcher.close(a.target, a.grant.listener);
     test::start(cluster.io, test::accept_all(b.intake, b.sockets, b.ended));

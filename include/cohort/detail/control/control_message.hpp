@@ -12,7 +12,7 @@
 
 namespace cohort::detail {
 
-/// Names one listener of one worker: the number of its cell in the shared page.
+/// Names one listener of one worker: the number of its cell in the worker's part of the shared page.
 using ListenerId = std::uint32_t;
 /// Names one datagram socket that one worker has.
 using BindingId = std::uint32_t;
@@ -196,7 +196,16 @@ struct Elected {
     bool error_is_cohorts = false;
 };
 
-using FromMaster = MessageSet<Stop, Listening, Connections, Forgotten, PeerSocket, IncomingPeer, Bound, Elected>;
+/// What another worker counts: its part of the shared page comes along.
+struct PartOfWorker {
+    static constexpr std::uint8_t number = 8;
+
+    std::uint32_t part = 0;
+    std::uint32_t worker = 0;
+};
+
+using FromMaster =
+    MessageSet<Stop, Listening, Connections, Forgotten, PeerSocket, IncomingPeer, Bound, Elected, PartOfWorker>;
 
 /// What an answer (Listening, Bound, Elected) says of a failure: of the system, or one of Errc.
 template <class Answer>

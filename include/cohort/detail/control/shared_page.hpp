@@ -3,132 +3,117 @@
 #pragma once
 
 #include <cohort/counter.hpp>
-#include <cohort/detail/system/system.hpp>
-#include <cohort/error.hpp>
+#include <cohort/detail/config.hpp>
+#include <cohort/detail/control/shared_parts.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/stats.hpp>
 
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <limits>
+#include <map>
 #include <string_view>
 #include <vector>
 
-#include <sys/mman.h>
-
 namespace cohort::detail {
 
-/// One cache line, for one listener of one worker.
-struct alignas(64) Cell {
-    /// How many of the connections handed over are settled, in their order: taken, given back, or taken away. Whoever
-    /// moves it from n to n + 1 owns connection n: the worker by taking one, the master by taking all back that a stuck
-    /// worker has not touched.
-    std::atomic<std::uint64_t> taken;
-    /// Connections of this listener that the worker has begun to serve, however they came.
-    std::atomic<std::uint64_t> accepted;
-    /// Set by the master when it waits for `taken` to move; the worker answers with a message and clears it.
-    std::atomic<std::uint32_t> wanted;
-};
-
-/// What one worker process reports about itself; its response counters have a cache line of their own.
-struct alignas(64) WorkerCell {
-    static constexpr std::uint32_t no_limit = std::numeric_limits<std::uint32_t>::max();
-    /// The final heartbeat: the process is exiting, and limits the time for that itself.
-    static constexpr std::uint64_t last_beat = std::numeric_limits<std::uint64_t>::max();
-
-    /// Connections it has accepted and given back, ever.
-    std::atomic<std::uint64_t> accepted;
-    std::atomic<std::uint64_t> refused;
-    /// Connections it has now, and the most it wants to have.
-    std::atomic<std::uint32_t> open;
-    std::atomic<std::uint32_t> limit;
-    /// Incremented by its event loop, every `beat_interval` milliseconds. 0: not at all.
-    std::atomic<std::uint64_t> heartbeat;
-    std::atomic<std::uint32_t> beat_interval;
-    /// Requests of any protocol.
-    std::atomic<std::uint64_t> begun;
-    std::atomic<std::uint64_t> ended;
-    /// HTTP responses by class, 1xx to 5xx.
-    alignas(64) std::array<std::atomic<std::uint64_t>, 5> responses;
-
-    void count_response(int status) noexcept {
-        const auto at = static_cast<std::size_t>(status / 100 - 1);
-        if (at < responses.size()) responses[at].fetch_add(1, std::memory_order_relaxed);
-    }
-};
-
-/// The state of the page as a whole. Written by the master only.
-struct alignas(64) PageHead {
-    /// Odd while a dead worker's counts are added to those of earlier dead workers.
-    std::atomic<std::uint64_t> version;
-    std::atomic<std::uint32_t> workers;
-    /// Worker cells from this one on were never used.
-    std::atomic<std::uint32_t> used;
-};
-static_assert(sizeof(Cell) == 64 && sizeof(WorkerCell) == 128 && sizeof(PageHead) == 64 &&
-              std::atomic<std::uint64_t>::is_always_lock_free);
-
-/// A sealed memfd(2) of cells that every process of the cluster maps. The master gives cells out and takes them back;
-/// what a dead worker has counted stays readable.
-class SharedPage {
+/// Memory that all processes of the cluster read, and in which each writes its own part only: the master one, each
+/// worker process another. A part is a memfd(2) that is sealed against writing once its owner has mapped it
+/// (F_SEAL_FUTURE_WRITE, fcntl(2)): no other mapping becomes writable, whatever a process tries and whichever
+/// descriptor it has. A process gets a new one, so who outlives a worker writes to nobody else's. What a dead worker
+/// has counted stays readable.
+class SharedPage final : public SharedCounters {
 public:
-    static constexpr std::size_t cells = 4096;
-    static constexpr std::size_t worker_cells = 1024;
-    static constexpr std::size_t counters = 256;
-    static constexpr std::size_t bytes = cells * sizeof(Cell) + (worker_cells + 1) * sizeof(WorkerCell) +
-                                         sizeof(PageHead) + counters * sizeof(NamedCounter);
+    static constexpr std::size_t cells = std::tuple_size_v<decltype(WorkerPart::cells)>;
+    static constexpr std::size_t worker_cells = MasterPart::workers;
+    static constexpr std::size_t counters = std::tuple_size_v<decltype(ShownPart::counters)>;
 
+    /// The master's side.
     SharedPage();
-
-    /// The worker's side after Spawn::exec. The mapping stays, the descriptor goes.
-    explicit SharedPage(UniqueFd memory) : memory_(std::move(memory)) {
-        map();
-        memory_.reset();
-    }
-
+    /// A worker's side after Spawn::exec. The mappings stay, the descriptors go.
+    SharedPage(UniqueFd master_part, UniqueFd own_part, std::uint32_t own, WorkerId worker);
     SharedPage(const SharedPage&) = delete;
     SharedPage& operator=(const SharedPage&) = delete;
-    ~SharedPage() { ::munmap(base_, bytes); }
+    ~SharedPage();
 
-    int descriptor() const noexcept { return memory_.get(); }
+    /// In a forked worker: from now on it writes to its own part only. Counters that the master had count there, too.
+    void become_worker(std::uint32_t own);
 
-    /// A cell nobody uses, all zero. Throws Errc::no_free_slot.
+    /// A cell that nobody uses, in the part of whichever worker has the listener. Throws Errc::no_free_slot.
     std::uint32_t acquire();
-    void release(std::uint32_t index) { free_.push_back(index); }
+    void release(std::uint32_t listener) { free_.push_back(listener); }
 
-    /// The same for a worker, without a limit.
-    std::uint32_t acquire_worker();
+    /// A part for this worker, all zero, without a limit. `maps_itself`: its program is started anew. A forked one has
+    /// the part already. Throws Errc::no_free_slot, EMFILE, ENOMEM.
+    std::uint32_t acquire_worker(WorkerId worker, unsigned slot = 0, bool maps_itself = false);
     /// The process is gone; what it has counted stays in the totals.
     void release_worker(std::uint32_t index);
 
-    /// By any process at any time.
-    Totals totals();
-    /// The counter of this name, made when there is none yet. Throws std::invalid_argument for what is no name, and
-    /// Errc::no_free_slot.
-    Counter counter(std::string_view name);
+    /// Of the part that the master writes, and of that of a worker until forget_descriptor(); -1: there is none.
+    int descriptor() const noexcept { return memory_.get(); }
+    int descriptor(std::uint32_t index) const noexcept;
+    void forget_descriptor(std::uint32_t index) { given_.at(index).memory.reset(); }
+    /// Whether others may be given the part of this worker. Until then they could write to it.
+    bool is_sealed(std::uint32_t index) const noexcept;
+    /// In a worker: the part of another, which is sealed. It takes the place of an earlier one with this number.
+    void show(std::uint32_t index, WorkerId worker, UniqueFd part);
 
-    /// `index` is below `cells`.
-    Cell& operator[](std::uint32_t index) noexcept { return static_cast<Cell*>(base_)[index]; }
-    /// `index` is below `worker_cells`.
-    WorkerCell& worker(std::uint32_t index) noexcept {
-        return reinterpret_cast<WorkerCell*>(static_cast<Cell*>(base_) + cells)[index];
+    /// By any process at any time. What a worker cannot have counted is counted as less.
+    Totals totals() const;
+    /// This process's share of the counter of this name, made when there is none yet. Throws std::invalid_argument for
+    /// what is no name, and Errc::no_free_slot.
+    Counter counter(std::string_view name);
+    /// Of all processes together.
+    COHORT_DECL std::int64_t value_of(const NamedCounter& counter) const noexcept override;
+    COHORT_DECL void set(NamedCounter& counter, std::int64_t to) noexcept override;
+
+    /// `listener` is below `cells`. For the master any worker's, for a worker its own.
+    Cell& cell(std::uint32_t index, std::uint32_t listener) noexcept {
+        return master_ != nullptr ? parts_[index]->cells[listener] : own_cells_[listener];
     }
+    /// `index` is below `worker_cells`, and acquired.
+    WorkerCell& worker(std::uint32_t index) noexcept {
+        return master_ != nullptr ? parts_[index]->shown.vitals : own_->vitals;
+    }
+    /// The whole of it, for the master.
+    WorkerPart& part(std::uint32_t index) noexcept { return *parts_[index]; }
 
 private:
-    WorkerCell& of_the_dead() noexcept { return worker(worker_cells); }
-    PageHead& head() noexcept { return *reinterpret_cast<PageHead*>(&worker(worker_cells + 1)); }
-    NamedCounter* named_counters() noexcept { return reinterpret_cast<NamedCounter*>(&head() + 1); }
-    Totals sum() noexcept;
+    /// A part that a worker has.
+    struct Given {
+        UniqueFd memory;
+        unsigned slot = 0;
+    };
+    struct CounterSum;
 
-    static std::vector<std::uint32_t> numbers(std::size_t count);
-    static std::uint32_t pop(std::vector<std::uint32_t>& free);
-    void map() {
-        base_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory_.get(), 0);
-        if (base_ == MAP_FAILED) throw_last_error("mmap");
-    }
+    /// Parts of others are seen in address space that is reserved for so many at a time.
+    static constexpr std::size_t in_view = 64;
+
+    /// What this worker counts; null: there is none, or this process does not see it.
+    const ShownPart* seen(std::uint32_t index) const noexcept;
+    ShownPart* place_in_view(std::uint32_t index);
+    Totals sum() const noexcept;
+    template <class Read>
+    auto consistently(Read read) const;
+    void add_counters(Totals& totals) const;
+    CounterSum sum_of(const NamedCounter& counter) const noexcept;
+    /// The tables of all processes that are or were there.
+    template <class Visit>
+    void for_each_table(Visit visit) const;
+    void keep_counts(WorkerCell& cell) noexcept;
+    void keep_counters(std::uint32_t index);
+    NamedCounter* kept_counter(const CounterName& name, unsigned slot) noexcept;
 
     UniqueFd memory_;
-    void* base_ = nullptr;
+    MasterPart* master_ = nullptr; // null in a worker
+    const MasterPart* master_seen_ = nullptr;
+    ShownPart* own_ = nullptr;                      // of this process; at the same place in a forked worker
+    Cell* own_cells_ = nullptr;                     // null in the master
+    std::array<WorkerPart*, worker_cells> parts_{}; // the master's mappings
+    std::array<std::atomic<ShownPart*>, worker_cells / in_view> views_{}; // mappings that cannot be written to
+    std::array<std::atomic<WorkerId>, worker_cells> shown_{};             // whose parts these are
+    std::map<std::uint32_t, Given> given_;
+    std::map<unsigned, unsigned> names_of_; // how many names each slot's dead workers have brought
     std::vector<std::uint32_t> free_;
     std::vector<std::uint32_t> free_workers_;
 };

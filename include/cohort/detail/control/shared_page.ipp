@@ -6,127 +6,353 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/system/memfd.hpp>
+#include <cohort/detail/system/system.hpp>
+#include <cohort/error.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <span>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 
 namespace cohort::detail {
 
-COHORT_DECL SharedPage::SharedPage() : memory_(make_memfd("cohort", bytes)) {
-    if (::fcntl(memory_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) throw_last_error("fcntl");
-    map();
-    free_ = numbers(cells);
-    free_workers_ = numbers(worker_cells);
+/// `at`: where, in place of what is mapped there; null: anywhere.
+COHORT_DECL void* map_shared(int memory, std::size_t size, int protection, const void* at = nullptr) {
+    void* const place = const_cast<void*>(at);
+    void* const base = ::mmap(place, size, protection, MAP_SHARED | (at == nullptr ? 0 : MAP_FIXED), memory, 0);
+    if (base == MAP_FAILED) throw_last_error("mmap");
+    return base;
 }
 
-COHORT_DECL std::uint32_t SharedPage::acquire() {
-    const std::uint32_t index = pop(free_);
-    Cell& cell = (*this)[index];
-    cell.taken.store(0, std::memory_order_relaxed);
-    cell.accepted.store(0, std::memory_order_relaxed);
-    cell.wanted.store(0, std::memory_order_relaxed);
-    return index;
+COHORT_DECL UniqueFd make_part(std::size_t size) {
+    UniqueFd memory = make_memfd("cohort", size);
+    seal(memory.get(), F_SEAL_SHRINK | F_SEAL_GROW);
+    return memory;
 }
 
-COHORT_DECL std::uint32_t SharedPage::acquire_worker() {
-    const std::uint32_t index = pop(free_workers_);
-    worker(index).limit.store(WorkerCell::no_limit, std::memory_order_relaxed);
-    head().workers.fetch_add(1, std::memory_order_relaxed);
-    if (head().used.load(std::memory_order_relaxed) <= index) head().used.store(index + 1, std::memory_order_release);
-    return index;
-}
+COHORT_DECL void seal_for_others(int memory) { seal(memory, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL); }
 
-COHORT_DECL std::vector<std::uint32_t> SharedPage::numbers(std::size_t count) {
-    std::vector<std::uint32_t> all(count);
-    for (std::size_t i = 0; i < count; ++i) all[i] = static_cast<std::uint32_t>(count - 1 - i);
+template <class Number>
+std::vector<Number> numbers_down_to_0(std::size_t count) {
+    std::vector<Number> all(count);
+    for (std::size_t i = 0; i < count; ++i) all[i] = static_cast<Number>(count - 1 - i);
     return all;
 }
 
-COHORT_DECL std::uint32_t SharedPage::pop(std::vector<std::uint32_t>& free) {
+COHORT_DECL std::uint32_t pop(std::vector<std::uint32_t>& free) {
     if (free.empty()) throw std::system_error(make_error_code(Errc::no_free_slot));
     const std::uint32_t index = free.back();
     free.pop_back();
     return index;
 }
 
+// Mapping
+
+COHORT_DECL SharedPage::SharedPage() : memory_(make_part(sizeof(MasterPart))) {
+    master_ = static_cast<MasterPart*>(map_shared(memory_.get(), sizeof(MasterPart), PROT_READ | PROT_WRITE));
+    seal_for_others(memory_.get());
+    master_seen_ = static_cast<const MasterPart*>(map_shared(memory_.get(), sizeof(MasterPart), PROT_READ));
+    own_ = &master_->shown;
+    free_ = numbers_down_to_0<std::uint32_t>(cells);
+    free_workers_ = numbers_down_to_0<std::uint32_t>(worker_cells);
+}
+
+COHORT_DECL SharedPage::SharedPage(UniqueFd master_part, UniqueFd own_part, std::uint32_t own, WorkerId worker) {
+    master_seen_ = static_cast<const MasterPart*>(map_shared(master_part.get(), sizeof(MasterPart), PROT_READ));
+    auto* const part = static_cast<WorkerPart*>(map_shared(own_part.get(), sizeof(WorkerPart), PROT_READ | PROT_WRITE));
+    own_ = &part->shown;
+    own_cells_ = part->cells.data();
+    seal_for_others(own_part.get());
+    show(own, worker, std::move(own_part));
+}
+
+COHORT_DECL SharedPage::~SharedPage() {
+    for (const auto& view : views_)
+        if (view.load() != nullptr) ::munmap(view.load(), in_view * sizeof(ShownPart));
+    for (WorkerPart* const part : parts_)
+        if (part != nullptr) ::munmap(part, sizeof(WorkerPart));
+    if (master_seen_ != nullptr) ::munmap(const_cast<MasterPart*>(master_seen_), sizeof(MasterPart));
+    if (master_ != nullptr) ::munmap(master_, offsetof(MasterPart, shown));
+    if (own_ != nullptr) ::munmap(own_, sizeof(ShownPart));
+    if (own_cells_ != nullptr) ::munmap(own_cells_, sizeof(WorkerPart) - sizeof(ShownPart));
+}
+
+COHORT_DECL void SharedPage::become_worker(std::uint32_t own) {
+    WorkerPart* const part = parts_[own];
+    // The counters that the master has are of the same place and name here, with a share of this process.
+    for (std::size_t i = 0; i != counters; ++i) {
+        const NamedCounter& masters = own_->counters[i];
+        if (masters.state.load(std::memory_order_relaxed) != NamedCounter::named) break;
+        part->shown.counters[i].give(masters.name);
+    }
+    if (::mremap(&part->shown, sizeof(ShownPart), sizeof(ShownPart), MREMAP_MAYMOVE | MREMAP_FIXED, own_) == MAP_FAILED)
+        throw_last_error("mremap");
+    own_cells_ = part->cells.data();
+    for (WorkerPart* const each : parts_)
+        if (each != nullptr && each != part) ::munmap(each, sizeof(WorkerPart));
+    parts_.fill(nullptr);
+    ::munmap(master_, offsetof(MasterPart, shown));
+    master_ = nullptr;
+    given_.clear();
+    memory_.reset();
+}
+
+COHORT_DECL ShownPart* SharedPage::place_in_view(std::uint32_t index) {
+    auto& view = views_[index / in_view];
+    if (view.load(std::memory_order_relaxed) == nullptr) {
+        void* const base =
+            ::mmap(nullptr, in_view * sizeof(ShownPart), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (base == MAP_FAILED) throw_last_error("mmap");
+        view.store(static_cast<ShownPart*>(base), std::memory_order_release);
+    }
+    return view.load(std::memory_order_relaxed) + index % in_view;
+}
+
+COHORT_DECL void SharedPage::show(std::uint32_t index, WorkerId worker, UniqueFd part) {
+    if (index >= worker_cells || !keeps_size(part.get(), sizeof(WorkerPart))) return;
+    map_shared(part.get(), sizeof(ShownPart), PROT_READ, place_in_view(index));
+    shown_[index].store(worker, std::memory_order_release);
+}
+
+COHORT_DECL const ShownPart* SharedPage::seen(std::uint32_t index) const noexcept {
+    const WorkerId owner = master_seen_->owners[index].load(std::memory_order_acquire);
+    if (owner == 0 || owner != shown_[index].load(std::memory_order_acquire)) return nullptr;
+    return views_[index / in_view].load(std::memory_order_acquire) + index % in_view;
+}
+
+// Giving parts out
+
+COHORT_DECL std::uint32_t SharedPage::acquire() { return pop(free_); }
+
+COHORT_DECL std::uint32_t SharedPage::acquire_worker(WorkerId worker, unsigned slot, bool maps_itself) {
+    UniqueFd memory = make_part(sizeof(WorkerPart));
+    const std::uint32_t index = pop(free_workers_);
+    try {
+        if (parts_[index] != nullptr) ::munmap(std::exchange(parts_[index], nullptr), sizeof(WorkerPart));
+        parts_[index] = static_cast<WorkerPart*>(map_shared(memory.get(), sizeof(WorkerPart), PROT_READ | PROT_WRITE));
+        if (!maps_itself) seal_for_others(memory.get()); // first: then the next mapping cannot be made writable
+        show(index, worker, duplicate(memory.get()));
+    } catch (...) {
+        free_workers_.push_back(index);
+        throw;
+    }
+    given_[index] = {std::move(memory), slot};
+    parts_[index]->shown.vitals.limit.store(WorkerCell::no_limit, std::memory_order_relaxed);
+    master_->head.workers.fetch_add(1, std::memory_order_relaxed);
+    master_->owners[index].store(worker, std::memory_order_release);
+    auto& used = master_->head.used;
+    if (used.load(std::memory_order_relaxed) <= index) used.store(index + 1, std::memory_order_release);
+    return index;
+}
+
+COHORT_DECL int SharedPage::descriptor(std::uint32_t index) const noexcept {
+    const auto found = given_.find(index);
+    return found == given_.end() ? -1 : found->second.memory.get();
+}
+
+COHORT_DECL bool SharedPage::is_sealed(std::uint32_t index) const noexcept {
+    return has_seals(descriptor(index), F_SEAL_FUTURE_WRITE);
+}
+
 COHORT_DECL void SharedPage::release_worker(std::uint32_t index) {
-    WorkerCell& cell = worker(index);
-    WorkerCell& dead = of_the_dead();
-    const auto move = [](std::atomic<std::uint64_t>& from, std::atomic<std::uint64_t>& to) {
-        to.fetch_add(from.exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
-    };
-    head().version.fetch_add(1, std::memory_order_acq_rel);
+    auto& version = master_->head.version;
+    version.fetch_add(1, std::memory_order_acq_rel);
     std::atomic_thread_fence(std::memory_order_release); // whoever sees the stores below sees the odd version
-    move(cell.accepted, dead.accepted);
-    move(cell.refused, dead.refused);
-    cell.ended.store(cell.begun.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    move(cell.begun, dead.begun);
-    move(cell.ended, dead.ended);
-    for (std::size_t i = 0; i != cell.responses.size(); ++i) move(cell.responses[i], dead.responses[i]);
-    cell.open.store(0, std::memory_order_relaxed);
-    cell.heartbeat.store(0, std::memory_order_relaxed);
-    cell.beat_interval.store(0, std::memory_order_relaxed);
-    head().workers.fetch_sub(1, std::memory_order_relaxed);
-    head().version.fetch_add(1, std::memory_order_acq_rel);
+    keep_counts(parts_[index]->shown.vitals);
+    keep_counters(index);
+    master_->owners[index].store(0, std::memory_order_relaxed);
+    master_->head.workers.fetch_sub(1, std::memory_order_relaxed);
+    version.fetch_add(1, std::memory_order_acq_rel);
+    given_.erase(index);
     free_workers_.push_back(index);
 }
 
-COHORT_DECL Totals SharedPage::sum() noexcept {
-    Totals totals;
-    totals.workers = head().workers.load(std::memory_order_relaxed);
-    const auto add = [&totals](const WorkerCell& cell) {
-        // What has ended is read first, so that it is never more than has begun.
-        totals.answered += cell.ended.load(std::memory_order_acquire);
-        totals.requests += cell.begun.load(std::memory_order_relaxed);
-        totals.accepted += cell.accepted.load(std::memory_order_relaxed);
-        totals.refused += cell.refused.load(std::memory_order_relaxed);
-        totals.open += cell.open.load(std::memory_order_relaxed);
-        for (std::size_t i = 0; i != cell.responses.size(); ++i)
-            totals.responses[i] += cell.responses[i].load(std::memory_order_relaxed);
+COHORT_DECL void SharedPage::keep_counts(WorkerCell& cell) noexcept {
+    WorkerCell& dead = master_->dead;
+    const auto keep = [](std::uint64_t count, std::atomic<std::uint64_t>& sum) {
+        constexpr std::uint64_t most = WorkerCell::most_counted * 512; // and room for as many living ones
+        const std::uint64_t before = sum.load(std::memory_order_relaxed);
+        sum.store(before + std::min(count, most - before), std::memory_order_relaxed);
     };
-    const std::uint32_t used = head().used.load(std::memory_order_acquire);
-    for (std::uint32_t index = 0; index != used; ++index) add(worker(index));
-    add(of_the_dead());
-    totals.answered = std::min(totals.answered, totals.requests); // if the master was killed while moving them
+    const std::uint64_t begun = WorkerCell::count_of(cell.begun);
+    keep(WorkerCell::count_of(cell.accepted), dead.accepted);
+    keep(WorkerCell::count_of(cell.refused), dead.refused);
+    keep(begun, dead.begun);
+    keep(begun, dead.ended);
+    for (std::size_t i = 0; i != cell.responses.size(); ++i)
+        keep(WorkerCell::count_of(cell.responses[i]), dead.responses[i]);
+}
+
+// Counting
+
+COHORT_DECL Totals SharedPage::sum() const noexcept {
+    Totals totals;
+    totals.workers = master_seen_->head.workers.load(std::memory_order_relaxed);
+    const auto add = [&totals](const WorkerCell& cell, auto count) {
+        // What has ended is read first, so that it is not more than has begun; a worker may claim even that.
+        const std::uint64_t ended = count(cell.ended);
+        std::atomic_thread_fence(std::memory_order_acquire);
+        const std::uint64_t begun = count(cell.begun);
+        totals.requests += begun;
+        totals.answered += std::min(ended, begun);
+        totals.accepted += count(cell.accepted);
+        totals.refused += count(cell.refused);
+        totals.open += cell.open_connections();
+        for (std::size_t i = 0; i != cell.responses.size(); ++i) totals.responses[i] += count(cell.responses[i]);
+    };
+    const std::uint32_t used = master_seen_->head.used.load(std::memory_order_acquire);
+    for (std::uint32_t index = 0; index != used; ++index)
+        if (const ShownPart* const part = seen(index)) add(part->vitals, &WorkerCell::count_of);
+    add(master_seen_->dead, [](const auto& counter) { return counter.load(std::memory_order_relaxed); });
     return totals;
 }
 
-COHORT_DECL Totals SharedPage::totals() {
-    Totals totals;
-    // The master writes for less than a microsecond, but may be preempted then for as long as the machine is busy. If
-    // it is killed, the version stays odd: then an inexact sum is better than none.
-    for (int tries = 0; tries != 1000; ++tries) {
-        if (tries >= 100) std::this_thread::sleep_for(std::chrono::microseconds(100));
-        const std::uint64_t version = head().version.load(std::memory_order_acquire);
-        totals = sum();
+/// Reads until the master has not written meanwhile. It writes for microseconds, but may be preempted then for as long
+/// as the machine is busy. If it is killed, the version stays odd: then an inexact sum is better than none. The master
+/// does not wait for itself.
+template <class Read>
+auto SharedPage::consistently(Read read) const {
+    constexpr int at_once = 50;
+    const auto& version = master_seen_->head.version;
+    for (int tries = 0;; ++tries) {
+        if (tries >= at_once) std::this_thread::sleep_for(std::chrono::microseconds(100));
+        const std::uint64_t before = version.load(std::memory_order_acquire);
+        auto result = read();
         std::atomic_thread_fence(std::memory_order_acquire);
-        if (version % 2 == 0 && head().version.load(std::memory_order_relaxed) == version) break;
+        const bool steady = before % 2 == 0 && version.load(std::memory_order_relaxed) == before;
+        if (steady || master_ != nullptr || tries == 2 * at_once) return result;
     }
-    for (std::size_t i = 0; i != counters; ++i) {
-        const NamedCounter& counter = named_counters()[i];
-        if (counter.state.load(std::memory_order_acquire) == NamedCounter::free) break;
-        if (counter.state.load(std::memory_order_acquire) != NamedCounter::named) continue;
-        const std::int64_t value = counter.value.load(std::memory_order_relaxed);
-        const auto same = std::ranges::find(totals.counts, counter.name, &Totals::Count::name);
-        if (same != totals.counts.end())
-            same->value += value;
-        else
-            totals.counts.push_back({counter.name, value});
+}
+
+COHORT_DECL Totals SharedPage::totals() const {
+    return consistently([this] {
+        Totals totals = sum();
+        add_counters(totals);
+        return totals;
+    });
+}
+
+// Counters
+
+/// What the shares of one counter give together. Two's complement: there is no overflow.
+struct SharedPage::CounterSum {
+    std::uint64_t added = 0;
+    std::uint64_t set_to = 0;
+    std::uint64_t set_at = 0;
+
+    /// `now`: who claims to have set it later has not.
+    void add(const NamedCounter& share, std::uint64_t now) noexcept {
+        added += static_cast<std::uint64_t>(share.added.load(std::memory_order_relaxed));
+        const std::uint64_t when = share.set_at.load(std::memory_order_acquire);
+        constexpr std::uint64_t tolerance = 1'000'000; // two may be set at the same time, one after the other
+        if (when <= set_at || when > now + tolerance) return;
+        set_at = when;
+        set_to = static_cast<std::uint64_t>(share.set_to.load(std::memory_order_relaxed));
     }
-    return totals;
+    std::int64_t value() const noexcept { return static_cast<std::int64_t>(added + set_to); }
+};
+
+COHORT_DECL std::uint64_t nanoseconds_now() noexcept {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(now).count());
+}
+
+template <class Visit>
+void SharedPage::for_each_table(Visit visit) const {
+    visit(std::span(master_seen_->shown.counters));
+    visit(std::span(master_seen_->dead_counters));
+    const std::uint32_t used = master_seen_->head.used.load(std::memory_order_acquire);
+    for (std::uint32_t index = 0; index != used; ++index)
+        if (const ShownPart* const part = seen(index)) visit(std::span(part->counters));
+}
+
+COHORT_DECL void SharedPage::add_counters(Totals& totals) const {
+    std::map<CounterName, std::size_t> places;
+    std::vector<CounterSum> sums;
+    const std::uint64_t now = nanoseconds_now();
+    for_each_table([&](auto table) {
+        for (const NamedCounter& share : table) {
+            if (share.state.load(std::memory_order_acquire) == NamedCounter::free) break;
+            const CounterName name = share.read_name();
+            if (name[0] == '\0') continue;
+            const auto [place, is_new] = places.try_emplace(name, sums.size());
+            if (is_new) {
+                sums.emplace_back();
+                totals.counts.push_back({name.data(), 0});
+            }
+            sums[place->second].add(share, now);
+        }
+    });
+    for (std::size_t i = 0; i != sums.size(); ++i) totals.counts[i].value = sums[i].value();
+}
+
+COHORT_DECL SharedPage::CounterSum SharedPage::sum_of(const NamedCounter& counter) const noexcept {
+    return consistently([&] {
+        CounterSum sum;
+        const std::uint64_t now = nanoseconds_now();
+        for_each_table([&](auto table) {
+            for (const NamedCounter& share : table) {
+                if (share.state.load(std::memory_order_acquire) == NamedCounter::free) break;
+                if (share.is(counter.name)) sum.add(share, now);
+            }
+        });
+        return sum;
+    });
+}
+
+COHORT_DECL std::int64_t SharedPage::value_of(const NamedCounter& counter) const noexcept {
+    return sum_of(counter).value();
+}
+
+COHORT_DECL void SharedPage::set(NamedCounter& counter, std::int64_t to) noexcept {
+    const CounterSum before = sum_of(counter);
+    counter.set_to.store(static_cast<std::int64_t>(static_cast<std::uint64_t>(to) - before.added),
+                         std::memory_order_relaxed);
+    counter.set_at.store(std::max(nanoseconds_now(), before.set_at + 1), std::memory_order_release);
 }
 
 COHORT_DECL Counter SharedPage::counter(std::string_view name) {
-    check_counter_name(name);
-    for (std::size_t i = 0; i != counters; ++i) {
-        NamedCounter& counter = named_counters()[i];
-        if (counter.is(name) || counter.give(name)) return Counter(counter.value);
-    }
+    const CounterName wanted = to_counter_name(name);
+    for (NamedCounter& counter : own_->counters)
+        if (counter.is(wanted) || counter.give(wanted)) return Counter(counter, counter.added, *this);
     throw std::system_error(make_error_code(Errc::no_free_slot), "counter " + std::string(name));
+}
+
+/// Workers of one slot leave no more names than one of them can give, so none leaves the others without.
+COHORT_DECL NamedCounter* SharedPage::kept_counter(const CounterName& name, unsigned slot) noexcept {
+    for (NamedCounter& kept : master_->dead_counters) {
+        if (kept.is(name)) return &kept;
+        if (kept.state.load(std::memory_order_relaxed) != NamedCounter::free) continue;
+        unsigned& count = names_of_[slot];
+        if (count == counters) return nullptr;
+        ++count;
+        kept.give(name);
+        return &kept;
+    }
+    return nullptr;
+}
+
+COHORT_DECL void SharedPage::keep_counters(std::uint32_t index) {
+    const unsigned slot = given_.at(index).slot;
+    const std::uint64_t now = nanoseconds_now();
+    for (const NamedCounter& share : parts_[index]->shown.counters) {
+        if (share.state.load(std::memory_order_acquire) == NamedCounter::free) break;
+        const CounterName name = share.read_name();
+        NamedCounter* const kept = name[0] == '\0' ? nullptr : kept_counter(name, slot);
+        if (kept == nullptr) continue;
+        CounterSum sum;
+        sum.add(*kept, now);
+        sum.add(share, now);
+        kept->added.store(static_cast<std::int64_t>(sum.added), std::memory_order_relaxed);
+        kept->set_to.store(static_cast<std::int64_t>(sum.set_to), std::memory_order_relaxed);
+        kept->set_at.store(sum.set_at, std::memory_order_release);
+    }
 }
 
 } // namespace cohort::detail

@@ -33,9 +33,11 @@ public:
     /// It gets no new connections until it sends a message or begins to serve one that it has accepted itself.
     void set_stuck() noexcept {
         stuck_ = true;
-        seen_ = cell_.accepted.load(std::memory_order_relaxed);
+        seen_ = accepted();
     }
     void revive() noexcept { stuck_ = false; }
+    /// How many connections the worker has begun to serve, as it says.
+    std::uint64_t accepted() const noexcept { return cell_.accepted.load(std::memory_order_relaxed); }
     /// Whether it gets new connections now.
     bool is_active() noexcept;
     Candidate candidate() const noexcept;

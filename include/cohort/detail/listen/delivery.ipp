@@ -21,19 +21,24 @@ COHORT_DECL Delivery::Delivery(const DispatchContext& context, const DispatchTar
       slot_(target.slot),
       vitals_(page_.worker(target.cell)),
       listener_(page_.acquire()),
-      cell_(page_[listener_]),
+      cell_(page_.cell(target.cell, listener_)),
       credit_(context.options.credit),
       link_(target.link),
-      stats_(context.ledger[target.slot]) {}
+      stats_(context.ledger[target.slot]) {
+    // The worker may have had another listener of this number.
+    cell_.taken.store(0, std::memory_order_relaxed);
+    cell_.accepted.store(0, std::memory_order_relaxed);
+    cell_.wanted.store(0, std::memory_order_relaxed);
+}
 
 COHORT_DECL std::uint64_t Delivery::outstanding() const noexcept {
-    // A worker that writes nonsense to its cell must not gain credit by it.
+    // A worker that writes nonsense to its cell must not gain credit by it, nor seem to have had more than it was sent.
     const std::uint64_t taken = cell_.taken.load(std::memory_order_seq_cst);
-    return taken > sent_ ? copies_.size() : sent_ - taken;
+    return taken > sent_ ? copies_.size() : std::min<std::uint64_t>(sent_ - taken, copies_.size());
 }
 
 COHORT_DECL bool Delivery::is_active() noexcept {
-    if (stuck_ && cell_.accepted.load(std::memory_order_relaxed) != seen_) stuck_ = false;
+    if (stuck_ && accepted() != seen_) stuck_ = false;
     if (retired_ || stuck_) return false;
     return rests_until_ == Clock::time_point{} || rests_until_ <= Clock::now();
 }

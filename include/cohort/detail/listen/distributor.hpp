@@ -41,6 +41,8 @@ public:
     bool has_workers() const noexcept;
     /// For a worker that does not accept from its own listener: it gets no connections until it does.
     void set_stuck(ListenerId listener);
+    /// How many connections have begun to be served, as the worker of this listener says.
+    std::uint64_t accepted(ListenerId listener) const noexcept;
     const Endpoint& endpoint() const noexcept { return endpoint_; }
     /// How many connections give() can send now without exceeding the credit of a worker.
     std::size_t room();

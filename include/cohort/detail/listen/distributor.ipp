@@ -57,6 +57,12 @@ COHORT_DECL void Distributor::set_stuck(ListenerId listener) {
         if (delivery->listener() == listener) delivery->set_stuck();
 }
 
+COHORT_DECL std::uint64_t Distributor::accepted(ListenerId listener) const noexcept {
+    for (const auto& delivery : deliveries_)
+        if (delivery->listener() == listener) return delivery->accepted();
+    return 0;
+}
+
 COHORT_DECL void Distributor::look_at_deliveries() {
     forget_candidates();
     for (const auto& delivery : deliveries_) {

@@ -170,7 +170,7 @@ COHORT_DECL void SlotDispatcher::check(SlottedPort& port) {
     for (auto& [slot, listener] : port.slots) {
         if (listener.served_by.empty()) continue;
         std::uint64_t accepted = 0;
-        for (const auto id : listener.served_by) accepted += context_.page[id].accepted.load(std::memory_order_relaxed);
+        for (const auto id : listener.served_by) accepted += port.distributor->accepted(id);
         const bool moved = accepted != listener.accepted;
         const bool waiting = has_waiting(listener.accepting->descriptor());
         if (waiting && listener.waited && !moved && !listener.is_stuck) {

@@ -25,8 +25,10 @@ COHORT_DECL void report_failure(const Identity& identity, SetupError error) {
 COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, const Options& options,
                                SharedPage& page) {
     try {
-        if (options.spawn == Spawn::exec) identity.page = page.descriptor();
-        std::vector<int*> own{&identity.control, &identity.channel, &identity.page};
+        if (options.spawn == Spawn::fork) page.become_worker(identity.cell);
+        identity.page = page.descriptor();
+        identity.part = page.descriptor(identity.cell);
+        std::vector<int*> own{&identity.control, &identity.channel, &identity.page, &identity.part};
         const auto misplaced = place_descriptors(assignment.options.descriptors, own, identity.inherited);
         std::vector<int> kept = identity.descriptors();
         for (const auto& [number, source] : assignment.options.descriptors) kept.push_back(number);

@@ -60,6 +60,9 @@ public:
     /// Calls `at_end` after `time`, unless the worker has ended by then or limit() was called for it.
     void limit_lifetime(WorkerId worker, std::chrono::milliseconds time, std::function<void(WorkerRecord&)> at_end);
 
+    /// For a worker that is online: it and the others see what each counts. Forked ones do from the beginning.
+    void show_parts(WorkerRecord& record) const;
+
     /// Adds an event that the worker has entered a state, once for each state, and once for each endpoint when it is
     /// listening. Returns the complete event.
     Event enter(WorkerRecord& record, WorkerState state, Event details = {});
@@ -85,6 +88,7 @@ private:
     bool finished() const override { return owner_.finished(); }
     COHORT_DECL bool is_serving() const override;
     COHORT_DECL void on_bad_message(WorkerRecord& record, std::error_code error) override;
+    void show_part(WorkerId worker, std::uint32_t cell, WorkerRecord& other) const;
     Task<> begin(RecordPtr record);
     Task<> hear(RecordPtr record);
     Task<> read_mail(RecordPtr record);

@@ -15,6 +15,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 namespace cohort::detail {
@@ -60,12 +61,16 @@ COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& ass
     identity.master = ::getpid();
     identity.inherited = std::move(inherited);
     identity.dumpable = assignment.options.dumpable;
-    identity.cell = page_.acquire_worker();
+    identity.cell = page_.acquire_worker(identity.id, slot, options_.spawn == Spawn::exec);
     WorkerCell& chosen = page_.worker(identity.cell);
     chosen.limit.store(options_.connections_per_worker, std::memory_order_relaxed);
     chosen.beat_interval.store(beat_interval(options_.liveness), std::memory_order_relaxed);
     const auto release = [this](const std::uint32_t* cell) { page_.release_worker(*cell); };
     std::unique_ptr<const std::uint32_t, decltype(release)> cell(&identity.cell, release);
+    if (options_.spawn == Spawn::fork) {
+        for (const auto& [id, other] : records_) show_part(identity.id, identity.cell, *other);
+        page_.forget_descriptor(identity.cell);
+    }
     auto launched = launch(identity, assignment, options_, page_);
     auto messages = MessageStream::open(
         context_.get_executor(), std::make_unique<Transport>(context_.get_executor(), std::move(launched.channel)),
@@ -82,6 +87,22 @@ COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& ass
     // Later: the process may already have sent something, or ended, before the caller knows its id.
     spawn(context_.get_executor(), begin(record));
     return record->id;
+}
+
+COHORT_DECL void WorkerProcesses::show_part(WorkerId worker, std::uint32_t cell, WorkerRecord& other) const {
+    constexpr std::size_t many = 64; // one that does not read misses what others count
+    const int part = page_.descriptor(cell);
+    if (part >= 0 && page_.is_sealed(cell) && other.link->kept() < many)
+        other.link->send(PartOfWorker{cell, worker}, std::span(&part, 1));
+}
+
+COHORT_DECL void WorkerProcesses::show_parts(WorkerRecord& record) const {
+    if (options_.spawn == Spawn::fork) return;
+    for (const auto& [id, other] : records_) {
+        if (id == record.id || other->state < WorkerState::online) continue;
+        show_part(record.id, record.cell, *other);
+        show_part(id, other->cell, record);
+    }
 }
 
 COHORT_DECL Task<> WorkerProcesses::begin(RecordPtr record) {

@@ -23,7 +23,7 @@ COHORT_DECL SlotStats StatsCollector::of_slot(unsigned slot, SlotStats stats) co
     for (const auto& [id, record] : records_) {
         if (record->slot != slot) continue;
         stats.worker = id;
-        stats.open += page_.worker(record->cell).open.load(std::memory_order_relaxed);
+        stats.open += page_.worker(record->cell).open_connections();
         add(*record, stats);
     }
     return stats;
@@ -31,8 +31,8 @@ COHORT_DECL SlotStats StatsCollector::of_slot(unsigned slot, SlotStats stats) co
 
 COHORT_DECL void StatsCollector::add(const WorkerRecord& record, SlotStats& stats) const {
     const WorkerCell& cell = page_.worker(record.cell);
-    stats.accepted += cell.accepted.load(std::memory_order_relaxed);
-    stats.requests += cell.begun.load(std::memory_order_relaxed);
+    stats.accepted += WorkerCell::count_of(cell.accepted);
+    stats.requests += WorkerCell::count_of(cell.begun);
 }
 
 } // namespace cohort::detail

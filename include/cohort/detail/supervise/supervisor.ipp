@@ -85,7 +85,10 @@ COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet& packet) {
     const auto step = control_service_.handle(record, packet, stopping_);
     if (step && step->kind == WorkerState::draining) return let_go(record);
     if (step) processes_.enter(record, step->kind, *step);
-    if (step && step->kind == WorkerState::online) pool_->grant();
+    if (step && step->kind == WorkerState::online) {
+        processes_.show_parts(record);
+        pool_->grant();
+    }
     if (upgrade_.is_awaited() && all_ready()) upgrade_.tell_ready();
     if (record.reaped || !slot_manager_.slots().is_ready(record, options_.readiness)) return;
     record.ready = true;

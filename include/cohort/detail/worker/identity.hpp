@@ -20,7 +20,8 @@ struct Identity {
     pid_t master = 0;
     int control = -1;
     int channel = -1;
-    int page = -1; // only for a program started anew
+    int page = -1; // for a program started anew: what all have in common
+    int part = -1; // and what this worker alone may write
     bool dumpable = true;
     std::vector<int> inherited;
 

@@ -16,7 +16,7 @@ namespace cohort::detail {
 
 COHORT_DECL std::vector<int> Identity::descriptors() const {
     std::vector<int> all = inherited;
-    for (const int fd : {control, channel, page})
+    for (const int fd : {control, channel, page, part})
         if (fd >= 0) all.push_back(fd);
     return all;
 }
@@ -31,6 +31,7 @@ COHORT_DECL std::string to_string(const Identity& identity) {
     add(identity.control);
     add(identity.channel);
     add(identity.page);
+    add(identity.part);
     add(static_cast<int>(identity.dumpable));
     for (const int fd : identity.inherited) add(fd);
     return text;
@@ -51,7 +52,7 @@ COHORT_DECL std::optional<std::vector<long>> parse_numbers(std::string_view text
 
 COHORT_DECL std::optional<Identity> parse_identity(std::string_view text) {
     const auto numbers = parse_numbers(text);
-    if (!numbers || numbers->size() < 8) return std::nullopt;
+    if (!numbers || numbers->size() < 9) return std::nullopt;
     const auto& n = *numbers;
     Identity identity{static_cast<WorkerId>(n[0]),
                       static_cast<unsigned>(n[1]),
@@ -60,10 +61,11 @@ COHORT_DECL std::optional<Identity> parse_identity(std::string_view text) {
                       static_cast<int>(n[4]),
                       static_cast<int>(n[5]),
                       static_cast<int>(n[6]),
-                      n[7] != 0,
+                      static_cast<int>(n[7]),
+                      n[8] != 0,
                       {}};
     if (identity.cell >= SharedPage::worker_cells) return std::nullopt;
-    for (std::size_t i = 8; i < n.size(); ++i) identity.inherited.push_back(static_cast<int>(n[i]));
+    for (std::size_t i = 9; i < n.size(); ++i) identity.inherited.push_back(static_cast<int>(n[i]));
     return identity;
 }
 

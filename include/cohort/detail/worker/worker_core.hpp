@@ -85,6 +85,7 @@ private:
     void handle(IncomingPeer& message, Packet& packet) { peers_.receive(message, packet); }
     void handle(Bound& message, Packet& packet) { datagrams_.answer(context_.get_executor(), message, packet); }
     void handle(Elected& message, Packet&) { leadership_.answer(message); }
+    void handle(PartOfWorker& message, Packet& packet);
     template <class Do>
     void for_each_intake(Do action) {
         for (const auto& [id, intake] : intakes_) action(*intake);

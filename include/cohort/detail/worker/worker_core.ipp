@@ -117,8 +117,8 @@ COHORT_DECL Task<Listener> WorkerCore::listen(Endpoint endpoint) {
 COHORT_DECL Listener WorkerCore::make_listener(const Listening& listening, UniqueFd descriptor) {
     const ListenerId id = listening.listener;
     auto& intake = intakes_[id];
-    intake = make_intake_(
-        {context_.get_executor(), link_, id, page_[id], connections_, listening.endpoint, std::move(descriptor)});
+    intake = make_intake_({context_.get_executor(), link_, id, page_.cell(identity_.cell, id), connections_,
+                           listening.endpoint, std::move(descriptor)});
     if (stopping_) intake->stop(hands_over_);
     // Sent at the next turn of the loop, so never when the body returns: the master keeps the port for the successor.
     return {intake,
@@ -155,6 +155,10 @@ COHORT_DECL void WorkerCore::handle(Listening& message, Packet& packet) {
     std::optional<Listener> listener;
     if (message.error == 0) listener.emplace(make_listener(message, std::move(descriptor)));
     listening_.answer(message.request, {message, std::move(listener)}); // the listener closes if nobody waits any more
+}
+
+COHORT_DECL void WorkerCore::handle(PartOfWorker& message, Packet& packet) {
+    if (!packet.descriptors.empty()) page_.show(message.part, message.worker, std::move(packet.descriptors.front()));
 }
 
 COHORT_DECL void WorkerCore::handle(Connections& message, Packet& packet) {

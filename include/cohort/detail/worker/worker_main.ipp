@@ -85,7 +85,8 @@ COHORT_DECL void run_if_started_as_worker(const Options& options, const MakeWork
     const auto identity = std::exchange(pending_identity, std::nullopt);
     if (!identity) return;
     reset_signals(); // signal settings that main() made for the master do not apply
-    run_as_worker(*new SharedPage(UniqueFd(identity->page)), *identity, options, make);
+    auto* const page = new SharedPage(UniqueFd(identity->page), UniqueFd(identity->part), identity->cell, identity->id);
+    run_as_worker(*page, *identity, options, make);
 }
 
 COHORT_DECL Task<int> with_code_0(Task<> body) {

@@ -33,7 +33,7 @@ struct Master {
         distributor = std::make_shared<Distributor>(cohort::DispatchContext{io.get_executor(), page, ledger, options},
                                                     cohort::Endpoint{8080}, make_scheduler<cohort::InTurn>());
         accepting = std::make_shared<AcceptLoop>(io.get_executor(), std::move(listener), distributor);
-        worker.target.cell = page.acquire_worker();
+        worker.target.cell = page.acquire_worker(1);
         listener_id = distributor->join(worker.target);
     }
     ~Master() {
@@ -52,7 +52,7 @@ struct Master {
             for (auto& connection : batch->second) connections.push_back(std::move(connection));
         return connections.size();
     }
-    void take_all() { page[listener_id].taken.store(connections.size()); }
+    void take_all() { page.cell(worker.target.cell, listener_id).taken.store(connections.size()); }
 
     asio::io_context io;
     SharedPage page;

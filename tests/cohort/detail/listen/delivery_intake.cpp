@@ -32,7 +32,7 @@ struct Worker {
         return servers;
     }
     void deliver(std::uint64_t first, std::uint32_t count) { queue.deliver(first, count, connections(count)); }
-    std::uint64_t taken() { return page[listener].taken.load(); }
+    std::uint64_t taken() { return page.cell(part, listener).taken.load(); }
     /// The next thing it said to the master, if that is of this kind.
     template <class Message>
     std::optional<Message> said() {
@@ -51,14 +51,15 @@ struct Worker {
 
     asio::io_context io;
     SharedPage page;
+    std::uint32_t part = page.acquire_worker(1);
     bool told_of_room = false;
-    ConnectionCount connection_count{page.worker(page.acquire_worker()), [this] { told_of_room = true; }};
+    ConnectionCount connection_count{page.worker(part), [this] { told_of_room = true; }};
     test::FakeWorker ends{io.get_executor(), 1};
     std::vector<UniqueFd> clients;
     DeliveryIntake queue{cohort::IntakeContext{io.get_executor(),
                                                ends.link,
                                                listener,
-                                               page[listener],
+                                               page.cell(part, listener),
                                                connection_count,
                                                cohort::Endpoint::unix_path("/x"),
                                                {}}};
@@ -83,7 +84,7 @@ TEST_CASE("connections leave in their order, and each counts as taken when it le
 TEST_CASE("a master that waits is told once") {
     Worker worker;
     worker.deliver(0, 3);
-    worker.page[listener].wanted.store(1);
+    worker.page.cell(worker.part, listener).wanted.store(1);
     CHECK(worker.queue.take());
     CHECK(worker.said<Took>()->listener == listener);
     CHECK(worker.queue.take());

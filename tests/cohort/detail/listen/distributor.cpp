@@ -51,7 +51,7 @@ struct Master {
 
     Worker& join() {
         auto& worker = workers.emplace_back(io.get_executor(), static_cast<cohort::WorkerId>(workers.size() + 1));
-        worker.target.cell = page.acquire_worker();
+        worker.target.cell = page.acquire_worker(worker.target.id);
         worker.listener = distributor->join(worker.target);
         test::settle(io);
         return worker;
@@ -71,7 +71,7 @@ struct Master {
     void take(Worker& worker, std::size_t count) {
         for (; count > 0; --count) {
             worker.connections.pop_front();
-            page[worker.listener].taken.fetch_add(1);
+            page.cell(worker.target.cell, worker.listener).taken.fetch_add(1);
         }
     }
     std::size_t alive() {
@@ -139,7 +139,7 @@ TEST_CASE("who waits for room is woken when a worker says that it took one") {
     test::start(master.io, Run::wait(*master.distributor, done));
     test::settle(master.io);
     CHECK_FALSE(done);
-    CHECK(master.page[a.listener].wanted.load() == 1);
+    CHECK(master.page.cell(a.target.cell, a.listener).wanted.load() == 1);
     master.take(a, 1);
     master.distributor->took(a.target, a.listener);
     test::run_until(master.io, [&] { return done; });
@@ -154,7 +154,7 @@ TEST_CASE("the master's copy lives until the worker has taken the connection, an
     test::settle(master.io);
     a.connections.clear(); // the worker closes it without having counted it
     CHECK(master.alive() == 1);
-    master.page[a.listener].taken.store(1);
+    master.page.cell(a.target.cell, a.listener).taken.store(1);
     test::run_until(master.io, [&] { return master.alive() == 0; });
 }
 
@@ -223,7 +223,7 @@ TEST_CASE("a worker that talks nonsense about losses or takings harms nobody") {
     master.distributor->lost(a.target, a.listener + 77, 0, 1);
     std::size_t got = b.receive();
     CHECK(got == 2); // each of a's two, once
-    master.page[a.listener].taken.store(std::numeric_limits<std::uint64_t>::max());
+    master.page.cell(a.target.cell, a.listener).taken.store(std::numeric_limits<std::uint64_t>::max());
     master.distributor->took(a.target, a.listener);
     CHECK(master.distributor->room() <= 2U * master.options.credit);
     CHECK(master.alive() == 4);

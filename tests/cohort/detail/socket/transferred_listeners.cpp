@@ -29,6 +29,7 @@ TransferredListeners pass_on(const std::vector<OpenListener>& listeners) {
 template <class M>
 struct NextMaster {
     explicit NextMaster(asio::io_context& io, TransferredListeners its) : passed(std::move(its)) {
+        for (cohort::WorkerId id = 1; id <= 3; ++id) page.acquire_worker(id);
         dispatcher = M::make_dispatcher({io.get_executor(), page, ledger, options, &passed});
     }
     TransferredListeners passed;

@@ -19,6 +19,7 @@ Identity example() {
     identity.control = 3;
     identity.channel = 4;
     identity.page = 5;
+    identity.part = 6;
     identity.dumpable = false;
     identity.inherited = {8, 9};
     return identity;
@@ -32,12 +33,13 @@ TEST_CASE("an identity survives the way through the environment") {
     CHECK(identity->cell == 11);
     CHECK(identity->master == 4711);
     CHECK_FALSE(identity->dumpable);
-    CHECK(identity->descriptors() == std::vector<int>{8, 9, 3, 4, 5});
+    CHECK(identity->descriptors() == std::vector<int>{8, 9, 3, 4, 5, 6});
 }
 
 TEST_CASE("what no master writes is no identity") {
-    for (const char* text : {"", " ", "7", "1 2 3 4 5 6", "1 2 3 4 5 6 7", "1 2 3 4 5 6 7 x", "1 2 3 4 5 6 -7 1",
-                             "1,2,3,4,5,6,7,1", "1 2 3 4 5 6 7 1 y", "1 2 99999 4 5 6 7 1"}) {
+    for (const char* text :
+         {"", " ", "7", "1 2 3 4 5 6 7", "1 2 3 4 5 6 7 8", "1 2 3 4 5 6 7 8 x", "1 2 3 4 5 6 7 -8 1",
+          "1,2,3,4,5,6,7,8,1", "1 2 3 4 5 6 7 8 1 y", "1 2 99999 4 5 6 7 8 1"}) {
         CAPTURE(text);
         CHECK_FALSE(parse_identity(text));
     }
@@ -47,7 +49,7 @@ TEST_CASE("taken once, the variable is gone and the descriptors are closed in pr
     int ends[2];
     REQUIRE(::pipe(ends) == 0);
     Identity identity = example();
-    identity.control = identity.channel = identity.page = ends[0];
+    identity.control = identity.channel = identity.page = identity.part = ends[0];
     identity.inherited = {ends[1]};
     ::setenv(identity_variable, to_string(identity).c_str(), 1);
     CHECK(take_identity_from_environment());
