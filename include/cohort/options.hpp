@@ -188,6 +188,11 @@ struct Options {
     unsigned workers = 0;
     /// Opened before the first worker exists, so that an endpoint in use, or not permitted, is an error at the start.
     std::vector<Endpoint> listen{};
+    /// What a worker with fewer rights than the master (another user, fewer capabilities) may ask it for beside
+    /// `listen`: Worker::listen and Worker::bind of anything else fail there with EACCES, since it is the master who
+    /// opens ports, files of sockets and inherited descriptors. What a worker opens by itself (`exclusive`) is between
+    /// it and the system. A worker with the master's rights may ask for anything.
+    std::vector<Endpoint> may_listen{};
     Spawn spawn = Spawn::fork;
     Restart restart = Restart::permanent;
     Backoff backoff{};

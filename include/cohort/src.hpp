@@ -51,6 +51,7 @@
 #include <cohort/detail/system/orphan_reaper.ipp>
 #include <cohort/detail/system/process_setup.ipp>
 #include <cohort/detail/system/process_start.ipp>
+#include <cohort/detail/system/rights.ipp>
 #include <cohort/detail/system/signals.ipp>
 #include <cohort/detail/system/system.ipp>
 #include <cohort/detail/system/tool_chain.ipp>

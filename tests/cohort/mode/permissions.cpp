@@ -134,6 +134,7 @@ TEST_CASE_TEMPLATE("workers that have no right to a port serve it, since their m
     options.restart = Restart::permanent;
     options.worker.uid = 65534;
     options.worker.gid = 65534;
+    options.may_listen = {wanted};
     in_master<A>(options, [](A& app) -> Task<> {
         for (int i = 0; i < 2; ++i) app.spawn(serve_without_privileges<typename A::Worker>);
         co_await served_port(app, 2);

@@ -10,15 +10,21 @@
 
 #include <functional>
 #include <optional>
+#include <vector>
 
 namespace cohort::detail {
 
 class ControlService {
 public:
     /// `passed`: the UDP sockets of the master before this one.
-    ControlService(Dispatcher& dispatcher, Bus& bus, const WorkerRecords& records, Ledger& ledger,
-                   TransferredListeners& passed)
-        : dispatcher_(dispatcher), bus_(bus), datagrams_(&passed), records_(records), ledger_(ledger) {}
+    ControlService(const Options& options, Dispatcher& dispatcher, Bus& bus, const WorkerRecords& records,
+                   Ledger& ledger, TransferredListeners& passed)
+        : options_(options),
+          dispatcher_(dispatcher),
+          bus_(bus),
+          datagrams_(&passed),
+          records_(records),
+          ledger_(ledger) {}
 
     /// Carries out the worker's request. Returns the event that follows from it, if any: online, listening with the
     /// endpoint, or draining when it wants to leave. `stopping`: the cluster ends, so that nothing new is granted.
@@ -40,6 +46,7 @@ public:
 private:
     std::optional<Event> answer(WorkerRecord& record, const Listen& request, bool stopping);
     std::optional<Event> answer(WorkerRecord& record, const Bind& request, bool stopping);
+    void check_rights(WorkerRecord& record, const Endpoint& endpoint, const std::vector<OpenListener>& open) const;
     template <class Result, class Action>
     static Result attempt(const WorkerRecord& record, bool stopping, Action action);
     void campaign(WorkerRecord& record, const Campaign& wish, bool stopping);
@@ -51,6 +58,7 @@ private:
     void take_back(const WorkerRecord& record, const ReturnedConnection& given, UniqueFd connection);
     static void note(WorkerRecord& record, const SetupFailed& failure);
 
+    const Options& options_;
     Dispatcher& dispatcher_;
     Bus& bus_;
     DatagramPorts datagrams_;

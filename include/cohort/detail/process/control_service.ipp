@@ -5,10 +5,14 @@
 #include <cohort/detail/process/control_service.hpp>
 
 #include <cohort/detail/system/fd_passing.hpp>
+#include <cohort/detail/system/rights.hpp>
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/printable.hpp>
+#include <cohort/detail/socket/shared_address.hpp>
 
+#include <algorithm>
+#include <cerrno>
 #include <iostream>
 #include <span>
 
@@ -67,10 +71,40 @@ COHORT_DECL Event ControlService::listens(WorkerRecord& record, const Endpoint& 
     return {.kind = WorkerState::listening, .endpoint = endpoint};
 }
 
+/// The options name it as it is asked for, or as the address that is open for what they name.
+COHORT_DECL bool is_named(const Options& options, const Endpoint& endpoint, const std::vector<OpenListener>& open) {
+    const auto is_in_options = [&options](const Endpoint& wanted) {
+        return std::ranges::find(options.listen, wanted) != options.listen.end() ||
+               std::ranges::find(options.may_listen, wanted) != options.may_listen.end();
+    };
+    return is_in_options(endpoint) || std::ranges::any_of(open, [&](const OpenListener& one) {
+               return is_in_options(one.requested) && SharedAddress{one.requested, one.bound}.is_meant_by(endpoint);
+           });
+}
+
+/// Of one that is gone only the options tell; nobody gets what it asked for.
+COHORT_DECL bool has_fewer_rights(const WorkerRecord& record) {
+    return record.refused || record.other_user || (!record.reaped && !has_own_rights(record.pid));
+}
+
+/// The master does not lend its rights to who has fewer, and may have been taken over. Throws EACCES.
+COHORT_DECL void ControlService::check_rights(WorkerRecord& record, const Endpoint& endpoint,
+                                              const std::vector<OpenListener>& open) const {
+    if (is_named(options_, endpoint, open) || !has_fewer_rights(record)) return;
+    if (!std::exchange(record.refused, true))
+        std::cerr << "cohort: worker " << record.id << ": may not listen on " << printable(endpoint.to_string())
+                  << ": it has fewer rights than its master, and neither Options::listen nor Options::may_listen has it"
+                  << std::endl;
+    throw std::system_error(EACCES, std::system_category());
+}
+
 COHORT_DECL std::optional<Event> ControlService::answer(WorkerRecord& record, const Listen& request, bool stopping) {
     Listening reply;
     reply.request = request.request;
-    Grant grant = attempt<Grant>(record, stopping, [&] { return dispatcher_.open(record, request.endpoint); });
+    Grant grant = attempt<Grant>(record, stopping, [&] {
+        check_rights(record, request.endpoint, dispatcher_.listeners());
+        return dispatcher_.open(record, request.endpoint);
+    });
     if (grant.error) {
         set_error(reply, grant.error);
         record.link->send(reply);
@@ -89,8 +123,10 @@ COHORT_DECL std::optional<Event> ControlService::answer(WorkerRecord& record, co
 COHORT_DECL std::optional<Event> ControlService::answer(WorkerRecord& record, const Bind& request, bool stopping) {
     Bound reply;
     reply.request = request.request;
-    const Binding binding =
-        attempt<Binding>(record, stopping, [&] { return datagrams_.bind(record, request.endpoint); });
+    const Binding binding = attempt<Binding>(record, stopping, [&] {
+        check_rights(record, request.endpoint, datagrams_.sockets());
+        return datagrams_.bind(record, request.endpoint);
+    });
     set_error(reply, binding.error);
     reply.binding = binding.id;
     reply.endpoint = binding.endpoint;

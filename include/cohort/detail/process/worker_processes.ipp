@@ -79,6 +79,8 @@ COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& ass
         share<WorkerRecord>(context_.get_executor(), std::move(identity), std::move(launched), std::move(messages));
     [[maybe_unused]] const auto* const kept = cell.release();
     record->group = assignment.group;
+    record->other_user = assignment.options.uid.value_or(::geteuid()) != ::geteuid() ||
+                         assignment.options.gid.value_or(::getegid()) != ::getegid();
     record->stop_signal = assignment.options.stop_signal;
     record->kill_group = assignment.options.kill_group;
     last_id_ = record->id;

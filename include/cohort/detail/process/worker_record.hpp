@@ -45,10 +45,12 @@ struct WorkerRecord : DispatchTarget {
     bool voluntary = false;
     unsigned endpoints = 0; // that it shares now
     bool listened = false;
-    bool announced = false; // Worker::ready()
-    bool reaped = false;    // the process is gone; its last words may not have been heard
-    bool ready = false;     // it was, at some time
-    bool slow = false;      // its event loop does not turn
+    bool announced = false;  // Worker::ready()
+    bool reaped = false;     // the process is gone; its last words may not have been heard
+    bool ready = false;      // it was, at some time
+    bool slow = false;       // its event loop does not turn
+    bool other_user = false; // it was to be one from the beginning
+    bool refused = false;    // it has asked for something that its master may have and it may not
     bool abandoned = false;
     std::error_code error;
     std::chrono::steady_clock::time_point born = std::chrono::steady_clock::now();
