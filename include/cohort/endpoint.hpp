@@ -59,7 +59,8 @@ public:
     int descriptor() const noexcept { return descriptor_; }
     const std::string& activation_name() const noexcept { return activation_name_; }
 
-    /// As it can be parsed again: "127.0.0.1:8080", "*:8080", "[::]:80 v6only", "unix:/run/app.sock", "fd:3".
+    /// As it can be parsed again: "127.0.0.1:8080", "*:8080", "[::]:80 v6only", "unix:/run/app.sock", "fd:3". Only
+    /// control characters of a path are not: they are shown as \xNN.
     std::string to_string() const;
 
     friend bool operator==(const Endpoint&, const Endpoint&) = default;

@@ -5,6 +5,7 @@
 #include <cohort/endpoint.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/printable.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -16,7 +17,7 @@
 namespace cohort {
 
 COHORT_DECL void Endpoint::fail(std::string_view text) {
-    throw std::system_error(Errc::bad_endpoint, "'" + std::string(text) + "'");
+    throw std::system_error(Errc::bad_endpoint, "'" + detail::printable(text) + "'");
 }
 
 /// The name of an interface, as the kernel lets it be (netdevice(7)), or its number.
@@ -119,12 +120,13 @@ COHORT_DECL Endpoint::Endpoint(std::string_view text) {
 }
 
 COHORT_DECL std::string Endpoint::to_string() const {
-    if (is_unix()) return std::string(unix_prefix) + path_;
+    if (is_unix()) return std::string(unix_prefix) + detail::printable(path_);
     if (is_inherited()) return std::string(inherited_prefix) + std::to_string(descriptor_);
-    if (is_activated()) return std::string(activated_prefix) + activation_name_;
+    if (is_activated()) return std::string(activated_prefix) + detail::printable(activation_name_);
     const std::string digits = std::to_string(port_);
     if (host_.empty()) return "*:" + digits;
-    const std::string address = host_.find(':') == host_.npos ? host_ + ":" + digits : "[" + host_ + "]:" + digits;
+    const std::string host = detail::printable(host_);
+    const std::string address = host.find(':') == host.npos ? host + ":" + digits : "[" + host + "]:" + digits;
     return v6_only_ ? address + std::string(v6_only_suffix) : address;
 }
 

@@ -11,6 +11,7 @@
 #include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/exception_text.hpp>
+#include <cohort/detail/printable.hpp>
 #include <cohort/detail/supervise/supervisor.hpp>
 #include <cohort/detail/system/orphan_reaper.hpp>
 #include <cohort/detail/system/process_setup.hpp>
@@ -44,7 +45,7 @@ COHORT_DECL void scale_and_tell(Supervisor& supervisor, unsigned workers) {
     try {
         supervisor.slot_manager().scale(workers);
     } catch (const std::system_error& error) {
-        std::cerr << "cohort: scale: " << error.what() << std::endl;
+        std::cerr << "cohort: scale: " << printable(error.what()) << std::endl;
     }
 }
 

@@ -9,7 +9,7 @@
 
 namespace cohort::detail {
 
-/// Of the exception that is being handled: its what(), if it has one. A program may throw anything.
+/// Of the exception that is being handled: its what(), if it has one, as it may be shown. A program may throw anything.
 std::string exception_text();
 
 } // namespace cohort::detail

@@ -4,13 +4,15 @@
 
 #include <cohort/detail/exception_text.hpp>
 
+#include <cohort/detail/printable.hpp>
+
 namespace cohort::detail {
 
 COHORT_DECL std::string exception_text() {
     try {
         throw;
     } catch (const std::exception& error) {
-        return error.what();
+        return printable(error.what());
     } catch (...) {
         return "something was thrown that is not a std::exception";
     }

@@ -5,6 +5,7 @@
 #include <cohort/detail/channel/call.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/printable.hpp>
 #include <cohort/serialize.hpp>
 
 #include <asio/redirect_error.hpp>
@@ -125,7 +126,7 @@ COHORT_LAZY COHORT_DECL Task<> PendingAnswer::wait(std::chrono::steady_clock::du
         if (!done_ && !error) error = {ETIMEDOUT, std::system_category()};
         if (!done_) throw std::system_error(error, "call");
     }
-    if (error_) throw std::system_error(error_, what_);
+    if (error_) throw std::system_error(error_, printable(what_));
 }
 
 COHORT_DECL void ServedCall::refuse(Errc error, std::string_view what) noexcept {

@@ -5,6 +5,7 @@
 #include <cohort/detail/supervise/respawn_queue.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/printable.hpp>
 
 #include <iostream>
 #include <system_error>
@@ -39,7 +40,7 @@ COHORT_DECL void RespawnQueue::start(unsigned slot) {
     try {
         owner_.respawn(slot);
     } catch (const std::system_error& error) {
-        std::cerr << "cohort: slot " << slot << ": " << error.what() << ", trying again" << std::endl;
+        std::cerr << "cohort: slot " << slot << ": " << printable(error.what()) << ", trying again" << std::endl;
         later({slot}, again_);
     }
 }

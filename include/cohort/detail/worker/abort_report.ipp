@@ -49,10 +49,15 @@ COHORT_DECL void AbortReport::write_and_abort(int) noexcept {
     line << "cohort: worker " << std::uint64_t{own.worker} << " (slot " << std::uint64_t{own.slot}
          << ") is aborted: " << count(own.cell->begun) << " requests begun, " << count(own.cell->ended) << " ended";
     if (count(own.note[0]) != '\0') line << "; doing: ";
+    unsigned char before = 0;
     for (const auto& each : own.note) {
         const char c = count(each);
         if (c == '\0') break;
-        line << std::string_view(&c, 1);
+        const auto byte = static_cast<unsigned char>(c);
+        const bool is_upper = before == 0xc2 && byte >= 0x80 && byte < 0xa0; // in UTF-8
+        const bool is_control = byte < 0x20 || byte == 0x7f || is_upper;
+        before = byte;
+        line << std::string_view(is_control ? "?" : &c, 1);
     }
     line << "\n";
     line.write();

@@ -5,6 +5,7 @@
 #include <cohort/detail/worker/leadership_client.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/printable.hpp>
 
 namespace cohort::detail {
 
@@ -17,7 +18,7 @@ COHORT_LAZY COHORT_DECL Task<Leadership> LeadershipClient::lead(std::string role
     link_->send(Campaign{request.number(), role});
     co_await request.wait();
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
-    if (const auto error = error_of(request.answer())) throw std::system_error(error, "role " + role);
+    if (const auto error = error_of(request.answer())) throw std::system_error(error, "role " + printable(role));
     co_return leadership;
 }
 

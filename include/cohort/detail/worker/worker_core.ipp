@@ -9,6 +9,7 @@
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/exception_text.hpp>
+#include <cohort/detail/printable.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/system/fork.hpp>
 #include <cohort/detail/system/tool_chain.hpp>
@@ -96,7 +97,7 @@ COHORT_DECL Task<> WorkerCore::control() {
     try {
         while (auto packet = co_await link_->receive()) handle_packet(*packet);
     } catch (const std::exception& error) {
-        std::cerr << "cohort: worker " << identity_.id << ": control link: " << error.what() << '\n';
+        std::cerr << "cohort: worker " << identity_.id << ": control link: " << printable(error.what()) << '\n';
         link_->close();
     }
     master_gone();

@@ -67,10 +67,11 @@ COHORT_DECL void Server::drain() {
 
 COHORT_DECL void Server::log(std::string_view message) const noexcept {
     try {
+        const std::string shown = cohort::detail::printable(message);
         if (options_.log)
-            options_.log(message);
+            options_.log(shown);
         else
-            std::fprintf(stderr, "cohort: %s\n", cohort::detail::printable(message).c_str());
+            std::fprintf(stderr, "cohort: %s\n", shown.c_str());
     } catch (...) { // A log that fails is no reason to fail.
     }
 }
