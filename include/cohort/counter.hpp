@@ -73,6 +73,8 @@ struct alignas(64) NamedCounter {
     bool is(const CounterName& wanted) const noexcept {
         return state.load(std::memory_order_acquire) == named && name == wanted;
     }
+    /// Whether this is a name that differs only by "_total".
+    bool is_nearly(const CounterName& wanted) const noexcept;
     /// False: it has a name already, or is getting one.
     bool give(const CounterName& wanted) noexcept;
     /// The name that it has now, empty when that is none: whoever else writes here may write anything.
@@ -80,7 +82,7 @@ struct alignas(64) NamedCounter {
 };
 static_assert(sizeof(NamedCounter) == 128);
 
-/// Prometheus' rule for names, so that every counter can be exported as it is.
+/// Prometheus' rule for names, so that every counter can be exported as it is; but not those of the library's own.
 bool is_counter_name(std::string_view name) noexcept;
 CounterName to_counter_name(std::string_view name);
 

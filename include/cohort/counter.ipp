@@ -12,6 +12,15 @@
 
 namespace cohort::detail {
 
+COHORT_DECL bool NamedCounter::is_nearly(const CounterName& wanted) const noexcept {
+    const auto stem = [](std::string_view text) {
+        constexpr std::string_view total = "_total";
+        return text.ends_with(total) ? text.substr(0, text.size() - total.size()) : text;
+    };
+    const CounterName own = read_name();
+    return own[0] != '\0' && own != wanted && stem(own.data()) == stem(wanted.data());
+}
+
 COHORT_DECL bool NamedCounter::give(const CounterName& wanted) noexcept {
     std::uint32_t expected = free;
     if (!state.compare_exchange_strong(expected, being_named)) return false;
@@ -36,12 +45,13 @@ COHORT_DECL bool is_counter_name(std::string_view name) noexcept {
     };
     bool is_name = !name.empty() && name.size() <= NamedCounter::longest_name && !(name[0] >= '0' && name[0] <= '9');
     for (const char c : name) is_name = is_name && fits(c);
-    return is_name;
+    return is_name && !name.starts_with("cohort_");
 }
 
 COHORT_DECL CounterName to_counter_name(std::string_view name) {
     if (!is_counter_name(name))
-        throw std::invalid_argument("a counter's name is up to 51 letters, digits, '_' and ':', not '" +
+        throw std::invalid_argument("a counter's name is up to 51 letters, digits, '_' and ':', and does not begin with "
+                                    "cohort_: not '" +
                                     printable(name) + "'");
     CounterName result{};
     name.copy(result.data(), NamedCounter::longest_name);

@@ -81,7 +81,8 @@ public:
     Totals totals();
     /// An application-defined number that all processes of this cluster share; it begins with 0. Up to 256 names, as
     /// Prometheus wants them, with "_total" at the end if the number only grows. Throws std::invalid_argument for
-    /// another name, and Errc::no_free_slot.
+    /// another name, for one that begins with "cohort_", and for one that differs from another one only by "_total";
+    /// and Errc::no_free_slot.
     ///
     ///     auto sold = self.counter("tickets_sold_total");    sold.add();
     Counter counter(std::string_view name);

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -317,8 +318,25 @@ COHORT_DECL void SharedPage::set(NamedCounter& counter, std::int64_t to) noexcep
     counter.set_at.store(std::max(nanoseconds_now(), before.set_at + 1), std::memory_order_release);
 }
 
+/// OpenMetrics, and what reads Prometheus' format in its way, takes both for one metric of two types.
+COHORT_DECL void SharedPage::refuse_if_nearly_known(const CounterName& wanted) const {
+    for_each_table([&wanted](auto table) {
+        for (const NamedCounter& counter : table) {
+            if (counter.state.load(std::memory_order_acquire) == NamedCounter::free) break;
+            if (!counter.is_nearly(wanted)) continue;
+            throw std::invalid_argument("a counter cannot be called '" + std::string(wanted.data()) + "' beside '" +
+                                        counter.read_name().data() + "'");
+        }
+    });
+}
+
 COHORT_DECL Counter SharedPage::counter(std::string_view name) {
     const CounterName wanted = to_counter_name(name);
+    for (NamedCounter& counter : own_->counters) {
+        if (counter.is(wanted)) return Counter(counter, counter.added, *this);
+        if (counter.state.load(std::memory_order_relaxed) == NamedCounter::free) break;
+    }
+    refuse_if_nearly_known(wanted);
     for (NamedCounter& counter : own_->counters)
         if (counter.is(wanted) || counter.give(wanted)) return Counter(counter, counter.added, *this);
     throw std::system_error(make_error_code(Errc::no_free_slot), "counter " + std::string(name));

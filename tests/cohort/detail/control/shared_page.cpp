@@ -497,3 +497,26 @@ TEST_CASE("a program started anew cannot write to what it is shown") {
     const auto second = master.acquire_worker(2, 0, true);
     CHECK_FALSE(master.is_sealed(second)); // until its program has mapped it
 }
+
+TEST_CASE("no two counters become one for whom reads them") {
+    SharedPage page;
+    page.counter("hits_total").add(1);
+    page.counter("temperature").add(2);
+    page.counter("_total").add(3);
+    for (const char* bad : {"hits", "temperature_total", "cohort_workers", "cohort_requests_total", "cohort_mine"}) {
+        CAPTURE(bad);
+        CHECK_THROWS_AS(page.counter(bad), std::invalid_argument);
+    }
+    // The same from another process, and what another has named.
+    Anew worker(page, 1);
+    CHECK_THROWS_AS(worker.page.counter("hits"), std::invalid_argument);
+    worker.page.counter("load");
+    CHECK_THROWS_AS(page.counter("load_total"), std::invalid_argument);
+    for (const char* good :
+         {"hits_total", "hits_total_total_", "hits_", "hit", "Hits", "total", "cohort", "my_cohort_x"}) {
+        CAPTURE(good);
+        CHECK_NOTHROW(page.counter(good));
+    }
+    CHECK(page.counter("hits_total").value() == 1);
+    CHECK(page.totals().counts.size() == 11);
+}
