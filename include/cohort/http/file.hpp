@@ -20,7 +20,7 @@ struct FileOptions {
 
 /// The file at `path`, which the program chooses: with its type by the end of the name, ETag, Last-Modified, 304 for
 /// what the client has already, and the part that it asks for (RFC 9110 sections 13 and 14; one range). Throws
-/// http::Error: 404 when there is no such file, 403, 503 when no more can be opened; std::system_error.
+/// http::Error: 404 when there is no such file, 403, 412, 416, 503 when no more can be opened; std::system_error.
 ///
 /// The file is read while it is sent, 64 KiB at a time, on the thread of the connection. When it shrinks meanwhile the
 /// connection is cut, so that the client notices.

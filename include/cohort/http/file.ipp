@@ -96,10 +96,8 @@ COHORT_DECL Range range_for(const Request& request, const Validators& validators
     return parse_range(*wanted, size);
 }
 
-COHORT_DECL Response refuse_range(std::uint64_t size) {
-    Response response = http::status(416);
-    response.add("Content-Range", "bytes */" + std::to_string(size));
-    return response;
+[[noreturn]] COHORT_DECL void refuse_range(std::uint64_t size) {
+    throw Error(416).with("Content-Range", "bytes */" + std::to_string(size));
 }
 
 COHORT_DECL Response answer_with(const Request& request, OpenFile opened, std::string_view path,
@@ -107,9 +105,9 @@ COHORT_DECL Response answer_with(const Request& request, OpenFile opened, std::s
     const std::time_t now = std::time(nullptr);
     const Validators validators = validators_of(opened, now);
     const int decided = check_conditions(request.fields(), validators, now);
-    if (decided == 412) return http::status(412);
+    if (decided == 412) throw Error(412);
     const Range range = range_for(request, validators, opened.size(), now);
-    if (decided == 0 && range.kind == Range::Kind::unsatisfiable) return refuse_range(opened.size());
+    if (decided == 0 && range.kind == Range::Kind::unsatisfiable) refuse_range(opened.size());
 
     Response response(decided == 304 ? 304 : 200);
     std::string modified;
@@ -172,11 +170,8 @@ COHORT_DECL std::string Files::find(const Request& request, const FileOptions& o
 COHORT_DECL Task<Response> Files::operator()(const Request& request) const { return answer(place_, request); }
 
 COHORT_LAZY COHORT_DECL Task<Response> Files::answer(std::shared_ptr<const Place> place, const Request& request) {
-    if (request.method() != Method::get && request.method() != Method::head) {
-        Response response = http::status(405);
-        response.add("Allow", "GET, HEAD");
-        co_return response;
-    }
+    if (request.method() != Method::get && request.method() != Method::head)
+        throw Error(405).with("Allow", "GET, HEAD");
     const std::string path = find(request, place->options);
     std::error_code error;
     detail::OpenFile opened = place->folder.open_beneath(path, error);

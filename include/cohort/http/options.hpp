@@ -12,6 +12,7 @@
 namespace cohort::http {
 
 struct Access;
+class Response;
 
 /// What becomes of a connection past ServerOptions::max_connections.
 enum class Overload : unsigned char {
@@ -52,6 +53,13 @@ struct ServerOptions {
     /// Called once for every request, when it is answered or will not be: `to_combined(access)` and the like make a
     /// line of it. It runs on the server's thread and should not block.
     std::function<void(const Access&)> access_log = {};
+
+    /// Makes what the server answers by itself, in place of a line of text: to what it refuses before there is a
+    /// request that a handler could be asked about (400, 408, 413, 414, 417, 431, 501, 503, 505), and for a handler
+    /// that threw, if no Router::on_error has answered. Not streamed; the status stays.
+    ///
+    ///     options.error_page = [](int status) { return http::json("{\"error\":" + std::to_string(status) + "}\n"); };
+    std::function<Response(int)> error_page = {};
 
     /// Called with each error message, such as what a handler threw; by default they go to standard error.
     std::function<void(std::string_view)> log = {};

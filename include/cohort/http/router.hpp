@@ -31,7 +31,9 @@ concept HandlerFor = Handler<H> || std::is_invocable_r_v<Task<Response>, H&, Con
 /// end of a path makes no difference. Captured values: Request::param.
 ///
 /// HEAD is answered by the route of GET, an unknown path with 404, and a known one with another method with 405 and
-/// Allow, or for OPTIONS with 204 and Allow; `OPTIONS *` with all methods that the router has.
+/// Allow, or for OPTIONS with 204 and Allow; `OPTIONS *` with all methods that the router has. These answers pass
+/// through the middleware like those of handlers, and on_error() says what the 404 and the 405 look like. What the
+/// server refuses before there is a Request to route does not come here: ServerOptions::error_page.
 ///
 ///     http::Router<App::Worker> router;
 ///     router.get("/hello/:name?", hello).use("/admin", signed_in).mount("/api", api);
@@ -99,7 +101,8 @@ public:
     template <class H>
     Router& not_found(H handler);
 
-    /// Answers what handlers and middleware threw, http::Error included, but never a cancellation:
+    /// Answers what handlers and middleware threw, http::Error included, but never a cancellation; and as http::Error
+    /// what the router itself refuses: 405, and 404 where no not_found() answers.
     /// `Task<Response>(Context&, const Request&, std::exception_ptr)`, or without Context. What it throws, or all when
     /// there is none, goes to the error handler of the router in which this one is mounted, and then to the server.
     template <class H>

@@ -8,6 +8,7 @@
 #include <cohort/http/detail/serve/any_acceptor.hpp>
 #include <cohort/http/detail/serve/serve_loop.hpp>
 #include <cohort/http/options.hpp>
+#include <cohort/http/response.hpp>
 #include <cohort/http/router.hpp>
 #include <cohort/task.hpp>
 

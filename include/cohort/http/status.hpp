@@ -2,6 +2,8 @@
 // Status codes: their reason phrases, and the exception that ends a handler with one (layer 1).
 #pragma once
 
+#include <cohort/http/fields.hpp>
+
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -72,7 +74,11 @@ constexpr std::string_view reason(int status) noexcept {
     return status < 500 ? "Client Error" : "Server Error";
 }
 
-/// Thrown by a handler, it is answered with that status; what() is for the log and never leaves the process.
+/// Thrown by a handler, it is answered with that status; what() is for the log and never leaves the process. The answer
+/// also has the fields that with() adds, which are part of what some codes mean, whoever answers it in the end (such as
+/// Router::on_error), if with the same status and without a field of that name:
+///
+///     throw http::Error(401).with("WWW-Authenticate", "Basic realm=\"staff\"");
 ///
 /// The body reader throws it as well: 400 (malformed, or the stream ended inside), 408 (too slow), 413 (too large). A
 /// handler need not catch it: the client gets the right status.
@@ -83,8 +89,13 @@ public:
 
     int status() const noexcept { return status_; }
 
+    /// Throws std::invalid_argument, see Fields::add.
+    Error& with(std::string_view name, std::string_view value) { return fields_.add(name, value), *this; }
+    const Fields& fields() const noexcept { return fields_; }
+
 private:
     int status_;
+    Fields fields_;
 };
 
 } // namespace cohort::http

@@ -75,7 +75,7 @@ Answer send(const H& handler, std::string_view method, std::string_view target, 
     try {
         return ask(handler, method, target, fields);
     } catch (const http::Error& error) {
-        return {error.status()};
+        return {error.status(), {}, error.fields()};
     }
 }
 

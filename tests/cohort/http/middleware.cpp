@@ -69,6 +69,10 @@ std::string what(const std::exception_ptr& failure) {
     }
 }
 Task<http::Response> explain(const http::Request&, std::exception_ptr failure) { co_return http::text(what(failure)); }
+Task<http::Response> fail_to_explain(const http::Request&, std::exception_ptr) {
+    throw std::runtime_error("cannot explain");
+}
+
 Task<http::Response> pass_on(const http::Request&, std::exception_ptr failure) {
     std::rethrow_exception(failure);
     co_return http::Response();
@@ -175,6 +179,34 @@ TEST_CASE("what is thrown is answered by the error handler around it") {
     CHECK(body_of(router, "/passes") == "failed");
     router.on_error(pass_on);
     CHECK_THROWS_WITH(ask(router, "GET", "/passes"), "failed");
+}
+
+TEST_CASE("what the router refuses is answered by the error handlers, the innermost first, inside of the middleware") {
+    http::Router<> inner, passing, bare;
+    inner.on_error(explain).get("/item", Says{"x"});
+    passing.on_error(pass_on).get("/item", Says{"x"});
+    bare.get("/item", Says{"x"});
+    http::Router<> router;
+    router.use(Around{"m"}).mount("/own", inner).mount("/passes", passing).mount("/bare", bare);
+
+    CHECK(body_of(router, "/own/none") == "m(Not Found)");
+    CHECK(body_of(router, "/bare/none") == "m(Not Found\n)"); // the server's own words
+    CHECK(body_of(router, "/passes/none") == "m(Not Found\n)");
+    for (const char* path : {"/own/item", "/bare/item", "/passes/item"}) {
+        CAPTURE(path);
+        const test::Answer refused = ask(router, "PUT", path);
+        CHECK(refused.status == (path == std::string_view("/own/item") ? 200 : 405)); // explain() answers 200
+        CHECK(refused.field("allow") == (refused.status == 405 ? "GET, HEAD, OPTIONS" : ""));
+    }
+    router.on_error(explain);
+    CHECK(body_of(router, "/passes/none") == "m(Not Found)");
+    CHECK(body_of(router, "/none") == "m(Not Found)");
+    router.on_error(pass_on);
+    CHECK(ask(router, "PUT", "/passes/item").field("allow") == "GET, HEAD, OPTIONS");
+    router.on_error(fail_to_explain).not_found(Says{"sorry"});
+    CHECK(body_of(router, "/none") == "m(sorry)");
+    CHECK(ask(router, "OPTIONS", "/bare/item").status == 204);
+    CHECK_THROWS_WITH(ask(router, "PUT", "/bare/item"), "cannot explain");
 }
 
 TEST_CASE("a cancelled handler is not an error to be answered") {

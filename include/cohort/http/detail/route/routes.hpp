@@ -55,20 +55,24 @@ private:
 
     Task<Response> answer_inside(void* context, const Request& request, const RouteTable::Match& match) const;
     Task<Response> refuse(void* context, const Request& request, std::uint64_t allowed) const;
+    bool explains(const Request& request) const noexcept;
     void set_missing(Below<Answer> missing);
     std::uint64_t all_methods() const noexcept;
 
     COHORT_LAZY static Task<Response> answer_through(const Routes& routes, void* context, const Request& request,
                                                      RouteTable::Match match);
     COHORT_LAZY static Task<Response> rescue(const Rescue& handler, void* context, const Request& request, Next next);
+    COHORT_LAZY static Task<Response> explain(const Routes& routes, void* context, const Request& request, int status,
+                                              std::uint64_t allowed);
     COHORT_LAZY static Task<Response> answer_methods(int status, std::uint64_t allowed);
 
     RouteTable table_;
     std::vector<Answer> answers_; ///< by the number of the route
     std::vector<Pattern> patterns_;
     std::vector<Below<Layer>> layers_;
-    std::vector<Below<Answer>> missing_; ///< the more specific come first
-    bool rescues_ = false;               ///< the first layer is that of on_error
+    std::vector<Below<Answer>> missing_;  ///< the more specific come first
+    std::vector<Below<Rescue>> rescuers_; ///< those of on_error, the outer ones first; each has a layer, too
+    bool rescues_ = false;                ///< the first layer, and the first of rescuers_, are this router's own
 };
 
 } // namespace cohort::http::detail

@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/share.hpp>
+#include <cohort/http/detail/respond/error_fields.hpp>
 #include <cohort/http/method.hpp>
 
 #include <asio/error.hpp>
@@ -22,6 +23,15 @@ COHORT_DECL void Routes::add(std::size_t method, std::string_view pattern, Answe
     answers_.push_back(std::move(answer));
     patterns_.push_back({method, std::string{pattern}});
     table_.add(method, pattern, answers_.size() - 1);
+}
+
+/// For Allow; OPTIONS is always answered.
+COHORT_DECL std::string list_methods(std::uint64_t allowed) {
+    allowed |= std::uint64_t{1} << static_cast<unsigned>(Method::options);
+    std::string list;
+    for (std::size_t method = 0; method != method_names.size(); ++method)
+        if ((allowed >> method & 1) != 0) list.append(list.empty() ? "" : ", ").append(method_names[method]);
+    return list;
 }
 
 COHORT_DECL void Routes::use(std::string_view prefix, Layer layer) {
@@ -70,24 +80,60 @@ COHORT_DECL Task<Response> Routes::answer_inside(void* context, const Request& r
     return refuse(context, request, match.allowed);
 }
 
-/// There is no route for the method, or none for the path.
+/// There is no route for the method, or none for the path. Middleware sees the answer as it sees that of a handler.
 COHORT_DECL Task<Response> Routes::refuse(void* context, const Request& request, std::uint64_t allowed) const {
     const bool asks = request.method() == Method::options;
     if (asks && request.path() == "*") return answer_methods(204, all_methods());
-    if (allowed != 0) return answer_methods(asks ? 204 : 405, allowed);
+    if (allowed != 0 && asks) return answer_methods(204, allowed);
     for (const auto& missing : missing_)
-        if (missing.prefix.covers(request.path())) return missing.function(context, request);
-    return answer_methods(404, 0);
+        if (allowed == 0 && missing.prefix.covers(request.path())) return missing.function(context, request);
+    const int status = allowed != 0 ? 405 : 404;
+    if (explains(request)) return explain(*this, context, request, status, allowed);
+    return answer_methods(status, allowed);
+}
+
+COHORT_DECL bool Routes::explains(const Request& request) const noexcept {
+    for (const auto& rescuer : rescuers_)
+        if (rescuer.prefix.covers(request.path())) return true;
+    return false;
+}
+
+/// As the server would answer it.
+COHORT_DECL Response answer_to(const std::exception_ptr& refusal) {
+    try {
+        std::rethrow_exception(refusal);
+    } catch (const Error& error) {
+        Response response = http::status(error.status());
+        add_error_fields(response, error);
+        return response;
+    }
+}
+
+/// Asks the error handlers, as if a handler had thrown that status, the innermost first. One that passes it on leaves
+/// it to the next one; when all do, the answer is the same as without any.
+COHORT_LAZY COHORT_DECL Task<Response> Routes::explain(const Routes& routes, void* context, const Request& request,
+                                                       int status, std::uint64_t allowed) {
+    Error error(status);
+    if (allowed != 0) error.with("Allow", list_methods(allowed));
+    std::exception_ptr refusal = std::make_exception_ptr(error);
+    for (std::size_t i = routes.rescuers_.size(); i-- != 0;) {
+        const auto& rescuer = routes.rescuers_[i];
+        if (!rescuer.prefix.covers(request.path())) continue;
+        try {
+            Task<Response> handling = rescuer.function(context, request, refusal);
+            Response response = co_await std::move(handling);
+            add_error_fields(response, refusal);
+            co_return response;
+        } catch (const Error&) {
+            refusal = std::current_exception();
+        }
+    }
+    co_return answer_to(refusal);
 }
 
 COHORT_LAZY COHORT_DECL Task<Response> Routes::answer_methods(int status, std::uint64_t allowed) {
     Response response = http::status(status);
-    if (status == 404) co_return response;
-    allowed |= std::uint64_t{1} << static_cast<unsigned>(Method::options);
-    std::string list;
-    for (std::size_t method = 0; method != method_names.size(); ++method)
-        if ((allowed >> method & 1) != 0) list.append(list.empty() ? "" : ", ").append(method_names[method]);
-    response.add("Allow", list);
+    if (status != 404) response.add("Allow", list_methods(allowed));
     co_return response;
 }
 
@@ -114,13 +160,17 @@ COHORT_DECL void Routes::set_missing(Below<Answer> missing) {
 
 /// It is the outermost layer, so that it catches what its router's other layers throw.
 COHORT_DECL void Routes::on_error(Rescue handler) {
+    Below<Rescue> rescuer{PathPrefix(), handler};
     Below<Layer> layer{PathPrefix(), [handler = std::move(handler)](void* context, const Request& request, Next next) {
                            return rescue(handler, context, request, next);
                        }};
-    if (rescues_)
+    if (rescues_) {
         layers_.front() = std::move(layer);
-    else
+        rescuers_.front() = std::move(rescuer);
+    } else {
         layers_.insert(layers_.begin(), std::move(layer));
+        rescuers_.insert(rescuers_.begin(), std::move(rescuer));
+    }
     rescues_ = true;
 }
 
@@ -140,6 +190,7 @@ COHORT_LAZY COHORT_DECL Task<Response> Routes::rescue(const Rescue& handler, voi
     }
     Task<Response> handling = handler(context, request, failure);
     Response response = co_await std::move(handling);
+    add_error_fields(response, failure);
     co_return response;
 }
 
@@ -151,8 +202,10 @@ COHORT_DECL void Routes::mount(std::string_view prefix, const Routes& other) {
     const auto patterns = other.patterns_;
     const auto layers = other.layers_;
     const auto missing = other.missing_;
+    const auto rescuers = other.rescuers_;
     for (std::size_t i = 0; i != answers.size(); ++i)
         add(patterns[i].method, std::string{prefix} + patterns[i].text, answers[i]);
+    for (const auto& rescuer : rescuers) rescuers_.push_back({above.then(rescuer.prefix), rescuer.function});
     for (const auto& layer : layers) layers_.push_back({above.then(layer.prefix), layer.function});
     for (const auto& answer : missing) set_missing({above.then(answer.prefix), answer.function});
 }

@@ -60,6 +60,7 @@ private:
         status_ = status;
         stream_.socket().count_response(status);
     }
+    Response error_page(int status) const;
     Framing framing_of(const Response& response) const;
     bool closes_after(const Response& response) const;
     Task<> change_over(const Response& response);

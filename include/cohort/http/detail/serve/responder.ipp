@@ -8,6 +8,7 @@
 #include <cohort/detail/exception_text.hpp>
 #include <cohort/http/access_log.hpp>
 #include <cohort/http/detail/parse/text.hpp>
+#include <cohort/http/detail/respond/error_fields.hpp>
 #include <cohort/http/detail/respond/response_head.hpp>
 #include <cohort/http/detail/serve/upgraded_connection.hpp>
 
@@ -28,10 +29,26 @@ COHORT_DECL void Responder::begin() {
 COHORT_DECL Response Responder::explain_failure() noexcept {
     const int status = status_of_failure();
     try {
-        return http::status(status);
-    } catch (const std::bad_alloc&) { // The phrase as body is optional.
+        Response response = error_page(status);
+        add_error_fields(response, std::current_exception());
+        return response;
+    } catch (...) { // The phrase as body is optional.
         return Response(status);
     }
+}
+
+COHORT_DECL Response Responder::error_page(int status) const {
+    const Server& server = stream_.server();
+    if (!server.options().error_page) return http::status(status);
+    try {
+        Response page = server.options().error_page(status);
+        page.status(status);
+        if (!page.streamed() && page.takeover() == nullptr) return page;
+        server.log("an error page cannot be streamed");
+    } catch (...) {
+        server.log(cohort::detail::exception_text());
+    }
+    return http::status(status);
 }
 
 /// RFC 9110 section 7.8: a server must not switch to a protocol that the client has not named.
@@ -58,11 +75,11 @@ COHORT_DECL void Responder::respond(Response& response) {
         const std::string protocol{response.fields().get("upgrade").value_or("")};
         takeover_ = offers(parser_.request(), protocol);
         if (takeover_) return;
-        response = http::status(426).set("Upgrade", protocol);
+        response = error_page(426).set("Upgrade", protocol);
     }
     if (response.status() < 200 || response.status() > 999) {
         stream_.server().log("a handler answered with status " + std::to_string(response.status()));
-        response = http::status(500);
+        response = error_page(500);
     }
     ++served_;
     count(response.status());
@@ -136,7 +153,7 @@ COHORT_DECL Task<> Responder::change_over(const Response& response) {
 COHORT_DECL void Responder::refuse(int status) {
     refused_ = true;
     count(status);
-    Response response = http::status(status);
+    Response response = error_page(status);
     Framing framing = framing_of(response);
     framing.close = true;
     append_head(stream_.out(), response, framing, stream_.server().date());
