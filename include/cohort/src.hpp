@@ -140,6 +140,7 @@
 #include <cohort/http/detail/respond/conditional.ipp>
 #include <cohort/http/detail/respond/date.ipp>
 #include <cohort/http/detail/respond/error_fields.ipp>
+#include <cohort/http/detail/respond/folder_walk.ipp>
 #include <cohort/http/detail/respond/open_file.ipp>
 #include <cohort/http/detail/respond/response_head.ipp>
 #include <cohort/http/detail/route/pattern.ipp>

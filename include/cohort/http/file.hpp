@@ -32,7 +32,8 @@ Response file(const Request& request, const std::string& path, const FileOptions
 ///     router.get("/static/*path", http::Files("public", {.cache_control = "max-age=3600"}));
 ///
 /// A folder is answered with its index. Nothing outside of the folder is ever opened, whatever the path or symbolic
-/// links in it say, and only regular files are served. The folder is opened once, so it may be renamed later.
+/// links in it say, and only regular files are served. A link may be absolute if it names something in the folder. The
+/// folder is opened once, so it may be renamed later.
 class Files {
 public:
     /// Throws std::system_error when the folder cannot be opened.

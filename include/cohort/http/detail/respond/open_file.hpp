@@ -32,13 +32,12 @@ public:
         return OpenFile(::open(path.c_str(), flags | O_CLOEXEC), error);
     }
 
-    /// One beneath this folder: no symbolic link and no ".." leads out of it (openat2(2)).
+    /// One beneath this folder: no symbolic link and no ".." leads out of it (openat2(2), or a FolderWalk).
     OpenFile open_beneath(const std::string& path, std::error_code& error) const;
 
     bool is_file() const noexcept { return S_ISREG(facts_.st_mode); }
     bool is_folder() const noexcept { return S_ISDIR(facts_.st_mode); }
     std::uint64_t size() const noexcept { return static_cast<std::uint64_t>(facts_.st_size); }
-    std::uint64_t inode() const noexcept { return facts_.st_ino; }
     timespec modified() const noexcept { return facts_.st_mtim; }
 
     /// Up to `size` bytes from there; 0 at the end of the file.

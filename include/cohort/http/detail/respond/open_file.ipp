@@ -5,6 +5,7 @@
 #include <cohort/http/detail/respond/open_file.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/http/detail/respond/folder_walk.hpp>
 
 #include <cerrno>
 
@@ -23,6 +24,9 @@ COHORT_DECL OpenFile OpenFile::open_beneath(const std::string& path, std::error_
         fd = cohort::detail::System::current().open_beneath(fd_, path.c_str());
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
     }
+    // A filter of system calls that does not know openat2(2) gives ENOSYS or EPERM (seccomp(2)), and an absolute link
+    // is EXDEV also where it ends in the folder. Beneath a folder nothing else gives EPERM to who only reads.
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM || errno == EXDEV)) fd = FolderWalk(fd_, facts_).open(path);
     return OpenFile(fd, error);
 }
 
