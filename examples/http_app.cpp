@@ -51,9 +51,10 @@ Task<http::Response> me(const http::Request& request) {
     co_return http::json("{\"hello\":\"" + std::string(*request.cookie("name")) + "\"}\n");
 }
 
+// It has no end of its own: when the worker leaves, the wait ends, and the response with it.
 Task<> tick(http::EventStream& stream) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
-    for (int count = 1; !stream.draining(); ++count) { // a reload need not wait for clients that listen
+    for (int count = 1;; ++count) {
         const std::string data = std::to_string(count);
         co_await stream.send({.data = data, .name = "tick", .id = data});
         timer.expires_after(200ms);

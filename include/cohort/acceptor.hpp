@@ -49,7 +49,8 @@ Socket to_socket(const asio::any_io_executor& executor, Handle handle);
 
 /// Anything that yields connections: `co_await accept()` gives the next one, or nothing when no more will come
 /// (closed, or draining because the process is to stop). A `bool stopping()`, if there is one, says that without
-/// accepting.
+/// accepting; a `std::chrono::milliseconds patience()`, for how long a server that drains may keep connections that
+/// cannot be handed over, see Listener::patience.
 template <class A>
 concept Acceptor = requires(A& acceptor) {
     { acceptor.accept() } -> std::same_as<Task<std::optional<Socket>>>;

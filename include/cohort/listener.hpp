@@ -6,12 +6,19 @@
 #include <cohort/detail/async/notifier.hpp>
 #include <cohort/mode.hpp>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 namespace cohort {
+
+namespace detail {
+
+struct Departure;
+
+} // namespace detail
 
 /// Chooses Worker::listen(endpoint, exclusive).
 struct Exclusive {};
@@ -24,9 +31,13 @@ inline constexpr Exclusive exclusive{};
 /// caller alone; end it by shutdown(2), since the master may hold a copy of its descriptor for some milliseconds.
 class Listener {
 public:
-    Listener(std::shared_ptr<Intake> intake, std::function<void()> on_close);
+    /// `departure`, if there is one, outlives it.
+    Listener(std::shared_ptr<Intake> intake, std::function<void()> on_close,
+             const detail::Departure* departure = nullptr);
     Listener(Listener&& other) noexcept
-        : intake_(std::move(other.intake_)), on_close_(std::exchange(other.on_close_, nullptr)) {}
+        : intake_(std::move(other.intake_)),
+          on_close_(std::exchange(other.on_close_, nullptr)),
+          departure_(other.departure_) {}
     Listener& operator=(Listener&& other) noexcept;
     ~Listener() { close(); }
 
@@ -46,6 +57,11 @@ public:
     /// output must be written before. No operation on the socket may be pending.
     bool hand_over(Socket& socket, std::string state = {}) { return intake_->hand_over(socket, std::move(state)); }
 
+    /// How long connections that cannot be handed over may wait for one more request, with whose answer the client is
+    /// told to come back on a new connection: for half of Options::grace when this worker leaves while others go on,
+    /// and not at all otherwise. It shrinks as time passes, and at once when the whole cluster is to stop.
+    std::chrono::milliseconds patience() const noexcept;
+
     /// With the real address and port.
     const Endpoint& endpoint() const noexcept { return intake_->endpoint(); }
     std::uint16_t port() const noexcept { return endpoint().port(); }
@@ -53,6 +69,7 @@ public:
 private:
     std::shared_ptr<Intake> intake_;
     std::function<void()> on_close_;
+    const detail::Departure* departure_;
 };
 
 static_assert(HandsOver<Listener>);

@@ -2,6 +2,7 @@
 // Bodies as they come and go: the reader of a request's, the writer of a streamed response's (layer 1).
 #pragma once
 
+#include <cohort/detail/config.hpp>
 #include <cohort/http/status.hpp>
 #include <cohort/task.hpp>
 
@@ -15,6 +16,9 @@
 namespace cohort::http {
 
 namespace detail {
+
+/// Ends only by being cancelled: what has no server never sees one drain.
+COHORT_LAZY Task<> wait_for_ever();
 
 /// Where the chunks of a request's body come from: the connection, or a test.
 class BodySource {
@@ -30,6 +34,8 @@ class BodySink {
 public:
     virtual Task<> write_chunk(std::string_view bytes) = 0;
     virtual bool draining() const noexcept { return false; }
+    virtual Task<> until_draining() { return wait_for_ever(); }
+    virtual void end_at_drain(bool) {}
 
 protected:
     ~BodySink() = default;
@@ -69,6 +75,14 @@ public:
 
     /// Whether the server is stopping: it waits for the producer to return, so an endless body should end now.
     bool draining() const noexcept { return sink_->draining(); }
+
+    /// Returns when draining(), for a producer that waits for something else meanwhile:
+    /// `co_await (news.receive() || out.until_draining())` (asio::experimental::awaitable_operators).
+    [[nodiscard]] Task<> until_draining() const { return sink_->until_draining(); }
+
+    /// Whether the server, once it is stopping, ends the producer by itself: whatever it waits for is cancelled, what
+    /// it writes is still sent whole, and the body is complete then. Off for stream(), on for events().
+    void end_at_drain(bool wanted = true) { sink_->end_at_drain(wanted); }
 
 private:
     detail::BodySink* sink_;

@@ -6,9 +6,18 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
 namespace cohort::http::detail {
 
 COHORT_LAZY COHORT_DECL Task<std::optional<std::string_view>> no_chunk() { co_return std::nullopt; }
+
+COHORT_LAZY COHORT_DECL Task<> wait_for_ever() {
+    asio::steady_timer timer(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
+    co_await timer.async_wait(asio::use_awaitable);
+}
 
 template <class Bytes>
 Task<Bytes> read_all(BodySource* source, std::uint64_t limit) {

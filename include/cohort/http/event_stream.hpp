@@ -39,8 +39,14 @@ public:
     /// An empty comment: only sending reveals that a client is gone, and proxies close connections that stay silent.
     Task<> ping() { return comment(""); }
 
-    /// Whether the server is stopping. It waits for the producer to return; clients reconnect by themselves.
+    /// Whether the server is stopping. The producer is ended then, wherever it waits, and the response with it; clients
+    /// reconnect by themselves, to another worker if there is one.
     bool draining() const noexcept { return out_->draining(); }
+
+    /// For a producer that has something to say first: `stream.end_at_drain(false)`, and the server waits until it
+    /// returns by itself. See BodyWriter.
+    void end_at_drain(bool wanted) { out_->end_at_drain(wanted); }
+    [[nodiscard]] Task<> until_draining() const { return out_->until_draining(); }
 
 private:
     static Task<> write(BodyWriter out, std::string text);
@@ -60,11 +66,11 @@ Response stream_events(std::function<Task<>(EventStream&)> producer);
 
 } // namespace detail
 
-/// 200 with the events that `producer` sends, a Task<>(EventStream&); the response ends when it returns. A client that
-/// reconnects says where it left off: request.header("last-event-id").
+/// 200 with the events that `producer` sends, a Task<>(EventStream&); the response ends when it returns, or when the
+/// server is stopping. A client that reconnects says where it left off: request.header("last-event-id").
 ///
 ///     Task<> ticks(http::EventStream& stream) {
-///         while (!stream.draining()) {
+///         while (true) {
 ///             co_await sleep(1s);
 ///             co_await stream.send({.data = "tick"});
 ///         }

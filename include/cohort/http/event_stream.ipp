@@ -52,6 +52,7 @@ namespace cohort::http::detail {
 
 COHORT_LAZY COHORT_DECL Task<> run_events(BodyWriter& out, std::function<Task<>(EventStream&)>& producer) {
     EventStream stream(out);
+    out.end_at_drain();
     co_await stream.ping(); // the client knows that it is connected, however long the first event takes
     Task<> producing = producer(stream);
     co_await std::move(producing);

@@ -35,6 +35,10 @@ struct ServerOptions {
     Duration park_after{250};       ///< an idle connection then frees its buffers and its coroutine
     Duration handler_timeout{0};    ///< until the handler's response: then it is cancelled and 503 is sent; 0: none
     Duration fresh_timeout{500};    ///< for the first byte of a connection while draining, or at max_connections
+    /// For one more request on a connection that cannot be handed over when its worker leaves and others go on, as over
+    /// TLS: its answer says `Connection: close`, and a client that heeds that loses nothing. Then the connection is
+    /// closed. At most half of Options::grace; when everything stops there is no such wait.
+    Duration farewell_timeout{5'000};
     /// What a client still sends when its connection ends is read and discarded: closed with something unread, the
     /// connection would be reset, and the client might not see its answer (RFC 9112 section 9.6). This long without
     /// anything more (fresh_timeout while draining, or at max_connections), ...

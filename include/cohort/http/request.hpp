@@ -35,6 +35,8 @@ class RequestContext {
 public:
     virtual std::string_view client_address() = 0;
     virtual void extend_deadline(std::chrono::milliseconds by) = 0;
+    virtual bool draining() const noexcept = 0;
+    virtual Task<> until_draining() = 0;
 
 protected:
     ~RequestContext() = default;
@@ -104,6 +106,15 @@ public:
     /// Gives the handler this much time from now on, in place of what is left of ServerOptions::handler_timeout.
     void extend_deadline(std::chrono::milliseconds by) const {
         if (context_ != nullptr) context_->extend_deadline(by);
+    }
+
+    /// Whether the server is stopping: it waits for the handlers that are under way.
+    bool draining() const noexcept { return context_ != nullptr && context_->draining(); }
+
+    /// Returns when draining(), for a handler that waits long for something else:
+    /// `co_await (news.receive() || request.until_draining())` (asio::experimental::awaitable_operators).
+    [[nodiscard]] Task<> until_draining() const {
+        return context_ != nullptr ? context_->until_draining() : detail::wait_for_ever();
     }
 
     /// The declared length of the body; nothing when it comes in chunks.

@@ -8,6 +8,7 @@
 
 #include <asio/ssl/context.hpp>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,9 +27,10 @@ std::unique_ptr<StreamLayer> make_tls_layer(Socket& socket, asio::ssl::context& 
 /// together. A reload of the workers reads them anew.
 asio::ssl::context tls_context(const std::string& chain_file, const std::string& key_file);
 
-/// The connections of another acceptor, over TLS: for http::serve. Both arguments outlive it. When the worker stops,
-/// its connections are closed after their response: TLS state cannot be handed to another process. Client certificates
-/// and other settings: asio::ssl::context.
+/// The connections of another acceptor, over TLS: for http::serve. Both arguments outlive it. TLS state cannot be
+/// handed to another process, so when the worker leaves and others go on, each client is told with its next response to
+/// come back on a new connection (ServerOptions::farewell_timeout). Client certificates and other settings:
+/// asio::ssl::context.
 ///
 ///     auto listener = co_await self.listen(443);
 ///     auto context = http::tls_context("chain.pem", "key.pem");
@@ -44,6 +46,12 @@ public:
         requires requires(const A& acceptor) { acceptor.stopping(); }
     {
         return acceptor_->stopping();
+    }
+
+    std::chrono::milliseconds patience() const
+        requires requires(const A& acceptor) { acceptor.patience(); }
+    {
+        return acceptor_->patience();
     }
 
     std::unique_ptr<detail::StreamLayer> make_layer(Socket& socket) const {

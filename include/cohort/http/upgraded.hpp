@@ -23,6 +23,7 @@ public:
     virtual Task<std::optional<std::string_view>> read() = 0;
     virtual Task<> write(std::string_view bytes) = 0;
     virtual bool draining() const noexcept = 0;
+    virtual Task<> until_draining() = 0;
     virtual Socket release(std::string& received) = 0;
 
 protected:
@@ -49,6 +50,8 @@ public:
 
     /// The server is to stop.
     bool draining() const noexcept { return stream_->draining(); }
+    /// Returns when it is, for a coroutine that waits for something else than read().
+    [[nodiscard]] Task<> until_draining() { return stream_->until_draining(); }
 
     /// The socket itself, to be read and written in another way, and in `received` what was read from it already. It
     /// counts as a connection of its worker until it is destroyed, but http::serve does not wait for it. No read or

@@ -3,9 +3,14 @@
 #include <cohort/http/body.hpp>
 
 #include "support/handling.hpp"
+#include "support/spawn.hpp"
 
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -59,4 +64,31 @@ TEST_CASE("a body that is longer than the handler wants it is refused") {
         }
         CHECK(status == (limit < 6 ? 413 : 0));
     }
+}
+
+namespace {
+
+Task<> a_moment() {
+    asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(1));
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
+Task<> wait_in_vain(const http::Request& request) {
+    std::string text;
+    test::StringSink sink(text);
+    http::BodyWriter writer(sink);
+    writer.end_at_drain();
+    const std::size_t of_body = co_await test::either(writer.until_draining(), a_moment());
+    const std::size_t of_request = co_await test::either(request.until_draining(), a_moment());
+    CHECK(of_body == 1);
+    CHECK(of_request == 1);
+    CHECK_FALSE(writer.draining());
+    CHECK_FALSE(request.draining());
+}
+
+} // namespace
+
+TEST_CASE("outside of a server nothing drains, and waiting for it can be given up") {
+    const test::ParsedRequest parsed("GET", "/");
+    test::complete(wait_in_vain(*parsed));
 }

@@ -4,6 +4,7 @@
 
 #include "support/handling.hpp"
 #include "support/http_server.hpp"
+#include "support/spawn.hpp"
 
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
@@ -13,6 +14,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 using namespace cohort;
@@ -71,6 +73,7 @@ struct Nothing {
 
 /// Tells that it is there, and then when the server is to stop.
 Task<> until_draining(http::EventStream& stream) {
+    stream.end_at_drain(false);
     co_await stream.send({.data = "here"});
     asio::steady_timer timer(co_await asio::this_coro::executor);
     while (!stream.draining()) {
@@ -80,7 +83,47 @@ Task<> until_draining(http::EventStream& stream) {
     co_await stream.send({.data = "bye"});
 }
 
-Task<http::Response> answer(const http::Request&) { co_return http::events(until_draining); }
+Task<> never() {
+    asio::steady_timer timer(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
+Task<> wait(http::EventStream& stream) {
+    co_await stream.send({.data = "here"});
+    co_await never();
+}
+Task<> wait_for_two(http::EventStream& stream) {
+    co_await stream.send({.data = "here"});
+    co_await test::either(never(), never());
+}
+/// Takes its being cancelled for the end of what it waits for.
+Task<> return_at_last(http::EventStream& stream) {
+    co_await stream.send({.data = "here"});
+    try {
+        co_await never();
+    } catch (const std::system_error&) { // that was it
+    }
+}
+Task<> send_much(http::EventStream& stream) {
+    const std::string much(100'000, 'x');
+    while (true) co_await stream.send({.data = much});
+}
+Task<> send_often(http::EventStream& stream) {
+    while (true) co_await stream.send({.data = "here"});
+}
+
+using Producer = Task<> (*)(http::EventStream&);
+
+Producer producer_of(std::string_view path) {
+    if (path == "/wait") return wait;
+    if (path == "/two") return wait_for_two;
+    if (path == "/return") return return_at_last;
+    if (path == "/much") return send_much;
+    if (path == "/often") return send_often;
+    return until_draining;
+}
+
+Task<http::Response> answer(const http::Request& request) { co_return http::events(producer_of(request.path())); }
 
 Task<> serve(Nothing& nothing, test::TcpAcceptor& acceptor, http::ServerOptions options) {
     co_await http::serve(nothing, acceptor, answer, std::move(options));
@@ -101,4 +144,46 @@ TEST_CASE("events over a connection, until the server is to stop") {
     server.stop();
     CHECK(client.rest() == "b\r\ndata: bye\n\n\r\n0\r\n\r\n");
     CHECK(server.finished());
+}
+
+namespace {
+
+/// The chunks of a body as one text; "cut off" when the last one is missing.
+std::string joined(std::string_view chunks) {
+    std::string all;
+    while (true) {
+        const std::size_t end = chunks.find("\r\n");
+        if (end == chunks.npos) return "cut off";
+        const std::size_t size = std::stoul(std::string(chunks.substr(0, end)), nullptr, 16);
+        chunks.remove_prefix(end + 2);
+        if (chunks.size() < size + 2 || chunks.substr(size, 2) != "\r\n") return "cut off";
+        if (size == 0) return chunks.size() == 2 ? all : "more behind the end";
+        all += chunks.substr(0, size);
+        chunks.remove_prefix(size + 2);
+    }
+}
+
+} // namespace
+
+TEST_CASE("events end by themselves when the server is to stop, and whole ones at that") {
+    for (const char* path : {"/wait", "/two", "/return", "/much", "/often"}) {
+        CAPTURE(path);
+        test::HttpServer<Nothing> server(serve);
+        test::RawClient client(server.port), late(server.port);
+        client.send(test::get(path)).response(false);
+        const std::string begin = client.take(9); // "4", CR LF, ": ", two LF, CR LF
+        late.send("GET " + std::string(path) + " HTTP/1.1\r\n");
+        REQUIRE(server.has(2));
+        server.stop();
+        const std::string events = joined(begin + client.rest());
+        CHECK(events.starts_with(": \n\n"));
+        CHECK(events.ends_with("\n\n"));
+        CHECK(events.find("cut off") == events.npos);
+        // One that begins only now ends at once.
+        late.send("Host: h\r\n\r\n");
+        CHECK(test::status_of(late.response(false)) == "HTTP/1.1 200 OK");
+        CHECK(late.rest().ends_with("0\r\n\r\n"));
+        CHECK(server.finished());
+        CHECK(server.log().empty());
+    }
 }

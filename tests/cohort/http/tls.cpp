@@ -169,6 +169,21 @@ TEST_CASE("drain over TLS: idle connections end, busy ones are answered first") 
     CHECK(server.finished());
 }
 
+TEST_CASE("drain over TLS: who has not begun to shake hands, or does not answer the goodbye, is not waited for") {
+    TestServer server; // ten seconds for a head, five for what follows the last answer
+    RawClient silent(server.port);
+    TlsClient speechless(server.port), idle(server.port);
+    CHECK(status_of(idle.send(get("/")).response()) == "HTTP/1.1 200 OK");
+    REQUIRE(server.has(3));
+    const auto begun = std::chrono::steady_clock::now();
+    server.stop();
+    CHECK(server.finished());
+    CHECK(std::chrono::steady_clock::now() - begun < 4s);
+    CHECK(silent.rest().empty());
+    CHECK(idle.take(1).empty());
+    CHECK(idle.was_told());
+}
+
 TEST_CASE("an upgraded connection is encrypted too, and told of the drain") {
     TestServer server;
     TlsClient client(server.port);

@@ -28,7 +28,11 @@ COHORT_DECL bool WorkerShutdown::has_successors(const WorkerRecord& record) cons
 }
 
 COHORT_DECL void WorkerShutdown::ask_to_leave(WorkerRecord& record) {
-    if (record.state == WorkerState::draining) return;
+    if (record.state == WorkerState::draining) {
+        // The others, for whom it keeps its connections, leave as well.
+        if (stopping_ && !has_successors(record)) record.link->send(Stop{.hand_over = false});
+        return;
+    }
     record.voluntary = true;
     concerned_.processes.enter(record, WorkerState::draining);
     concerned_.dispatcher.drain(record);

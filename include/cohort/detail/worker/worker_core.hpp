@@ -8,6 +8,7 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/control/connection_count.hpp>
 #include <cohort/detail/control/links.hpp>
+#include <cohort/detail/listen/departure.hpp>
 #include <cohort/detail/listen/exclusive_intake.hpp>
 #include <cohort/detail/worker/datagram_client.hpp>
 #include <cohort/detail/worker/heartbeat.hpp>
@@ -121,7 +122,7 @@ private:
     std::vector<std::function<void()>> exit_actions_;
     std::vector<std::string> args_;
     bool stopping_ = false;
-    bool hands_over_ = false; // what is open when it leaves
+    Departure departure_;
     bool cut_off_ = false;
 };
 

@@ -120,10 +120,10 @@ COHORT_DECL Listener WorkerCore::make_listener(const Listening& listening, Uniqu
     auto& intake = intakes_[id];
     intake = make_intake_({context_.get_executor(), link_, id, page_.cell(identity_.cell, id), connections_,
                            listening.endpoint, std::move(descriptor)});
-    if (stopping_) intake->stop(hands_over_);
+    if (stopping_) intake->stop(departure_.others_go_on);
     // Sent at the next turn of the loop, so never when the body returns: the master keeps the port for the successor.
-    return {intake,
-            [executor = context_.get_executor(), link = link_, id] { spawn(executor, say_farewell(link, id)); }};
+    return {intake, [executor = context_.get_executor(), link = link_, id] { spawn(executor, say_farewell(link, id)); },
+            &departure_};
 }
 
 COHORT_DECL Task<> WorkerCore::say_farewell(std::shared_ptr<WorkerLink> link, ListenerId listener) {
@@ -143,7 +143,7 @@ COHORT_LAZY COHORT_DECL Task<Listener> WorkerCore::listen_alone(Endpoint endpoin
     std::erase_if(own_intakes_, [](const auto& own) { return own.expired(); });
     own_intakes_.push_back(intake);
     link_->send(Announced{bound});
-    co_return Listener(intake, [] {});
+    co_return Listener(intake, [] {}); // no Departure: no other worker serves this endpoint, so nobody can come back
 }
 
 COHORT_DECL void WorkerCore::handle(Listening& message, Packet& packet) {
@@ -186,7 +186,8 @@ COHORT_DECL void WorkerCore::look_at_intakes() {
 
 COHORT_DECL void WorkerCore::stop(bool hand_over) {
     stopping_ = true;
-    hands_over_ = hand_over;
+    // Half of the grace: the other half is for the last answers.
+    departure_ = {hand_over, std::chrono::steady_clock::now() + grace_ / 2};
     for_each_intake([hand_over](Intake& intake) { intake.stop(hand_over); });
     leadership_.stop();
     peers_.stop();

@@ -6,6 +6,7 @@
 #include <cohort/http/detail/serve/stream_layer.hpp>
 #include <cohort/task.hpp>
 
+#include <chrono>
 #include <concepts>
 #include <memory>
 #include <optional>
@@ -20,6 +21,12 @@ concept TellsStopping = Acceptor<A> && requires(A& acceptor) {
     { acceptor.stopping() } -> std::same_as<bool>;
 };
 
+/// An acceptor that says for how long connections that cannot be handed over may be kept (see Listener::patience).
+template <class A>
+concept TellsPatience = Acceptor<A> && requires(A& acceptor) {
+    { acceptor.patience() } -> std::same_as<std::chrono::milliseconds>;
+};
+
 /// Type-erased, so that the server is compiled once. What an acceptor does not offer is false or null here.
 class AnyAcceptor {
 public:
@@ -30,6 +37,7 @@ public:
 
     virtual Task<std::optional<Socket>> accept() = 0;
     virtual bool stopping() = 0;
+    virtual std::chrono::milliseconds patience() = 0;
 
     /// Whether the remaining connections may go to another server, between two requests.
     virtual bool hands_over() = 0;
@@ -53,6 +61,13 @@ public:
             return acceptor_.stopping();
         else
             return false;
+    }
+
+    std::chrono::milliseconds patience() override {
+        if constexpr (TellsPatience<A>)
+            return acceptor_.patience();
+        else
+            return {};
     }
 
     bool hands_over() override {

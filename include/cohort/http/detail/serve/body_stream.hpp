@@ -7,6 +7,7 @@
 #include <cohort/http/response.hpp>
 
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <string_view>
 
@@ -25,6 +26,8 @@ public:
     std::uint64_t written() const noexcept { return written_; }
     COHORT_DECL Task<> write_chunk(std::string_view bytes) override;
     bool draining() const noexcept override { return stream_.server().draining(); }
+    Task<> until_draining() override { return stream_.server().until_draining(); }
+    COHORT_DECL void end_at_drain(bool wanted) override;
 
 private:
     /// After so many bytes it is the turn of others: a client that takes everything at once must not keep them waiting.
@@ -32,12 +35,17 @@ private:
 
     bool turn_ended(std::uint64_t count) const noexcept { return written_ / turn != (written_ - count) / turn; }
     Task<> yield();
+    void begin_writing() noexcept;
+    void end_writing();
+    bool ended_by_drain(const std::exception_ptr& failure) const noexcept;
     Task<> send_by_turns(std::string_view bytes);
 
     ConnectionStream& stream_;
     std::uint64_t written_ = 0;
     std::optional<std::uint64_t> left_;
     bool chunked_ = false;
+    bool ends_at_drain_ = false;
+    bool writing_ = false; ///< then it is not cancelled: a chunk is sent whole
 };
 
 } // namespace cohort::http::detail

@@ -10,6 +10,7 @@
 #include <cohort/http/parser.hpp>
 #include <cohort/http/response.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -47,8 +48,9 @@ public:
     bool asleep() const noexcept { return asleep_; }
     template <class F>
     void sleep(F then) {
-        const Ticks& ticks = stream_.server().ticks_for();
-        stream_.wait_readable(Waiting::idle, stream_.server().after(ticks.idle - ticks.park), std::move(then));
+        const Server& server = stream_.server();
+        const std::uint64_t deadline = server.after(server.ticks_for().idle - server.ticks_for().park);
+        stream_.wait_readable(Waiting::idle, std::min(deadline, server.farewell()), std::move(then));
     }
     void wake() noexcept {
         asleep_ = false;
@@ -77,6 +79,8 @@ public:
     void extend_deadline(std::chrono::milliseconds by) override {
         if (stream_.server().options().handler_timeout.count() > 0) stream_.server().limit_handler(stream_, by);
     }
+    bool draining() const noexcept override { return stream_.server().draining(); }
+    Task<> until_draining() override { return stream_.server().until_draining(); }
 
 private:
     Task<bool> read_proxy_header();

@@ -37,7 +37,10 @@ COHORT_DECL Task<bool> Connection::open(std::unique_ptr<StreamLayer> layer) {
         if (!introduced) co_return false;
     }
     std::error_code error;
-    if (layer) co_await stream_.open_layer(std::move(layer), head_deadline_, error);
+    // Before its first byte it is like any other that has said nothing: nobody waits long for it while others wait, or
+    // while the server drains.
+    if (layer && stream_.received().empty()) co_await stream_.wait_for_input(deadline_for(Waiting::fresh), error);
+    if (layer && !error) co_await stream_.open_layer(std::move(layer), head_deadline_, error);
     co_return !error;
 }
 
@@ -104,13 +107,16 @@ COHORT_DECL bool Connection::hand_over() {
 COHORT_DECL Waiting Connection::what_to_wait_for() const noexcept {
     if (parser_.inside_head()) return Waiting::head;
     if (responder_.served() == 0) return Waiting::fresh;
-    return stream_.server().draining() || stream_.server().crowded() ? Waiting::nothing : Waiting::idle;
+    const Server& server = stream_.server();
+    const bool is_last = server.draining() && !server.awaits_last_request();
+    return is_last || server.crowded() ? Waiting::nothing : Waiting::idle;
 }
 
 COHORT_DECL std::uint64_t Connection::deadline_for(Waiting what) const noexcept {
     const Server& server = stream_.server();
     const Ticks& ticks = server.ticks_for();
-    if (what == Waiting::idle) return server.after(std::min(ticks.park, ticks.idle));
+    if (what == Waiting::idle) return std::min(server.after(std::min(ticks.park, ticks.idle)), server.farewell());
+    if (what == Waiting::fresh && server.awaits_last_request()) return std::min(head_deadline_, server.farewell());
     if (what == Waiting::fresh && (server.draining() || server.crowded()))
         return std::min(head_deadline_, server.after(ticks.fresh));
     return head_deadline_;
@@ -118,7 +124,7 @@ COHORT_DECL std::uint64_t Connection::deadline_for(Waiting what) const noexcept 
 
 COHORT_DECL bool Connection::fall_asleep() {
     const Ticks& ticks = stream_.server().ticks_for();
-    if (ticks.idle <= ticks.park) return false;
+    if (ticks.idle <= ticks.park || stream_.server().farewell() <= stream_.server().after(0)) return false;
     parser_.release();
     stream_.release_buffers();
     return asleep_ = true;

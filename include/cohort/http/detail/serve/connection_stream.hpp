@@ -38,6 +38,9 @@ public:
 
     Socket& socket() noexcept { return socket_; }
 
+    /// Until the first byte is there, and without reading it. The errors are those of read().
+    Task<> wait_for_input(std::uint64_t deadline, std::error_code& error);
+
     /// Does the handshake of a layer; from then on all bytes pass through it.
     Task<> open_layer(std::unique_ptr<StreamLayer> layer, std::uint64_t deadline, std::error_code& error);
     bool has_layer() const noexcept { return layer_ != nullptr; }
@@ -120,6 +123,7 @@ public:
     static constexpr std::size_t usual_room = 4096;
 
 private:
+    std::uint64_t quiet_time() const noexcept;
     Task<> send_through_layer(std::string_view tail);
     void cancel_waiting() override {
         std::error_code ignored;

@@ -10,6 +10,7 @@
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <array>
 
 namespace cohort::http::detail {
@@ -39,6 +40,12 @@ COHORT_DECL void ConnectionStream::sent(std::size_t count, std::string_view& tai
     sent_ += from_out;
     if (sent_ == out_.size()) out_.clear(), sent_ = 0;
     tail.remove_prefix(count - from_out);
+}
+
+COHORT_DECL Task<> ConnectionStream::wait_for_input(std::uint64_t deadline, std::error_code& error) {
+    server_->begin_waiting(*this, Waiting::fresh, deadline);
+    co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
+    if (end_waiting() && error) error = asio::error::timed_out;
 }
 
 COHORT_DECL Task<> ConnectionStream::open_layer(std::unique_ptr<StreamLayer> layer, std::uint64_t deadline,
@@ -147,9 +154,15 @@ COHORT_DECL Task<> ConnectionStream::send(std::string_view tail) {
     }
 }
 
+/// How many ticks a client that has had its last answer may be silent.
+COHORT_DECL std::uint64_t ConnectionStream::quiet_time() const noexcept {
+    const Ticks& ticks = server_->ticks_for();
+    return server_->hurries() ? std::min(ticks.linger, ticks.fresh) : ticks.linger;
+}
+
 COHORT_DECL Task<> ConnectionStream::close_layer() {
     std::error_code ignored;
-    server_->begin_waiting(*this, Waiting::linger, server_->after(server_->ticks_for().linger));
+    server_->begin_waiting(*this, Waiting::linger, server_->after(quiet_time()));
     co_await layer_->close(ignored);
     end_waiting();
 }
@@ -165,8 +178,7 @@ COHORT_DECL Task<> ConnectionStream::linger() {
     error.clear();
     while (!error && discarded < server_->options().linger_bytes) {
         in_.clear();
-        const std::uint64_t quiet = server_->hurries() ? std::min(ticks.linger, ticks.fresh) : ticks.linger;
-        const std::uint64_t deadline = std::min(last, server_->after(quiet));
+        const std::uint64_t deadline = std::min(last, server_->after(quiet_time()));
         discarded += co_await read(Waiting::linger, deadline, 16 * usual_room, error);
     }
 }

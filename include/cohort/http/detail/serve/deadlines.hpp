@@ -41,6 +41,10 @@ public:
     /// Whether its work took too long and is being cancelled.
     bool overdue() const noexcept { return overdue_; }
 
+    /// Whether its work is to be cancelled when the server drains.
+    bool ends_at_drain() const noexcept { return ends_at_drain_; }
+    void end_at_drain(bool wanted) noexcept { ends_at_drain_ = wanted; }
+
 protected:
     TimedConnection() = default;
     ~TimedConnection() = default;
@@ -66,6 +70,7 @@ private:
     bool expired_ = false;
     bool interrupted_ = false;
     bool overdue_ = false;
+    bool ends_at_drain_ = false;
 };
 
 /// The connections of a server, and the one timer that checks their deadlines a few times a second. A request costs no
@@ -118,6 +123,9 @@ public:
     void for_each(F visit) {
         wheel_.for_each([&visit](TimerWheel::Entry& entry) { visit(static_cast<TimedConnection&>(entry)); });
     }
+
+    /// Cancels whatever works on this connection.
+    void cancel_work(TimedConnection& connection) { connection.cancel_all(); }
 
     /// Cancels whatever the connections and their handlers wait for.
     void cancel_all() {

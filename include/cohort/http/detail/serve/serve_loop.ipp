@@ -174,7 +174,7 @@ COHORT_DECL Task<> accept_and_drain(std::shared_ptr<Server> server, AnyHandler& 
         failure = std::current_exception();
     }
     server->drain();
-    while (server->size() != 0) co_await server->wait_for_end();
+    while (server->size() != 0) co_await server->wait_while_draining();
     if (failure) std::rethrow_exception(failure);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/acceptor.hpp>
+#include <cohort/detail/async/notifier.hpp>
 #include <cohort/http/detail/respond/response_head.hpp>
 #include <cohort/http/detail/serve/any_acceptor.hpp>
 #include <cohort/http/detail/serve/deadlines.hpp>
@@ -41,6 +42,12 @@ public:
     std::uint64_t ticks_at_body_rate(std::uint64_t bytes) const noexcept;
 
     bool draining() const noexcept { return draining_; }
+    /// Returns when it drains; at once when it does already.
+    Task<> until_draining();
+
+    /// Until then a connection that stays here while the server drains waits for a last request.
+    std::uint64_t farewell() const noexcept { return draining_ ? farewell_ : TimerWheel::never; }
+    bool awaits_last_request() const noexcept { return farewell() > after(0); }
 
     /// The handler of this connection has so much time from now on.
     void limit_handler(TimedConnection& connection, std::chrono::milliseconds time) noexcept {
@@ -91,12 +98,17 @@ public:
     /// Returns when there is room; makes some by closing the connection that has been idle for the longest.
     Task<> wait_for_room();
 
-    /// From now on connections end, or go to another server, as soon as what they have received is answered.
+    /// From now on connections end, or go to another server, as soon as what they have received is answered; or after
+    /// one more request, see ServerOptions::farewell_timeout.
     void drain();
+
+    /// Once it drains: returns when a connection has ended, or sooner.
+    Task<> wait_while_draining();
 
     /// Ends everything now.
     void cancel() {
         draining_ = cancelled_ = true;
+        drain_began_.notify_all();
         cancel_all();
     }
 
@@ -109,6 +121,8 @@ private:
 
     /// Who has said nothing yet, or has had the last answer, is not waited for much longer.
     void hurry(TimedConnection& connection);
+    void set_farewell();
+    void take_leave(TimedConnection& connection, bool goes_on);
     void close_idle();
 
     std::unique_ptr<AnyAcceptor> acceptor_;
@@ -116,7 +130,9 @@ private:
     Ticks ticks_;
     DateLine date_;
     asio::steady_timer changed_;
+    cohort::detail::Notifier drain_began_;
     std::size_t refusals_ = 0;
+    std::uint64_t farewell_ = 0; ///< a tick; 0: nobody is waited for
     bool draining_ = false;
     bool cancelled_ = false;
     bool crowded_ = false;

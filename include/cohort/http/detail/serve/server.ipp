@@ -21,7 +21,8 @@ COHORT_DECL Server::Server(const asio::any_io_executor& executor, std::unique_pt
       acceptor_(std::move(acceptor)),
       options_(std::move(options)),
       ticks_(make_ticks()),
-      changed_(executor) {}
+      changed_(executor),
+      drain_began_(executor) {}
 
 COHORT_DECL std::uint64_t Server::ticks_at_body_rate(std::uint64_t bytes) const noexcept {
     const std::uint64_t rate = options_.body_rate;
@@ -52,17 +53,47 @@ COHORT_DECL Task<> Server::wait_for_room() {
     crowded_ = false;
 }
 
+COHORT_DECL Task<> Server::until_draining() {
+    while (!draining_) co_await drain_began_.wait();
+}
+
 COHORT_DECL void Server::drain() {
     draining_ = true;
+    drain_began_.notify_all();
     const bool goes_on = hands_over();
-    for_each([this, goes_on](TimedConnection& connection) {
-        const bool is_fresh = connection.waiting() == Waiting::fresh;
-        const bool is_told = connection.waiting() == Waiting::idle || connection.waiting() == Waiting::upgraded;
-        if (is_told || (is_fresh && goes_on))
-            interrupt(connection);
-        else
-            hurry(connection);
-    });
+    set_farewell();
+    for_each([this, goes_on](TimedConnection& connection) { take_leave(connection, goes_on); });
+}
+
+COHORT_DECL void Server::set_farewell() {
+    const auto patience =
+        hands_over() ? std::chrono::milliseconds(0) : std::min(options_.farewell_timeout, acceptor_->patience());
+    if (patience.count() <= 0)
+        farewell_ = 0;
+    else if (farewell_ == 0)
+        farewell_ = after(ticks(patience));
+}
+
+/// `goes_on`: another server takes what is between two requests.
+COHORT_DECL void Server::take_leave(TimedConnection& connection, bool goes_on) {
+    const bool is_fresh = connection.waiting() == Waiting::fresh;
+    const bool is_idle = connection.waiting() == Waiting::idle;
+    if (awaits_last_request() && (is_idle || is_fresh))
+        wait_until(connection, std::min(connection.deadline(), farewell()));
+    else if (is_idle || connection.waiting() == Waiting::upgraded || (is_fresh && goes_on))
+        interrupt(connection);
+    else
+        hurry(connection);
+    if (connection.ends_at_drain()) cancel_work(connection);
+}
+
+COHORT_DECL Task<> Server::wait_while_draining() {
+    // The acceptor does not tell when its patience ends, as it does when everything stops, so it has to be asked.
+    if (farewell_ == 0)
+        co_await wait_for_end();
+    else
+        co_await wait_for_end(std::chrono::steady_clock::now() + longest_tick / 2);
+    if (farewell_ != 0 && acceptor_->patience().count() <= 0) drain();
 }
 
 COHORT_DECL void Server::log(std::string_view message) const noexcept {

@@ -21,6 +21,7 @@ public:
     COHORT_DECL Task<std::optional<std::string_view>> read() override;
     Task<> write(std::string_view bytes) override { return stream_.send_beside_reading(bytes); }
     bool draining() const noexcept override { return stream_.server().draining(); }
+    Task<> until_draining() override { return stream_.server().until_draining(); }
     COHORT_DECL Socket release(std::string& received) override;
 
 private:
