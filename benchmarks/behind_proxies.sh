@@ -4,12 +4,16 @@
 # modes, under wrk: so many requests while all workers are replaced again and again (HUP), and some that meet
 # connections whose idle timeout has just passed.
 # Run:    behind_proxies.sh BUILD [REQUESTS]   (100,000 for each proxy and mode; BUILD has examples/ built)
+#         behind_proxies.sh BUILD uploads [N]  (1,000 for each proxy: uploads of 1 KB to 50 MB that are refused early, by
+#         401, 404, 405 and 413, with the proxies' settings as Debian ships them)
 # Expect: no failed request, and no complaint in a proxy's log; exit code 1 otherwise. Neither proxy tries a request
-#         again, but where the idle timeout is met: there HAProxy must be told to, as nginx does anyway.
+#         again, but where the idle timeout is met: there HAProxy must be told to, as nginx does anyway. Each upload is
+#         answered with the server's status: none with 502, and none is reset.
 set -euo pipefail
 
-build=${1:?usage: behind_proxies.sh BUILD [REQUESTS]}
+build=${1:?usage: behind_proxies.sh BUILD [REQUESTS | uploads [N]]}
 wanted=${2:-100000}
+uploads=${3:-1000}
 idle=60 # ms
 short=0
 
@@ -88,10 +92,43 @@ backend back
 END
 }
 
-start_proxy() { # NAME [RETRIES]
+# What Debian ships, with one proxy_pass and room for the uploads; its own files and users are replaced.
+nginx_as_shipped() { # PORT
+  cat <<END
+user $(id -un); daemon off; pid $work/nginx.pid; error_log $work/proxy.log; worker_processes auto;
+events { worker_connections 768; }
+http {
+  sendfile on; tcp_nopush on; types_hash_max_size 2048; gzip on; access_log off;
+  client_body_temp_path $work/body; proxy_temp_path $work/proxied;
+  fastcgi_temp_path $work/fastcgi; uwsgi_temp_path $work/uwsgi; scgi_temp_path $work/scgi;
+  server {
+    listen 127.0.0.1:$1;
+    client_max_body_size 100m;
+    location / { proxy_pass http://127.0.0.1:$server_port; }
+  }
+}
+END
+}
+
+haproxy_as_shipped() { # PORT
+  cat <<END
+defaults
+  mode http
+  timeout connect 5000
+  timeout client 50000
+  timeout server 50000
+frontend front
+  bind 127.0.0.1:$1
+  default_backend back
+backend back
+  server cohort 127.0.0.1:$server_port
+END
+}
+
+start_proxy() { # NAME [RETRIES [CONFIG]]
   proxy_port=$(free_port)
   : >"$work/proxy.log"
-  "$1_config" "$proxy_port" "${2-}" >"$work/$1.conf"
+  "${3:-$1_config}" "$proxy_port" "${2-}" >"$work/$1.conf"
   case $1 in
     nginx) nginx -c "$work/nginx.conf" -e "$work/proxy.log" & ;;
     haproxy) haproxy -db -f "$work/haproxy.conf" >>"$work/proxy.log" 2>&1 & ;;
@@ -150,6 +187,47 @@ idle_behind() { # PROXY RETRIES
   claim "behind $1, idle timeouts of $idle ms"
 }
 
+# Line by line: the status that is expected, the path, and the size.
+list_uploads() { # N LIMIT
+  awk -v n="$1" -v limit="$2" 'BEGIN {
+    split("401 404 405 413", status); split("/private /none /worker /small", path)
+    for (i = 0; i < n; ++i) {
+      size = int(1024 * exp(log(51200) * (int(i / 4) * 17 % 40) / 39))
+      print (size > limit ? 413 : status[i % 4 + 1]), path[i % 4 + 1], size
+    }
+  }'
+}
+
+upload() { # STATUS PATH SIZE: "401 as expected", or what came instead
+  local file got failure=0
+  file=$work/upload.$BASHPID
+  truncate -s "$3" "$file"
+  got=$(curl -s -o /dev/null -w '%{http_code}' --max-time 60 -H 'Expect:' --data-binary "@$file" \
+    "http://127.0.0.1:$proxy_port$2") || failure=$?
+  rm -f "$file"
+  if [ "$got $failure" = "$1 0" ]; then echo "$1 as expected"; else echo "$got for $1 (curl: $failure)"; fi
+}
+
+upload_behind() { # PROXY LIMIT: refused by the server beyond that size, else by what the path stands for
+  requests=$((uploads / 2)) failed=0 reloads=0
+  start_server round-robin --body-limit "$2"
+  start_proxy "$1" '' "$1_as_shipped"
+  list_uploads "$requests" "$2" | xargs -P 8 -L 1 bash -c 'upload "$@"' upload >"$work/uploads"
+  failed=$(grep -cv 'as expected$' "$work/uploads" || true)
+  sed -i '/\[warn\]/d' "$work/proxy.log" # nginx tells there that it buffers what is large
+  claim "behind $1, uploads beyond $2 bytes"
+  sort "$work/uploads" | uniq -c
+  stop
+}
+
+if [ "$wanted" = uploads ]; then
+  export -f upload
+  export work proxy_port
+  for proxy in nginx haproxy; do
+    for limit in 1048576 104857600; do upload_behind $proxy $limit; done
+  done
+  exit $short
+fi
 for proxy in nginx haproxy; do
   for mode in round-robin shared-socket; do behind $proxy $mode; done
 done

@@ -1,7 +1,8 @@
 // The demo, and the target of tests and measurements: a web server with a choice of mode.
 // Run:    http_server [--port N] [--workers N] [--mode round-robin|least-connections|shared-socket] [--idle-timeout MS]
-// Expect: one line with the address; GET / /hello/:name? /worker /bytes/:n /sleep/:ms /count /opened /exit/:code
-// /crash.
+//                     [--body-limit BYTES]
+// Expect: one line with the address; GET / /hello/:name? /worker /bytes/:n /sleep/:ms /count /opened /private /small
+// /exit/:code /crash.
 
 #include <cohort.hpp>
 
@@ -105,6 +106,16 @@ Task<http::Response> sleep_a_while(const http::Request& request) {
     co_return http::text("slept " + std::to_string(time.count()) + " ms\n");
 }
 
+/// 413 for anything larger.
+Task<http::Response> echo_small(const http::Request& request) {
+    std::string body = co_await request.text(1000);
+    co_return http::text(std::move(body));
+}
+
+Task<http::Response> ask_who(const http::Request&) {
+    throw http::Error(401).with("WWW-Authenticate", "Basic realm=\"nobody\"");
+}
+
 template <class M>
 Task<http::Response> end_worker(Server<M>& server, const http::Request& request) {
     const std::uint64_t code = number(request, "code", 255);
@@ -162,7 +173,7 @@ Task<> serve(typename App<M>::Worker& self) {
     Counted<M> routes;
     routes.router.get("/", hello_world).any("/", echo).get("/hello/:name?", hello).get("/worker", who<M>);
     routes.router.get("/bytes/:n", bytes).get("/sleep/:ms", sleep_a_while).get("/count", count<M>);
-    routes.router.get("/opened", opened<M>);
+    routes.router.get("/opened", opened<M>).any("/private", ask_who).any("/small", echo_small);
     routes.router.get("/exit/:code", end_worker<M>).get("/crash", crash);
 
     Server<M> server{self};
@@ -170,6 +181,7 @@ Task<> serve(typename App<M>::Worker& self) {
     auto listener = co_await self.listen(Endpoint(self.args().at(0)));
     http::ServerOptions options;
     options.idle_timeout = std::chrono::milliseconds(std::stoul(self.args().at(1)));
+    options.limits.body = std::stoul(self.args().at(2));
     co_await http::serve(server, listener, routes, options);
 }
 
@@ -259,6 +271,7 @@ struct Arguments {
     std::uint16_t port = 8080;
     unsigned workers = 0;
     unsigned idle_timeout = 65'000; // ms
+    unsigned body_limit = 1024 * 1024;
     std::string mode = RoundRobin::name;
 };
 
@@ -270,22 +283,23 @@ std::optional<unsigned> to_number(std::string_view text, unsigned largest) {
 }
 
 std::optional<Arguments> parse(int argc, char** argv) {
-    const option options[] = {{"port", required_argument, nullptr, 'p'},
-                              {"workers", required_argument, nullptr, 'w'},
-                              {"mode", required_argument, nullptr, 'm'},
-                              {"idle-timeout", required_argument, nullptr, 'i'},
-                              {}};
+    const option options[] = {
+        {"port", required_argument, nullptr, 'p'},       {"workers", required_argument, nullptr, 'w'},
+        {"mode", required_argument, nullptr, 'm'},       {"idle-timeout", required_argument, nullptr, 'i'},
+        {"body-limit", required_argument, nullptr, 'b'}, {}};
     Arguments arguments;
     for (int option = 0; (option = ::getopt_long(argc, argv, "", options, nullptr)) != -1;) {
         if (option == 'm') {
             arguments.mode = optarg;
             continue;
         }
-        const unsigned largest = option == 'p' ? 65535 : option == 'w' ? 1024 : 3'600'000;
+        const unsigned largest = option == 'p' ? 65535 : option == 'w' ? 1024 : option == 'b' ? 1u << 30 : 3'600'000;
         const auto value = option == '?' ? std::nullopt : to_number(optarg, largest);
         if (!value) return std::nullopt;
         if (option == 'p')
             arguments.port = static_cast<std::uint16_t>(*value);
+        else if (option == 'b')
+            arguments.body_limit = *value;
         else
             (option == 'w' ? arguments.workers : arguments.idle_timeout) = *value;
     }
@@ -300,7 +314,8 @@ int run_server(const Arguments& arguments) {
     const Endpoint endpoint(arguments.port);
     return run<App<M>>({.workers = arguments.workers,
                         .listen = {endpoint},
-                        .worker = {.args = {endpoint.to_string(), std::to_string(arguments.idle_timeout)}}},
+                        .worker = {.args = {endpoint.to_string(), std::to_string(arguments.idle_timeout),
+                                            std::to_string(arguments.body_limit)}}},
                        watch<M>, serve<M>);
 }
 
@@ -308,7 +323,8 @@ int main(int argc, char** argv) {
     const auto arguments = parse(argc, argv);
     if (!arguments) {
         std::cerr << "usage: http_server [--port 0..65535] [--workers 0..1024 (0: one for each CPU)]"
-                     " [--mode round-robin|least-connections|shared-socket] [--idle-timeout MS]\n";
+                     " [--mode round-robin|least-connections|shared-socket] [--idle-timeout MS]"
+                     " [--body-limit BYTES]\n";
         return 2;
     }
     if (arguments->mode == RoundRobin::name) return run_server<RoundRobin>(*arguments);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The demo server behind nginx and HAProxy, which keep their connections to it and try nothing again, while its workers
-// are replaced. benchmarks/behind_proxies.sh does the same with 100,000 requests.
+// The demo server behind nginx and HAProxy, which keep their connections to it and try nothing again: while its workers
+// are replaced, and when it refuses uploads. benchmarks/behind_proxies.sh does the same with many more requests.
 #include "support/example.hpp"
 #include "support/folder.hpp"
 #include "support/http_client.hpp"
@@ -11,7 +11,9 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -46,7 +48,8 @@ std::string nginx_config(const std::string& folder, std::uint16_t port, std::uin
     for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
         temporary += std::string(kind) + "_temp_path " + folder + "/" + kind + ";\n";
     return "daemon off; master_process off; pid " + folder + "/pid; error_log stderr;\nevents {}\nhttp {\n" +
-           temporary + "access_log off;\nupstream cohort { server 127.0.0.1:" + std::to_string(server) +
+           temporary +
+           "access_log off; client_max_body_size 100m;\nupstream cohort { server 127.0.0.1:" + std::to_string(server) +
            "; keepalive 8; }\nserver { listen 127.0.0.1:" + std::to_string(port) +
            ";\nlocation / { proxy_pass http://cohort; proxy_http_version 1.1; proxy_set_header Connection \"\";\n"
            "proxy_next_upstream off; } }\n}\n";
@@ -71,6 +74,13 @@ int execute(std::vector<std::string> words) {
     return 119;
 }
 
+void wait_until_served(std::uint16_t port) {
+    for (const auto deadline = std::chrono::steady_clock::now() + 20s; HttpClient::is_refused(port);) {
+        REQUIRE(std::chrono::steady_clock::now() < deadline);
+        std::this_thread::sleep_for(5ms);
+    }
+}
+
 /// Which workers answer on so many connections, until each has had so many answers. Any other answer fails.
 std::set<std::string> answering(std::vector<HttpClient>& clients, int rounds) {
     std::set<std::string> workers;
@@ -84,10 +94,7 @@ std::set<std::string> answering(std::vector<HttpClient>& clients, int rounds) {
 }
 
 void goes_unnoticed(Example& server, std::uint16_t port) {
-    for (const auto deadline = std::chrono::steady_clock::now() + 20s; HttpClient::is_refused(port);) {
-        REQUIRE(std::chrono::steady_clock::now() < deadline);
-        std::this_thread::sleep_for(5ms);
-    }
+    wait_until_served(port);
     std::vector<HttpClient> clients;
     for (int i = 0; i != 8; ++i) clients.emplace_back(port);
     const std::set<std::string> first = answering(clients, 50);
@@ -104,27 +111,67 @@ void goes_unnoticed(Example& server, std::uint16_t port) {
     CHECK_FALSE(answering(clients, 50).empty());
 }
 
+/// A running proxy, and the server behind it.
+struct Behind {
+    explicit Behind(const std::string& name, std::vector<std::string> options = {}) : server("http_server", options) {
+        const std::string config = folder / "config";
+        const std::uint16_t server_port = Example::port_in(server.line().value_or(""));
+        if (name == "nginx") {
+            std::ofstream(config) << nginx_config(folder / "", port, server_port);
+            words = {"nginx", "-c", config, "-e", "stderr"};
+        } else {
+            std::ofstream(config) << haproxy_config(port, server_port);
+            words = {"haproxy", "-q", "-db", "-f", config};
+        }
+        proxy.emplace([this] { return execute(words); });
+        wait_until_served(port);
+    }
+    std::string end() {
+        proxy->signal(SIGTERM);
+        server.signal(SIGTERM);
+        CHECK(server.wait() == cohort::ExitStatus::exited(0));
+        return proxy->rest();
+    }
+
+    test::Folder folder;
+    Example server;
+    std::uint16_t port = free_port();
+    std::vector<std::string> words;
+    std::optional<Helper> proxy;
+};
+
+/// The status with which curl sees its upload answered; a reset is an exit code of its own.
+std::string upload(std::uint16_t port, const std::string& path, const std::string& file) {
+    return test::run_shell("curl -s -o /dev/null -w '%{http_code}' --max-time 20 -H Expect: --data-binary @" + file +
+                           " http://127.0.0.1:" + std::to_string(port) + path + " || echo \" failed: $?\"");
+}
+
 } // namespace
 
 TEST_CASE("a proxy's clients do not notice that workers are replaced") {
-    test::Folder folder;
-    const std::string config = folder / "config";
-    Example server("http_server", {"--port", "0", "--workers", "2"});
-    const std::uint16_t port = free_port();
-    const std::uint16_t server_port = Example::port_in(server.line().value_or(""));
-    std::vector<std::string> words;
-    SUBCASE("nginx") {
-        std::ofstream(config) << nginx_config(folder / "", port, server_port);
-        words = {"nginx", "-c", config, "-e", "stderr"};
+    std::string name;
+    SUBCASE("nginx") { name = "nginx"; }
+    SUBCASE("HAProxy") { name = "haproxy"; }
+    Behind behind(name, {"--port", "0", "--workers", "2"});
+    goes_unnoticed(behind.server, behind.port);
+    CHECK(behind.end() == "");
+}
+
+TEST_CASE("a proxy's clients see how the server refuses their uploads") {
+    std::string name;
+    SUBCASE("nginx") { name = "nginx"; }
+    SUBCASE("HAProxy") { name = "haproxy"; }
+    Behind behind(name, {"--port", "0", "--workers", "2", "--body-limit", "3000000"});
+    const std::string file = behind.folder / "upload";
+    for (const unsigned size : {1024u, 100'000u, 1'000'000u, 2'500'000u, 6'000'000u}) {
+        std::ofstream(file).close();
+        std::filesystem::resize_file(file, size);
+        CAPTURE(size);
+        const bool is_too_large = size > 3'000'000;
+        CHECK(upload(behind.port, "/private", file) == (is_too_large ? "413" : "401"));
+        CHECK(upload(behind.port, "/none", file) == (is_too_large ? "413" : "404"));
+        CHECK(upload(behind.port, "/worker", file) == (is_too_large ? "413" : "405"));
+        CHECK(upload(behind.port, "/small", file) == "413");
     }
-    SUBCASE("HAProxy") {
-        std::ofstream(config) << haproxy_config(port, server_port);
-        words = {"haproxy", "-q", "-db", "-f", config};
-    }
-    Helper proxy([&words] { return execute(words); });
-    goes_unnoticed(server, port);
-    proxy.signal(SIGTERM);
-    CHECK(proxy.rest() == "");
-    server.signal(SIGTERM);
-    CHECK(server.wait() == cohort::ExitStatus::exited(0));
+    behind.end(); // nginx tells that it buffers what is large
 }
