@@ -15,7 +15,9 @@
 #include <cohort/detail/supervise/supervisor.hpp>
 #include <cohort/detail/system/orphan_reaper.hpp>
 #include <cohort/detail/system/process_setup.hpp>
+#include <cohort/detail/system/process_start.hpp>
 #include <cohort/detail/system/signals.hpp>
+#include <cohort/detail/system/terminal.hpp>
 
 #include <asio/cancellation_signal.hpp>
 
@@ -23,9 +25,10 @@
 #include <chrono>
 #include <csignal>
 #include <iostream>
+#include <optional>
+#include <span>
+#include <string>
 #include <vector>
-
-#include <unistd.h>
 
 namespace cohort::detail {
 
@@ -98,31 +101,71 @@ private:
     bool cancelled_ = false;
 };
 
-COHORT_DECL void end_by_signal(Supervisor& supervisor, Watching& watching) {
-    if (supervisor.stopping()) {
-        supervisor.kill_all();
-        watching.hurry();
-    } else {
-        spawn(supervisor.context().get_executor(), supervisor.stop());
+/// What signals mean to the master.
+class Commands {
+public:
+    Commands(Supervisor& supervisor, OrphanReaper& orphans, Watching& watching)
+        : supervisor_(supervisor), orphans_(orphans), watching_(watching) {}
+
+    void obey(const Signal& signal);
+
+private:
+    void hang_up(const Signal& signal);
+    void scale(const Signal& signal);
+    void end();
+    void begin(Task<> task) { spawn(supervisor_.context().get_executor(), std::move(task)); }
+
+    Supervisor& supervisor_;
+    OrphanReaper& orphans_;
+    Watching& watching_;
+    Terminal terminal_;
+};
+
+COHORT_DECL void Commands::obey(const Signal& signal) {
+    switch (signal.number) {
+        case SIGCHLD: return orphans_.reap();
+        case SIGHUP: return hang_up(signal);
+        case SIGUSR2: return begin(upgrade_and_tell(supervisor_));
+        case SIGTTIN:
+        case SIGTTOU: return scale(signal);
+        case SIGUSR1: return; // elsewhere it has logs opened again; whoever sends it to every service ends none
+        default: end();
     }
 }
 
-COHORT_DECL Task<> obey_signals(Supervisor& supervisor, AsyncFd& signals, OrphanReaper& orphans, Watching& watching) {
+COHORT_DECL void Commands::hang_up(const Signal& signal) {
+    if (!terminal_.is_gone(signal)) return begin(reload_and_tell(supervisor_));
+    const bool stays = ignored_hangup_at_start();
+    std::cerr << "cohort: the terminal is gone" << (stays ? "; SIGHUP was ignored at the start" : ", stopping")
+              << std::endl;
+    // Not end(): the kernel and a shell may both say it.
+    if (!stays && !supervisor_.stopping()) begin(supervisor_.stop());
+}
+
+COHORT_DECL void Commands::scale(const Signal& signal) {
+    if (signal.from_kernel) return; // some other process of the group has used the terminal
+    const unsigned count = supervisor_.slot_manager().count();
+    scale_and_tell(supervisor_, signal.number == SIGTTIN ? count + 1 : std::max(2U, count) - 1);
+}
+
+COHORT_DECL void Commands::end() {
+    if (!supervisor_.stopping()) return begin(supervisor_.stop());
+    supervisor_.kill_all();
+    watching_.hurry();
+}
+
+/// Where signals are read from.
+struct SignalSource {
+    AsyncFd descriptor;
+    std::optional<Signal> (*next)(int descriptor);
+};
+
+COHORT_DECL Task<> obey_signals(Commands& commands, SignalSource& source) {
     for (;;) {
         std::error_code error;
-        co_await signals.readable(error);
+        co_await source.descriptor.readable(error);
         if (error) co_return;
-        unsigned char signal = 0;
-        while (::read(signals.get(), &signal, 1) == 1) {
-            switch (signal) {
-                case SIGCHLD: orphans.reap(); break;
-                case SIGHUP: spawn(supervisor.context().get_executor(), reload_and_tell(supervisor)); break;
-                case SIGUSR2: spawn(supervisor.context().get_executor(), upgrade_and_tell(supervisor)); break;
-                case SIGTTIN: scale_and_tell(supervisor, supervisor.slot_manager().count() + 1); break;
-                case SIGTTOU: scale_and_tell(supervisor, std::max(2U, supervisor.slot_manager().count()) - 1); break;
-                default: end_by_signal(supervisor, watching);
-            }
-        }
+        while (const auto signal = source.next(source.descriptor.get())) commands.obey(*signal);
     }
 }
 
@@ -141,30 +184,40 @@ COHORT_DECL Task<> watch_over(Supervisor& supervisor, Task<> watch, Watching& wa
 }
 
 /// Whatever else still runs or waits: this is the end.
-COHORT_DECL Task<> close_down(Supervisor& supervisor, AsyncFd& signals, OrphanReaper& orphans, Watching& watching) {
+COHORT_DECL Task<> close_down(Supervisor& supervisor, std::span<SignalSource> signals, OrphanReaper& orphans,
+                              Watching& watching) {
     co_await supervisor.until_finished();
     co_await supervisor.stop();
     co_await watching.until_over();
-    signals.close();
+    for (SignalSource& source : signals) source.descriptor.close();
     orphans.again.cancel();
     supervisor.context().stop();
+}
+
+COHORT_DECL std::vector<int> signals_to_catch(bool reaps_strangers) {
+    std::vector<int> numbers{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2};
+    if (has_default_action(SIGUSR1)) numbers.push_back(SIGUSR1);
+    if (reaps_strangers) numbers.push_back(SIGCHLD);
+    return numbers;
 }
 
 COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& spawn_worker, Task<> watch) {
     Supervisor& supervisor = Access::supervisor(master);
     asio::io_context& context = supervisor.context();
-    std::vector<int> numbers{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU};
     const bool reaps_strangers = supervisor.options().reap_strangers.value_or(inherits_orphans());
-    if (reaps_strangers) numbers.push_back(SIGCHLD);
-    SignalPipe pipe(numbers);
+    const SignalPipe caught(signals_to_catch(reaps_strangers));
+    const BlockedSignals blocked{SIGTTIN, SIGTTOU};
     OrphanReaper orphans{supervisor, Timer(context.get_executor())};
     survive_broken_pipes();
-    AsyncFd signals(context.get_executor(), duplicate(pipe.descriptor()));
+    SignalSource signals[] = {
+        {AsyncFd(context.get_executor(), duplicate(caught.descriptor())), &SignalPipe::next},
+        {AsyncFd(context.get_executor(), duplicate(blocked.descriptor())), &BlockedSignals::next}};
     for (unsigned i = 0; i < supervisor.options().workers; ++i) spawn_worker();
     if (reaps_strangers) orphans.reap(); // children of the program that was process 1 before execve(2)
     int code = 0;
     Watching watching(context.get_executor());
-    spawn(context.get_executor(), obey_signals(supervisor, signals, orphans, watching));
+    Commands commands(supervisor, orphans, watching);
+    for (SignalSource& source : signals) spawn(context.get_executor(), obey_signals(commands, source));
     spawn(context.get_executor(), watch_over(supervisor, std::move(watch), watching, code), watching.slot());
     spawn(context.get_executor(), close_down(supervisor, signals, orphans, watching));
     context.run();

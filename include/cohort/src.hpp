@@ -54,6 +54,7 @@
 #include <cohort/detail/system/rights.ipp>
 #include <cohort/detail/system/signals.ipp>
 #include <cohort/detail/system/system.ipp>
+#include <cohort/detail/system/terminal.ipp>
 #include <cohort/detail/system/tool_chain.ipp>
 #include <cohort/detail/system/unique_fd.ipp>
 #include <cohort/endpoint.ipp>

@@ -31,6 +31,9 @@ const NamedFolder& folder_at_start();
 /// have that name by now, or a symbolic link in it may lead elsewhere.
 const std::string& own_program();
 
+/// Whether SIGHUP was ignored when this process was started, as by nohup(1): it is to outlive its terminal.
+bool ignored_hangup_at_start();
+
 /// Unless the working folder was changed since the start, it becomes what the name of folder_at_start() leads to now.
 void follow_folder() noexcept;
 

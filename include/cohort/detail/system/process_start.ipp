@@ -8,6 +8,7 @@
 #include <cohort/detail/system/system.hpp>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -101,9 +102,19 @@ COHORT_DECL const std::vector<NumberedFile>& files_at_start() {
     return files;
 }
 
+COHORT_DECL bool ignored_hangup_at_start() {
+    static const bool ignored = [] {
+        struct sigaction action {};
+        ::sigaction(SIGHUP, nullptr, &action);
+        return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_IGN;
+    }();
+    return ignored;
+}
+
 /// Before the program's own static objects are made, which may open files.
 [[gnu::constructor(101)]] COHORT_DECL void remember_start() {
     open_standard_descriptors();
+    ignored_hangup_at_start();
     files_at_start();
     own_program();
     folder_at_start();

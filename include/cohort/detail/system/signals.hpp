@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// SignalPipe: signals as bytes that can be read, and dispositions as a child wants them (layer 2).
+// SignalPipe: signals that can be read, and dispositions as a child wants them (layer 2).
 #pragma once
 
 #include <cohort/detail/system/unique_fd.hpp>
@@ -7,14 +7,25 @@
 #include <atomic>
 #include <csignal>
 #include <initializer_list>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
+
+#include <sys/types.h>
 
 namespace cohort::detail {
 
-/// While it lives, the given signals arrive as bytes on descriptor(), also when whoever started the program had them
-/// blocked. Caught signals, unlike blocked ones, are back to
-/// normal in every program that is started from here. One at a time in a process.
+/// A signal, and who has sent it.
+struct Signal {
+    int number = 0;
+    pid_t sender = 0;         ///< 0: the kernel, or a process of another PID namespace
+    bool from_kernel = false; ///< as of a terminal's job control (sigaction(2), SI_KERNEL)
+};
+
+/// While it lives, the given signals can be read from descriptor(), also when whoever started the program had them
+/// blocked. Caught signals, unlike blocked ones, are back to normal in every program that is started from here. In a
+/// forked copy of this process they have their default actions. One at a time in a process.
 class SignalPipe {
 public:
     explicit SignalPipe(std::span<const int> signals);
@@ -27,19 +38,44 @@ public:
         target().store(-1);
     }
 
-    /// Readable when a signal has come; each byte is a signal's number.
+    /// Readable when a signal has come.
     int descriptor() const noexcept { return read_.get(); }
+    /// The next one; empty when none has come. `descriptor`: as given, or a copy.
+    static std::optional<Signal> next(int descriptor) noexcept;
 
 private:
     static std::atomic<int>& target() noexcept {
         static std::atomic<int> fd{-1};
         return fd;
     }
-    static void caught(int signal) noexcept;
+    static std::atomic<pid_t>& process() noexcept {
+        static std::atomic<pid_t> pid{0};
+        return pid;
+    }
+    static void caught(int signal, siginfo_t* info, void* context) noexcept;
 
     UniqueFd read_;
     UniqueFd write_;
     std::vector<std::pair<int, struct sigaction>> previous_;
+    sigset_t previous_mask_{};
+};
+
+/// The same for signals that must not be caught: with SIGTTOU blocked a process in the background may write to its
+/// terminal also after `stty tostop` (termios(3)); with a handler it would be interrupted for ever. They stay blocked
+/// in programs that are started from here.
+class BlockedSignals {
+public:
+    explicit BlockedSignals(std::initializer_list<int> signals);
+    BlockedSignals(const BlockedSignals&) = delete;
+    BlockedSignals& operator=(const BlockedSignals&) = delete;
+    ~BlockedSignals();
+
+    int descriptor() const noexcept { return fd_.get(); }
+    static std::optional<Signal> next(int descriptor) noexcept;
+
+private:
+    UniqueFd fd_;
+    std::vector<int> signals_;
     sigset_t previous_mask_{};
 };
 
@@ -62,12 +98,19 @@ private:
 /// every process of the program. The program's own, or that of the tool chain (AddressSanitizer).
 bool is_crash_handler(int signal, const struct sigaction& action) noexcept;
 
-/// Every signal back to its default action, but for crash handlers, and none blocked: what a new process expects.
+/// Every signal back to its default action, but for crash handlers.
+void reset_signal_actions() noexcept;
+/// And none blocked: what a new process expects.
 void reset_signals() noexcept;
 
 /// A broken connection is then an error (EPIPE) of that connection alone. Unlike SIG_IGN this is not inherited by what
 /// this process executes (execve(2)): programs like `yes | head` rely on the default action.
 void survive_broken_pipes() noexcept;
+
+bool has_default_action(int signal) noexcept;
+
+/// In a handler: when it returns, the signal does what it does without one.
+void take_default_action(int signal) noexcept;
 
 /// Where SIGCHLD is ignored, as by a shell's `trap '' CHLD`, or SA_NOCLDWAIT is set, the kernel reaps children itself
 /// and how they ended is lost (waitid(2), ECHILD). A program inherits that. A handler of the program's own stays.

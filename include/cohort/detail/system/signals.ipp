@@ -7,7 +7,11 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/system/system.hpp>
 
+#include <cerrno>
+
 #include <fcntl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 namespace cohort::detail {
 
@@ -17,9 +21,10 @@ COHORT_DECL SignalPipe::SignalPipe(std::span<const int> signals) {
     read_ = UniqueFd(ends[0]);
     write_ = UniqueFd(ends[1]);
     target().store(write_.get());
+    process().store(::getpid());
     struct sigaction action {};
-    action.sa_handler = &SignalPipe::caught;
-    action.sa_flags = SA_RESTART;
+    action.sa_sigaction = &SignalPipe::caught;
+    action.sa_flags = SA_RESTART | SA_SIGINFO;
     sigfillset(&action.sa_mask);
     sigset_t heard;
     sigemptyset(&heard);
@@ -32,11 +37,45 @@ COHORT_DECL SignalPipe::SignalPipe(std::span<const int> signals) {
     ::sigprocmask(SIG_UNBLOCK, &heard, &previous_mask_);
 }
 
-COHORT_DECL void SignalPipe::caught(int signal) noexcept {
+COHORT_DECL void SignalPipe::caught(int signal, siginfo_t* info, void*) noexcept {
     const int saved = errno;
-    const auto byte = static_cast<unsigned char>(signal);
-    [[maybe_unused]] const auto written = ::write(target().load(), &byte, 1);
+    if (::getpid() != process()) return take_default_action(signal);
+    const Signal caught{signal, info->si_code <= 0 ? info->si_pid : 0, info->si_code == SI_KERNEL};
+    [[maybe_unused]] const auto written = ::write(target().load(), &caught, sizeof caught); // whole: pipe(7), PIPE_BUF
     errno = saved;
+}
+
+COHORT_DECL std::optional<Signal> SignalPipe::next(int descriptor) noexcept {
+    Signal signal;
+    if (::read(descriptor, &signal, sizeof signal) != static_cast<ssize_t>(sizeof signal)) return std::nullopt;
+    return signal;
+}
+
+COHORT_DECL BlockedSignals::BlockedSignals(std::initializer_list<int> signals) : signals_(signals) {
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    for (const int signal : signals_) sigaddset(&blocked, signal);
+    fd_ = UniqueFd(::signalfd(-1, &blocked, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!fd_) throw_last_error("signalfd");
+    ::sigprocmask(SIG_BLOCK, &blocked, &previous_mask_);
+}
+
+COHORT_DECL BlockedSignals::~BlockedSignals() {
+    struct sigaction previous {};
+    struct sigaction ignored {};
+    ignored.sa_handler = SIG_IGN;
+    for (const int signal : signals_) {
+        ::sigaction(signal, &ignored, &previous); // one that has come and was not read would stop the process now
+        ::sigaction(signal, &previous, nullptr);
+    }
+    ::sigprocmask(SIG_SETMASK, &previous_mask_, nullptr);
+}
+
+COHORT_DECL std::optional<Signal> BlockedSignals::next(int descriptor) noexcept {
+    signalfd_siginfo info{};
+    if (::read(descriptor, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return std::nullopt;
+    return Signal{static_cast<int>(info.ssi_signo), static_cast<pid_t>(info.ssi_code <= 0 ? info.ssi_pid : 0),
+                  info.ssi_code == SI_KERNEL};
 }
 
 COHORT_DECL SignalsBlocked::SignalsBlocked() noexcept {
@@ -67,7 +106,18 @@ COHORT_DECL void survive_broken_pipes() noexcept {
     ::sigaction(SIGPIPE, &action, nullptr);
 }
 
-COHORT_DECL void reset_signals() noexcept {
+COHORT_DECL bool has_default_action(int signal) noexcept {
+    struct sigaction action {};
+    ::sigaction(signal, nullptr, &action);
+    return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_DFL;
+}
+
+COHORT_DECL void take_default_action(int signal) noexcept {
+    ::signal(signal, SIG_DFL);
+    ::raise(signal);
+}
+
+COHORT_DECL void reset_signal_actions() noexcept {
     struct sigaction normal {};
     normal.sa_handler = SIG_DFL;
     for (int signal = 1; signal < NSIG; ++signal) {
@@ -75,6 +125,10 @@ COHORT_DECL void reset_signals() noexcept {
         if (::sigaction(signal, nullptr, &found) == 0 && is_crash_handler(signal, found)) continue;
         ::sigaction(signal, &normal, nullptr);
     }
+}
+
+COHORT_DECL void reset_signals() noexcept {
+    reset_signal_actions();
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

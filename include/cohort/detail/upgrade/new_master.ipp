@@ -7,7 +7,9 @@
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/share.hpp>
+#include <cohort/detail/system/process_start.hpp>
 
+#include <csignal>
 #include <iostream>
 
 namespace cohort::detail {
@@ -41,6 +43,9 @@ COHORT_DECL void NewMaster::kill() noexcept {
 
 /// In the child.
 COHORT_DECL void NewMaster::become_master(int link) {
+    if (ignored_hangup_at_start()) ::signal(SIGHUP, SIG_IGN);
+    // In the background it may write to its terminal also before it has come to run(), as this one may.
+    for (const int signal : {SIGTTIN, SIGTTOU}) ::signal(signal, SIG_IGN);
     close_opened(std::span<const int>(&link, 1));
     ::setenv(upgrade_variable, std::to_string(link).c_str(), 1);
     const SetupError error = exec(own_program(), own_arguments(), std::span<const int>(&link, 1));

@@ -5,18 +5,26 @@
 
 #include <support/child.hpp>
 
+#include <cerrno>
+
 #include <poll.h>
+#include <sys/time.h>
 
 using namespace cohort::detail;
 
 namespace {
 
-int read_signal(const SignalPipe& pipe) {
-    pollfd readable{pipe.descriptor(), POLLIN, 0};
-    if (::poll(&readable, 1, 5000) != 1) return 0;
-    unsigned char byte = 0;
-    return ::read(pipe.descriptor(), &byte, 1) == 1 ? byte : 0;
+template <class Source>
+Signal next_signal(const Source& source) {
+    pollfd readable{source.descriptor(), POLLIN, 0};
+    int result = 0;
+    while ((result = ::poll(&readable, 1, 5000)) < 0 && errno == EINTR) {
+    }
+    if (result != 1) return {};
+    return Source::next(source.descriptor()).value_or(Signal{});
 }
+
+int read_signal(const SignalPipe& pipe) { return next_signal(pipe).number; }
 
 bool is_ignored(int signal) {
     struct sigaction action {};
@@ -26,7 +34,7 @@ bool is_ignored(int signal) {
 
 } // namespace
 
-TEST_CASE("signals come as bytes, in their order") {
+TEST_CASE("signals can be read, in their order") {
     const SignalPipe pipe{SIGUSR1, SIGUSR2};
     ::raise(SIGUSR1);
     ::raise(SIGUSR2);
@@ -44,6 +52,73 @@ TEST_CASE("the dispositions from before come back") {
     }
     CHECK(is_ignored(SIGUSR1));
     ::signal(SIGUSR1, previous);
+}
+
+TEST_CASE("a signal says who has sent it") {
+    const SignalPipe caught{SIGUSR1};
+    const BlockedSignals blocked{SIGUSR2};
+    for (const pid_t sender : {::getpid(), pid_t{0}}) {
+        const pid_t other = test::fork_child([] {
+            ::kill(::getppid(), SIGUSR1);
+            ::kill(::getppid(), SIGUSR2);
+            return 0;
+        });
+        if (sender != 0) ::kill(sender, SIGUSR1), ::kill(sender, SIGUSR2);
+        CHECK(test::wait_for(other) == 0);
+        for (const bool first : {true, false}) {
+            const Signal signal = first ? next_signal(caught) : next_signal(blocked);
+            CHECK(signal.number == (first ? SIGUSR1 : SIGUSR2));
+            CHECK((signal.sender == other || signal.sender == sender));
+            CHECK_FALSE(signal.from_kernel);
+        }
+        while (SignalPipe::next(caught.descriptor())) {
+        }
+        while (BlockedSignals::next(blocked.descriptor())) {
+        }
+    }
+}
+
+TEST_CASE("what the kernel sends is known to be its own") {
+    const SignalPipe caught{SIGALRM};
+    const BlockedSignals blocked{SIGVTALRM};
+    itimerval soon{};
+    soon.it_value.tv_usec = 1000;
+    ::setitimer(ITIMER_REAL, &soon, nullptr);
+    ::setitimer(ITIMER_VIRTUAL, &soon, nullptr);
+    const Signal alarm = next_signal(caught);
+    CHECK(alarm.number == SIGALRM);
+    CHECK(alarm.from_kernel);
+    CHECK(alarm.sender == 0);
+    Signal virtual_alarm;
+    while (virtual_alarm.number == 0) virtual_alarm = BlockedSignals::next(blocked.descriptor()).value_or(Signal{});
+    CHECK(virtual_alarm.number == SIGVTALRM);
+    CHECK(virtual_alarm.from_kernel);
+}
+
+TEST_CASE("a signal that was blocked and not read does nothing afterwards, and its action and the mask come back") {
+    const int result = test::in_child([] {
+        { // the default action would end or stop the child
+            const BlockedSignals blocked{SIGTERM, SIGTTOU};
+            ::raise(SIGTERM);
+            ::raise(SIGTTOU);
+        }
+        ::signal(SIGTTOU, SIG_IGN);
+        { const BlockedSignals blocked{SIGTTOU}; }
+        if (!is_ignored(SIGTTOU)) return 1;
+        ::raise(SIGTERM);
+        return 2;
+    });
+    CHECK(result == -SIGTERM);
+}
+
+TEST_CASE("in a forked copy of the process a caught signal has its default action, and is nobody else's") {
+    const SignalPipe pipe{SIGTERM};
+    const int result = test::in_child([] {
+        ::raise(SIGTERM);
+        return 1;
+    });
+    CHECK(result == -SIGTERM);
+    CHECK_FALSE(SignalPipe::next(pipe.descriptor()));
 }
 
 TEST_CASE("more signals than the pipe holds neither block nor harm errno") {
