@@ -80,8 +80,8 @@ public:
     /// queued or in flight is lost. Errors: Errc::stopping; no_such_worker: nothing was spawned yet; those of spawn():
     /// workers already started stay.
     void scale(unsigned workers);
-    /// Sends a signal. SIGTERM, SIGINT, SIGQUIT and SIGKILL say that the worker is to end: no successor comes.
-    /// Errc::no_such_worker.
+    /// Sends a signal. SIGTERM, SIGINT and SIGQUIT ask the worker to leave, as disconnect() does, SIGKILL ends it: no
+    /// successor comes. Errc::no_such_worker.
     void kill(WorkerId worker, int signal = SIGTERM);
     /// Gives every slot a new worker, Options::reload_at_once at a time: the successor is started, and when it is ready
     /// (Options::readiness) its predecessor is asked to leave. A replacement in progress (Options::recycle) is finished

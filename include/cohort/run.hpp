@@ -31,9 +31,18 @@ void report_failure() noexcept;
 } // namespace detail
 
 /// Runs a cluster until its last worker has gone and none will come: `work` in each of Options::workers processes,
-/// `watch` in this one. SIGTERM, SIGINT and SIGQUIT stop it gracefully (Options::grace), a second one at once; SIGHUP
-/// reloads (Master::reload), SIGUSR2 replaces the master (Master::upgrade), SIGTTIN and SIGTTOU start one worker more
-/// or end one, but not the last. As process 1 of a container it reaps whoever is left to it (Options::reap_strangers).
+/// `watch` in this one. As process 1 of a container it reaps whoever is left to it (Options::reap_strangers).
+///
+/// SIGTERM, SIGINT and SIGQUIT stop it gracefully (Options::grace), a second one at once; SIGHUP reloads
+/// (Master::reload), SIGUSR2 replaces the master (Master::upgrade), SIGTTIN and SIGTTOU start one worker more or end
+/// one, but not the last; SIGUSR1 does nothing, unless the program has a handler for it. They may be sent to all
+/// processes of the service alike: workers leave them to the master. One that gets SIGTERM, SIGINT or SIGQUIT alone is
+/// replaced: it leaves when its successor is ready; a second one ends it at once.
+///
+/// What a terminal sends is no command: in its background the cluster may write to it, also after `stty tostop`. A
+/// SIGHUP because the terminal is gone stops the cluster gracefully, and a line on standard error says so; where SIGHUP
+/// was ignored at the start, as by nohup(1), it goes on.
+///
 /// When `watch` returns the workers go on; when it throws they are stopped. If it has not returned a second after the
 /// last worker ended, or when a second signal comes, it is cancelled; whatever else then still runs in the master has
 /// one more second. Returns the exit code for main: 1 when something could not be started, when `watch` threw, or when

@@ -88,6 +88,7 @@
 #include <cohort/detail/worker/pending_requests.ipp>
 #include <cohort/detail/worker/worker_core.ipp>
 #include <cohort/detail/worker/worker_main.ipp>
+#include <cohort/detail/worker/worker_signals.ipp>
 #include <cohort/leadership.ipp>
 #include <cohort/listener.ipp>
 #include <cohort/mode.ipp>

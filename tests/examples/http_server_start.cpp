@@ -10,23 +10,15 @@
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
 using cohort::ExitStatus;
+using test::children_of;
 using test::Example;
 using test::HttpClient;
 
 namespace {
-
-std::vector<pid_t> children_of(pid_t pid) {
-    const std::string number = std::to_string(pid);
-    std::ifstream list("/proc/" + number + "/task/" + number + "/children");
-    std::vector<pid_t> children;
-    for (pid_t child = 0; list >> child;) children.push_back(child);
-    return children;
-}
 
 std::string target_of(pid_t pid, int fd) {
     std::error_code gone;

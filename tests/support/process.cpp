@@ -129,6 +129,23 @@ pid_t parent_of(pid_t pid) {
     return parent;
 }
 
+std::vector<pid_t> children_of(pid_t pid) {
+    const std::string number = std::to_string(pid);
+    std::ifstream list("/proc/" + number + "/task/" + number + "/children");
+    std::vector<pid_t> children;
+    for (pid_t child = 0; list >> child;) children.push_back(child);
+    return children;
+}
+
+bool has_pending_signals(pid_t pid) {
+    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+    for (std::string line; std::getline(status, line);)
+        if ((line.starts_with("ShdPnd:") || line.starts_with("SigPnd:")) &&
+            line.find_first_not_of("0\t ", 7) != line.npos)
+            return true;
+    return false;
+}
+
 std::map<int, std::string> open_descriptors() {
     std::map<int, std::string> result;
     for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {

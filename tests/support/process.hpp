@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -77,6 +78,9 @@ private:
 };
 
 pid_t parent_of(pid_t pid); ///< 0: it is gone
+std::vector<pid_t> children_of(pid_t pid);
+/// Whether a signal was sent to the process that it has not taken yet.
+bool has_pending_signals(pid_t pid);
 
 /// The open descriptors of this process and what each is, as /proc/self/fd says.
 std::map<int, std::string> open_descriptors();

@@ -195,8 +195,8 @@ Task<> say_descriptors(W& self) {
     co_await self.until_stopping();
 }
 
-// Its event loop, its control link and its channel.
-const std::string bare = "anon_inode:[eventfd] anon_inode:[eventpoll] anon_inode:[timerfd] ";
+// Its event loop, what tells it of a signal to leave, its control link and its channel.
+const std::string bare = "anon_inode:[eventfd] anon_inode:[eventfd] anon_inode:[eventpoll] anon_inode:[timerfd] ";
 
 template <class A>
 Task<> check_descriptors(A& app, std::string before, std::string after) {

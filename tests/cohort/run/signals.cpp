@@ -4,9 +4,12 @@
 
 #include "support/child.hpp"
 #include "support/cluster.hpp"
+#include "support/http_server.hpp"
 #include "support/process.hpp"
 
-#include <fstream>
+#include <asio/signal_set.hpp>
+#include <asio/use_awaitable.hpp>
+
 #include <functional>
 #include <set>
 
@@ -36,18 +39,6 @@ Options workers(unsigned count) {
     return options;
 }
 
-/// Signals that are sent one right after the other come in any order.
-void until_taken(pid_t pid) {
-    const auto deadline = std::chrono::steady_clock::now() + limit;
-    bool pending = true;
-    while (pending && std::chrono::steady_clock::now() < deadline) {
-        std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-        for (std::string line; std::getline(status, line);)
-            if (line.starts_with("ShdPnd:")) pending = line.find_first_not_of("0\t ", 7) != line.npos;
-    }
-    CHECK_FALSE(pending);
-}
-
 TEST_CASE("SIGTTIN starts one worker more, SIGTTOU ends one, but not the last") {
     Helper helper([] { return run<App>(workers(1), tell_events, idle); });
     CHECK(helper.after("online ") == "0");
@@ -60,7 +51,8 @@ TEST_CASE("SIGTTIN starts one worker more, SIGTTOU ends one, but not the last") 
         CHECK(helper.after("exited ") == std::string(slot) + " exited with code 0");
     }
     helper.signal(SIGTTOU); // changes nothing
-    until_taken(helper.pid());
+    // Signals that are sent one right after the other come in any order.
+    CHECK(eventually([&] { return !has_pending_signals(helper.pid()); }));
     helper.signal(SIGTTIN);
     CHECK(helper.after("online ") == "1");
     helper.signal(SIGTERM);
@@ -80,6 +72,48 @@ TEST_CASE("an autoscaled cluster begins with its least") {
     helper.signal(SIGTERM);
     CHECK(helper.wait().code() == 0);
     CHECK(helper.rest().find("forked") == std::string::npos);
+}
+
+// Signals that workers get
+
+Task<> heed_sigterm(App::Worker& self) {
+    asio::signal_set terminated(self.get_executor(), SIGTERM);
+    print_line("worker " + std::to_string(self.pid()));
+    co_await terminated.async_wait(asio::use_awaitable);
+    print_line(self.stopping() ? "asked to leave" : "its own");
+    co_await self.until_stopping();
+}
+
+TEST_CASE("what a worker itself does at a signal stays as it is, whether the body or a hook has set it") {
+    Helper helper([] {
+        Options options = workers(1);
+        options.hooks.in_worker = [](WorkerId, unsigned) {
+            ::signal(SIGUSR1, [](int) { print_line("logs opened again"); });
+            ::signal(SIGQUIT, SIG_IGN);
+        };
+        return run<App>(options, heed_sigterm);
+    });
+    const pid_t worker = helper.number_after("worker ");
+    ::kill(worker, SIGUSR1);
+    CHECK(helper.line() == "logs opened again");
+    ::kill(worker, SIGQUIT);
+    ::kill(worker, SIGTERM);
+    CHECK(helper.line() == "its own");
+    helper.signal(SIGTERM);
+    CHECK(helper.wait().code() == 0);
+    CHECK(helper.rest().empty());
+}
+
+TEST_CASE("a handler that the program has set for SIGUSR1 before run() stays in the master") {
+    Helper helper([] {
+        ::signal(SIGUSR1, [](int) { print_line("logs opened again"); });
+        return run<App>(workers(1), tell_events, idle);
+    });
+    helper.after("online ");
+    helper.signal(SIGUSR1);
+    CHECK(helper.after("logs ") == "opened again");
+    helper.signal(SIGTERM);
+    CHECK(helper.wait().code() == 0);
 }
 
 // Process 1

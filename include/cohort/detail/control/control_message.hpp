@@ -109,9 +109,11 @@ struct Resign {
 
     std::uint32_t request = 0;
 };
-/// The worker has decided to leave.
+/// The worker wants to leave. `replace`: a signal has told it to, so another one is to take its place.
 struct Leaving {
     static constexpr std::uint8_t number = 6;
+
+    bool replace = false;
 };
 /// The process could not be prepared; it exits.
 struct SetupFailed {

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <iostream>
 #include <span>
+#include <string>
 
 namespace cohort::detail {
 
@@ -24,7 +25,6 @@ COHORT_DECL void ControlService::pass_on_to(std::function<void(const Endpoint&, 
 
 COHORT_DECL std::optional<Event> ControlService::handle(WorkerRecord& record, Packet& packet, bool stopping) {
     if (packet.holds<Online>()) return welcome(record, packet.read<Online>());
-    if (packet.holds<Leaving>()) return Event{.kind = WorkerState::draining};
     if (packet.holds<Listen>()) return answer(record, packet.read<Listen>(), stopping);
     if (packet.holds<Announced>()) {
         record.listened = true;

@@ -10,10 +10,14 @@
 #include <cohort/detail/control/control_message.hpp>
 #include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/system/fd_passing.hpp>
+#include <cohort/detail/worker/worker_signals.hpp>
 
 #include <iostream>
+#include <string>
 
 namespace cohort::detail {
+
+COHORT_DECL void set_worker_signals() { WorkerSignals::install(); }
 
 COHORT_DECL void report_failure(const Identity& identity, SetupError error) {
     Buffer bytes;
@@ -39,6 +43,7 @@ COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, 
         if (options.spawn == Spawn::fork) run_as_worker(page, identity, options, assignment.make);
         ::setenv(identity_variable, to_string(identity).c_str(), 1);
         const auto& program = assignment.options;
+        if (WorkerSignals::is_asked()) leave_process(0); // the program would not know
         report_failure(identity, exec_program(program.program, program.args, identity.descriptors()));
     } catch (...) {
         std::cerr << "cohort: worker " << identity.id << ": " << exception_text() << std::endl;
@@ -49,7 +54,8 @@ COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, 
 COHORT_DECL Launched launch(Identity identity, const WorkerSpec& assignment, const Options& options, SharedPage& page) {
     auto [control, its_control] = make_socketpair(SOCK_SEQPACKET);
     auto [channel, its_channel] = make_socketpair(SOCK_STREAM);
-    Process process = fork_process(options.spawn == Spawn::exec ? AfterFork::execs : AfterFork::lives);
+    const AfterFork then = options.spawn == Spawn::exec ? AfterFork::execs : AfterFork::lives;
+    Process process = fork_process(then, &set_worker_signals);
     if (process.pid != 0) return {std::move(process), std::move(control), std::move(channel)};
     identity.control = its_control.release();
     identity.channel = its_channel.release();

@@ -79,7 +79,8 @@ COHORT_DECL std::optional<std::chrono::milliseconds> Slots::follow(const WorkerR
                              .lived = std::chrono::duration_cast<std::chrono::milliseconds>(now - record.born),
                              .when = now,
                              .chance = chance_(random_),
-                             .not_ready = record.error == Errc::not_ready});
+                             .not_ready = record.error == Errc::not_ready,
+                             .to_be_replaced = record.to_be_replaced});
     given_up_ = given_up_ || (slot.policy.has_given_up() && !record.voluntary);
     slot.occupied = slot.wanted = restart.has_value();
     return restart;

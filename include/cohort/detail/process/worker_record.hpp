@@ -43,7 +43,8 @@ struct WorkerRecord : DispatchTarget {
     bool kill_group = false; // with it
     unsigned calls = 0;      // of the pool, under way
     bool voluntary = false;
-    unsigned endpoints = 0; // that it shares now
+    bool to_be_replaced = false; // a signal has told it to leave
+    unsigned endpoints = 0;      // that it shares now
     bool listened = false;
     bool announced = false;  // Worker::ready()
     bool reaped = false;     // the process is gone; its last words may not have been heard

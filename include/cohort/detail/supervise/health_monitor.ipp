@@ -187,7 +187,8 @@ COHORT_DECL void HealthMonitor::consider_replacing(const WorkerRecord& record, c
                                                    Duration elapsed) {
     check_recycling(record, *health, elapsed);
     const bool may_begin = health->wait.look(elapsed) && !health->replacing && !has_leaving(record.slot);
-    if (!may_begin || (!health->is_due && !health->probing.is_unhealthy())) return;
+    const bool is_due = health->is_due || record.to_be_replaced;
+    if (!may_begin || (!is_due && !health->probing.is_unhealthy())) return;
     if (health->probing.is_unhealthy() && !std::exchange(health->told, true))
         say(record, "its probes fail, it is to be replaced");
     health->replacing = true;

@@ -84,7 +84,8 @@ COHORT_DECL bool SlotManager::on_exit(const WorkerRecord& record, const ExitStat
 
 COHORT_DECL void SlotManager::answer(const WorkerRecord& record, const ExitStatus& status) {
     const bool was_leaving = record.voluntary || owner_.stopping();
-    const auto restart = slots_.follow(record, status, was_leaving);
+    const bool is_final = owner_.stopping() || (record.voluntary && !record.to_be_replaced);
+    const auto restart = slots_.follow(record, status, is_final);
     const bool given_up = !restart && slots_[record.slot].policy.has_given_up();
     if (!was_leaving && (given_up || !status.success())) {
         std::string next = "no other follows";
@@ -92,8 +93,9 @@ COHORT_DECL void SlotManager::answer(const WorkerRecord& record, const ExitStatu
         if (restart) next = "the next one starts in " + std::to_string(restart->count()) + " ms";
         tell_end(record, status, next);
     }
-    if (options_.strategy == Strategy::one_for_all && !owner_.stopping() && (restart || given_up))
-        return restart_all(record, restart);
+    const bool concerns_all =
+        options_.strategy == Strategy::one_for_all && !owner_.stopping() && !record.to_be_replaced;
+    if (concerns_all && (restart || given_up)) return restart_all(record, restart);
     if (restart) respawn_queue_.later({record.slot}, *restart);
 }
 

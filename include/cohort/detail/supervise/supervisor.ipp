@@ -82,8 +82,12 @@ COHORT_DECL void Supervisor::release(unsigned slot) {
 // Watching
 
 COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet& packet) {
+    if (packet.holds<Leaving>()) {
+        const bool replace = packet.read<Leaving>().replace && options_.restart != Restart::temporary;
+        worker_shutdown_.on_leaving(record, replace);
+        return pool_->review();
+    }
     const auto step = control_service_.handle(record, packet, stopping_);
-    if (step && step->kind == WorkerState::draining) return let_go(record);
     if (step) processes_.enter(record, step->kind, *step);
     if (step && step->kind == WorkerState::online) {
         processes_.show_parts(record);

@@ -44,8 +44,18 @@ COHORT_DECL void WorkerShutdown::ask_to_leave(WorkerRecord& record) {
     concerned_.processes.limit(record);
 }
 
+COHORT_DECL void WorkerShutdown::on_leaving(WorkerRecord& record, bool replace) {
+    const bool has_place = concerned_.slots.is_current(record) && concerned_.slots[record.slot].wanted;
+    if (!replace || !has_place) return let_go(record);
+    const bool waits = record.ready && !record.to_be_replaced;
+    record.to_be_replaced = true;
+    if (!waits) ask_to_leave(record);
+}
+
 COHORT_DECL void WorkerShutdown::kill(WorkerRecord& record, int signal) {
-    const bool ends = signal == SIGTERM || signal == SIGKILL || signal == SIGINT || signal == SIGQUIT;
+    const bool asks = signal == SIGTERM || signal == SIGINT || signal == SIGQUIT;
+    const bool ends = asks || signal == SIGKILL;
+    if (asks && !record.voluntary) concerned_.processes.limit(record); // it may be stuck, or heed no signal
     record.voluntary = record.voluntary || ends;
     if (ends) concerned_.slots.let_go(record);
     if (const auto error = send_signal(record.pidfd.get(), signal)) throw std::system_error(error, "kill");

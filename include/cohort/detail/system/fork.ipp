@@ -76,7 +76,7 @@ COHORT_DECL UniqueFd watch_process(pid_t child) {
     return is_refused ? watch_by_time(child) : std::move(pidfd);
 }
 
-COHORT_DECL Process fork_process(AfterFork then) {
+COHORT_DECL Process fork_process(AfterFork then, void (*set_signals)()) {
     if (then == AfterFork::lives && thread_count() > 1)
         throw std::system_error(make_error_code(Errc::multithreaded),
                                 "start threads in the worker's body, or use Spawn::exec");
@@ -86,7 +86,8 @@ COHORT_DECL Process fork_process(AfterFork then) {
     process.pid = System::current().fork();
     if (process.pid < 0) throw_last_error("fork");
     if (process.pid == 0) {
-        reset_signals();
+        reset_signal_actions();
+        if (set_signals != nullptr) set_signals();
         blocked.forget_previous();
         return process;
     }

@@ -53,6 +53,8 @@ public:
     void announce_ready() { link_->send(Ready{}); }
     /// The master answers with Stop.
     void leave();
+    /// The same for a worker that is to have a successor, which the master starts first.
+    void leave_when_replaced();
     bool stopping() const noexcept { return stopping_; }
     bool connected() const noexcept { return !link_->ended(); }
     COHORT_LAZY Task<> until_stopping();

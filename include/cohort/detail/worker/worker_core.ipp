@@ -19,6 +19,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include <iostream>
+#include <string>
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -62,6 +63,10 @@ COHORT_DECL void WorkerCore::leave() {
     stopping_ = true;
     peers_.stop();
     changed_.notify_all();
+}
+
+COHORT_DECL void WorkerCore::leave_when_replaced() {
+    if (!stopping_ && !link_->send(Leaving{.replace = true})) stop(false);
 }
 
 COHORT_LAZY COHORT_DECL Task<> WorkerCore::until_stopping() {

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/worker/worker_main.hpp>
 
+#include <cohort/detail/async/async_fd.hpp>
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/control/shared_page.hpp>
@@ -13,6 +14,7 @@
 #include <cohort/detail/worker/abort_report.hpp>
 #include <cohort/detail/worker/identity.hpp>
 #include <cohort/detail/worker/worker_core.hpp>
+#include <cohort/detail/worker/worker_signals.hpp>
 
 #include <asio/io_context.hpp>
 
@@ -20,6 +22,7 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -58,7 +61,9 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
                                const MakeWorker& make) {
     in_worker = true;
     static WorkerCore* current = nullptr;
+    static AsyncFd* asked_to_leave = nullptr;
     try {
+        WorkerSignals::install();
         if (!identity.dumpable) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); // here, since execve(2) would undo it
         die_with_parent(identity.master, options.grace);
         AbortReport::install(identity.id, identity.slot, page.worker(identity.cell));
@@ -73,6 +78,8 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
             if (::getpid() == process) current->finish();
         });
         ::pthread_atfork(nullptr, nullptr, [] { current->cut_off(); });
+        asked_to_leave = new AsyncFd(context->get_executor(), WorkerSignals::open());
+        asked_to_leave->when_readable(action<&WorkerCore::leave_when_replaced>(current));
         spawn(context->get_executor(), run_body(*current, std::move(worker.body)));
         context->run();
     } catch (...) {

@@ -32,7 +32,8 @@ Message round_trip(const Message& message) {
 TEST_CASE("every message of a worker arrives as it was") {
     CHECK(round_trip<FromWorker>(Online{7, 8}).sends == 7);
     CHECK(round_trip<FromWorker>(Online{7, 8}).expects == 8);
-    round_trip<FromWorker>(Leaving{});
+    CHECK(round_trip<FromWorker>(Leaving{true}).replace);
+    CHECK_FALSE(round_trip<FromWorker>(Leaving{}).replace);
     round_trip<FromWorker>(Ready{});
     CHECK(round_trip<FromWorker>(Unlisten{7}).listener == 7);
     CHECK(round_trip<FromWorker>(ReturnedConnection{7}).listener == 7);

@@ -58,6 +58,23 @@ TEST_CASE("who gets a successor") {
     }
 }
 
+TEST_CASE("one that a signal has told to leave is replaced, however it ended, and that is no failure") {
+    for (const Restart restart : {Restart::permanent, Restart::transient, Restart::temporary}) {
+        RestartPolicy policy{restart, {.restarts = 1}};
+        for (const auto& status : {success, failure, crash, crash}) {
+            const auto answer = policy.on_exit({.status = status, .lived = long_life, .to_be_replaced = true});
+            CHECK(answer.has_value() == (restart != Restart::temporary));
+            CHECK_FALSE(policy.has_given_up());
+        }
+        CHECK_FALSE(policy.on_exit({.status = success, .voluntary = true, .lived = long_life, .to_be_replaced = true}));
+    }
+    // A program that sends it to itself as soon as it runs does not fork without pause.
+    RestartPolicy policy{Restart::permanent};
+    for (unsigned life = 1; life < 20; ++life)
+        CHECK(policy.on_exit({.status = success, .lived = short_life, .to_be_replaced = true}) ==
+              (life <= defaults.at_once ? 0ms : defaults.first));
+}
+
 TEST_CASE("a few short lives are answered at once, more of them later") {
     RestartPolicy policy{Restart::permanent};
     for (unsigned life = 1; life < 100; ++life) {

@@ -244,6 +244,20 @@ TEST_CASE("a child begins with default signal actions and none blocked") {
     ::signal(SIGUSR1, previous);
 }
 
+TEST_CASE("a child has the signal actions that it is given before any signal can arrive") {
+    Process process = fork_process([] {
+        sigset_t blocked;
+        ::sigprocmask(SIG_SETMASK, nullptr, &blocked);
+        if (sigismember(&blocked, SIGTERM) != 1) ::_exit(3);
+        ::signal(SIGTERM, [](int) { ::_exit(5); });
+    });
+    if (process.pid == 0) {
+        ::raise(SIGTERM);
+        ::_exit(4);
+    }
+    CHECK(reap(process.pidfd.get(), true) == ExitStatus::exited(5));
+}
+
 TEST_CASE("with a second thread fork is refused, and possible again when that has ended") {
     std::mutex mutex;
     std::condition_variable changed;
