@@ -8,7 +8,9 @@
 #include <asio/steady_timer.hpp>
 
 #include <chrono>
-#include <iostream>
+#include <string>
+
+#include <unistd.h>
 
 using namespace cohort;
 using namespace std::chrono_literals;
@@ -63,7 +65,9 @@ Task<> tick(http::EventStream& stream) {
 }
 Task<http::Response> watch_clock(const http::Request&) { co_return http::events(tick); }
 
-void write_log(const http::Access& access) { std::cout << http::to_combined(access) + "\n" << std::flush; }
+// Nobody waits for a terminal that stands still, or for a full pipe or disk.
+LineLog output(STDOUT_FILENO);
+void write_log(const http::Access& access) { output.write(http::to_combined(access)); }
 
 Task<> serve(App::Worker& self) {
     http::Router<> api;
@@ -75,7 +79,7 @@ Task<> serve(App::Worker& self) {
     router.get("/*path", http::Files(self.args().at(0), {.cache_control = "max-age=60"}));
 
     auto listener = co_await self.listen(Endpoint(self.args().at(1)));
-    std::cout << "http_app: listening on port " << listener.port() << std::endl;
+    output.write("http_app: listening on port " + std::to_string(listener.port()));
     const http::ServerOptions options{.access_log = write_log};
     co_await http::serve(self, listener, router, options);
 }

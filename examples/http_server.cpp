@@ -242,19 +242,24 @@ Task<> collect(App<M>& master, Counting& counting) {
     }
 }
 
+// Nobody waits for a terminal that stands still, or for a full pipe.
+LineLog output(STDOUT_FILENO);
+LineLog errors(STDERR_FILENO);
+
 template <class M>
 Task<> tell(App<M>& master, Counting& counting) {
     bool told = false;
     while (const auto event = co_await master.next_event()) {
         if (event->kind == WorkerState::listening && !std::exchange(told, true))
-            std::cout << "http_server: listening on " << event->endpoint->to_string() << ", "
-                      << master.options().workers << " workers, " << M::name << ", pid " << ::getpid() << std::endl;
+            output.write("http_server: listening on " + event->endpoint->to_string() + ", " +
+                         std::to_string(master.options().workers) + " workers, " + M::name + ", pid " +
+                         std::to_string(::getpid()));
         if (event->kind == WorkerState::draining || event->kind == WorkerState::exited) {
             for (auto& question : counting.questions) question.missing.erase(event->worker);
             co_await answer_who_can_be<M>(master, counting);
         }
         if (event->kind == WorkerState::exited && !event->voluntary)
-            std::cerr << "http_server: worker " << event->worker << " " << event->status->describe() << std::endl;
+            errors.write("http_server: worker " + std::to_string(event->worker) + " " + event->status->describe());
     }
 }
 

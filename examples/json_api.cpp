@@ -231,7 +231,7 @@ Task<http::Response> explain(const http::Request&, std::exception_ptr failure) {
     } catch (const DatabaseError& error) {
         if (error.code == SQLITE_CONSTRAINT_UNIQUE) co_return refuse(409, "there is a note with this title");
         if ((error.code & 0xff) == SQLITE_BUSY) co_return refuse(503, "try again").add("Retry-After", "1");
-        std::cerr << "json_api: " << error.what() << std::endl;
+        LineLog(STDERR_FILENO).write(std::string("json_api: ") + error.what());
         co_return refuse(500, "the database has failed");
     }
 }
@@ -261,7 +261,7 @@ Task<> tell(App& master) {
     bool told = false;
     while (const auto event = co_await master.next_event())
         if (event->kind == WorkerState::listening && !std::exchange(told, true))
-            std::cout << "json_api: listening on " << event->endpoint->to_string() << std::endl;
+            LineLog(STDOUT_FILENO).write("json_api: listening on " + event->endpoint->to_string());
 }
 
 int main(int argc, char** argv) {

@@ -19,6 +19,7 @@
 #include <cohort/event.hpp>
 #include <cohort/exit_status.hpp>
 #include <cohort/leadership.hpp>
+#include <cohort/line_log.hpp>
 #include <cohort/options.hpp>
 #include <cohort/reload.hpp>
 #include <cohort/stats.hpp>

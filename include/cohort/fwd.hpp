@@ -12,6 +12,7 @@ class Intake;
 class Listener;
 class DatagramSocket;
 class Leadership;
+class LineLog;
 class Counter;
 struct RoundRobin;
 struct LeastConnections;

@@ -11,6 +11,7 @@
 #include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/exception_text.hpp>
+#include <cohort/detail/log_line.hpp>
 #include <cohort/detail/printable.hpp>
 #include <cohort/detail/supervise/supervisor.hpp>
 #include <cohort/detail/system/orphan_reaper.hpp>
@@ -24,7 +25,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <iostream>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,20 +35,20 @@ namespace cohort::detail {
 COHORT_DECL Task<> reload_and_tell(Supervisor& supervisor) {
     const ReloadReport report = co_await supervisor.reload();
     if (report.error == Errc::stopping && supervisor.forward_signal(SIGHUP)) co_return;
-    if (!report) std::cerr << "cohort: reload: " << report.error.message() << std::endl;
+    if (!report) log_line("reload: " + report.error.message());
 }
 
 COHORT_DECL Task<> upgrade_and_tell(Supervisor& supervisor) {
     const ReloadReport report = co_await supervisor.upgrade();
     if (report.error == Errc::stopping && supervisor.forward_signal(SIGUSR2)) co_return;
-    if (!report) std::cerr << "cohort: upgrade: " << report.error.message() << std::endl;
+    if (!report) log_line("upgrade: " + report.error.message());
 }
 
 COHORT_DECL void scale_and_tell(Supervisor& supervisor, unsigned workers) {
     try {
         supervisor.slot_manager().scale(workers);
     } catch (const std::system_error& error) {
-        std::cerr << "cohort: scale: " << printable(error.what()) << std::endl;
+        log_line(std::string("scale: ") + printable(error.what()));
     }
 }
 
@@ -136,8 +136,7 @@ COHORT_DECL void Commands::obey(const Signal& signal) {
 COHORT_DECL void Commands::hang_up(const Signal& signal) {
     if (!terminal_.is_gone(signal)) return begin(reload_and_tell(supervisor_));
     const bool stays = ignored_hangup_at_start();
-    std::cerr << "cohort: the terminal is gone" << (stays ? "; SIGHUP was ignored at the start" : ", stopping")
-              << std::endl;
+    log_line(stays ? "the terminal is gone; SIGHUP was ignored at the start" : "the terminal is gone, stopping");
     // Not end(): the kernel and a shell may both say it.
     if (!stays && !supervisor_.stopping()) begin(supervisor_.stop());
 }
@@ -175,7 +174,7 @@ COHORT_DECL Task<> watch_over(Supervisor& supervisor, Task<> watch, Watching& wa
         co_await supervisor.mail().discard();
     } catch (...) {
         if (!watching.is_cancelled()) {
-            std::cerr << "cohort: master: " << exception_text() << std::endl;
+            log_line("master: " + exception_text());
             code = 1;
         }
     }
@@ -234,6 +233,6 @@ COHORT_DECL unsigned number_of_workers(const Options& options) {
     return std::max(1U, static_cast<unsigned>(usable_cpus().size()));
 }
 
-COHORT_DECL void report_failure() noexcept { std::cerr << "cohort: " << exception_text() << std::endl; }
+COHORT_DECL void report_failure() noexcept { log_line(exception_text()); }
 
 } // namespace cohort::detail

@@ -36,6 +36,7 @@
 #include <cohort/detail/channel/shared_memory_transport.ipp>
 #include <cohort/detail/channel/transport.ipp>
 #include <cohort/detail/exception_text.ipp>
+#include <cohort/detail/log_line.ipp>
 #include <cohort/detail/printable.ipp>
 #include <cohort/detail/socket/activation.ipp>
 #include <cohort/detail/socket/inherited_socket.ipp>
@@ -60,6 +61,7 @@
 #include <cohort/endpoint.ipp>
 #include <cohort/error.ipp>
 #include <cohort/exit_status.ipp>
+#include <cohort/line_log.ipp>
 #include <cohort/stats.ipp>
 #include <cohort/transport.ipp>
 #endif

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/process/control_service.hpp>
 
+#include <cohort/detail/log_line.hpp>
 #include <cohort/detail/system/fd_passing.hpp>
 #include <cohort/detail/system/rights.hpp>
 
@@ -13,7 +14,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <iostream>
 #include <span>
 #include <string>
 
@@ -92,9 +92,8 @@ COHORT_DECL void ControlService::check_rights(WorkerRecord& record, const Endpoi
                                               const std::vector<OpenListener>& open) const {
     if (is_named(options_, endpoint, open) || !has_fewer_rights(record)) return;
     if (!std::exchange(record.refused, true))
-        std::cerr << "cohort: worker " << record.id << ": may not listen on " << printable(endpoint.to_string())
-                  << ": it has fewer rights than its master, and neither Options::listen nor Options::may_listen has it"
-                  << std::endl;
+        log_line("worker " + std::to_string(record.id) + ": may not listen on " + printable(endpoint.to_string()) +
+                 ": it has fewer rights than its master, and neither Options::listen nor Options::may_listen has it");
     throw std::system_error(EACCES, std::system_category());
 }
 
@@ -192,8 +191,7 @@ COHORT_DECL void ControlService::take_back(const WorkerRecord& record, const Ret
 
 COHORT_DECL void ControlService::note(WorkerRecord& record, const SetupFailed& failure) {
     record.error = {failure.system_error, std::system_category()};
-    std::cerr << "cohort: worker " << record.id << ": " << printable(failure.step) << ": " << record.error.message()
-              << std::endl;
+    log_line("worker " + std::to_string(record.id) + ": " + printable(failure.step) + ": " + record.error.message());
 }
 
 } // namespace cohort::detail

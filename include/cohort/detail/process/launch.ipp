@@ -9,10 +9,10 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/control/control_message.hpp>
 #include <cohort/detail/exception_text.hpp>
+#include <cohort/detail/log_line.hpp>
 #include <cohort/detail/system/fd_passing.hpp>
 #include <cohort/detail/worker/worker_signals.hpp>
 
-#include <iostream>
 #include <string>
 
 namespace cohort::detail {
@@ -46,7 +46,7 @@ COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, 
         if (WorkerSignals::is_asked()) leave_process(0); // the program would not know
         report_failure(identity, exec_program(program.program, program.args, identity.descriptors()));
     } catch (...) {
-        std::cerr << "cohort: worker " << identity.id << ": " << exception_text() << std::endl;
+        log_line("worker " + std::to_string(identity.id) + ": " + exception_text());
     }
     leave_process(127);
 }

@@ -6,9 +6,9 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/exception_text.hpp>
+#include <cohort/detail/log_line.hpp>
 
 #include <algorithm>
-#include <iostream>
 
 namespace cohort::detail {
 
@@ -97,7 +97,7 @@ COHORT_DECL void Reloader::judge() {
     try {
         healthy = canary_.healthy();
     } catch (...) {
-        std::cerr << "cohort: canary: " << exception_text() << std::endl;
+        log_line("canary: " + exception_text());
     }
     if (!healthy) rollout_->fail(Errc::canary_failed);
 }

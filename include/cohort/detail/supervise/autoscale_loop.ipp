@@ -6,10 +6,10 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/exception_text.hpp>
+#include <cohort/detail/log_line.hpp>
 #include <cohort/detail/system/process_setup.hpp>
 
 #include <exception>
-#include <iostream>
 
 namespace cohort::detail {
 
@@ -44,7 +44,7 @@ COHORT_DECL void AutoscaleLoop::look() {
         const unsigned wanted = policy_->look(workers, limits_->load ? limits_->load() : owner_.current_load());
         if (wanted != workers) owner_.scale_to(wanted);
     } catch (...) { // it may work the next time
-        std::cerr << "cohort: autoscale: " << exception_text() << std::endl;
+        log_line("autoscale: " + exception_text());
     }
 }
 

@@ -7,13 +7,13 @@
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/exception_text.hpp>
+#include <cohort/detail/log_line.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/supervise/debugger.hpp>
 #include <cohort/detail/supervise/resident_memory.hpp>
 
 #include <algorithm>
 #include <exception>
-#include <iostream>
 #include <string>
 
 #include <unistd.h>
@@ -30,7 +30,7 @@ COHORT_DECL bool HealthMonitor::has_leaving(unsigned slot) const {
 }
 
 COHORT_DECL void HealthMonitor::say(const WorkerRecord& record, std::string_view what) {
-    std::cerr << "cohort: worker " << record.id << ": " << what << std::endl;
+    log_line(std::string("worker ").append(std::to_string(record.id)).append(": ").append(what));
 }
 
 COHORT_DECL HealthMonitor::HealthMonitor(const asio::any_io_executor& executor, const Options& options,
@@ -168,7 +168,7 @@ COHORT_DECL Task<> HealthMonitor::run_replacement(HealthPtr health, WorkerId wor
     health->replacing = false;
     if (failure.empty()) co_return;
     health->wait.on_failure();
-    std::cerr << "cohort: worker " << worker << ": not replaced: " << failure << std::endl;
+    log_line("worker " + std::to_string(worker) + ": not replaced: " + failure);
 }
 
 COHORT_DECL void HealthMonitor::probe(const WorkerRecord& record, const HealthPtr& health, Duration elapsed) {

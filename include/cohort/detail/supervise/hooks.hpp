@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Calling the user's hooks so that what they throw does no harm (layer 1).
+// Calling the user's hooks so that what they throw does no harm (layer 4).
 #pragma once
 
 #include <cohort/options.hpp>

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// The bodies of hooks.hpp (layer 1).
+// The bodies of hooks.hpp (layer 4).
 #pragma once
 
 #include <cohort/detail/supervise/hooks.hpp>
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/exception_text.hpp>
+#include <cohort/detail/log_line.hpp>
 #include <cohort/error.hpp>
 
 #include <exception>
-#include <iostream>
 #include <system_error>
 
 namespace cohort::detail {
@@ -30,7 +30,7 @@ COHORT_DECL void call_on_exit(const Hooks& hooks, const Event& event) {
     try {
         hooks.on_exit(event);
     } catch (...) {
-        std::cerr << "cohort: on_exit: " << exception_text() << std::endl;
+        log_line("on_exit: " + exception_text());
     }
 }
 

@@ -5,9 +5,10 @@
 #include <cohort/detail/supervise/respawn_queue.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/log_line.hpp>
 #include <cohort/detail/printable.hpp>
 
-#include <iostream>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -40,7 +41,7 @@ COHORT_DECL void RespawnQueue::start(unsigned slot) {
     try {
         owner_.respawn(slot);
     } catch (const std::system_error& error) {
-        std::cerr << "cohort: slot " << slot << ": " << printable(error.what()) << ", trying again" << std::endl;
+        log_line("slot " + std::to_string(slot) + ": " + printable(error.what()) + ", trying again");
         later({slot}, again_);
     }
 }

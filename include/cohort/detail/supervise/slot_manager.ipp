@@ -5,10 +5,10 @@
 #include <cohort/detail/supervise/slot_manager.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/log_line.hpp>
 
 #include <csignal>
 #include <cstdio>
-#include <iostream>
 #include <string>
 #include <vector>
 
@@ -57,8 +57,8 @@ COHORT_DECL void tell_end(const WorkerRecord& record, const ExitStatus& status, 
     const std::chrono::duration<double> lived = std::chrono::steady_clock::now() - record.born;
     char time[32];
     std::snprintf(time, sizeof time, "%.1f s", lived.count());
-    std::cerr << "cohort: worker " << record.id << " in slot " << record.slot << " (process " << record.pid << ") "
-              << status.describe() << " after " << time << "; " << next << std::endl;
+    log_line("worker " + std::to_string(record.id) + " in slot " + std::to_string(record.slot) + " (process " +
+             std::to_string(record.pid) + ") " + status.describe() + " after " + time + "; " + next);
 }
 
 /// By a signal that a fault of its own raises: not what it gets when its grace is over.

@@ -6,11 +6,11 @@
 
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/log_line.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/system/process_start.hpp>
 
 #include <csignal>
-#include <iostream>
 
 namespace cohort::detail {
 
@@ -49,7 +49,7 @@ COHORT_DECL void NewMaster::become_master(int link) {
     close_opened(std::span<const int>(&link, 1));
     ::setenv(upgrade_variable, std::to_string(link).c_str(), 1);
     const SetupError error = exec(own_program(), own_arguments(), std::span<const int>(&link, 1));
-    std::cerr << "cohort: " << own_program() << ": " << std::system_category().message(error.system_error) << std::endl;
+    log_line(own_program() + ": " + std::system_category().message(error.system_error));
     leave_process(127);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/control/shared_page.hpp>
+#include <cohort/line_log.hpp>
 
 #include <array>
 #include <atomic>
@@ -51,15 +52,14 @@ private:
     public:
         Line& operator<<(std::string_view text) noexcept;
         Line& operator<<(std::uint64_t number) noexcept;
-        void write() const noexcept {
-            [[maybe_unused]] const auto written = ::write(STDERR_FILENO, bytes_.data(), size_);
-        }
+        void write() const noexcept { LineLog(STDERR_FILENO).write({bytes_.data(), size_}); }
 
     private:
         std::array<char, 512> bytes_{};
         std::size_t size_ = 0;
     };
 
+    static void write_backtrace() noexcept;
     static void write_and_abort(int) noexcept;
 };
 

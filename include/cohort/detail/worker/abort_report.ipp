@@ -10,6 +10,8 @@
 #include <charconv>
 #include <csignal>
 
+#include <fcntl.h>
+
 namespace cohort::detail {
 
 COHORT_DECL void AbortReport::install(std::uint32_t worker, unsigned slot, const WorkerCell& cell) noexcept {
@@ -42,6 +44,23 @@ COHORT_DECL AbortReport::Line& AbortReport::Line::operator<<(std::uint64_t numbe
     return *this << std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data()));
 }
 
+/// Through a pipe of its own: backtrace_symbols_fd(3) would wait for whoever reads standard error.
+COHORT_DECL void AbortReport::write_backtrace() noexcept {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return;
+    std::array<void*, 64> frames{};
+    ::backtrace_symbols_fd(frames.data(), ::backtrace(frames.data(), frames.size()), ends[1]);
+    Line line;
+    for (char c = '\0'; ::read(ends[0], &c, 1) == 1;) {
+        if (c != '\n') {
+            line << std::string_view(&c, 1);
+            continue;
+        }
+        line.write();
+        line = {};
+    }
+}
+
 COHORT_DECL void AbortReport::write_and_abort(int) noexcept {
     const State& own = state();
     const auto count = [](const auto& counter) { return counter.load(std::memory_order_relaxed); };
@@ -59,10 +78,8 @@ COHORT_DECL void AbortReport::write_and_abort(int) noexcept {
         before = byte;
         line << std::string_view(is_control ? "?" : &c, 1);
     }
-    line << "\n";
     line.write();
-    std::array<void*, 64> frames{};
-    ::backtrace_symbols_fd(frames.data(), ::backtrace(frames.data(), frames.size()), STDERR_FILENO);
+    write_backtrace();
     ::sigaction(SIGABRT, &own.next, nullptr);
     ::raise(SIGABRT); // goes there as soon as this returns
 }

@@ -9,6 +9,7 @@
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/exception_text.hpp>
+#include <cohort/detail/log_line.hpp>
 #include <cohort/detail/printable.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/system/fork.hpp>
@@ -18,7 +19,6 @@
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <iostream>
 #include <string>
 
 #include <fcntl.h>
@@ -102,7 +102,7 @@ COHORT_DECL Task<> WorkerCore::control() {
     try {
         while (auto packet = co_await link_->receive()) handle_packet(*packet);
     } catch (const std::exception& error) {
-        std::cerr << "cohort: worker " << identity_.id << ": control link: " << printable(error.what()) << '\n';
+        log_line("worker " + std::to_string(identity_.id) + ": control link: " + printable(error.what()));
         link_->close();
     }
     master_gone();
@@ -206,7 +206,7 @@ COHORT_DECL void WorkerCore::finish() noexcept {
         try {
             action();
         } catch (...) {
-            std::cerr << "cohort: worker " << identity_.id << ": at exit: " << exception_text() << std::endl;
+            log_line("worker " + std::to_string(identity_.id) + ": at exit: " + exception_text());
         }
     }
     link_->flush_now(grace_);

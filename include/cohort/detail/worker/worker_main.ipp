@@ -9,6 +9,7 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/control/shared_page.hpp>
 #include <cohort/detail/exception_text.hpp>
+#include <cohort/detail/log_line.hpp>
 #include <cohort/detail/system/fork.hpp>
 #include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/worker/abort_report.hpp>
@@ -21,7 +22,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
-#include <iostream>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -50,7 +50,7 @@ COHORT_DECL Task<> run_body(WorkerCore& core, Task<int> body) {
         code = co_await std::move(body);
     } catch (...) {
         if (is_failure(core)) {
-            std::cerr << "cohort: worker " << core.identity().id << ": " << exception_text() << std::endl;
+            log_line("worker " + std::to_string(core.identity().id) + ": " + exception_text());
             code = 1;
         }
     }
@@ -83,7 +83,7 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
         spawn(context->get_executor(), run_body(*current, std::move(worker.body)));
         context->run();
     } catch (...) {
-        std::cerr << "cohort: worker " << identity.id << ": " << exception_text() << std::endl;
+        log_line("worker " + std::to_string(identity.id) + ": " + exception_text());
     }
     leave_process(1);
 }

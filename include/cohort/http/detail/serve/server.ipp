@@ -5,6 +5,7 @@
 #include <cohort/http/detail/serve/server.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/log_line.hpp>
 #include <cohort/detail/printable.hpp>
 
 #include <asio/redirect_error.hpp>
@@ -102,7 +103,7 @@ COHORT_DECL void Server::log(std::string_view message) const noexcept {
         if (options_.log)
             options_.log(shown);
         else
-            std::fprintf(stderr, "cohort: %s\n", shown.c_str());
+            cohort::detail::log_line(shown);
     } catch (...) { // A log that fails is no reason to fail.
     }
 }
