@@ -207,7 +207,7 @@ template <class T, class Via>
 Task<std::optional<typename Channel<T, Via>::In>> Channel<T, Via>::receive() {
     // The fast path is only safe where nobody can cancel between here and the return: see detail::switched().
     const bool steady = co_await detail::switched();
-    if (!steady || !stream_->has_message()) {
+    if (!steady || !stream_->has_message() || stream_->turn_is_over()) {
         const bool arrived = co_await stream_->arrival();
         if (!arrived) co_return std::nullopt;
     }

@@ -6,6 +6,7 @@
 
 #include <cohort/detail/async/async_fd.hpp>
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
@@ -66,6 +67,7 @@ private:
 
     Endpoint endpoint_;
     AsyncFd socket_;
+    TurnBudget turn_;
     SocketFile file_;
 };
 
@@ -86,7 +88,10 @@ COHORT_DECL void NamedListener::close() noexcept {
 
 COHORT_DECL Task<UniqueFd> NamedListener::accept(std::shared_ptr<NamedListener> self) {
     const bool steady = co_await switched();
-    if (!steady) co_await asio::post(asio::use_awaitable);
+    if (!steady || self->turn_.is_over()) {
+        co_await asio::post(asio::use_awaitable);
+        self->turn_.begin();
+    }
     for (;;) {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
         throw_if_cancelled(cancellation);
@@ -97,6 +102,7 @@ COHORT_DECL Task<UniqueFd> NamedListener::accept(std::shared_ptr<NamedListener> 
         std::error_code ignored;
         if (would_block(error)) {
             co_await self->socket_.readable(ignored);
+            self->turn_.begin();
         } else if (will_pass(error)) {
             asio::steady_timer rest(self->executor(), accept_rest);
             co_await rest.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

@@ -201,7 +201,7 @@ Task<std::optional<typename Master<Message, M>::Mail>> Master<Message, M>::recei
     for (;;) {
         // The fast path is only safe where nobody can cancel between here and the return: see detail::switched().
         const bool steady = co_await detail::switched();
-        if (!steady || !mail().has_mail()) {
+        if (!steady || !mail().has_mail() || mail().turn_is_over()) {
             const bool arrived = co_await mail().arrival();
             if (!arrived) co_return std::nullopt;
         }

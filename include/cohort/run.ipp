@@ -159,12 +159,19 @@ struct SignalSource {
     std::optional<Signal> (*next)(int descriptor);
 };
 
+/// What is done about signals before everything else has its turn.
+inline constexpr int most_signals = 16;
+
 COHORT_DECL Task<> obey_signals(Commands& commands, SignalSource& source) {
     for (;;) {
         std::error_code error;
         co_await source.descriptor.readable(error);
         if (error) co_return;
-        while (const auto signal = source.next(source.descriptor.get())) commands.obey(*signal);
+        for (int left = most_signals; left > 0; --left) {
+            const auto signal = source.next(source.descriptor.get());
+            if (!signal) break;
+            commands.obey(*signal);
+        }
     }
 }
 

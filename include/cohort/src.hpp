@@ -23,6 +23,7 @@
 #include <cohort/detail/async/notifier.ipp>
 #include <cohort/detail/async/spawn.ipp>
 #include <cohort/detail/async/timer.ipp>
+#include <cohort/detail/async/turn_budget.ipp>
 #include <cohort/detail/channel/bus.ipp>
 #include <cohort/detail/channel/bus_client.ipp>
 #include <cohort/detail/channel/call.ipp>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/detail/channel/frame.hpp>
 #include <cohort/detail/channel/frame_writer.hpp>
 #include <cohort/detail/channel/passed.hpp>
@@ -35,9 +36,11 @@ public:
     void consume(const Frame& frame) noexcept;
     /// Waits for more bytes. False: the other side has ended. Several may wait. Cancelling loses nothing.
     Task<bool> fill();
-    /// Reads all that the kernel has now and ends the stream. For a peer whose process has ended.
+    /// Reads what the kernel has now, and no more, and ends the stream. For a peer whose process has ended.
     void drain();
     bool ended() const noexcept { return ended_; }
+    /// Counts a frame that is about to be taken: true when the event loop has to come round first.
+    bool turn_is_over() noexcept { return turn_.is_over(); }
 
     /// finish(), and nothing more is received; the socket is closed when the kernel has the last frame.
     void close();
@@ -52,19 +55,26 @@ protected:
     virtual bool wants_more() const noexcept { return false; }
     /// Reads in the background, for as long as wants_more().
     void read_ahead();
+    /// The event loop has come round.
+    void begin_turn() noexcept {
+        FrameWriter::begin_turn();
+        turn_.begin();
+    }
     std::span<const std::byte> received() const noexcept { return in_.bytes(); }
     /// The descriptors of a frame that is preceded by `sets` others with descriptors.
     Passed& passed(const Frame& frame, std::size_t sets);
 
 private:
     static constexpr std::size_t read_size = std::size_t{64} << 10;
-    static constexpr std::size_t max_passed_ahead = 1024; // sets of descriptors whose frames have not come
+    static constexpr std::size_t most_read = 4 * read_size; // at once, of a long message
+    static constexpr std::size_t max_passed_ahead = 1024;   // sets of descriptors whose frames have not come
 
     bool read_some();
     void stopped_reading();
     void look_ahead();
 
     Notifier arrival_;
+    TurnBudget turn_;
     FrameReader reader_;
     Buffer in_;
     std::list<Passed> passed_;

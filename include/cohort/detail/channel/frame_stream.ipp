@@ -7,7 +7,9 @@
 #include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/config.hpp>
 
+#include <asio/post.hpp>
 #include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <iterator>
@@ -27,7 +29,7 @@ COHORT_DECL Passed& FrameStream::passed(const Frame& frame, std::size_t sets) {
 COHORT_DECL bool FrameStream::read_some() {
     const std::size_t wanted = std::max(read_size, reader_.missing());
     std::byte* const space = in_.prepare(wanted);
-    const std::size_t room = in_.room();
+    const std::size_t room = std::min(in_.room(), most_read);
     ssize_t count = 0;
     do {
         count = transport().read({space, room}, passed_);
@@ -52,6 +54,13 @@ COHORT_DECL Task<bool> FrameStream::fill() {
         if (reading_) {
             co_await arrival_.wait();
             co_return !ended_;
+        }
+        if (turn_is_over()) {
+            co_await asio::post(asio::use_awaitable);
+            begin_turn();
+            const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+            throw_if_cancelled(cancellation);
+            continue;
         }
         // A short read has emptied the socket: another at once would be a wasted system call.
         if (!std::exchange(emptied_, false) && read_some()) {
@@ -114,10 +123,14 @@ COHORT_DECL void FrameStream::look_ahead() {
 }
 
 COHORT_DECL void FrameStream::drain() {
-    while (is_open() && !ended_ && read_some()) {
+    // A process that the peer started may go on sending.
+    for (std::size_t left = transport().unread(); left > 0 && is_open() && !ended_;) {
+        const std::size_t before = in_.size();
+        if (!read_some()) break;
+        left -= std::min(left, in_.size() - before);
     }
     on_arrival();
-    ended_ = true; // also when a process that the peer started still holds its end open
+    ended_ = true;
     on_end(std::make_error_code(std::errc::connection_reset));
     if (is_open()) transport().socket().cancel();
     arrival_.notify_all();

@@ -71,6 +71,8 @@ protected:
     void fail(std::error_code error);
 
 private:
+    static constexpr std::size_t most_written = std::size_t{1} << 20; // before the event loop goes on
+
     // Coroutines start only when awaited; these must keep the stream alive before that, too.
     static Task<> room(std::shared_ptr<FrameWriter> self);
     COHORT_LAZY static Task<> flush(std::shared_ptr<FrameWriter> self);
@@ -79,6 +81,7 @@ private:
     void write_some();
     ssize_t write_front();
     void write_when_possible();
+    void write_later();
     void retry_soon();
     void write_again();
 

@@ -24,8 +24,11 @@ COHORT_DECL void FrameWriter::end_turn() {
 }
 
 COHORT_DECL void FrameWriter::write_some() {
-    while (!queue_.empty() && is_open()) {
-        if (write_front() >= 0) continue;
+    for (std::size_t written = 0; !queue_.empty() && is_open();) {
+        const ssize_t count = write_front();
+        if (count >= 0) written += static_cast<std::size_t>(count);
+        if (count >= 0 && written >= most_written && !queue_.empty()) return write_later();
+        if (count >= 0) continue;
         if (would_block(errno)) return write_when_possible();
         if (is_kernel_limit(errno)) return retry_soon();
         if (errno != EINTR) return fail(last_error());
@@ -47,6 +50,11 @@ COHORT_DECL void FrameWriter::write_when_possible() {
     waiting_ = true;
     // Also after a cancellation: that was meant for the readers.
     transport_->wait_writable(action<&FrameWriter::write_again>(this, shared_from_this()));
+}
+
+COHORT_DECL void FrameWriter::write_later() {
+    waiting_ = true;
+    post(executor(), action<&FrameWriter::write_again>(this, shared_from_this()));
 }
 
 COHORT_DECL void FrameWriter::retry_soon() {

@@ -82,7 +82,10 @@ COHORT_DECL bool MessageStream::is_dealt_with(const Frame& frame, bool in_turn) 
 COHORT_DECL Task<bool> MessageStream::arrival() {
     const auto self = shared_from_this();
     const bool steady = co_await switched();
-    if (!steady) co_await asio::post(asio::use_awaitable);
+    if (!steady || turn_is_over()) {
+        co_await asio::post(asio::use_awaitable);
+        begin_turn();
+    }
     for (;;) {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
         throw_if_cancelled(cancellation);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace cohort::detail {
@@ -42,6 +43,11 @@ COHORT_DECL bool Transport::wait_writable_now(std::chrono::milliseconds timeout)
 COHORT_DECL void Transport::wait_writable(Action then) { socket_.when_writable(std::move(then)); }
 
 COHORT_DECL void Transport::end_writing() noexcept { ::shutdown(socket_.get(), SHUT_WR); }
+
+COHORT_DECL std::size_t Transport::unread() const noexcept {
+    int size = 0;
+    return ::ioctl(socket_.get(), FIONREAD, &size) == 0 ? static_cast<std::size_t>(size) : 0;
+}
 
 COHORT_DECL bool Transport::is_cut_off() const noexcept {
     pollfd hung_up{socket_.get(), 0, 0};

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/async/async_fd.hpp>
 #include <cohort/detail/async/timer.hpp>
+#include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/detail/control/message_set.hpp>
 #include <cohort/detail/serialize/buffer.hpp>
 #include <cohort/detail/system/unique_fd.hpp>
@@ -63,8 +64,11 @@ public:
     Task<std::optional<Packet>> receive();
     /// Waits until there may be a packet. Returns false when the link has ended.
     Task<bool> arrival();
-    /// Whether a packet can be received without waiting.
-    bool has_arrived() const noexcept;
+    /// How many bytes can be received without waiting.
+    std::size_t arrived() const noexcept;
+    bool has_arrived() const noexcept { return arrived() != 0; }
+    /// Of whoever receives here.
+    TurnBudget& turn() noexcept { return turn_; }
     bool ended() const noexcept { return ended_; }
 
     void close();
@@ -98,6 +102,7 @@ private:
     AsyncFd socket_;
     std::uint8_t kinds_;
     Timer retry_;
+    TurnBudget turn_;
     std::list<Pending> queue_;
     bool ended_ = false;
 };

@@ -9,6 +9,9 @@
 #include <cohort/detail/system/system.hpp>
 #include <cohort/error.hpp>
 
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -25,9 +28,9 @@ COHORT_DECL bool is_backpressure(int error) noexcept { return would_block(error)
 COHORT_DECL ControlLink::ControlLink(const asio::any_io_executor& executor, UniqueFd socket, std::uint8_t kinds)
     : socket_(executor, std::move(socket)), kinds_(kinds), retry_(executor) {}
 
-COHORT_DECL bool ControlLink::has_arrived() const noexcept {
+COHORT_DECL std::size_t ControlLink::arrived() const noexcept {
     int size = 0;
-    return !ended_ && ::ioctl(socket_.get(), FIONREAD, &size) == 0 && size > 0;
+    return !ended_ && ::ioctl(socket_.get(), FIONREAD, &size) == 0 ? static_cast<std::size_t>(size) : 0;
 }
 
 COHORT_DECL void ControlLink::close() {
@@ -124,6 +127,10 @@ COHORT_DECL std::optional<Packet> ControlLink::try_receive() {
 COHORT_DECL Task<std::optional<Packet>> ControlLink::receive() {
     const auto self = shared_from_this();
     for (;;) {
+        if (turn_.is_over()) {
+            co_await asio::post(asio::use_awaitable);
+            turn_.begin();
+        }
         if (auto packet = try_receive()) co_return packet;
         const bool more = co_await arrival();
         if (!more) co_return std::nullopt;
@@ -135,6 +142,7 @@ COHORT_DECL Task<bool> ControlLink::arrival() {
     if (ended_) co_return false;
     std::error_code error;
     co_await socket_.readable(error);
+    turn_.begin();
     co_return !error;
 }
 

@@ -29,7 +29,10 @@ COHORT_DECL void AcceptLoop::stop() {
 
 COHORT_DECL void AcceptLoop::drain() {
     distributor_->give_waiting();
-    while (listener_.is_open()) {
+    // As many as the queue can hold: clients may go on connecting.
+    const ListenQueue queue = listen_queue(listener_.get());
+    for (std::size_t left = queue.limit != 0 ? queue.limit + 1 : most_in_queue; left > 0 && listener_.is_open();
+         --left) {
         UniqueFd connection(System::current().accept(listener_.get()));
         if (connection)
             distributor_->give_last(std::move(connection));
@@ -43,10 +46,10 @@ COHORT_DECL void AcceptLoop::drain() {
 COHORT_DECL int AcceptLoop::accept_batch() {
     std::size_t count = std::min(batch, distributor_->room());
     int error = 0;
-    while (count > 0 && error == 0) {
+    for (; count > 0 && error == 0; --count) {
         UniqueFd connection(System::current().accept(listener_.get()));
         if (connection)
-            distributor_->give(std::move(connection)), --count;
+            distributor_->give(std::move(connection));
         else if (!concerns_one_connection(errno))
             error = errno;
     }

@@ -27,10 +27,14 @@ public:
     }
 
 protected:
+    static constexpr std::size_t most_in_queue = 4096; // more than the kernel's queue holds by default
+
     /// Accepts one connection. Empty, with errno set, when the kernel's queue has none.
     UniqueFd accept_next();
 
 private:
+    static constexpr int most_tries = 64; // connections in a row that had failed before they were accepted
+
     std::optional<Socket> accept_own(int& error);
     void watch();
     void stop_watching();

@@ -6,15 +6,18 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 
 namespace cohort::detail {
 
 COHORT_DECL UniqueFd AcceptingIntake::accept_next() {
-    for (;;) {
+    for (int left = most_tries; left > 0; --left) {
         UniqueFd connection(System::current().accept(listener_.get()));
         if (connection || !concerns_one_connection(errno)) return connection;
     }
+    errno = EAGAIN; // the listener is readable still
+    return {};
 }
 
 /// Accepts a connection for its caller, or sets `error`.
@@ -40,6 +43,12 @@ COHORT_DECL void AcceptingIntake::stop_watching() {
 
 COHORT_DECL Task<std::optional<Socket>> AcceptingIntake::accept() {
     const auto keep = shared_from_this();
+    if (turn().is_over()) {
+        co_await asio::post(asio::use_awaitable);
+        turn().begin();
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+    }
     for (;;) {
         if (auto socket = take()) co_return socket;
         if (is_finished()) co_return std::nullopt;
@@ -56,6 +65,7 @@ COHORT_DECL Task<std::optional<Socket>> AcceptingIntake::accept() {
         }
         if (!full) watch();
         co_await wait();
+        turn().begin();
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
         throw_if_cancelled(cancellation);
     }

@@ -4,6 +4,7 @@
 
 #include <cohort/acceptor.hpp>
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/control/connection_count.hpp>
 #include <cohort/detail/control/links.hpp>
@@ -40,6 +41,8 @@ public:
     bool is_finished() const noexcept { return closed_ || (stopped_ && queue_.empty()); }
     /// Waits until something has changed.
     Task<> wait() { return arrival_.wait(); }
+    /// Of those who accept here.
+    TurnBudget& turn() noexcept { return turn_; }
     void notify() { arrival_.notify_all(); }
 
     IntakeContext& context() noexcept { return context_; }
@@ -63,6 +66,7 @@ private:
 
     IntakeContext context_;
     Notifier arrival_;
+    TurnBudget turn_;
     std::deque<Entry> queue_;
     std::uint64_t next_ = 0; // number of the front of the queue; the queue has no gaps
     bool stopped_ = false;

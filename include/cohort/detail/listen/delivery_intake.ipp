@@ -8,6 +8,10 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <asio/post.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
 namespace cohort::detail {
 
 COHORT_DECL void DeliveryIntake::stop(bool hand_over) {
@@ -108,10 +112,17 @@ COHORT_DECL std::optional<Socket> DeliveryIntake::take() {
 }
 
 COHORT_DECL Task<std::optional<Socket>> DeliveryIntake::accept() {
+    if (turn_.is_over()) {
+        co_await asio::post(asio::use_awaitable);
+        turn_.begin();
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        throw_if_cancelled(cancellation);
+    }
     for (;;) {
         if (auto socket = take()) co_return socket;
         if (is_finished()) co_return std::nullopt;
         co_await wait();
+        turn_.begin();
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
         throw_if_cancelled(cancellation);
     }

@@ -18,7 +18,11 @@ COHORT_DECL void ExclusiveIntake::stop(bool) {
 
 COHORT_DECL void ExclusiveIntake::take_the_rest() {
     std::vector<TransferredConnection> rest;
-    while (UniqueFd connection = accept_next()) rest.emplace_back(std::move(connection));
+    while (rest.size() < most_in_queue) {
+        UniqueFd connection = accept_next();
+        if (!connection) break;
+        rest.emplace_back(std::move(connection));
+    }
     const auto count = static_cast<std::uint32_t>(rest.size());
     deliver(0, count, std::move(rest));
 }

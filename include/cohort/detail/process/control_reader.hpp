@@ -48,8 +48,9 @@ private:
         return record.link->has_arrived() && !can_take_back(owner_.waiting_connections());
     }
     Task<> slow_down();
-    /// One packet, if one is here.
-    bool hear(WorkerRecord& record);
+    Task<> let_others_go_on(std::shared_ptr<MasterLink> link);
+    /// One packet, if one is here. Returns its size.
+    std::size_t hear(WorkerRecord& record);
 
     asio::io_context& context_;
     std::chrono::milliseconds patience_;

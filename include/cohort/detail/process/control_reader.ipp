@@ -6,8 +6,11 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
+
+#include <algorithm>
 
 namespace cohort::detail {
 
@@ -22,28 +25,41 @@ COHORT_DECL Task<> ControlReader::slow_down() {
     co_await pause.async_wait(asio::use_awaitable);
 }
 
-COHORT_DECL bool ControlReader::hear(WorkerRecord& record) {
+COHORT_DECL Task<> ControlReader::let_others_go_on(std::shared_ptr<MasterLink> link) {
+    co_await asio::post(context_, asio::use_awaitable);
+    link->turn().begin();
+}
+
+COHORT_DECL std::size_t ControlReader::hear(WorkerRecord& record) {
     auto packet = record.link->try_receive();
-    if (packet) owner_.handle(record, *packet);
-    return packet.has_value();
+    if (!packet) return 0;
+    owner_.handle(record, *packet);
+    return packet->payload.size() + 1;
 }
 
 COHORT_DECL Task<> ControlReader::listen(RecordPtr record) {
     for (bool more = true; more && !record->abandoned;) {
         if (must_slow_down(*record))
             co_await slow_down();
-        else if (!hear(*record))
+        else if (record->link->turn().is_over())
+            co_await let_others_go_on(record->link);
+        else if (hear(*record) == 0)
             more = co_await record->link->arrival();
     }
 }
 
 COHORT_DECL Task<> ControlReader::finish(RecordPtr record) {
     const auto begin = std::chrono::steady_clock::now();
-    for (bool more = true; more && !record->abandoned;) {
-        if (std::chrono::steady_clock::now() - begin < patience_ && must_slow_down(*record))
+    // Of what has arrived by now: a process that the worker started may go on sending.
+    for (std::size_t left = record->link->arrived(); left > 0 && !record->abandoned;) {
+        if (std::chrono::steady_clock::now() - begin < patience_ && must_slow_down(*record)) {
             co_await slow_down();
-        else
-            more = hear(*record);
+        } else if (record->link->turn().is_over()) {
+            co_await let_others_go_on(record->link);
+        } else {
+            const std::size_t size = hear(*record);
+            left = size == 0 ? 0 : left - std::min(left, size);
+        }
     }
 }
 

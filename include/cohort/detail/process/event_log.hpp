@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/event.hpp>
 
 #include <list>
@@ -21,10 +22,13 @@ public:
     std::optional<Event> next();
 
     Task<> wait() { return happened_.wait(); }
+    /// Of those who take the events.
+    TurnBudget& turn() noexcept { return turn_; }
     void notify() { happened_.notify_all(); }
 
 private:
     Notifier happened_;
+    TurnBudget turn_;
     std::list<Event> events_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/async/notifier.hpp>
 #include <cohort/detail/async/timer.hpp>
+#include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/detail/channel/message_stream.hpp>
 #include <cohort/event.hpp>
 #include <cohort/task.hpp>
@@ -60,6 +61,8 @@ public:
         return find_next();
     }
     bool has_mail() { return next() != nullptr; }
+    /// Counts a message that is about to be taken: true when the event loop has to come round first.
+    bool turn_is_over() noexcept { return turn_.is_over(); }
     /// The worker that sent the message of next().
     WorkerId sender() const noexcept { return sender_; }
     void taken() {
@@ -89,6 +92,7 @@ private:
 
     Owner& owner_;
     Notifier arrival_;
+    TurnBudget turn_;
     std::list<RecordPtr> filled_;
     MessageStream* front_ = nullptr; // of the first one, and whose it is
     WorkerId sender_ = 0;

@@ -100,13 +100,17 @@ COHORT_DECL void Mailbox::refuse(std::error_code error) {
 COHORT_DECL Task<bool> Mailbox::arrival() {
     used_ = true;
     const bool steady = co_await switched();
-    if (!steady) co_await asio::post(asio::use_awaitable);
+    if (!steady || turn_is_over()) {
+        co_await asio::post(asio::use_awaitable);
+        turn_.begin();
+    }
     for (;;) {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
         throw_if_cancelled(cancellation);
         if (has_mail()) co_return true;
         if (owner_.finished()) co_return false;
         co_await arrival_.wait();
+        turn_.begin();
     }
 }
 
@@ -114,7 +118,7 @@ COHORT_DECL Task<> Mailbox::discard() {
     for (;;) {
         const bool arrived = co_await arrival();
         if (!arrived) co_return;
-        while (auto* const stream = next()) {
+        for (auto* stream = next(); stream != nullptr; stream = turn_is_over() ? nullptr : next()) {
             stream->discard();
             taken();
         }

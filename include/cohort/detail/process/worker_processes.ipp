@@ -198,13 +198,17 @@ COHORT_DECL Event WorkerProcesses::enter(WorkerRecord& record, WorkerState state
 
 COHORT_LAZY COHORT_DECL Task<std::optional<Event>> WorkerProcesses::next_event() {
     const bool steady = co_await switched();
-    if (!steady) co_await asio::post(asio::use_awaitable);
+    if (!steady || events_.turn().is_over()) {
+        co_await asio::post(asio::use_awaitable);
+        events_.turn().begin();
+    }
     for (;;) {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
         throw_if_cancelled(cancellation);
         if (auto event = events_.next()) co_return event;
         if (owner_.finished()) co_return std::nullopt;
         co_await events_.wait();
+        events_.turn().begin();
     }
 }
 

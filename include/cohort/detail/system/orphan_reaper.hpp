@@ -12,11 +12,11 @@ namespace cohort::detail {
 /// PR_SET_CHILD_SUBREAPER).
 bool inherits_orphans() noexcept;
 
-/// Reaps ended children until it meets one of `is_ours(pid)`, which its own watcher reaps, or there are none. False:
-/// one of ours is in front, so there may be others behind it; look again when that has been reaped.
+/// Reaps ended children until it meets one of `is_ours(pid)`, which its own watcher reaps, or there are none, or it has
+/// reaped many. False: there may be others; look again in a while.
 template <class IsOurs>
 bool reap_strangers(IsOurs is_ours) noexcept {
-    for (;;) {
+    for (int left = 256; left > 0; --left) {
         siginfo_t info{};
         const int result = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
         if (result != 0 && errno == EINTR) continue;
@@ -25,6 +25,7 @@ bool reap_strangers(IsOurs is_ours) noexcept {
         // By its pid: nobody else reaps this child, so the pid cannot have been reused.
         ::waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG);
     }
+    return false;
 }
 
 } // namespace cohort::detail

@@ -2,6 +2,7 @@
 // PeerClient: a worker's side of getting sockets to other workers and to the bus through its master (layer 3).
 #pragma once
 
+#include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/worker/accepted_peer.hpp>
 #include <cohort/detail/worker/pending_requests.hpp>
@@ -47,6 +48,7 @@ private:
     Notifier& changed_;
     PendingRequests<Packet> requests_;
     std::list<AcceptedPeer> accepted_peers_;
+    TurnBudget turn_;
     bool stopping_ = false;
 };
 

@@ -39,7 +39,10 @@ COHORT_DECL void PeerClient::receive(const IncomingPeer& message, Packet& packet
 
 COHORT_LAZY COHORT_DECL Task<std::optional<AcceptedPeer>> PeerClient::next_peer() {
     const bool steady = co_await switched();
-    if (!steady) co_await asio::post(asio::use_awaitable);
+    if (!steady || turn_.is_over()) {
+        co_await asio::post(asio::use_awaitable);
+        turn_.begin();
+    }
     for (;;) {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
         throw_if_cancelled(cancellation);
@@ -50,6 +53,7 @@ COHORT_LAZY COHORT_DECL Task<std::optional<AcceptedPeer>> PeerClient::next_peer(
         }
         if (stopping_) co_return std::nullopt;
         co_await changed_.wait();
+        turn_.begin();
     }
 }
 

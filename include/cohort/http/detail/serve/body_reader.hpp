@@ -2,6 +2,7 @@
 // The body of the request at hand, as its handler reads it (layer 3).
 #pragma once
 
+#include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/http/detail/serve/connection_stream.hpp>
 #include <cohort/http/parser.hpp>
@@ -44,9 +45,10 @@ private:
     ConnectionStream& stream_;
     RequestParser& parser_;
     std::uint64_t received_ = 0;
-    std::uint64_t waited_ = 0; ///< ticks spent waiting for the body, without the handler's own time
-    int error_ = 0;            ///< see failure()
-    bool continued_ = false;   ///< `100 Continue` was sent, or is not needed any more
+    std::uint64_t waited_ = 0;        ///< ticks spent waiting for the body, without the handler's own time
+    int error_ = 0;                   ///< see failure()
+    cohort::detail::TurnBudget turn_; ///< of pieces that came at once
+    bool continued_ = false;          ///< `100 Continue` was sent, or is not needed any more
 };
 
 } // namespace cohort::http::detail

@@ -7,6 +7,9 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/http/status.hpp>
 
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+
 #include <algorithm>
 #include <system_error>
 
@@ -19,6 +22,10 @@ COHORT_DECL void BodyReader::restart() noexcept {
 }
 
 COHORT_DECL Task<std::optional<std::string_view>> BodyReader::read_chunk() {
+    if (turn_.is_over()) {
+        co_await asio::post(stream_.executor(), asio::use_awaitable);
+        turn_.begin();
+    }
     while (!parser_.complete()) {
         if (error_ != 0) throw Error(error_);
         const auto step = parser_.parse(stream_.received());
@@ -28,7 +35,10 @@ COHORT_DECL Task<std::optional<std::string_view>> BodyReader::read_chunk() {
             co_return step.body;
         }
         if (step.event == ParseEvent::error) error_ = parser_.refuse();
-        if (step.event == ParseEvent::need_more) co_await read_bytes();
+        if (step.event == ParseEvent::need_more) {
+            co_await read_bytes();
+            turn_.begin();
+        }
     }
     co_return std::nullopt;
 }

@@ -4,6 +4,7 @@
 
 #include <cohort/http/detail/serve/serve_loop.hpp>
 
+#include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/http/detail/serve/connection.hpp>
@@ -12,7 +13,9 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_state.hpp>
 #include <asio/co_spawn.hpp>
+#include <asio/post.hpp>
 #include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <exception>
 #include <new>
@@ -44,9 +47,17 @@ COHORT_DECL Task<> converse(Connection& connection, AnyHandler& handler, std::un
         if (!opened) co_return;
     }
     Responder& responder = connection.responder();
+    cohort::detail::TurnBudget turn; // of requests that came at once
     while (true) {
         bool ready = connection.take_request();
-        if (!ready) ready = co_await connection.wait_for_request();
+        if (!ready) {
+            ready = co_await connection.wait_for_request();
+            turn.begin();
+        } else if (turn.is_over()) {
+            co_await asio::post(asio::use_awaitable);
+            turn.begin();
+            if (connection.stream().server().cancelled()) co_return;
+        }
         if (!ready) break;
         const Exchange exchange(connection);
         if (!connection.flush_soon()) co_await connection.stream().send();
