@@ -102,4 +102,16 @@ constexpr std::uint64_t schema_hash() {
     }
 }
 
+namespace detail {
+
+/// Whether descriptors may travel with a `T`.
+template <class T>
+constexpr bool may_bear_descriptors() {
+    SchemaHash hash;
+    mix_schema<T>(hash);
+    return hash.has_custom_parts();
+}
+
+} // namespace detail
+
 } // namespace cohort

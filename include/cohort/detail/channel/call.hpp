@@ -109,13 +109,14 @@ public:
     ServedCall& operator=(const ServedCall&) = delete;
     ~ServedCall();
 
-    /// Queues the reply that `fill` writes, as FrameStream::push does; only the first one counts. A caller that is gone
+    /// Queues the reply that `fill` writes, as FrameStream::push does; only the first one counts. Waits for nobody: how
+    /// much is queued is limited by MessageStream, which takes no more calls. A caller that is gone
     /// or has cancelled gets none. Throws when it cannot be sent; the call is then still unanswered.
     template <class Fill>
     Task<> reply(Fill&& fill) {
         if (is_open()) stream_->push(FrameKind::reply, id_, std::forward<Fill>(fill));
         answered_ = true;
-        return drained(stream_);
+        return done();
     }
     void refuse(Errc error, std::string_view what) noexcept;
     bool is_open() const noexcept { return !answered_ && !cancelled_ && stream_->can_send(); }
@@ -126,7 +127,7 @@ public:
     asio::cancellation_slot cancellation_slot() noexcept { return signal_.slot(); }
 
 private:
-    static Task<> drained(std::shared_ptr<FrameStream> stream);
+    static Task<> done() { co_return; }
 
     std::shared_ptr<FrameStream> stream_;
     CallTable& table_;

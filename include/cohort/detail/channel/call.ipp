@@ -44,10 +44,6 @@ COHORT_DECL void ServedCall::cancel() {
     signal_.emit(asio::cancellation_type::terminal);
 }
 
-COHORT_DECL Task<> ServedCall::drained(std::shared_ptr<FrameStream> stream) {
-    if (stream->can_send()) co_await stream->room();
-}
-
 COHORT_DECL std::uint64_t CallTable::add(PendingAnswer& answer) {
     pending_[++last_] = &answer;
     return last_;

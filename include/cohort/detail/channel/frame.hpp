@@ -36,6 +36,11 @@ constexpr bool bears_message(FrameKind kind) noexcept {
            kind == FrameKind::reply;
 }
 
+/// Whether the other side has asked for a frame of this kind: how many there are is up to it.
+constexpr bool is_answer(FrameKind kind) noexcept {
+    return kind == FrameKind::reply || kind == FrameKind::failure || kind == FrameKind::taken;
+}
+
 struct FrameHeader {
     std::uint32_t length = 0; ///< bytes behind the header
     FrameKind kind = FrameKind::message;

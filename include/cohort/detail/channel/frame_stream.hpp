@@ -20,8 +20,13 @@ namespace cohort::detail {
 /// backpressure on the sender.
 class FrameStream : public FrameWriter {
 public:
-    FrameStream(const asio::any_io_executor& executor, std::shared_ptr<Transport> transport, StreamLimits limits)
-        : FrameWriter(executor, std::move(transport), limits), arrival_(executor), reader_(limits.max_length) {}
+    /// `bears_descriptors`: whether messages with descriptors come.
+    FrameStream(const asio::any_io_executor& executor, std::shared_ptr<Transport> transport, StreamLimits limits,
+                bool bears_descriptors = true)
+        : FrameWriter(executor, std::move(transport), limits),
+          arrival_(executor),
+          reader_(limits.max_length),
+          most_held_(bears_descriptors ? 2 * max_descriptors : 0) {}
     virtual ~FrameStream() = default;
 
     std::shared_ptr<FrameStream> shared_from_this() {
@@ -61,6 +66,8 @@ protected:
         turn_.begin();
     }
     std::span<const std::byte> received() const noexcept { return in_.bytes(); }
+    /// As many descriptors are held as reading further may bring.
+    bool holds_much() const noexcept { return held_ >= max_descriptors; }
     /// The descriptors of a frame that is preceded by `sets` others with descriptors.
     Passed& passed(const Frame& frame, std::size_t sets);
 
@@ -70,6 +77,7 @@ private:
     static constexpr std::size_t max_passed_ahead = 1024;   // sets of descriptors whose frames have not come
 
     bool read_some();
+    void count_held(std::size_t sets_before);
     void stopped_reading();
     void look_ahead();
 
@@ -78,6 +86,8 @@ private:
     FrameReader reader_;
     Buffer in_;
     std::list<Passed> passed_;
+    std::size_t most_held_; // descriptors whose messages have not been received
+    std::size_t held_ = 0;
     bool reading_ = false; // somebody waits for the socket to be readable
     bool emptied_ = false; // the last read left nothing in the socket
     bool ended_ = false;   // nothing more can be received
@@ -91,7 +101,10 @@ inline std::optional<Frame> FrameStream::front() {
 }
 
 inline void FrameStream::consume(const Frame& frame) noexcept {
-    if (frame.header.descriptors != 0 && !passed_.empty()) passed_.pop_front();
+    if (frame.header.descriptors != 0 && !passed_.empty()) {
+        held_ -= passed_.front().count;
+        passed_.pop_front();
+    }
     in_.consume(sizeof(FrameHeader) + frame.header.length);
     in_.shrink(4 * read_size);
 }

@@ -17,7 +17,11 @@
 namespace cohort::detail {
 
 COHORT_DECL Passed& FrameStream::passed(const Frame& frame, std::size_t sets) {
-    if (passed_.size() <= sets) transport().collect(passed_);
+    if (passed_.size() <= sets) {
+        const std::size_t before = passed_.size();
+        transport().collect(passed_);
+        count_held(before);
+    }
     if (passed_.size() <= sets) throw std::system_error(make_error_code(Errc::bad_frame));
     Passed& set = *std::next(passed_.begin(), static_cast<std::ptrdiff_t>(sets));
     if (!set.lost && set.descriptors.size() != frame.header.descriptors)
@@ -25,19 +29,30 @@ COHORT_DECL Passed& FrameStream::passed(const Frame& frame, std::size_t sets) {
     return set;
 }
 
+/// A peer sends no more of them than the frames that it has begun need. The first `sets_before` sets are counted.
+COHORT_DECL void FrameStream::count_held(std::size_t sets_before) {
+    auto set = std::next(passed_.begin(), static_cast<std::ptrdiff_t>(sets_before));
+    for (; set != passed_.end(); ++set) held_ += set->count;
+    if (held_ <= most_held_ && passed_.size() <= max_passed_ahead) return;
+    passed_.clear();
+    held_ = 0;
+    throw std::system_error(make_error_code(Errc::bad_frame));
+}
+
 /// Whether bytes were read. Records the end of the stream, also when the peer closed it with our bytes unread.
 COHORT_DECL bool FrameStream::read_some() {
     const std::size_t wanted = std::max(read_size, reader_.missing());
     std::byte* const space = in_.prepare(wanted);
     const std::size_t room = std::min(in_.room(), most_read);
+    const std::size_t sets = passed_.size();
     ssize_t count = 0;
     do {
         count = transport().read({space, room}, passed_);
     } while (count < 0 && errno == EINTR);
     emptied_ = count >= 0 && static_cast<std::size_t>(count) < room;
+    if (passed_.size() != sets) count_held(sets);
     if (count > 0) {
         in_.commit(static_cast<std::size_t>(count));
-        if (passed_.size() > max_passed_ahead) throw std::system_error(make_error_code(Errc::bad_frame));
         return true;
     }
     if (count == 0 || errno == ECONNRESET)
@@ -131,6 +146,7 @@ COHORT_DECL void FrameStream::drain() {
     }
     on_arrival();
     ended_ = true;
+    fail(std::make_error_code(std::errc::connection_reset)); // it reads nothing more
     on_end(std::make_error_code(std::errc::connection_reset));
     if (is_open()) transport().socket().cancel();
     arrival_.notify_all();
@@ -143,6 +159,7 @@ COHORT_DECL void FrameStream::close() {
     close_when_written();
     in_.clear();
     passed_.clear();
+    held_ = 0;
     on_end(make_error_code(Errc::closed));
     finish();
     if (nothing_queued())
@@ -156,6 +173,7 @@ COHORT_DECL void FrameStream::abort() {
     ended_ = true;
     in_.clear();
     passed_.clear();
+    held_ = 0;
     on_end(make_error_code(Errc::closed));
     fail(Errc::closed);
     transport().socket().close();

@@ -10,7 +10,9 @@
 
 #include <asio/any_io_executor.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -38,9 +40,15 @@ public:
     /// False after finish(), close(), abort(), and when the other side is known to be gone.
     bool can_send() const noexcept { return !error_; }
     std::error_code send_error() const noexcept { return error_; }
+    /// Bytes that the kernel has not taken yet.
+    std::size_t queued() const noexcept { return queue_.size(); }
     /// Waits while more than the high-water mark is queued. Throws why nothing can be sent any more, if that is so.
     Task<> room() { return room(shared_from_this()); }
     bool has_room() const noexcept { return queue_.size() <= limits_.high_water || error_; }
+    /// At most so many bytes of what is queued are answers.
+    std::size_t unread_answers() const noexcept { return std::min(answers_, queue_.size()); }
+    /// Waits until the other side has read what was queued, but for the high-water mark, or nothing can be sent.
+    Task<> answers_read() { return answers_read(shared_from_this()); }
     /// Waits until the kernel has everything queued.
     Task<> flush() { return flush(shared_from_this()); }
     /// The same, blocking the whole process, for at most `timeout`: for a process about to exit.
@@ -75,6 +83,7 @@ private:
 
     // Coroutines start only when awaited; these must keep the stream alive before that, too.
     static Task<> room(std::shared_ptr<FrameWriter> self);
+    static Task<> answers_read(std::shared_ptr<FrameWriter> self);
     COHORT_LAZY static Task<> flush(std::shared_ptr<FrameWriter> self);
     void flush_later();
     void end_turn();
@@ -89,7 +98,8 @@ private:
     Notifier room_;
     StreamLimits limits_;
     FrameQueue queue_;
-    std::size_t write_size_; // Transport::write_size
+    std::size_t write_size_;  // Transport::write_size
+    std::size_t answers_ = 0; // bytes of answers among those queued when the last one was
     std::optional<Timer> retry_;
     std::error_code error_; // why nothing can be sent any more
     bool waiting_ = false;  // for the kernel to take more
@@ -103,7 +113,9 @@ private:
 template <class Fill>
 inline void FrameWriter::push(FrameKind kind, std::uint64_t correlation, Fill&& fill) {
     if (error_) throw std::system_error(error_);
+    const std::size_t before = queue_.size();
     queue_.append(kind, correlation, std::forward<Fill>(fill));
+    if (is_answer(kind)) answers_ = std::min(answers_, before) + queue_.size() - before;
     if (waiting_) return;
     const bool much = queue_.size() >= write_size_;
     if (flushing_ && !much) return;

@@ -79,6 +79,10 @@ COHORT_DECL Task<> FrameWriter::room(std::shared_ptr<FrameWriter> self) {
     if (self->error_) throw std::system_error(self->error_);
 }
 
+COHORT_DECL Task<> FrameWriter::answers_read(std::shared_ptr<FrameWriter> self) {
+    while (!self->has_room()) co_await self->room_.wait();
+}
+
 COHORT_LAZY COHORT_DECL Task<> FrameWriter::flush(std::shared_ptr<FrameWriter> self) {
     while (!self->queue_.empty()) {
         if (!self->waiting_) self->write_some();

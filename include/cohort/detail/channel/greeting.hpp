@@ -16,10 +16,11 @@ namespace cohort::detail {
 struct Schema {
     std::uint64_t hash = 0;
     std::string_view name; ///< for people
+    bool bears_descriptors = true;
 
     template <class T>
     static constexpr Schema of() {
-        return {schema_hash<T>(), type_name<T>().substr(0, max_hello / 2)};
+        return {schema_hash<T>(), type_name<T>().substr(0, max_hello / 2), may_bear_descriptors<T>()};
     }
 };
 

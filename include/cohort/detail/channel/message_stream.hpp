@@ -7,6 +7,7 @@
 #include <cohort/detail/channel/greeting.hpp>
 #include <cohort/detail/config.hpp>
 
+#include <algorithm>
 #include <list>
 #include <memory>
 #include <optional>
@@ -63,9 +64,11 @@ public:
     /// Whether a call was received that has no answer yet.
     bool is_serving() const noexcept { return calls_.is_serving(); }
 
-    /// Whether a whole message has been read. Throws when the other side sends another type, or nonsense.
-    bool has_message();
-    /// Decodes and removes the message that has_message() saw. Returns the call to be answered, if it was one. Throws
+    /// Whether a whole message can be taken. Throws when the other side sends another type, or nonsense.
+    bool has_message() { return has_front() && may_take(); }
+    /// The same, also of one that has to wait until the other side has read its answers.
+    bool has_front();
+    /// Decodes and removes the message that has_front() saw. Returns the call to be answered, if it was one. Throws
     /// when it cannot be decoded, and Errc::descriptors_lost when it was removed without its descriptors.
     template <class T>
     std::shared_ptr<ServedCall> take(T& message, const SerializeLimits& limits);
@@ -100,7 +103,14 @@ private:
     static Task<> done();
     static Task<> refused();
 
-    /// The message that has_message() has seen.
+    /// Who does not read the answers to what it asks for is asked nothing more: they would fill the memory of this
+    /// process.
+    bool may_take() const noexcept {
+        const std::size_t most = std::max(limits().unread_answers, limits().high_water);
+        return unread_answers() <= most || !wants_answer() || !can_send();
+    }
+    bool wants_answer() const noexcept { return known_front().header.kind != FrameKind::message; }
+    /// The message that has_front() has seen.
     Frame known_front() const noexcept;
 
     Schema incoming_;
@@ -109,7 +119,7 @@ private:
     std::error_code end_;         // why nothing more will come
     std::optional<Errc> refusal_; // of all calls
     bool greeted_ = false;
-    bool in_front_ = false; // the front is a message, seen by has_message()
+    bool in_front_ = false; // the front is a message, seen by has_front()
     bool last_sent_ = false;
     bool last_received_ = false;
 
@@ -123,7 +133,7 @@ private:
 
 // Messages
 
-inline bool MessageStream::has_message() {
+inline bool MessageStream::has_front() {
     while (!in_front_) {
         const auto frame = front();
         if (!frame) return false;

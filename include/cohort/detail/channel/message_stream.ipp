@@ -15,7 +15,7 @@ namespace cohort::detail {
 
 COHORT_DECL MessageStream::MessageStream(const asio::any_io_executor& executor, std::shared_ptr<Transport> transport,
                                          StreamLimits limits, Schema incoming, Schema outgoing)
-    : FrameStream(executor, std::move(transport), limits),
+    : FrameStream(executor, std::move(transport), limits, incoming.bears_descriptors),
       incoming_(incoming),
       outgoing_(outgoing),
       ahead_(limits.max_length) {}
@@ -90,6 +90,10 @@ COHORT_DECL Task<bool> MessageStream::arrival() {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
         throw_if_cancelled(cancellation);
         if (has_message()) co_return true;
+        if (in_front_) {
+            co_await answers_read();
+            continue;
+        }
         if (last_received_) co_return false;
         const bool more = co_await fill();
         if (!more) co_return false;
@@ -150,7 +154,7 @@ COHORT_DECL void MessageStream::on_end(std::error_code error) {
 }
 
 COHORT_DECL bool MessageStream::wants_more() const noexcept {
-    return looks_ahead() && !end_ && (received().size() <= limits().unreceived || looked_at_ == 0);
+    return looks_ahead() && !end_ && !holds_much() && (received().size() <= limits().unreceived || looked_at_ == 0);
 }
 
 } // namespace cohort::detail

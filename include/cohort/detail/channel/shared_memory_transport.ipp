@@ -105,6 +105,10 @@ COHORT_DECL void SharedMemoryTransport::take_bells() {
         const ssize_t count = receive(bells, arrived_);
         if (count < 0 && errno == EINTR) continue;
         if (count == 0 || (count < 0 && !would_block(errno))) ended_ = true;
+        // Those behind are looked for when their frames are.
+        std::size_t held = 0;
+        for (const Passed& set : arrived_) held += set.count;
+        if (held >= max_descriptors) return;
         // One call returns no bytes beyond those that came with descriptors.
         if (count < static_cast<ssize_t>(bells.size()) && arrived_.size() == sets) return;
     }

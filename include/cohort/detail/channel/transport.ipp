@@ -30,6 +30,7 @@ COHORT_DECL ssize_t Transport::receive(std::span<std::byte> room, std::list<Pass
     if (count < 0) return count;
     Passed arrived;
     message.take_descriptors(arrived.descriptors);
+    arrived.count = arrived.descriptors.size();
     arrived.lost = message.descriptors_lost();
     if (arrived.lost || !arrived.descriptors.empty()) passed.push_back(std::move(arrived));
     return count;

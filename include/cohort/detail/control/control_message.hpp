@@ -180,7 +180,8 @@ struct PeerSocket {
     static constexpr std::uint8_t number = 4;
 
     std::uint32_t request = 0;
-    std::int32_t error = 0; ///< errno
+    std::int32_t error = 0;
+    bool error_is_cohorts = false;
 };
 /// The other end of that socket pair, for the worker named in ConnectPeer.
 struct IncomingPeer {
@@ -209,7 +210,7 @@ struct PartOfWorker {
 using FromMaster =
     MessageSet<Stop, Listening, Connections, Forgotten, PeerSocket, IncomingPeer, Bound, Elected, PartOfWorker>;
 
-/// What an answer (Listening, Bound, Elected) says of a failure: of the system, or one of Errc.
+/// What an answer (Listening, Bound, Elected, PeerSocket) says of a failure: of the system, or one of Errc.
 template <class Answer>
 std::error_code error_of(const Answer& answer) noexcept {
     return {answer.error, answer.error_is_cohorts ? error_category() : std::system_category()};

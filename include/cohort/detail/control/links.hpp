@@ -5,12 +5,27 @@
 #include <cohort/detail/control/control_link.hpp>
 #include <cohort/detail/control/control_message.hpp>
 
+#include <cstdint>
+#include <span>
+#include <type_traits>
+
 namespace cohort::detail {
 
 /// The master's end.
 class MasterLink final : public TypedLink<FromMaster, FromWorker> {
 public:
     using TypedLink::TypedLink;
+
+    template <class M>
+    bool send(const M& message, std::span<const int> descriptors = {}) {
+        if constexpr (std::is_same_v<M, Connections>) lent_ += descriptors.size();
+        return TypedLink::send(message, descriptors);
+    }
+    /// Notes that the worker gives a connection back. False: it has given back all that it got.
+    bool take_back() noexcept { return lent_ != 0 && lent_-- != 0; }
+
+private:
+    std::uint64_t lent_ = 0; // connections
 };
 
 /// The worker's end.

@@ -48,6 +48,10 @@ private:
         return record.link->has_arrived() && !can_take_back(owner_.waiting_connections());
     }
     Task<> slow_down();
+    /// It may leave so many answers unread beyond what the socket holds: some hundreds.
+    static constexpr std::size_t most_unread_answers = 128;
+
+    void handle(WorkerRecord& record, Packet& packet);
     Task<> let_others_go_on(std::shared_ptr<MasterLink> link);
     /// One packet, if one is here. Returns its size.
     std::size_t hear(WorkerRecord& record);

@@ -30,10 +30,19 @@ COHORT_DECL Task<> ControlReader::let_others_go_on(std::shared_ptr<MasterLink> l
     link->turn().begin();
 }
 
+/// An honest worker asks for something and reads on; what is kept for one that does not costs memory and descriptors.
+COHORT_DECL void ControlReader::handle(WorkerRecord& record, Packet& packet) {
+    const std::size_t before = record.link->kept();
+    owner_.handle(record, packet);
+    const std::size_t kept = record.link->kept();
+    record.unread_answers = std::min(record.unread_answers, before) + kept - std::min(before, kept);
+    if (record.unread_answers > most_unread_answers) throw std::system_error(make_error_code(Errc::too_many));
+}
+
 COHORT_DECL std::size_t ControlReader::hear(WorkerRecord& record) {
     auto packet = record.link->try_receive();
     if (!packet) return 0;
-    owner_.handle(record, *packet);
+    handle(record, *packet);
     return packet->payload.size() + 1;
 }
 

@@ -6,8 +6,10 @@
 #include <cohort/detail/listen/datagram_ports.hpp>
 #include <cohort/detail/policy/leader_election.hpp>
 #include <cohort/detail/process/worker_record.hpp>
+#include <cohort/detail/system/system.hpp>
 #include <cohort/mode.hpp>
 
+#include <cerrno>
 #include <functional>
 #include <optional>
 #include <vector>
@@ -53,9 +55,11 @@ private:
     void tell(const LeaderElection::Elected& elected) const;
     static Event welcome(const WorkerRecord& record, const Online& online);
     static Event listens(WorkerRecord& record, const Endpoint& endpoint);
+    static constexpr std::size_t most_waiting_peers = 64; // introduced to a worker that does not read its link
+    static void check_descriptors(const Packet& packet);
     void introduce(WorkerRecord& record, const ConnectPeer& request, bool stopping);
     UniqueFd end_for(const WorkerRecord& record, WorkerId other, bool stopping);
-    void take_back(const WorkerRecord& record, const ReturnedConnection& given, UniqueFd connection);
+    void take_back(WorkerRecord& record, const ReturnedConnection& given, UniqueFd connection);
     static void note(WorkerRecord& record, const SetupFailed& failure);
 
     const Options& options_;
@@ -74,6 +78,11 @@ Result ControlService::attempt(const WorkerRecord& record, bool stopping, Action
     Result refused;
     refused.error = Errc::stopping;
     if (stopping || record.state == WorkerState::draining) return refused;
+    const std::size_t most = share_of_descriptors();
+    refused.error = Errc::too_many;
+    if (record.endpoints() >= most) return refused;
+    refused.error = {EMFILE, std::system_category()};
+    if (!can_open(2 * most)) return refused; // the last quarter is for what comes from elsewhere
     try {
         return action();
     } catch (const std::system_error& error) {

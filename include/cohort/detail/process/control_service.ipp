@@ -24,6 +24,7 @@ COHORT_DECL void ControlService::pass_on_to(std::function<void(const Endpoint&, 
 }
 
 COHORT_DECL std::optional<Event> ControlService::handle(WorkerRecord& record, Packet& packet, bool stopping) {
+    check_descriptors(packet);
     if (packet.holds<Online>()) return welcome(record, packet.read<Online>());
     if (packet.holds<Listen>()) return answer(record, packet.read<Listen>(), stopping);
     if (packet.holds<Announced>()) {
@@ -31,13 +32,15 @@ COHORT_DECL std::optional<Event> ControlService::handle(WorkerRecord& record, Pa
         return Event{.kind = WorkerState::listening, .endpoint = packet.read<Announced>().endpoint};
     }
     if (packet.holds<Unlisten>()) {
-        dispatcher_.close(record, packet.read<Unlisten>().listener);
-        record.endpoints -= record.endpoints > 0 ? 1U : 0U;
+        const ListenerId listener = packet.read<Unlisten>().listener;
+        dispatcher_.close(record, listener);
+        record.listeners.erase(listener);
     }
     if (packet.holds<Bind>()) return answer(record, packet.read<Bind>(), stopping);
     if (packet.holds<Unbind>()) {
-        datagrams_.unbind(record, packet.read<Unbind>().binding);
-        record.endpoints -= record.endpoints > 0 ? 1U : 0U;
+        const BindingId binding = packet.read<Unbind>().binding;
+        datagrams_.unbind(record, binding);
+        record.bindings.erase(binding);
     }
     if (packet.holds<Took>()) dispatcher_.took(record, packet.read<Took>().listener);
     if (packet.holds<Lost>()) {
@@ -66,7 +69,6 @@ COHORT_DECL Event ControlService::welcome(const WorkerRecord& record, const Onli
 }
 
 COHORT_DECL Event ControlService::listens(WorkerRecord& record, const Endpoint& endpoint) {
-    ++record.endpoints;
     record.listened = true;
     return {.kind = WorkerState::listening, .endpoint = endpoint};
 }
@@ -116,6 +118,7 @@ COHORT_DECL std::optional<Event> ControlService::answer(WorkerRecord& record, co
         grant.descriptor = -1;
     }
     record.link->send(reply, std::span<const int>(&grant.descriptor, grant.descriptor >= 0 ? 1 : 0));
+    record.listeners.insert(grant.listener);
     return listens(record, grant.endpoint);
 }
 
@@ -131,6 +134,7 @@ COHORT_DECL std::optional<Event> ControlService::answer(WorkerRecord& record, co
     reply.endpoint = binding.endpoint;
     record.link->send(reply, std::span<const int>(&binding.descriptor, binding.error ? 0 : 1));
     if (binding.error) return std::nullopt;
+    record.bindings.insert(binding.id);
     return listens(record, binding.endpoint);
 }
 
@@ -158,7 +162,7 @@ COHORT_DECL void ControlService::introduce(WorkerRecord& record, const ConnectPe
     try {
         end = end_for(record, request.worker, stopping);
     } catch (const std::system_error& error) {
-        reply.error = error.code().value(); // at the descriptor limit
+        set_error(reply, error.code());
     }
     const int number = end.get();
     record.link->send(reply, std::span(&number, end ? 1 : 0));
@@ -172,14 +176,24 @@ COHORT_DECL UniqueFd ControlService::end_for(const WorkerRecord& record, WorkerI
     const bool is_there =
         found != records_.end() && other != record.id && !stopping && found->second->state < WorkerState::draining;
     if (!is_there) return {};
+    if (found->second->link->kept() >= most_waiting_peers) throw std::system_error(make_error_code(Errc::too_many));
     auto [mine, others] = make_socketpair(SOCK_STREAM);
     const int number = others.get();
     found->second->link->send(IncomingPeer{record.id}, std::span(&number, 1));
     return std::move(mine);
 }
 
-COHORT_DECL void ControlService::take_back(const WorkerRecord& record, const ReturnedConnection& given,
-                                           UniqueFd connection) {
+/// Of all that a worker says only a connection that it gives back has a descriptor.
+COHORT_DECL void ControlService::check_descriptors(const Packet& packet) {
+    if (packet.descriptors.size() > (packet.holds<ReturnedConnection>() ? 1U : 0U))
+        throw std::system_error(make_error_code(Errc::bad_message));
+}
+
+/// Only a worker that leaves may have accepted connections by itself and hand them over.
+COHORT_DECL void ControlService::take_back(WorkerRecord& record, const ReturnedConnection& given, UniqueFd connection) {
+    const bool was_lent = record.link->take_back();
+    if ((!was_lent && record.state != WorkerState::draining) || !is_connection(connection.get()))
+        throw std::system_error(make_error_code(Errc::bad_message));
     SlotStats& stats = ledger_[record.slot];
     ++(given.was_served ? stats.handed_over : stats.refused);
     TransferredConnection passage(std::move(connection), given.state);
@@ -190,6 +204,7 @@ COHORT_DECL void ControlService::take_back(const WorkerRecord& record, const Ret
 }
 
 COHORT_DECL void ControlService::note(WorkerRecord& record, const SetupFailed& failure) {
+    if (record.error) throw std::system_error(make_error_code(Errc::bad_message)); // a process says it once and ends
     record.error = {failure.system_error, std::system_category()};
     log_line("worker " + std::to_string(record.id) + ": " + printable(failure.step) + ": " + record.error.message());
 }

@@ -20,17 +20,21 @@ COHORT_DECL Task<> Mailbox::collect(RecordPtr record) {
         // Not as the loop's condition: GCC 12 compiles that wrongly.
         const bool more = co_await record->messages->fill();
         if (!more || record->is_over()) co_return;
-        if (!record->messages->has_message()) continue;
-        add(record);
-        arrival_.resume_one();
-        while (!record->is_over() && record->messages->has_message()) co_await record->drained.wait();
+        while (!record->is_over() && record->messages->has_front()) {
+            if (!record->messages->has_message()) {
+                co_await record->messages->answers_read();
+                continue;
+            }
+            add(record);
+            arrival_.resume_one();
+            while (!record->is_over() && record->in_line) co_await record->drained.wait();
+        }
     }
 }
 
 COHORT_DECL void Mailbox::collect_last(const RecordPtr& record) {
-    const bool is_in_line = record->messages->has_message();
     record->messages->drain();
-    if (!is_in_line && record->messages->has_message()) add(record);
+    if (!record->in_line && record->messages->has_message()) add(record);
 }
 
 COHORT_DECL void Mailbox::add(RecordPtr record) {
@@ -38,6 +42,7 @@ COHORT_DECL void Mailbox::add(RecordPtr record) {
         refuse_calls(*record);
         if (!record->messages->has_message()) return;
     }
+    record->in_line = true;
     filled_.push_back(std::move(record));
     front_ = filled_.front()->messages.get();
     sender_ = filled_.front()->id;
@@ -70,7 +75,10 @@ COHORT_DECL void Mailbox::refuse_calls(WorkerRecord& record) {
 
 COHORT_DECL void Mailbox::end_turn(bool has_more) {
     in_turn_ = 0;
-    if (has_more) filled_.push_back(filled_.front());
+    if (has_more)
+        filled_.push_back(filled_.front());
+    else
+        filled_.front()->in_line = false;
     filled_.pop_front();
     front_ = filled_.empty() ? nullptr : filled_.front()->messages.get();
     if (front_ != nullptr) sender_ = filled_.front()->id;

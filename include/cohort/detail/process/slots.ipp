@@ -28,7 +28,7 @@ COHORT_DECL unsigned Slots::add(WorkerSpec assignment, RestartPolicy policy) {
 
 COHORT_DECL bool Slots::is_ready(const WorkerRecord& record, Readiness readiness) const noexcept {
     if (readiness == Readiness::announced) return record.announced;
-    return record.state >= WorkerState::online && record.endpoints >= slots_[record.slot]->wanted_endpoints;
+    return record.state >= WorkerState::online && record.endpoints() >= slots_[record.slot]->wanted_endpoints;
 }
 
 COHORT_DECL WorkerId Slots::take_over(const WorkerRecord& successor) noexcept {
@@ -61,7 +61,7 @@ COHORT_DECL bool Slots::vacate(const WorkerRecord& record) noexcept {
     Slot& slot = *slots_[record.slot];
     const bool was_its = slot.current == record.id || slot.successor == record.id;
     slot.listened = slot.listened || (was_its && record.listened);
-    if (was_its && record.endpoints != 0) slot.wanted_endpoints = record.endpoints;
+    if (was_its && record.endpoints() != 0) slot.wanted_endpoints = record.endpoints();
     if (slot.current == record.id) slot.current = 0;
     if (slot.successor == record.id) slot.successor = 0;
     if (was_its && slot.is_vacant()) slot.occupied = slot.wanted;

@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <system_error>
 #include <vector>
 
@@ -37,6 +38,7 @@ struct WorkerRecord : DispatchTarget {
     Notifier drained; // the last message that had been read was received
     Timer grace;      // until it is asked to leave (WorkerOptions::lifetime), then until it is killed
     std::function<void(WorkerRecord&)> at_end_of_lifetime;
+    bool in_line = false; // of the Mailbox
     WorkerState state = WorkerState::forked;
     unsigned group = 0; // Assignment::group
     std::optional<int> stop_signal;
@@ -44,7 +46,10 @@ struct WorkerRecord : DispatchTarget {
     unsigned calls = 0;      // of the pool, under way
     bool voluntary = false;
     bool to_be_replaced = false; // a signal has told it to leave
-    unsigned endpoints = 0;      // that it shares now
+    unsigned endpoints() const noexcept { return static_cast<unsigned>(listeners.size() + bindings.size()); }
+    std::set<ListenerId> listeners; // that it shares now
+    std::set<BindingId> bindings;
+    std::size_t unread_answers = 0; // to what it has asked on its link
     bool listened = false;
     bool announced = false;  // Worker::ready()
     bool reaped = false;     // the process is gone; its last words may not have been heard

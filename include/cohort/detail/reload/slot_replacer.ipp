@@ -20,7 +20,7 @@ COHORT_DECL WorkerId SlotReplacer::start_successor(unsigned slot) {
     if (!place.occupied || !place.wanted) return 0;
     const auto predecessor = records_.find(place.current);
     if (predecessor != records_.end() && predecessor->second->listened)
-        place.wanted_endpoints = predecessor->second->endpoints;
+        place.wanted_endpoints = predecessor->second->endpoints();
     return place.successor = owner_.start(slot);
 }
 

@@ -22,8 +22,13 @@ public:
 
     constexpr std::uint64_t value() const { return state_; }
 
+    /// A part has a serialize function, in which only it knows whether descriptors are passed.
+    constexpr void meet_custom_part() { has_custom_parts_ = true; }
+    constexpr bool has_custom_parts() const { return has_custom_parts_; }
+
 private:
     std::uint64_t state_ = 0xcbf29ce484222325;
+    bool has_custom_parts_ = false;
 };
 
 /// How many steps `T` lies back in `Path`, from 1; 0 when it does not.
@@ -51,6 +56,7 @@ constexpr void mix_schema(SchemaHash& hash) {
         hash.mix(0x100 + steps);
     } else {
         hash.mix(static_cast<std::uint64_t>(kind_of<T>));
+        if (kind_of<T> == Kind::custom) hash.meet_custom_part();
         hash.mix(Shape<T>::extra);
         mix_parts<T, Path...>(hash, typename Shape<T>::Parts{});
     }

@@ -56,9 +56,10 @@ COHORT_DECL void SlotManager::dismiss(unsigned slot) {
 COHORT_DECL void tell_end(const WorkerRecord& record, const ExitStatus& status, const std::string& next) {
     const std::chrono::duration<double> lived = std::chrono::steady_clock::now() - record.born;
     char time[32];
+    const std::string why = record.error ? " (" + record.error.message() + ")" : "";
     std::snprintf(time, sizeof time, "%.1f s", lived.count());
     log_line("worker " + std::to_string(record.id) + " in slot " + std::to_string(record.slot) + " (process " +
-             std::to_string(record.pid) + ") " + status.describe() + " after " + time + "; " + next);
+             std::to_string(record.pid) + ") " + status.describe() + why + " after " + time + "; " + next);
 }
 
 /// By a signal that a fault of its own raises: not what it gets when its grace is over.
@@ -77,7 +78,7 @@ COHORT_DECL bool has_crashed(const ExitStatus& status) noexcept {
 
 COHORT_DECL bool SlotManager::on_exit(const WorkerRecord& record, const ExitStatus& status) {
     const bool was_leaving = record.voluntary || owner_.stopping();
-    if (was_leaving && has_crashed(status)) tell_end(record, status, "it was leaving");
+    if (was_leaving && (has_crashed(status) || record.error)) tell_end(record, status, "it was leaving");
     if (slots_.vacate(record) && !group_restart_.concerns(record.group)) answer(record, status);
     return slots_[record.slot].occupied;
 }

@@ -63,6 +63,9 @@ struct Datagram {
 /// The next datagram; a size of 0 is the end. `error` is set when there is none now (EAGAIN) or the socket is broken.
 Datagram receive_datagram(int socket, std::span<std::byte> buffer, std::error_code& error);
 
+/// Whether it is a stream socket that does not listen: what somebody who passes a connection may pass.
+bool is_connection(int fd) noexcept;
+
 } // namespace cohort::detail
 
 #if !defined(COHORT_SEPARATE_COMPILATION)

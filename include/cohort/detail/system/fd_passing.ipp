@@ -80,4 +80,13 @@ COHORT_DECL Datagram receive_datagram(int socket, std::span<std::byte> buffer, s
     return datagram;
 }
 
+COHORT_DECL bool is_connection(int fd) noexcept {
+    const auto option = [fd](int name) {
+        int value = 0;
+        socklen_t size = sizeof value;
+        return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+    };
+    return option(SO_TYPE) == SOCK_STREAM && option(SO_ACCEPTCONN) == 0;
+}
+
 } // namespace cohort::detail

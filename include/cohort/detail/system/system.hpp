@@ -77,6 +77,9 @@ UniqueFd duplicate(int fd);
 /// Whether about `count` more descriptors can be opened, judging by the number that the next one gets.
 bool can_open(rlim_t count) noexcept;
 
+/// How many descriptors of this process one of many users may cause it to hold: a part of what it may have in all.
+std::size_t share_of_descriptors() noexcept;
+
 /// The kernel has reached a limit on what is in flight between sockets, for now; it gives no event (unix(7)).
 bool is_kernel_limit(int error) noexcept;
 

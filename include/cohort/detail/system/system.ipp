@@ -60,6 +60,13 @@ COHORT_DECL bool can_open(rlim_t count) noexcept {
     return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && static_cast<rlim_t>(next) + count <= limit.rlim_cur;
 }
 
+COHORT_DECL std::size_t share_of_descriptors() noexcept {
+    constexpr rlim_t least = 16;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return least;
+    return static_cast<std::size_t>(std::max(limit.rlim_cur / 8, least));
+}
+
 COHORT_DECL bool is_kernel_limit(int error) noexcept {
     return error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM;
 }

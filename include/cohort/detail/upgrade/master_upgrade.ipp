@@ -30,7 +30,7 @@ COHORT_DECL void MasterUpgrade::transfer_sockets(NewMaster& new_master, Dispatch
     for (const auto& [id, record] : workers) {
         if (record->slot >= most_slots) continue;
         if (record->slot >= transferred.endpoints.size()) transferred.endpoints.resize(record->slot + 1);
-        transferred.endpoints[record->slot] = record->endpoints;
+        transferred.endpoints[record->slot] = record->endpoints();
     }
     new_master.give(transferred);
 }

@@ -18,13 +18,18 @@ COHORT_DECL Task<UniqueFd> PeerClient::introduce(WorkerId other) {
     return reach(other);
 }
 
+/// Not in the coroutine: GCC 12 destroys what only one branch of an expression has made.
+COHORT_DECL void throw_refusal(const PeerSocket& answer, WorkerId other) {
+    const std::string whom = other == 0 ? "the bus" : "worker " + std::to_string(other);
+    if (const auto error = error_of(answer)) throw std::system_error(error, whom);
+}
+
 COHORT_DECL Task<UniqueFd> PeerClient::reach(WorkerId other) {
     PendingRequests<Packet>::Request request(requests_);
     link_->send(ConnectPeer{request.number(), other});
     co_await request.wait();
     auto& answer = request.answer();
-    if (const int error = answer.read<PeerSocket>().error; error != 0)
-        throw std::system_error(error, std::system_category(), "worker " + std::to_string(other));
+    throw_refusal(answer.read<PeerSocket>(), other);
     if (answer.descriptors_lost) throw std::system_error(make_error_code(Errc::descriptors_lost));
     if (answer.descriptors.empty())
         throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(other));
