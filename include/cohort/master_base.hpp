@@ -58,8 +58,8 @@ public:
     /// Everything that workers and master publish on this topic from now on, as values of a T; it ends when the last
     /// worker has ended and none will follow.
     template <class T>
-    [[nodiscard]] Task<Subscription<T>> subscribe(std::string topic) {
-        return detail::subscribe<T>(connect_bus(), std::move(topic), limits());
+    [[nodiscard]] Task<Subscription<T>> subscribe(std::string topic, SlowSubscriber slow = {}) {
+        return detail::subscribe<T>(connect_bus(), std::move(topic), slow, limits());
     }
     /// To everybody who has subscribed to this topic. See Worker::publish.
     template <class T>
@@ -69,6 +69,16 @@ public:
     template <class T>
         requires(!std::is_lvalue_reference_v<T> && detail::unsafe_temporary<T>)
     Task<> publish(std::string, T&&) {
+        return detail::refuse_temporary<T>();
+    }
+    /// See Worker::publish_lossless.
+    template <class T>
+    [[nodiscard]] Task<> publish_lossless(std::string topic, const T& value) {
+        return publish_encoded(detail::to_published(std::move(topic), value, limits(), true));
+    }
+    template <class T>
+        requires(!std::is_lvalue_reference_v<T> && detail::unsafe_temporary<T>)
+    Task<> publish_lossless(std::string, T&&) {
         return detail::refuse_temporary<T>();
     }
 

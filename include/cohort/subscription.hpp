@@ -4,11 +4,14 @@
 
 #include <cohort/detail/channel/bus_client.hpp>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
 
 namespace cohort {
+
+using SlowSubscriber = detail::SlowSubscriber;
 
 /// What Worker::subscribe and Master::subscribe give. It ends when it is destroyed, and when its worker is to leave or
 /// the master goes.
@@ -18,22 +21,26 @@ public:
     Subscription(detail::BusClient client, std::string topic, const SerializeLimits& limits)
         : client_(std::move(client)), topic_(std::move(topic)), limits_(limits) {}
 
-    /// The next value published, in the order of each publisher; nothing at the end. A subscriber that does not receive
-    /// makes publishers wait: nothing is dropped. Cancelling loses nothing. Errors: Errc::schema_mismatch: somebody
-    /// publishes another type on this topic; the next receive() continues after it.
+    /// The next value published, in the order of each publisher; nothing at the end. Nobody waits for a subscriber that
+    /// does not keep up: see SlowSubscriber, and missed(). Cancelling loses nothing. Errors: Errc::schema_mismatch:
+    /// somebody publishes another type on this topic; the next receive() continues after it.
     [[nodiscard]] Task<std::optional<T>> receive();
     const std::string& topic() const noexcept { return topic_; }
+    /// How many values were dropped so far, before the last one that was received: a number that grows is a gap.
+    std::uint64_t missed() const noexcept { return missed_; }
 
 private:
     detail::BusClient client_;
     std::string topic_;
     SerializeLimits limits_;
+    std::uint64_t missed_ = 0;
 };
 
 template <class T>
 Task<std::optional<T>> Subscription<T>::receive() {
     const auto published = co_await client_.receive();
     if (!published) co_return std::nullopt;
+    missed_ += published->missed;
     if (published->type != schema_hash<T>())
         throw std::system_error(make_error_code(Errc::schema_mismatch), "topic " + topic_);
     std::optional<T> value(std::in_place);
@@ -46,8 +53,8 @@ namespace detail {
 
 /// After this, what is published arrives.
 template <class T>
-Task<Subscription<T>> subscribe(BusClient client, std::string topic, SerializeLimits limits) {
-    co_await client.subscribe(topic);
+Task<Subscription<T>> subscribe(BusClient client, std::string topic, SlowSubscriber slow, SerializeLimits limits) {
+    co_await client.subscribe(topic, slow);
     co_return Subscription<T>(std::move(client), std::move(topic), limits);
 }
 

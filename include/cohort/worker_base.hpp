@@ -91,15 +91,17 @@ public:
     void doing(std::string_view what) noexcept;
 
     /// Everything that workers and master publish on this topic from now on, as values of a T; it ends once this worker
-    /// is to leave, behind what was published before. Errors: Errc::closed without a master.
+    /// is to leave, behind what was published before. Errors: Errc::too_many: this worker has subscribed so often that
+    /// it costs the master an eighth of the descriptors it may have (RLIMIT_NOFILE); Errc::message_too_large: the name
+    /// has more than 1,024 bytes; Errc::closed without a master.
     template <class T>
-    [[nodiscard]] Task<Subscription<T>> subscribe(std::string topic) {
+    [[nodiscard]] Task<Subscription<T>> subscribe(std::string topic, SlowSubscriber slow = {}) {
         auto client = co_await connect_bus();
-        auto subscription = co_await detail::subscribe<T>(std::move(client), std::move(topic), limits_);
+        auto subscription = co_await detail::subscribe<T>(std::move(client), std::move(topic), slow, limits_);
         co_return subscription;
     }
-    /// To everybody who has subscribed to this topic; waits while they do not keep up. Errors: as Channel::send, and
-    /// Errc::no_descriptors for a T with a Handle.
+    /// To everybody who has subscribed to this topic; waits for the master, and for no subscriber (SlowSubscriber).
+    /// Errors: as Channel::send, and Errc::no_descriptors for a T with a Handle.
     template <class T>
     [[nodiscard]] Task<> publish(std::string topic, const T& value) {
         return publish_encoded(detail::to_published(std::move(topic), value, limits_));
@@ -107,6 +109,17 @@ public:
     template <class T>
         requires(!std::is_lvalue_reference_v<T> && detail::unsafe_temporary<T>)
     Task<> publish(std::string, T&&) {
+        return detail::refuse_temporary<T>();
+    }
+    /// The same, but waits while subscribers do not keep up, so that they miss nothing of it: one that stands still
+    /// holds up whatever this worker publishes, until it goes on or ends.
+    template <class T>
+    [[nodiscard]] Task<> publish_lossless(std::string topic, const T& value) {
+        return publish_encoded(detail::to_published(std::move(topic), value, limits_, true));
+    }
+    template <class T>
+        requires(!std::is_lvalue_reference_v<T> && detail::unsafe_temporary<T>)
+    Task<> publish_lossless(std::string, T&&) {
         return detail::refuse_temporary<T>();
     }
     /// Waits until this worker gets this role, which has one holder in the cluster at a time: granted in the order of

@@ -3,51 +3,61 @@
 #pragma once
 
 #include <cohort/channel.hpp>
+#include <cohort/detail/async/notifier.hpp>
 #include <cohort/detail/channel/bus_message.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/event.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <list>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cohort::detail {
 
-/// Lives in the master. Each subscription has a connection of its own, so a subscriber that does not receive fills its
-/// own queue and then blocks the publishers of its topic; nothing is dropped.
+/// Lives in the master. Each subscription has a connection of its own, whose queue is all that a slow subscriber costs:
+/// what becomes of values that do not fit there is up to SlowSubscriber. Nobody waits for it but a publisher that wants
+/// to (Published::waits).
 class Bus {
 public:
-    Bus(const asio::any_io_executor& executor, ChannelLimits limits) : executor_(executor), limits_(limits) {}
+    /// A connection that belongs to a worker, and what it has subscribed to.
+    struct Client {
+        Client(WorkerId its_owner, BusChannel its_channel, const asio::any_io_executor& executor)
+            : owner(its_owner), channel(std::move(its_channel)), kept_sent(executor) {}
+
+        WorkerId owner;
+        BusChannel channel;
+        SlowSubscriber slow = SlowSubscriber::drop_newest;
+        std::uint64_t missed = 0;   // values that were dropped behind the last one that was sent
+        std::list<Published> kept;  // of drop_oldest: until there is room
+        std::size_t kept_bytes = 0; // of their payloads
+        Notifier kept_sent;         // all of them
+    };
+
+    Bus(const asio::any_io_executor& executor, ChannelLimits limits);
     Bus(const Bus&) = delete;
     Bus& operator=(const Bus&) = delete;
-    ~Bus() {
-        for (const auto& client : clients_) client->channel.close();
-    }
+    ~Bus();
 
     /// The other end of a new connection. `owner`: the worker it is for; 0: this process. `finished`: as after
-    /// finish().
+    /// finish(). Throws Errc::too_many.
     UniqueFd connect(WorkerId owner, bool finished);
     /// Sends nothing more to this worker; its subscriptions end after what is already queued.
     void finish(WorkerId owner);
 
 private:
-    struct Client {
-        WorkerId owner;
-        BusChannel channel;
-    };
+    struct State;
     using ClientPtr = std::shared_ptr<Client>;
-    using Topics = std::map<std::string, std::list<ClientPtr>, std::less<>>;
 
-    /// Shared with the coroutines, which may outlive the bus by a moment.
-    static Task<> serve(ClientPtr client, std::shared_ptr<Topics> topics);
-    static Task<> publish(std::vector<ClientPtr> subscribers, Published published);
+    static Task<> serve(ClientPtr client, std::shared_ptr<State> state);
 
     asio::any_io_executor executor_;
     ChannelLimits limits_;
-    std::shared_ptr<Topics> topics_ = share<Topics>();
-    std::list<ClientPtr> clients_;
+    std::shared_ptr<State> state_; // shared with the coroutines, which may outlive the bus by a moment
 };
 
 } // namespace cohort::detail

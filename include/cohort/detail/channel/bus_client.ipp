@@ -22,9 +22,10 @@ COHORT_DECL BusClient::BusClient(const asio::any_io_executor& executor, UniqueFd
 
 COHORT_DECL Task<> BusClient::publish(Published published) { return connection_->channel.send(published); }
 
-COHORT_LAZY COHORT_DECL Task<> BusClient::subscribe(std::string topic) {
+COHORT_LAZY COHORT_DECL Task<> BusClient::subscribe(std::string topic, SlowSubscriber slow) {
+    if (topic.size() > most_topic_bytes) throw std::system_error(make_error_code(Errc::message_too_large), "topic");
     const auto connection = connection_;
-    const Published wish{.topic = std::move(topic), .subscribes = true};
+    const Published wish{.topic = std::move(topic), .subscribes = true, .slow = slow};
     co_await connection->channel.call(wish);
 }
 

@@ -32,7 +32,7 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
       slot_manager_(context.get_executor(), options_, processes_.records(), *this),
       pool_(share<CallPool>(context.get_executor(), processes_.records(), options_,
                             static_cast<CallPool::Owner&>(*this))),
-      bus_(context.get_executor(), {.max_length = options_.max_message}),
+      bus_(context.get_executor(), {.max_length = options_.max_message, .high_water = std::size_t{1} << 20}),
       control_service_(options_, *dispatcher_, bus_, processes_.records(), ledger_, upgrade_.datagrams()),
       worker_shutdown_({processes_, slot_manager_.slots(), *dispatcher_, control_service_, bus_, upgrade_}, stopping_),
       slot_replacer_(options_, processes_.records(), slot_manager_.slots(), *this),
