@@ -50,8 +50,8 @@ COHORT_DECL bool is_counter_name(std::string_view name) noexcept {
 
 COHORT_DECL CounterName to_counter_name(std::string_view name) {
     if (!is_counter_name(name))
-        throw std::invalid_argument("a counter's name is up to 51 letters, digits, '_' and ':', and does not begin with "
-                                    "cohort_: not '" +
+        throw std::invalid_argument("a counter's name is up to 51 letters, digits, '_' and ':', without a digit or "
+                                    "\"cohort_\" in front, not '" +
                                     printable(name) + "'");
     CounterName result{};
     name.copy(result.data(), NamedCounter::longest_name);

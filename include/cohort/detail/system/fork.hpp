@@ -41,8 +41,8 @@ enum class AfterFork {
            ///< fork(2) allows beside other threads; it runs nothing of the user's
 };
 
-/// fork(2). The child comes back with default signal actions, but for handlers of crashes and what `set_signals` has set
-/// before any could arrive, and no signal blocked. Throws Errc::multithreaded, or what fork says (EAGAIN, ENOMEM).
+/// fork(2). The child comes back with default signal actions, but for handlers of crashes and what `set_signals` has
+/// set before any could arrive, and no signal blocked. Throws Errc::multithreaded, or what fork says (EAGAIN, ENOMEM).
 Process fork_process(AfterFork then = AfterFork::lives, void (*set_signals)() = nullptr);
 
 bool has_ended(int pidfd) noexcept;
