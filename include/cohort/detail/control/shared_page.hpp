@@ -97,6 +97,8 @@ private:
     auto consistently(Read read) const;
     void add_counters(Totals& totals) const;
     CounterSum sum_of(const NamedCounter& counter) const noexcept;
+    /// Throws std::invalid_argument.
+    void refuse_if_nearly_known(const CounterName& wanted) const;
     /// The tables of all processes that are or were there.
     template <class Visit>
     void for_each_table(Visit visit) const;
