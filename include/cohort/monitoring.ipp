@@ -17,9 +17,6 @@ namespace cohort::monitoring::detail {
 /// The text exposition format, version 0.0.4, of Prometheus' documentation.
 class Exposition {
 public:
-    bool has(std::string_view name) const {
-        return text_.find("# TYPE " + std::string(name) + " ") != std::string::npos;
-    }
     template <std::integral N>
     void add(std::string_view name, std::string_view type, std::string_view help, N value) {
         describe(name, type, help);
@@ -50,9 +47,8 @@ COHORT_DECL std::string expose(const Totals& totals) {
     out.describe("cohort_http_responses_total", "counter", "HTTP responses by class of status.");
     for (std::size_t i = 0; i != totals.responses.size(); ++i)
         out.sample("cohort_http_responses_total", "{class=\"" + std::to_string(i + 1) + "xx\"}", totals.responses[i]);
-    for (const auto& count : totals.counts) // a worker names them; with a metric twice, the whole would be invalid
-        if (!out.has(count.name))
-            out.add(count.name, count.name.ends_with("_total") ? "counter" : "gauge", "", count.value);
+    for (const auto& count : totals.counts)
+        out.add(count.name, count.name.ends_with("_total") ? "counter" : "gauge", "", count.value);
     return std::move(out).text();
 }
 

@@ -24,6 +24,7 @@ COHORT_DECL SocketMessage::SocketMessage(std::span<const std::byte> bytes, std::
     if (descriptors.empty()) return;
     header_.msg_control = control_.data();
     header_.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
+    std::memset(control_.data(), 0, header_.msg_controllen); // the padding leaves the process, too
     cmsghdr* const control = CMSG_FIRSTHDR(&header_);
     control->cmsg_level = SOL_SOCKET;
     control->cmsg_type = SCM_RIGHTS;

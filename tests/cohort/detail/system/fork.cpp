@@ -245,7 +245,7 @@ TEST_CASE("a child begins with default signal actions and none blocked") {
 }
 
 TEST_CASE("a child has the signal actions that it is given before any signal can arrive") {
-    Process process = fork_process([] {
+    Process process = fork_process(AfterFork::lives, [] {
         sigset_t blocked;
         ::sigprocmask(SIG_SETMASK, nullptr, &blocked);
         if (sigismember(&blocked, SIGTERM) != 1) ::_exit(3);
