@@ -127,7 +127,8 @@ Task<> overflow(App::Worker&) {
     co_return;
 }
 void leak() {
-    auto* volatile lost = new char[4321];
+    char* volatile lost = new char[4321];
+    lost[0] = 'x';
     lost = nullptr;
 }
 Task<> leak_and_return(App::Worker&) {
