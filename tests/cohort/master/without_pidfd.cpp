@@ -40,9 +40,9 @@ Task<> whole_life(App& app) {
     co_await tell(app, first, "hello");
     const auto answer = co_await mail(app);
     if (answer.message.text != "hello") throw std::logic_error("wrong answer");
-    app.kill(first, SIGSEGV);
+    app.kill(first, SIGTRAP);
     const Event crash = co_await end_of(app, first);
-    if (crash.status != ExitStatus::signaled(SIGSEGV)) throw std::logic_error("not the signal");
+    if (crash.status != ExitStatus::signaled(SIGTRAP)) throw std::logic_error("not the signal");
     const Event successor = co_await next(app, WorkerState::online);
     const ReloadReport report = co_await app.reload();
     if (report.error) throw std::system_error(report.error);

@@ -17,6 +17,12 @@
 
 using namespace test;
 
+#if defined(COHORT_SANITIZED)
+namespace test {
+extern bool leaks_in_children; // tests/main.cpp
+}
+#endif
+
 namespace {
 
 /// Says that it was called and lets the process end as it would have.
@@ -127,9 +133,10 @@ Task<> overflow(App::Worker&) {
     co_return;
 }
 void leak() {
-    char* volatile lost = new char[4321];
-    lost[0] = 'x';
-    lost = nullptr;
+    for (int i = 0; i < 4; ++i) { // a register may still have the last one
+        char* volatile lost = new char[4321];
+        lost[0] = 'x';
+    }
 }
 Task<> leak_and_return(App::Worker&) {
     leak();
@@ -164,7 +171,10 @@ int code_of_one() {
 
 template <auto Body>
 void check_report(const std::string& report, int code) {
-    Helper helper([] { return code_of_one<Body>(); });
+    Helper helper([] {
+        test::leaks_in_children = true;
+        return code_of_one<Body>();
+    });
     const std::string said = helper.rest();
     CHECK_MESSAGE((said.find(report) != said.npos || report.empty()), said);
     if (report.empty()) CHECK_MESSAGE(said.find("Sanitizer") == said.npos, said);
@@ -173,9 +183,9 @@ void check_report(const std::string& report, int code) {
 
 TEST_CASE("what AddressSanitizer and LeakSanitizer find in a worker is on its standard error and in its exit code") {
     check_report<overflow>("heap-buffer-overflow", 1);
-    check_report<leak_and_return>("4321 byte(s) in 1 object(s)", 23);
-    check_report<leak_and_exit>("4321 byte(s) in 1 object(s)", 23);
-    check_report<leak_and_fail>("4321 byte(s) in 1 object(s)", 3);
+    check_report<leak_and_return>("LeakSanitizer: detected memory leaks", 23);
+    check_report<leak_and_exit>("LeakSanitizer: detected memory leaks", 23);
+    check_report<leak_and_fail>("LeakSanitizer: detected memory leaks", 3);
     check_report<be_clean>("", 0);
 }
 

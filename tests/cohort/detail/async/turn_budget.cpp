@@ -292,6 +292,12 @@ Task<http::Response> read_pieces(Bench& bench, const http::Request& request) {
 
 using Handler = Task<http::Response> (*)(Bench&, const http::Request&);
 
+Task<> serve_until_closed(Bench& bench, TcpAcceptor& acceptor, Handler handler, bool& over) {
+    const http::ServerOptions options{.max_requests = 1'000'000};
+    co_await http::serve(bench, acceptor, handler, options);
+    over = true;
+}
+
 Task<> serve_client(Bench& bench, Handler handler, std::string_view begin, std::string_view again) {
     TcpAcceptor acceptor(bench.io());
     tcp::socket client(bench.io());
@@ -302,11 +308,12 @@ Task<> serve_client(Bench& bench, Handler handler, std::string_view begin, std::
     start(bench.io(), send_often(bench, client, more));
     start(bench.io(), drop_answers(client));
     bench.watch();
-    start(bench.io(), http::serve(bench, acceptor, handler, {.max_requests = 1'000'000}));
+    bool over = false;
+    start(bench.io(), serve_until_closed(bench, acceptor, handler, over));
     co_await until_enough(bench);
     client.close();
     acceptor.close();
-    for (int i = 0; i < 20; ++i) co_await yield();
+    while (!over) co_await yield();
 }
 
 Task<> answers_pipelined(Bench& bench) {
