@@ -87,10 +87,11 @@ COHORT_DECL Bus::~Bus() {
 
 COHORT_DECL UniqueFd Bus::connect(WorkerId owner, bool finished) {
     const std::size_t most = share_of_descriptors();
-    if (owner != 0 && state_->count(owner) >= most)
-        throw std::system_error(make_error_code(Errc::too_many), "subscribe");
+    const std::size_t count = owner == 0 ? 0 : state_->count(owner);
+    if (count >= most) throw std::system_error(make_error_code(Errc::too_many), "subscribe");
     // The last quarter is for what comes from elsewhere, however many workers ask for their share.
-    if (owner != 0 && !can_open(2 * most)) throw std::system_error(EMFILE, std::system_category(), "subscribe");
+    if (count >= share_to_begin && !can_open(2 * most))
+        throw std::system_error(EMFILE, std::system_category(), "subscribe");
     auto [mine, others] = make_socketpair(SOCK_STREAM);
     auto client = share<Client>(owner, BusChannel::accepted(executor_, std::move(mine), limits_), executor_);
     state_->clients.push_back(client);

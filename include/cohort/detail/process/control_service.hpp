@@ -82,7 +82,8 @@ Result ControlService::attempt(const WorkerRecord& record, bool stopping, Action
     refused.error = Errc::too_many;
     if (record.endpoints() >= most) return refused;
     refused.error = {EMFILE, std::system_category()};
-    if (!can_open(2 * most)) return refused; // the last quarter is for what comes from elsewhere
+    // The last quarter is for what comes from elsewhere, and for a worker that begins.
+    if (record.endpoints() >= share_to_begin && !can_open(2 * most)) return refused;
     try {
         return action();
     } catch (const std::system_error& error) {

@@ -79,6 +79,9 @@ bool can_open(rlim_t count) noexcept;
 
 /// How many descriptors of this process one of many users may cause it to hold: a part of what it may have in all.
 std::size_t share_of_descriptors() noexcept;
+/// So many of each kind it gets however few are left: what is handed over at a reload may take nearly all for a moment,
+/// and a successor that could not listen would end the reload.
+inline constexpr std::size_t share_to_begin = 8;
 
 /// The kernel has reached a limit on what is in flight between sockets, for now; it gives no event (unix(7)).
 bool is_kernel_limit(int error) noexcept;
