@@ -72,6 +72,7 @@
 #include <cohort/datagram_socket.ipp>
 #include <cohort/detail/control/connection_count.ipp>
 #include <cohort/detail/control/control_link.ipp>
+#include <cohort/detail/control/mapped_parts.ipp>
 #include <cohort/detail/control/shared_page.ipp>
 #include <cohort/detail/listen/accept_loop.ipp>
 #include <cohort/detail/listen/accepting_dispatcher.ipp>

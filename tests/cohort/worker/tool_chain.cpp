@@ -7,6 +7,7 @@
 #include "support/cluster.hpp"
 #include "support/process.hpp"
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -187,6 +188,42 @@ TEST_CASE("what AddressSanitizer and LeakSanitizer find in a worker is on its st
     check_report<leak_and_exit>("LeakSanitizer: detected memory leaks", 23);
     check_report<leak_and_fail>("LeakSanitizer: detected memory leaks", 3);
     check_report<be_clean>("", 0);
+}
+
+int go[2];
+
+Task<> end_when_told(App::Worker& self) {
+    std::printf("here is %d\n", ::getpid());
+    std::fflush(stdout);
+    char told = 0;
+    while (::read(go[0], &told, 1) < 0) {
+    }
+    co_await self.exit(0);
+}
+
+int master_of_one_that_ends() {
+    test::leaks_in_children = true;
+    Options options = plain_options();
+    options.grace = std::chrono::minutes(10); // after which the worker would be ended in any case
+    in_master<App>(options, [](App& app) -> Task<> {
+        app.spawn(end_when_told);
+        while (const auto event = co_await app.next_event()) {
+        }
+    });
+    return 0;
+}
+
+TEST_CASE("a worker whose master dies while it looks for leaks ends") {
+    for (int i = 0; i < 10; ++i) {
+        REQUIRE(::pipe(go) == 0);
+        Helper master(master_of_one_that_ends);
+        const Watched worker(master.number_after("here is "));
+        REQUIRE(::write(go[1], "!", 1) == 1);
+        master.signal(SIGKILL);
+        CHECK(worker.ends_within(std::chrono::seconds(20)));
+        master.wait();
+        for (const int end : go) ::close(end);
+    }
 }
 
 #endif

@@ -5,44 +5,20 @@
 #include <cohort/detail/control/shared_page.hpp>
 
 #include <cohort/detail/config.hpp>
-#include <cohort/detail/system/memfd.hpp>
-#include <cohort/detail/system/system.hpp>
 #include <cohort/error.hpp>
 
 #include <algorithm>
 #include <chrono>
-#include <cstddef>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <thread>
-#include <utility>
-
-#include <fcntl.h>
-#include <sys/mman.h>
 
 namespace cohort::detail {
 
-/// `at`: where, in place of what is mapped there; null: anywhere.
-COHORT_DECL void* map_shared(int memory, std::size_t size, int protection, const void* at = nullptr) {
-    void* const place = const_cast<void*>(at);
-    void* const base = ::mmap(place, size, protection, MAP_SHARED | (at == nullptr ? 0 : MAP_FIXED), memory, 0);
-    if (base == MAP_FAILED) throw_last_error("mmap");
-    return base;
-}
-
-COHORT_DECL UniqueFd make_part(std::size_t size) {
-    UniqueFd memory = make_memfd("cohort", size);
-    seal(memory.get(), F_SEAL_SHRINK | F_SEAL_GROW);
-    return memory;
-}
-
-COHORT_DECL void seal_for_others(int memory) { seal(memory, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL); }
-
-template <class Number>
-std::vector<Number> numbers_down_to_0(std::size_t count) {
-    std::vector<Number> all(count);
-    for (std::size_t i = 0; i < count; ++i) all[i] = static_cast<Number>(count - 1 - i);
+COHORT_DECL std::vector<std::uint32_t> numbers_down_to_0(std::size_t count) {
+    std::vector<std::uint32_t> all(count);
+    for (std::size_t i = 0; i < count; ++i) all[i] = static_cast<std::uint32_t>(count - 1 - i);
     return all;
 }
 
@@ -53,129 +29,46 @@ COHORT_DECL std::uint32_t pop(std::vector<std::uint32_t>& free) {
     return index;
 }
 
-// Mapping
-
-COHORT_DECL SharedPage::SharedPage() : memory_(make_part(sizeof(MasterPart))) {
-    master_ = static_cast<MasterPart*>(map_shared(memory_.get(), sizeof(MasterPart), PROT_READ | PROT_WRITE));
-    seal_for_others(memory_.get());
-    master_seen_ = static_cast<const MasterPart*>(map_shared(memory_.get(), sizeof(MasterPart), PROT_READ));
-    own_ = &master_->shown;
-    free_ = numbers_down_to_0<std::uint32_t>(cells);
-    free_workers_ = numbers_down_to_0<std::uint32_t>(worker_cells);
-}
-
-COHORT_DECL SharedPage::SharedPage(UniqueFd master_part, UniqueFd own_part, std::uint32_t own, WorkerId worker) {
-    master_seen_ = static_cast<const MasterPart*>(map_shared(master_part.get(), sizeof(MasterPart), PROT_READ));
-    auto* const part = static_cast<WorkerPart*>(map_shared(own_part.get(), sizeof(WorkerPart), PROT_READ | PROT_WRITE));
-    own_ = &part->shown;
-    own_cells_ = part->cells.data();
-    seal_for_others(own_part.get());
-    show(own, worker, std::move(own_part));
-}
-
-COHORT_DECL SharedPage::~SharedPage() {
-    for (const auto& view : views_)
-        if (view.load() != nullptr) ::munmap(view.load(), in_view * sizeof(ShownPart));
-    for (WorkerPart* const part : parts_)
-        if (part != nullptr) ::munmap(part, sizeof(WorkerPart));
-    if (master_seen_ != nullptr) ::munmap(const_cast<MasterPart*>(master_seen_), sizeof(MasterPart));
-    if (master_ != nullptr) ::munmap(master_, offsetof(MasterPart, shown));
-    if (own_ != nullptr) ::munmap(own_, sizeof(ShownPart));
-    if (own_cells_ != nullptr) ::munmap(own_cells_, sizeof(WorkerPart) - sizeof(ShownPart));
-}
-
-COHORT_DECL void SharedPage::become_worker(std::uint32_t own) {
-    WorkerPart* const part = parts_[own];
-    // The counters that the master has are of the same place and name here, with a share of this process.
-    for (std::size_t i = 0; i != counters; ++i) {
-        const NamedCounter& masters = own_->counters[i];
-        if (masters.state.load(std::memory_order_relaxed) != NamedCounter::named) break;
-        part->shown.counters[i].give(masters.name);
-    }
-    if (::mremap(&part->shown, sizeof(ShownPart), sizeof(ShownPart), MREMAP_MAYMOVE | MREMAP_FIXED, own_) == MAP_FAILED)
-        throw_last_error("mremap");
-    own_cells_ = part->cells.data();
-    for (WorkerPart* const each : parts_)
-        if (each != nullptr && each != part) ::munmap(each, sizeof(WorkerPart));
-    parts_.fill(nullptr);
-    ::munmap(master_, offsetof(MasterPart, shown));
-    master_ = nullptr;
-    given_.clear();
-    memory_.reset();
-}
-
-COHORT_DECL ShownPart* SharedPage::place_in_view(std::uint32_t index) {
-    auto& view = views_[index / in_view];
-    if (view.load(std::memory_order_relaxed) == nullptr) {
-        void* const base =
-            ::mmap(nullptr, in_view * sizeof(ShownPart), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (base == MAP_FAILED) throw_last_error("mmap");
-        view.store(static_cast<ShownPart*>(base), std::memory_order_release);
-    }
-    return view.load(std::memory_order_relaxed) + index % in_view;
-}
-
-COHORT_DECL void SharedPage::show(std::uint32_t index, WorkerId worker, UniqueFd part) {
-    if (index >= worker_cells || !keeps_size(part.get(), sizeof(WorkerPart))) return;
-    map_shared(part.get(), sizeof(ShownPart), PROT_READ, place_in_view(index));
-    shown_[index].store(worker, std::memory_order_release);
-}
-
-COHORT_DECL const ShownPart* SharedPage::seen(std::uint32_t index) const noexcept {
-    const WorkerId owner = master_seen_->owners[index].load(std::memory_order_acquire);
-    if (owner == 0 || owner != shown_[index].load(std::memory_order_acquire)) return nullptr;
-    return views_[index / in_view].load(std::memory_order_acquire) + index % in_view;
-}
-
 // Giving parts out
+
+COHORT_DECL SharedPage::SharedPage()
+    : free_(numbers_down_to_0(cells)), free_workers_(numbers_down_to_0(worker_cells)) {}
 
 COHORT_DECL std::uint32_t SharedPage::acquire() { return pop(free_); }
 
 COHORT_DECL std::uint32_t SharedPage::acquire_worker(WorkerId worker, unsigned slot, bool maps_itself) {
-    UniqueFd memory = make_part(sizeof(WorkerPart));
     const std::uint32_t index = pop(free_workers_);
     try {
-        if (parts_[index] != nullptr) ::munmap(std::exchange(parts_[index], nullptr), sizeof(WorkerPart));
-        parts_[index] = static_cast<WorkerPart*>(map_shared(memory.get(), sizeof(WorkerPart), PROT_READ | PROT_WRITE));
-        if (!maps_itself) seal_for_others(memory.get()); // first: then the next mapping cannot be made writable
-        show(index, worker, duplicate(memory.get()));
+        map_worker(index, worker, maps_itself);
+        slots_[index] = slot;
     } catch (...) {
         free_workers_.push_back(index);
         throw;
     }
-    given_[index] = {std::move(memory), slot};
-    parts_[index]->shown.vitals.limit.store(WorkerCell::no_limit, std::memory_order_relaxed);
-    master_->head.workers.fetch_add(1, std::memory_order_relaxed);
-    master_->owners[index].store(worker, std::memory_order_release);
-    auto& used = master_->head.used;
+    part(index).shown.vitals.limit.store(WorkerCell::no_limit, std::memory_order_relaxed);
+    master()->head.workers.fetch_add(1, std::memory_order_relaxed);
+    master()->owners[index].store(worker, std::memory_order_release);
+    auto& used = master()->head.used;
     if (used.load(std::memory_order_relaxed) <= index) used.store(index + 1, std::memory_order_release);
     return index;
 }
 
-COHORT_DECL int SharedPage::descriptor(std::uint32_t index) const noexcept {
-    const auto found = given_.find(index);
-    return found == given_.end() ? -1 : found->second.memory.get();
-}
-
-COHORT_DECL bool SharedPage::is_sealed(std::uint32_t index) const noexcept {
-    return has_seals(descriptor(index), F_SEAL_FUTURE_WRITE);
-}
-
 COHORT_DECL void SharedPage::release_worker(std::uint32_t index) {
-    auto& version = master_->head.version;
+    auto& version = master()->head.version;
     version.fetch_add(1, std::memory_order_acq_rel);
     std::atomic_thread_fence(std::memory_order_release); // whoever sees the stores below sees the odd version
-    keep_counts(parts_[index]->shown.vitals);
+    keep_counts(part(index).shown.vitals);
     keep_counters(index);
-    master_->owners[index].store(0, std::memory_order_relaxed);
-    master_->head.workers.fetch_sub(1, std::memory_order_relaxed);
+    master()->owners[index].store(0, std::memory_order_relaxed);
+    master()->head.workers.fetch_sub(1, std::memory_order_relaxed);
     version.fetch_add(1, std::memory_order_acq_rel);
-    given_.erase(index);
+    slots_.erase(index);
+    forget_worker(index);
     free_workers_.push_back(index);
 }
 
 COHORT_DECL void SharedPage::keep_counts(WorkerCell& cell) noexcept {
-    WorkerCell& dead = master_->dead;
+    WorkerCell& dead = master()->dead;
     const auto keep = [](std::uint64_t count, std::atomic<std::uint64_t>& sum) {
         constexpr std::uint64_t most = WorkerCell::most_counted * 512; // and room for as many living ones
         const std::uint64_t before = sum.load(std::memory_order_relaxed);
@@ -194,7 +87,7 @@ COHORT_DECL void SharedPage::keep_counts(WorkerCell& cell) noexcept {
 
 COHORT_DECL Totals SharedPage::sum() const noexcept {
     Totals totals;
-    totals.workers = master_seen_->head.workers.load(std::memory_order_relaxed);
+    totals.workers = master_seen().head.workers.load(std::memory_order_relaxed);
     const auto add = [&totals](const WorkerCell& cell, auto count) {
         // What has ended is read first, so that it is not more than has begun; a worker may claim even that.
         const std::uint64_t ended = count(cell.ended);
@@ -207,10 +100,10 @@ COHORT_DECL Totals SharedPage::sum() const noexcept {
         totals.open += cell.open_connections();
         for (std::size_t i = 0; i != cell.responses.size(); ++i) totals.responses[i] += count(cell.responses[i]);
     };
-    const std::uint32_t used = master_seen_->head.used.load(std::memory_order_acquire);
+    const std::uint32_t used = master_seen().head.used.load(std::memory_order_acquire);
     for (std::uint32_t index = 0; index != used; ++index)
         if (const ShownPart* const part = seen(index)) add(part->vitals, &WorkerCell::count_of);
-    add(master_seen_->dead, [](const auto& counter) { return counter.load(std::memory_order_relaxed); });
+    add(master_seen().dead, [](const auto& counter) { return counter.load(std::memory_order_relaxed); });
     return totals;
 }
 
@@ -220,14 +113,14 @@ COHORT_DECL Totals SharedPage::sum() const noexcept {
 template <class Read>
 auto SharedPage::consistently(Read read) const {
     constexpr int at_once = 50;
-    const auto& version = master_seen_->head.version;
+    const auto& version = master_seen().head.version;
     for (int tries = 0;; ++tries) {
         if (tries >= at_once) std::this_thread::sleep_for(std::chrono::microseconds(100));
         const std::uint64_t before = version.load(std::memory_order_acquire);
         auto result = read();
         std::atomic_thread_fence(std::memory_order_acquire);
         const bool steady = before % 2 == 0 && version.load(std::memory_order_relaxed) == before;
-        if (steady || master_ != nullptr || tries == 2 * at_once) return result;
+        if (steady || is_master() || tries == 2 * at_once) return result;
     }
 }
 
@@ -266,9 +159,9 @@ COHORT_DECL std::uint64_t nanoseconds_now() noexcept {
 
 template <class Visit>
 void SharedPage::for_each_table(Visit visit) const {
-    visit(std::span(master_seen_->shown.counters));
-    visit(std::span(master_seen_->dead_counters));
-    const std::uint32_t used = master_seen_->head.used.load(std::memory_order_acquire);
+    visit(std::span(master_seen().shown.counters));
+    visit(std::span(master_seen().dead_counters));
+    const std::uint32_t used = master_seen().head.used.load(std::memory_order_acquire);
     for (std::uint32_t index = 0; index != used; ++index)
         if (const ShownPart* const part = seen(index)) visit(std::span(part->counters));
 }
@@ -318,33 +211,31 @@ COHORT_DECL void SharedPage::set(NamedCounter& counter, std::int64_t to) noexcep
     counter.set_at.store(std::max(nanoseconds_now(), before.set_at + 1), std::memory_order_release);
 }
 
-/// OpenMetrics, and what reads Prometheus' format in its way, takes both for one metric of two types.
+/// OpenMetrics, and what reads Prometheus' format in its way, takes both for one metric of two types. Names that other
+/// workers have given are not asked: one of them could keep all others from theirs.
 COHORT_DECL void SharedPage::refuse_if_nearly_known(const CounterName& wanted) const {
-    for_each_table([&wanted](auto table) {
-        for (const NamedCounter& counter : table) {
-            if (counter.state.load(std::memory_order_acquire) == NamedCounter::free) break;
-            if (!counter.is_nearly(wanted)) continue;
-            throw std::invalid_argument("a counter cannot be called '" + std::string(wanted.data()) + "' beside '" +
-                                        counter.read_name().data() + "'");
-        }
-    });
+    for (const auto* const table : {&own().counters, &master_seen().shown.counters})
+        for (const NamedCounter& counter : *table)
+            if (counter.is_nearly(wanted))
+                throw std::invalid_argument("a counter cannot be called '" + std::string(wanted.data()) + "' beside '" +
+                                            counter.read_name().data() + "'");
 }
 
 COHORT_DECL Counter SharedPage::counter(std::string_view name) {
     const CounterName wanted = to_counter_name(name);
-    for (NamedCounter& counter : own_->counters) {
+    for (NamedCounter& counter : own().counters) {
         if (counter.is(wanted)) return Counter(counter, counter.added, *this);
         if (counter.state.load(std::memory_order_relaxed) == NamedCounter::free) break;
     }
     refuse_if_nearly_known(wanted);
-    for (NamedCounter& counter : own_->counters)
+    for (NamedCounter& counter : own().counters)
         if (counter.is(wanted) || counter.give(wanted)) return Counter(counter, counter.added, *this);
     throw std::system_error(make_error_code(Errc::no_free_slot), "counter " + std::string(name));
 }
 
 /// Workers of one slot leave no more names than one of them can give, so none leaves the others without.
 COHORT_DECL NamedCounter* SharedPage::kept_counter(const CounterName& name, unsigned slot) noexcept {
-    for (NamedCounter& kept : master_->dead_counters) {
+    for (NamedCounter& kept : master()->dead_counters) {
         if (kept.is(name)) return &kept;
         if (kept.state.load(std::memory_order_relaxed) != NamedCounter::free) continue;
         unsigned& count = names_of_[slot];
@@ -357,9 +248,9 @@ COHORT_DECL NamedCounter* SharedPage::kept_counter(const CounterName& name, unsi
 }
 
 COHORT_DECL void SharedPage::keep_counters(std::uint32_t index) {
-    const unsigned slot = given_.at(index).slot;
+    const unsigned slot = slots_.at(index);
     const std::uint64_t now = nanoseconds_now();
-    for (const NamedCounter& share : parts_[index]->shown.counters) {
+    for (const NamedCounter& share : part(index).shown.counters) {
         if (share.state.load(std::memory_order_acquire) == NamedCounter::free) break;
         const CounterName name = share.read_name();
         NamedCounter* const kept = name[0] == '\0' ? nullptr : kept_counter(name, slot);

@@ -23,6 +23,9 @@ COHORT_DECL int end_of_tool_chain(int code) noexcept {
     // It stops the threads by ptrace(2), which a process that gave up its user, or is not to be dumped, does not
     // permit.
     if (__lsan_do_recoverable_leak_check == nullptr || ::prctl(PR_GET_DUMPABLE) != 1) return code;
+    // The SIGCONT of a master's death (die_with_parent) would undo the SIGSTOP with which the check begins, and it
+    // would wait for ever.
+    ::prctl(PR_SET_PDEATHSIG, 0);
     return __lsan_do_recoverable_leak_check() != 0 && code == 0 ? 23 : code;
 }
 
