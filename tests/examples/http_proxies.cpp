@@ -4,6 +4,7 @@
 #include "support/example.hpp"
 #include "support/folder.hpp"
 #include "support/http_client.hpp"
+#include "support/process.hpp"
 
 #include <doctest/doctest.h>
 
@@ -16,7 +17,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <arpa/inet.h>
@@ -75,10 +75,8 @@ int execute(std::vector<std::string> words) {
 }
 
 void wait_until_served(std::uint16_t port) {
-    for (const auto deadline = std::chrono::steady_clock::now() + 20s; HttpClient::is_refused(port);) {
-        REQUIRE(std::chrono::steady_clock::now() < deadline);
-        std::this_thread::sleep_for(5ms);
-    }
+    const auto is_served = [port] { return !HttpClient::is_refused(port); };
+    REQUIRE(test::eventually(is_served, 20s));
 }
 
 /// Which workers answer on so many connections, until each has had so many answers. Any other answer fails.

@@ -2,7 +2,7 @@
 // The demo server started by somebody who left things odd: closed streams, ignored and blocked signals.
 #include "support/example.hpp"
 #include "support/http_client.hpp"
-#include "support/http_server.hpp"
+#include "support/process.hpp"
 
 #include <doctest/doctest.h>
 

@@ -3,7 +3,6 @@
 // The master of http_server prints, and the worker of http_app.
 #include "support/example.hpp"
 #include "support/http_client.hpp"
-#include "support/http_server.hpp"
 #include "support/process.hpp"
 #include "support/terminal.hpp"
 

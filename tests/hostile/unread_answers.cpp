@@ -190,7 +190,7 @@ TEST_CASE("a worker that reads no answers costs the master little, and others ar
                 spawn(app.context(), app.serve(Counted{&answered}));
             else
                 spawn(app.context(), answer_and_count(app, answered));
-            co_await pause(app.context(), 1s);
+            co_await pause(app.context(), 1s); // the one asks meanwhile
             co_await until_answered(answered, answered + 100);
             show(serves ? "Master::serve" : "Master::receive", resident() - before);
             CHECK(resident() - before < 40 * megabyte);

@@ -2,6 +2,8 @@
 // An HTTP server in this process, and a client that says exactly what the test wants it to say.
 #pragma once
 
+#include "process.hpp"
+
 #include <cohort/detail/control/connection_count.hpp>
 #include <cohort/detail/control/shared_page.hpp>
 #include <cohort/http/serve.hpp>
@@ -26,15 +28,6 @@ namespace test {
 
 using namespace cohort;
 using asio::ip::tcp;
-
-/// Whether this is so, or becomes so within the deadline; for what no event tells of.
-template <class Predicate>
-bool eventually(Predicate is_so) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-    while (!is_so() && std::chrono::steady_clock::now() < deadline)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    return is_so();
-}
 
 /// Longer than the `park_after` of tests, which is 20 to 30 ms: then only the socket is left of a connection. That this
 /// has happened nobody can see, and where it has not, the test still has to pass.

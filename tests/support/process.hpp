@@ -9,11 +9,21 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <sys/types.h>
 
 namespace test {
+
+/// Whether this is so, or becomes so within the time; for what no event tells of.
+template <class Predicate>
+bool eventually(Predicate is_so, std::chrono::steady_clock::duration time = std::chrono::seconds(5)) {
+    const auto deadline = std::chrono::steady_clock::now() + time;
+    while (!is_so() && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return is_so();
+}
 
 /// Waits until the descriptor is readable; false when the time has passed.
 bool readable_within(int fd, std::chrono::milliseconds time);

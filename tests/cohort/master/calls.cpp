@@ -4,6 +4,7 @@
 
 #include "support/cluster.hpp"
 
+#include <atomic>
 #include <csignal>
 #include <functional>
 #include <map>
@@ -13,12 +14,17 @@ using namespace test;
 
 namespace {
 
+std::atomic<int>& told_to_wait = make_shared_number();
+
 /// Answers with who it is, and does what the question says.
 Task<Note> obey(App::Worker& self, const Note& question) {
     if (question.text == "die") ::raise(SIGKILL);
     if (question.text == "die in worker 1" && self.id() == 1) ::raise(SIGKILL);
     if (question.text == "throw") throw std::runtime_error("as it was told");
-    if (question.text == "wait") co_await pause(self.context(), 1h);
+    if (question.text == "wait") {
+        ++told_to_wait;
+        co_await pause(self.context(), 1h);
+    }
     if (question.text == "wait a little") co_await pause(self.context(), 20ms);
     const Note answer{question.text, self.id()};
     co_return answer;
@@ -280,13 +286,12 @@ TEST_CASE("calls that outlive their master end with it, those under way and thos
     options.calls_per_worker = 1;
     asio::io_context io(1);
     std::optional<App> app(std::in_place, io, options);
+    told_to_wait = 0;
     app->spawn(serve);
     Outcome outcome;
     for (int i = 0; i < 3; ++i)
         spawn(io, ask(*app, "wait", outcome, {.timeout = limit, .idempotent = true, .attempts = 100}));
-    run_script(io, drop_result(next(*app, WorkerState::online)));
-    io.restart();
-    io.run_for(20ms); // one is under way then, if not before
+    run_script(io, until(*app, [] { return told_to_wait > 0; })); // one is under way
     REQUIRE(outcome.count() == 0);
     app.reset();
     io.restart();

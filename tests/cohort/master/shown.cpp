@@ -82,6 +82,7 @@ Task<> throw_at_exit(App::Worker& self) {
 }
 Task<> fail_setup(App::Worker& self) {
     send_raw(detail::SetupFailed{EPERM, evil});
+    co_await say(self, "sent");
     co_await self.until_stopping();
 }
 Task<> announce(App::Worker& self) {
@@ -133,7 +134,7 @@ std::string output_of(Body body, Options options) {
             if (body == &fail_call) co_await show_call(app, worker);
             if (body == &fail_setup) {
                 co_await next(app, WorkerState::online);
-                co_await pause(app.context(), 1ms);
+                co_await mail(app);
                 app.disconnect(worker);
             }
             co_await show_events(app);
