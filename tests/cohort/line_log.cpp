@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <support/child.hpp>
+#include <support/ends.hpp>
 #include <support/folder.hpp>
 
 #include <atomic>
@@ -19,66 +20,25 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
 using cohort::LineLog;
+using test::Ends;
 
 namespace {
 
-/// Two ends of something; closed at the end.
-struct Ends {
-    ~Ends() {
-        for (const int fd : {read, write})
-            if (fd >= 0) ::close(fd);
-    }
-
-    int read = -1;
-    int write = -1;
-};
-
-void make_pipe(Ends& ends) {
-    int both[2];
-    REQUIRE(::pipe2(both, O_CLOEXEC) == 0);
-    ends.read = both[0];
-    ends.write = both[1];
-}
-
-void make_sockets(Ends& ends) {
-    int both[2];
-    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both) == 0);
-    ends.read = both[0];
-    ends.write = both[1];
-}
-
-void make_terminal(Ends& ends) {
-    ends.read = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    REQUIRE(ends.read >= 0);
-    REQUIRE(::grantpt(ends.read) == 0);
-    REQUIRE(::unlockpt(ends.read) == 0);
-    ends.write = ::open(::ptsname(ends.read), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    REQUIRE(ends.write >= 0);
+/// A line ends as it was written.
+void make_raw_terminal(Ends& ends) {
+    test::make_terminal(ends);
     termios settings{};
     ::tcgetattr(ends.write, &settings);
-    settings.c_oflag &= ~static_cast<tcflag_t>(OPOST); // a line ends as it was written
+    settings.c_oflag &= ~static_cast<tcflag_t>(OPOST);
     ::tcsetattr(ends.write, TCSANOW, &settings);
 }
 
 const std::pair<const char*, void (*)(Ends&)> kinds[] = {
-    {"pipe", make_pipe}, {"socket", make_sockets}, {"terminal", make_terminal}};
-
-/// What can be read without waiting.
-std::string read_all(int fd) {
-    std::string text;
-    char buffer[65536];
-    for (pollfd readable{fd, POLLIN, 0}; ::poll(&readable, 1, 100) == 1;) {
-        const ssize_t count = ::read(fd, buffer, sizeof buffer);
-        if (count <= 0) break;
-        text.append(buffer, static_cast<std::size_t>(count));
-    }
-    return text;
-}
+    {"pipe", test::make_pipe}, {"socket", test::make_sockets}, {"terminal", make_raw_terminal}};
 
 std::vector<std::string> lines_of(const std::string& text) {
     std::vector<std::string> lines;
@@ -102,7 +62,7 @@ TEST_CASE("lines arrive, each with its end, and the descriptor blocks others as 
         CHECK(log.write("one"));
         CHECK(log.write(""));
         CHECK(log.write("three"));
-        CHECK(read_all(ends.read) == "one\n\nthree\n");
+        CHECK(ends.drain() == "one\n\nthree\n");
         CHECK((::fcntl(ends.write, F_GETFL) & O_NONBLOCK) == 0);
     }
 }
@@ -117,10 +77,10 @@ TEST_CASE("nobody reads: no line waits, and the next one that is taken says how 
         unsigned taken = 0;
         while (log.write(line)) REQUIRE(++taken < 100'000);
         for (int more = 0; more != 9; ++more) CHECK_FALSE(log.write(line));
-        auto lines = lines_of(read_all(ends.read));
+        auto lines = lines_of(ends.drain());
         CHECK(log.write("after"));
         CHECK(log.write("that"));
-        const auto rest = lines_of(read_all(ends.read));
+        const auto rest = lines_of(ends.drain());
         lines.insert(lines.end(), rest.begin(), rest.end());
         // A terminal takes a part of a line, whose end then is that of the next line.
         REQUIRE(lines.size() >= taken + 3);
@@ -131,14 +91,14 @@ TEST_CASE("nobody reads: no line waits, and the next one that is taken says how 
 
 TEST_CASE("a terminal that was stopped, by Ctrl-S") {
     Ends ends;
-    make_terminal(ends);
+    make_raw_terminal(ends);
     LineLog log(ends.write);
     CHECK(log.write("before"));
     ::tcflow(ends.write, TCOOFF);
     CHECK_FALSE(log.write("stopped"));
     ::tcflow(ends.write, TCOON);
     CHECK(log.write("after"));
-    CHECK(read_all(ends.read) == "before\n" + told(1) + "\nafter\n");
+    CHECK(ends.drain() == "before\n" + told(1) + "\nafter\n");
 }
 
 TEST_CASE("where nobody can read any more lines are lost, without SIGPIPE") {
@@ -146,7 +106,7 @@ TEST_CASE("where nobody can read any more lines are lost, without SIGPIPE") {
         CAPTURE(std::string(name));
         Ends ends;
         make(ends);
-        ::close(std::exchange(ends.read, -1));
+        ends.stop_reading();
         CHECK(test::in_child([&] {
                   ::signal(SIGPIPE, SIG_DFL);
                   LineLog log(ends.write);
@@ -191,16 +151,16 @@ TEST_CASE("a file that was full goes on when there is room again, with whole lin
 
 TEST_CASE("what is longer than a pipe takes in one piece is cut") {
     Ends ends;
-    make_pipe(ends);
+    test::make_pipe(ends);
     LineLog log(ends.write);
     CHECK(log.write(std::string(100'000, 'x')));
     CHECK(log.write("next"));
-    CHECK(read_all(ends.read) == std::string(LineLog::longest - 1, 'x') + "\nnext\n");
+    CHECK(ends.drain() == std::string(LineLog::longest - 1, 'x') + "\nnext\n");
 }
 
 TEST_CASE("the lines of several processes and threads do not mix, and each is taken or counted") {
     Ends ends;
-    make_pipe(ends);
+    test::make_pipe(ends);
     constexpr unsigned lines = 2'000;
     std::vector<pid_t> writers;
     for (char name = 'a'; name != 'e'; ++name)
@@ -212,7 +172,10 @@ TEST_CASE("the lines of several processes and threads do not mix, and each is ta
             std::thread other(write);
             write();
             other.join();
-            while (!log.write("end")) ::usleep(100);
+            while (!log.write("end")) {
+                pollfd with_room{ends.write, POLLOUT, 0};
+                ::poll(&with_room, 1, -1);
+            }
             return 0;
         }));
     ::close(std::exchange(ends.write, -1));
@@ -245,13 +208,13 @@ TEST_CASE("the lines of several processes and threads do not mix, and each is ta
 
 TEST_CASE("a forked copy does not tell of what was lost before") {
     Ends ends;
-    make_pipe(ends);
+    test::make_pipe(ends);
     LineLog log(ends.write);
     while (log.write(std::string(1000, 'x'))) {
     }
-    read_all(ends.read);
+    ends.drain();
     CHECK(test::in_child([&] { return log.write("child") ? 0 : 1; }) == 0);
-    CHECK(read_all(ends.read) == "child\n");
+    CHECK(ends.drain() == "child\n");
     CHECK(log.write("parent"));
-    CHECK(read_all(ends.read) == told(1) + "\nparent\n");
+    CHECK(ends.drain() == told(1) + "\nparent\n");
 }

@@ -3,7 +3,7 @@
 // flight.
 #include "support/example.hpp"
 #include "support/http_client.hpp"
-#include "support/http_server.hpp"
+#include "support/process.hpp"
 
 #include <doctest/doctest.h>
 
@@ -20,13 +20,6 @@ using test::Example;
 using test::HttpClient;
 
 namespace {
-
-std::string each_kind_of_mode() {
-    std::string mode;
-    SUBCASE("round-robin") { mode = "round-robin"; }
-    SUBCASE("shared-socket") { mode = "shared-socket"; }
-    return mode;
-}
 
 constexpr unsigned in_flight = 6;
 
@@ -113,7 +106,7 @@ private:
 } // namespace
 
 TEST_CASE("http_server: stopped by a signal to all its processes it answers what is in flight") {
-    const std::string mode = each_kind_of_mode();
+    const std::string mode = test::each_kind_of_mode();
     for (const int signal : {SIGTERM, SIGINT, SIGQUIT}) {
         for (const std::string order : {"workers first", "master first", "groups"}) {
             CAPTURE(signal);
@@ -129,7 +122,7 @@ TEST_CASE("http_server: stopped by a signal to all its processes it answers what
 }
 
 TEST_CASE("http_server: the signals that mean something to the master alone end no worker") {
-    const std::string mode = each_kind_of_mode();
+    const std::string mode = test::each_kind_of_mode();
     for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2}) {
         for (const bool with_master : {true, false}) {
             CAPTURE(signal);
@@ -155,7 +148,7 @@ TEST_CASE("http_server: the signals that mean something to the master alone end 
 }
 
 TEST_CASE("http_server: workers that are told to end by a signal are replaced first, and answer what is in flight") {
-    const std::string mode = each_kind_of_mode();
+    const std::string mode = test::each_kind_of_mode();
     for (const int signal : {SIGTERM, SIGINT, SIGQUIT}) {
         for (const unsigned workers : {1U, 2U}) {
             CAPTURE(signal);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Servers whose standard streams take nothing: they serve, and hear signals, as if nothing was said.
+#include "support/ends.hpp"
 #include "support/example.hpp"
 #include "support/folder.hpp"
 #include "support/http_client.hpp"
-#include "support/http_server.hpp"
+#include "support/process.hpp"
 
 #include <doctest/doctest.h>
 
@@ -23,88 +24,55 @@
 using namespace std::chrono_literals;
 using cohort::ExitStatus;
 using test::children_of;
+using test::Ends;
 using test::eventually;
 using test::Example;
 using test::HttpClient;
 
 namespace {
 
-/// What a program gets as a standard stream, and the end at which that can be read.
-struct Stream {
-    Stream() = default;
-    Stream(const Stream&) = delete;
-    Stream& operator=(const Stream&) = delete;
-    ~Stream() {
-        for (const int fd : {given, reader})
-            if (fd >= 0) ::close(fd);
-    }
-    /// Until it takes no more. Its file description is its own, as far as there can be one.
-    void fill() const {
-        const std::string path = "/proc/self/fd/" + std::to_string(given);
-        const int own = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        const std::string much(65536, '.');
-        for (const std::size_t size : {much.size(), std::size_t{1}})
-            while (own < 0 ? ::send(given, much.data(), size, MSG_DONTWAIT) > 0 : ::write(own, much.data(), size) > 0) {
-            }
-        if (own >= 0) ::close(own);
-    }
-    std::string drain() const {
-        std::string text;
-        char buffer[65536];
-        while (test::readable_within(reader, 100ms)) {
-            const ssize_t count = ::read(reader, buffer, sizeof buffer);
-            if (count <= 0) break;
-            text.append(buffer, static_cast<std::size_t>(count));
+/// Until it takes no more. Its file description is its own, as far as there can be one.
+void fill(const Ends& stream) {
+    const std::string path = "/proc/self/fd/" + std::to_string(stream.write);
+    const int own = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    const auto takes = [&](const char* bytes, std::size_t size) {
+        return (own < 0 ? ::send(stream.write, bytes, size, MSG_DONTWAIT) : ::write(own, bytes, size)) > 0;
+    };
+    const std::string much(65536, '.');
+    for (const std::size_t size : {much.size(), std::size_t{1}})
+        while (takes(much.data(), size)) {
         }
-        return text;
-    }
+    if (own >= 0) ::close(own);
+}
 
-    int given = -1;
-    int reader = -1;
-};
-
-void give_pipe(Stream& stream) {
-    int ends[2];
-    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
-    stream.reader = ends[0];
-    stream.given = ends[1];
+void give_full_pipe(Ends& stream) {
+    test::make_pipe(stream);
+    fill(stream);
 }
-void give_full_pipe(Stream& stream) {
-    give_pipe(stream);
-    stream.fill();
+void give_full_socket(Ends& stream) {
+    test::make_sockets(stream);
+    fill(stream);
 }
-void give_full_socket(Stream& stream) {
-    int ends[2];
-    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
-    stream.reader = ends[0];
-    stream.given = ends[1];
-    stream.fill();
+void give_full_terminal(Ends& stream) {
+    test::make_terminal(stream);
+    fill(stream);
 }
-void give_stopped_terminal(Stream& stream) {
-    stream.reader = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    REQUIRE(stream.reader >= 0);
-    REQUIRE(::grantpt(stream.reader) == 0);
-    REQUIRE(::unlockpt(stream.reader) == 0);
-    stream.given = ::open(::ptsname(stream.reader), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    REQUIRE(::tcflow(stream.given, TCOOFF) == 0);
+void give_stopped_terminal(Ends& stream) {
+    test::make_terminal(stream);
+    REQUIRE(::tcflow(stream.write, TCOOFF) == 0);
 }
-void give_full_terminal(Stream& stream) {
+void give_gone_terminal(Ends& stream) {
     give_stopped_terminal(stream);
-    REQUIRE(::tcflow(stream.given, TCOON) == 0);
-    stream.fill();
+    stream.stop_reading();
 }
-void give_gone_terminal(Stream& stream) {
-    give_stopped_terminal(stream);
-    ::close(std::exchange(stream.reader, -1));
+void give_broken_pipe(Ends& stream) {
+    test::make_pipe(stream);
+    stream.stop_reading();
 }
-void give_broken_pipe(Stream& stream) {
-    give_pipe(stream);
-    ::close(std::exchange(stream.reader, -1));
-}
-void give_full_disk(Stream& stream) { stream.given = ::open("/dev/full", O_WRONLY | O_CLOEXEC); }
-void give_nothing(Stream&) {}
+void give_full_disk(Ends& stream) { stream.write = ::open("/dev/full", O_WRONLY | O_CLOEXEC); }
+void give_nothing(Ends&) {}
 
-const std::pair<const char*, void (*)(Stream&)> streams[] = {
+const std::pair<const char*, void (*)(Ends&)> streams[] = {
     {"full pipe", give_full_pipe},         {"full socket", give_full_socket},
     {"full terminal", give_full_terminal}, {"stopped terminal", give_stopped_terminal},
     {"gone terminal", give_gone_terminal}, {"broken pipe", give_broken_pipe},
@@ -159,9 +127,9 @@ TEST_CASE("a server whose standard error takes nothing starts, serves, replaces 
         const test::Folder folder;
         const std::string path = folder / "server";
         std::filesystem::copy_file(Example::path_of("http_server"), path);
-        Stream error;
+        Ends error;
         give(error);
-        Program server(path, {"--port", "0", "--workers", "2"}, error.given);
+        Program server(path, {"--port", "0", "--workers", "2"}, error.write);
         const std::uint16_t port = Example::port_in(server.after("http_server: listening on "));
         CHECK(answers(port));
         for (int crashes = 0; crashes != 3; ++crashes) {
@@ -184,9 +152,9 @@ TEST_CASE("a server whose standard error takes nothing starts, serves, replaces 
 }
 
 TEST_CASE("what standard error did not take is told when it takes something again") {
-    Stream error;
-    give_pipe(error);
-    Program server(Example::path_of("http_server"), {"--port", "0", "--workers", "1"}, error.given);
+    Ends error;
+    test::make_pipe(error);
+    Program server(Example::path_of("http_server"), {"--port", "0", "--workers", "1"}, error.write);
     const std::uint16_t port = Example::port_in(server.after("http_server: listening on "));
     const auto replace = [&] {
         CHECK(eventually([&] { return children_of(server.pid()).size() == 1; }));
@@ -195,7 +163,7 @@ TEST_CASE("what standard error did not take is told when it takes something agai
         CHECK(eventually([&] { return has_other_workers(server, before); }));
         CHECK(answers(port));
     };
-    error.fill();
+    fill(error);
     for (int deaths = 0; deaths != 3; ++deaths) replace();
     CHECK(error.drain().find_first_not_of('.') == std::string::npos);
     replace();
@@ -205,14 +173,14 @@ TEST_CASE("what standard error did not take is told when it takes something agai
 }
 
 TEST_CASE("an access log that is not taken holds up no request, and goes on later") {
-    Stream output;
-    give_pipe(output);
-    Program app(Example::path_of("http_app"), {".", "127.0.0.1:0"}, output.given, STDOUT_FILENO);
-    REQUIRE(test::readable_within(output.reader, 20s));
+    Ends output;
+    test::make_pipe(output);
+    Program app(Example::path_of("http_app"), {".", "127.0.0.1:0"}, output.write, STDOUT_FILENO);
+    REQUIRE(test::readable_within(output.read, 20s));
     const std::uint16_t port = Example::port_in(output.drain());
     CHECK(HttpClient(port).get("/livez").status == 200);
     CHECK(output.drain().find("\"GET /livez HTTP/1.1\" 200 ") != std::string::npos);
-    output.fill();
+    fill(output);
     for (int requests = 0; requests != 5; ++requests) CHECK(HttpClient(port).get("/livez").status == 200);
     CHECK(output.drain().find_first_not_of('.') == std::string::npos);
     CHECK(HttpClient(port).get("/livez").status == 200);

@@ -24,13 +24,6 @@ namespace {
 
 constexpr auto patience = 20s;
 
-std::string each_upgraded_mode() {
-    std::string mode;
-    SUBCASE("round-robin") { mode = "round-robin"; }
-    SUBCASE("shared-socket") { mode = "shared-socket"; }
-    return mode;
-}
-
 /// The master of whoever answers on this connection. A worker that leaves may be gone as soon as it has answered.
 pid_t master_of(HttpClient& client) {
     pid_t master = 0;
@@ -70,7 +63,7 @@ private:
 };
 
 TEST_CASE("http_server: SIGUSR2 replaces the master, and a connection that was open goes on") {
-    Copy copy(each_upgraded_mode());
+    Copy copy(test::each_kind_of_mode());
     HttpClient client = copy.client();
     HttpClient silent = copy.client();
     const pid_t old_master = copy.server().pid();
@@ -168,7 +161,7 @@ TEST_CASE("http_server: a new master has the files that the first one was starte
 
 TEST_CASE("http_server: a new program that does not get ready changes nothing, and the reason is told") {
     using std::filesystem::perms;
-    Copy copy(each_upgraded_mode());
+    Copy copy(test::each_kind_of_mode());
     HttpClient client = copy.client();
     const auto fails = [&](const char* fault) {
         CAPTURE(std::string(fault));
@@ -191,7 +184,7 @@ TEST_CASE("http_server: a new program that does not get ready changes nothing, a
 }
 
 TEST_CASE("http_server: a stop wins over a new program that takes its time") {
-    Copy copy(each_upgraded_mode());
+    Copy copy(test::each_kind_of_mode());
     copy.replace_by("#!/bin/sh\necho new\nexec sleep 60\n", std::filesystem::perms::owner_all);
     copy.server().signal(SIGUSR2);
     CHECK(copy.server().after("new").empty());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "example.hpp"
 
+#include <doctest/doctest.h>
+
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -41,6 +43,13 @@ std::uint16_t Example::port_after(const std::string& prefix) { return port_in(af
 std::uint16_t Example::port_in(const std::string& text) {
     const std::string address = text.substr(0, text.find(','));
     return static_cast<std::uint16_t>(std::stoul(address.substr(address.find_last_of(": ") + 1)));
+}
+
+std::string each_kind_of_mode() {
+    std::string mode;
+    SUBCASE("round-robin") { mode = "round-robin"; }
+    SUBCASE("shared-socket") { mode = "shared-socket"; }
+    return mode;
 }
 
 unsigned usable_cpus() {

@@ -28,6 +28,9 @@ public:
     static std::uint16_t port_in(const std::string& text);
 };
 
+/// The test runs once for each: the master accepts connections, or workers do.
+std::string each_kind_of_mode();
+
 /// As many workers as a program starts that is to have one for each CPU.
 unsigned usable_cpus();
 

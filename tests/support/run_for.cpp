@@ -51,6 +51,11 @@ cohort::Task<> sleep_for(std::chrono::steady_clock::duration time) {
     co_await timer.async_wait(asio::use_awaitable);
 }
 
+cohort::Task<> never() {
+    asio::steady_timer timer(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
 cohort::Task<> yield() { co_await asio::post(asio::use_awaitable); }
 
 } // namespace test

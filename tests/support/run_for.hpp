@@ -31,6 +31,9 @@ void settle(asio::io_context& io);
 
 cohort::Task<> sleep_for(std::chrono::steady_clock::duration time);
 
+/// Ends only when it is cancelled.
+cohort::Task<> never();
+
 /// To the end of the event loop's queue.
 cohort::Task<> yield();
 

@@ -3,11 +3,8 @@
 #include <cohort/http/body.hpp>
 
 #include "support/handling.hpp"
-#include "support/spawn.hpp"
+#include "support/run_for.hpp"
 
-#include <asio/steady_timer.hpp>
-#include <asio/this_coro.hpp>
-#include <asio/use_awaitable.hpp>
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -68,10 +65,7 @@ TEST_CASE("a body that is longer than the handler wants it is refused") {
 
 namespace {
 
-Task<> a_moment() {
-    asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(1));
-    co_await timer.async_wait(asio::use_awaitable);
-}
+Task<> a_moment() { return test::sleep_for(std::chrono::milliseconds(1)); }
 
 Task<> wait_in_vain(const http::Request& request) {
     std::string text;

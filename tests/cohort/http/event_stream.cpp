@@ -4,7 +4,7 @@
 
 #include "support/handling.hpp"
 #include "support/http_server.hpp"
-#include "support/spawn.hpp"
+#include "support/run_for.hpp"
 
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
@@ -83,24 +83,19 @@ Task<> until_draining(http::EventStream& stream) {
     co_await stream.send({.data = "bye"});
 }
 
-Task<> never() {
-    asio::steady_timer timer(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
-    co_await timer.async_wait(asio::use_awaitable);
-}
-
 Task<> wait(http::EventStream& stream) {
     co_await stream.send({.data = "here"});
-    co_await never();
+    co_await test::never();
 }
 Task<> wait_for_two(http::EventStream& stream) {
     co_await stream.send({.data = "here"});
-    co_await test::either(never(), never());
+    co_await test::either(test::never(), test::never());
 }
 /// Takes its being cancelled for the end of what it waits for.
 Task<> return_at_last(http::EventStream& stream) {
     co_await stream.send({.data = "here"});
     try {
-        co_await never();
+        co_await test::never();
     } catch (const std::system_error&) { // that was it
     }
 }

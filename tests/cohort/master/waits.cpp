@@ -19,7 +19,6 @@
 #include <new>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <sys/mman.h>
@@ -165,7 +164,7 @@ Task<> wait_until_taken(App::Worker& self) {
     const Note note{"anybody?"};
     co_await self.send_acked(note);
 }
-Task<> wait_until_stopping(App::Worker& self) {
+Task<> wait_until_left(App::Worker& self) {
     in_place();
     co_await self.until_stopping();
 }
@@ -210,7 +209,7 @@ Task<> hold_role(App::Worker& self) {
     co_await stay(self);
 }
 Task<> wait_for_role(App::Worker& self) {
-    while (board->waiting == 0) co_await sleep_for(1ms); // the other has it
+    co_await until([] { return board->waiting > 0; }); // the other has it
     in_place();
     const auto role = co_await self.leader("one");
 }
@@ -220,14 +219,14 @@ Task<> wait_for_peer(App::Worker& self) {
     if (peer) throw std::logic_error("a peer that nobody introduced");
 }
 Task<> call_other(App::Worker& self) {
-    while (board->waiting == 0) co_await sleep_for(1ms); // it is there
+    co_await until([] { return board->waiting > 0; }); // it is there
     auto channel = co_await self.connect<Note>(2);
     in_place();
     const Note question{"anybody?"};
     co_await drop_result(channel.call(question));
 }
 Task<> hear_other(App::Worker& self) {
-    while (board->waiting == 0) co_await sleep_for(1ms);
+    co_await until([] { return board->waiting > 0; });
     auto channel = co_await self.connect<Note>(2);
     in_place();
     const auto note = co_await channel.receive();
@@ -244,57 +243,33 @@ Task<> meet_and_leave(App::Worker& self) {
     const auto peer = co_await self.accept_peer<Note>();
     co_await self.until_stopping();
 }
-Task<> wait_until_left(App::Worker& self) {
-    in_place();
-    co_await self.until_stopping();
-}
 
 // What is asked for when it is too late
 
+template <WorkerWait wait>
+Task<> late(App::Worker& self) {
+    co_await wait_until_left(self);
+    co_await wait(self);
+}
 Task<> listen_late(App::Worker& self) {
-    in_place();
-    co_await self.until_stopping();
+    co_await wait_until_left(self);
     const auto listener = co_await self.listen("127.0.0.1:0");
 }
 Task<> listen_alone_late(App::Worker& self) {
-    in_place();
-    co_await self.until_stopping();
+    co_await wait_until_left(self);
     const auto listener = co_await self.listen("127.0.0.1:0", exclusive);
 }
 Task<> bind_late(App::Worker& self) {
-    in_place();
-    co_await self.until_stopping();
+    co_await wait_until_left(self);
     const auto socket = co_await self.bind("127.0.0.1:0");
 }
 Task<> lead_late(App::Worker& self) {
-    in_place();
-    co_await self.until_stopping();
+    co_await wait_until_left(self);
     const auto role = co_await self.leader("late");
 }
-Task<> subscribe_late(App::Worker& self) {
-    in_place();
-    co_await self.until_stopping();
-    co_await wait_for_news(self);
-}
-Task<> accept_peer_late(App::Worker& self) {
-    in_place();
-    co_await self.until_stopping();
-    co_await wait_for_peer(self);
-}
-Task<> receive_late(App::Worker& self) {
-    in_place();
-    co_await self.until_stopping();
-    co_await wait_for_message(self);
-}
 Task<> connect_late(App::Worker& self) {
-    in_place();
-    co_await self.until_stopping();
+    co_await wait_until_left(self);
     const auto channel = co_await self.connect<Note>(2);
-}
-Task<> call_late(App::Worker& self) {
-    in_place();
-    co_await self.until_stopping();
-    co_await wait_for_answer(self);
 }
 
 // What waits in the master
@@ -327,7 +302,7 @@ Task<> call_pool_again(App& app) {
 /// All workers have as many as they may.
 Task<> call_full_pool(App& app) {
     spawn(app.context(), call_pool(app));
-    co_await sleep_for(1ms);
+    co_await yield(); // that call comes first
     co_await call_pool(app);
 }
 Task<> call_worker(App& app) {
@@ -445,9 +420,9 @@ public:
     void check() {
         const std::string what = std::string(row_.name) + ": " + to_text(row_.what);
         CAPTURE(what);
-        CHECK(becomes_true([this] { return board_->go.load(); }));
+        CHECK(eventually([this] { return board_->go.load(); }, left()));
         if (row_.what == Happens::master_killed) helper_.signal(SIGKILL);
-        CHECK(becomes_true([this] { return board_->outcome != nothing_yet; }));
+        CHECK(eventually([this] { return board_->outcome != nothing_yet; }, left()));
         CHECK(board_->outcome.load() == row_.outcome);
         board_->over = true;
         const bool killed = row_.what == Happens::master_killed;
@@ -455,11 +430,7 @@ public:
     }
 
 private:
-    template <class IsSo>
-    bool becomes_true(IsSo is_so) const {
-        while (!is_so() && std::chrono::steady_clock::now() < deadline_) std::this_thread::sleep_for(1ms);
-        return is_so();
-    }
+    std::chrono::steady_clock::duration left() const { return deadline_ - std::chrono::steady_clock::now(); }
 
     const Row& row_;
     Board* board_;
@@ -486,14 +457,14 @@ TEST_CASE("every wait in a worker ends when the worker is to leave, when it leav
         {"receive", {}, returned, wait_for_message},
         {"receive_mail", {}, returned, wait_for_mail},
         {"serve", {}, returned, serve_calls},
-        {"until_stopping", {}, returned, wait_until_stopping},
+        {"until_stopping", {}, returned, wait_until_left},
         {"accept", {}, returned, wait_for_connection},
         {"accept, exclusive", {}, returned, wait_for_own_connection},
         {"http::serve", {}, returned, wait_for_requests},
         {"Subscription::receive", {}, returned, wait_for_news},
         {"accept_peer", {}, returned, wait_for_peer},
-        {"receive, late", {}, returned, receive_late},
-        {"accept_peer, late", {}, returned, accept_peer_late},
+        {"receive, late", {}, returned, late<wait_for_message>},
+        {"accept_peer, late", {}, returned, late<wait_for_peer>},
         {"listen, late", {}, stopping, listen_late},
         {"listen, exclusive and late", {}, stopping, listen_alone_late},
         {"bind, late", {}, stopping, bind_late},
@@ -526,10 +497,10 @@ TEST_CASE("what a worker waits for from others ends with them") {
         {"receive from a peer", Happens::other_killed, returned, hear_other, meet_and_stay},
         {"receive from a peer", Happens::other_disconnect, returned, hear_other, meet_and_leave},
         {"connect, late", Happens::stop, gone, connect_late, stay},
-        {"subscribe, late", Happens::stop, returned, subscribe_late},
-        {"subscribe, late", Happens::disconnect, returned, subscribe_late},
-        {"subscribe, late", Happens::leave, returned, subscribe_late},
-        {"subscribe, late", Happens::master_killed, closed, subscribe_late},
+        {"subscribe, late", Happens::stop, returned, late<wait_for_news>},
+        {"subscribe, late", Happens::disconnect, returned, late<wait_for_news>},
+        {"subscribe, late", Happens::leave, returned, late<wait_for_news>},
+        {"subscribe, late", Happens::master_killed, closed, late<wait_for_news>},
     };
     check(rows);
 }
@@ -545,10 +516,10 @@ TEST_CASE("what a worker waits for from its master ends with it, and with the cl
         {"call behind messages, nobody receives", Happens::stop, stopping, wait_for_answer_behind_messages},
         {"call behind messages, one was received", Happens::stop, stopping, wait_for_answer_behind_messages, nullptr,
          nullptr, hear_once},
-        {"call, late, nobody receives", Happens::stop, stopping, call_late},
-        {"call, late, answered", Happens::stop, returned, call_late, nullptr, nullptr, answer_all},
-        {"call, late, answered", Happens::disconnect, returned, call_late, nullptr, nullptr, answer_all},
-        {"call, late, answered", Happens::leave, returned, call_late, nullptr, nullptr, answer_all},
+        {"call, late, nobody receives", Happens::stop, stopping, late<wait_for_answer>},
+        {"call, late, answered", Happens::stop, returned, late<wait_for_answer>, nullptr, nullptr, answer_all},
+        {"call, late, answered", Happens::disconnect, returned, late<wait_for_answer>, nullptr, nullptr, answer_all},
+        {"call, late, answered", Happens::leave, returned, late<wait_for_answer>, nullptr, nullptr, answer_all},
     };
     check(rows);
 }

@@ -7,6 +7,7 @@
 
 #include "support/client.hpp"
 #include "support/handling.hpp"
+#include "support/run_for.hpp"
 
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
@@ -20,11 +21,6 @@ using namespace test;
 
 namespace {
 
-Task<> never() {
-    asio::steady_timer timer(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
-    co_await timer.async_wait(asio::use_awaitable);
-}
-
 // Events
 
 Task<> wait_silently(http::EventStream& stream) {
@@ -36,11 +32,9 @@ Task<> wait_for_either(http::EventStream& stream) {
     co_await either(never(), never());
 }
 Task<> send_often(http::EventStream& stream) {
-    asio::steady_timer timer(co_await asio::this_coro::executor);
     while (true) {
         co_await stream.send({.data = "here"});
-        timer.expires_after(1ms);
-        co_await timer.async_wait(asio::use_awaitable);
+        co_await sleep_for(1ms);
     }
 }
 Task<> say_goodbye(http::EventStream& stream) {

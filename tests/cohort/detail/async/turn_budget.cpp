@@ -112,26 +112,23 @@ Task<> flood(Bench& bench, C& channel) {
     }
 }
 
-template <class Via>
-Task<> receives(Bench& bench) {
-    auto [a, b] = Channel<Note, Via>::pair(bench.io().get_executor());
-    bench.watch();
-    start(bench.io(), flood(bench, a));
-    while (const auto note = co_await b.receive()) {
+/// What `next`, a member function, gives one after the other.
+template <auto next, class From>
+Task<> take_enough(Bench& bench, From& from) {
+    while (const auto one = co_await (from.*next)()) {
         bench.work();
         if (bench.enough()) break;
     }
-    b.close();
 }
 
-Task<> receives_mail(Bench& bench) {
-    auto [a, b] = Channel<Note>::pair(bench.io().get_executor());
+using InShared = Channel<Note, SharedMemory>;
+
+template <class C, auto next>
+Task<> receives(Bench& bench) {
+    auto [a, b] = C::pair(bench.io().get_executor());
     bench.watch();
     start(bench.io(), flood(bench, a));
-    while (const auto letter = co_await b.receive_mail()) {
-        bench.work();
-        if (bench.enough()) break;
-    }
+    co_await take_enough<next>(bench, b);
     b.close();
 }
 
@@ -162,10 +159,7 @@ Task<> hears_control(Bench& bench) {
     FakeWorker worker(bench.io().get_executor(), 1);
     bench.watch();
     start(bench.io(), tell_often(bench, worker.link));
-    while (const auto packet = co_await worker.target.link->receive()) {
-        bench.work();
-        if (bench.enough()) break;
-    }
+    co_await take_enough<&ControlLink::receive>(bench, *worker.target.link);
     co_await yield();
     worker.link->close();
     worker.target.link->close();
@@ -217,10 +211,7 @@ Task<> receives_of_workers(Bench& bench) {
     for (int i = 0; i < 2; ++i) master.app.spawn(talk);
     co_await mail(master.app);
     bench.watch();
-    while (const auto letter = co_await master.app.receive()) {
-        bench.work();
-        if (bench.enough()) break;
-    }
+    co_await take_enough<&App::receive>(bench, master.app);
 }
 
 Task<Note> answer_working(Bench& bench, const App::Mail& letter) {
@@ -257,10 +248,7 @@ Task<> hears_a_topic(Bench& bench) {
     for (int i = 0; i < 2; ++i) master.app.spawn(publish_much);
     co_await news.receive();
     bench.watch();
-    while (const auto note = co_await news.receive()) {
-        bench.work();
-        if (bench.enough()) break;
-    }
+    co_await take_enough<&Subscription<Note>::receive>(bench, news);
 }
 
 /// Sends one request after the other, or pieces of a body, and never waits for an answer.
@@ -332,12 +320,12 @@ struct Source {
 };
 
 constexpr Source sources[] = {
-    {"Channel::receive", 20us, &receives<UnixStream>},
-    {"Channel::receive", 100us, &receives<UnixStream>},
-    {"Channel::receive, shared memory", 20us, &receives<SharedMemory>},
-    {"Channel::receive, shared memory", 100us, &receives<SharedMemory>},
-    {"Channel::receive_mail", 20us, &receives_mail},
-    {"Channel::receive_mail", 100us, &receives_mail},
+    {"Channel::receive", 20us, &receives<Channel<Note>, &Channel<Note>::receive>},
+    {"Channel::receive", 100us, &receives<Channel<Note>, &Channel<Note>::receive>},
+    {"Channel::receive, shared memory", 20us, &receives<InShared, &InShared::receive>},
+    {"Channel::receive, shared memory", 100us, &receives<InShared, &InShared::receive>},
+    {"Channel::receive_mail", 20us, &receives<Channel<Note>, &Channel<Note>::receive_mail>},
+    {"Channel::receive_mail", 100us, &receives<Channel<Note>, &Channel<Note>::receive_mail>},
     {"Channel::serve", 100us, &serves_calls},
     {"Master::receive", 20us, &receives_of_workers},
     {"Master::receive", 100us, &receives_of_workers},
