@@ -50,7 +50,7 @@ public:
     static void send(int signal, const std::vector<pid_t>& processes, bool to_groups = false) {
         for (const pid_t process : processes)
             if (!to_groups || ::kill(-process, signal) != 0) ::kill(process, signal);
-        for (const pid_t process : processes) CHECK(eventually([&] { return !test::has_pending_signals(process); }));
+        for (const pid_t process : processes) CHECK(eventually([&] { return !test::is_pending(signal, process); }));
     }
     /// Sends the rest of each request.
     unsigned answered() {

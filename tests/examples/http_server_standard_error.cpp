@@ -143,7 +143,7 @@ TEST_CASE("a server whose standard error takes nothing starts, serves, replaces 
         std::filesystem::remove(path);
         const auto workers = children_of(server.pid());
         server.signal(SIGUSR2);
-        CHECK(eventually([&] { return !test::has_pending_signals(server.pid()); }));
+        CHECK(eventually([&] { return !test::is_pending(SIGUSR2, server.pid()); }));
         CHECK(answers(port));
         CHECK(eventually([&] { return children_of(server.pid()) == workers; }));
         CHECK(answers(port));

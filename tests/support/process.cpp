@@ -137,11 +137,11 @@ std::vector<pid_t> children_of(pid_t pid) {
     return children;
 }
 
-bool has_pending_signals(pid_t pid) {
+bool is_pending(int signal, pid_t pid) {
     std::ifstream status("/proc/" + std::to_string(pid) + "/status");
     for (std::string line; std::getline(status, line);)
         if ((line.starts_with("ShdPnd:") || line.starts_with("SigPnd:")) &&
-            line.find_first_not_of("0\t ", 7) != line.npos)
+            (std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1) != 0)
             return true;
     return false;
 }

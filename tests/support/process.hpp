@@ -20,9 +20,11 @@ namespace test {
 template <class Predicate>
 bool eventually(Predicate is_so, std::chrono::steady_clock::duration time = std::chrono::seconds(5)) {
     const auto deadline = std::chrono::steady_clock::now() + time;
-    while (!is_so() && std::chrono::steady_clock::now() < deadline)
+    while (!is_so()) { // asked once: what was so need not be so again
+        if (std::chrono::steady_clock::now() >= deadline) return false;
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    return is_so();
+    }
+    return true;
 }
 
 /// Waits until the descriptor is readable; false when the time has passed.
@@ -89,8 +91,8 @@ private:
 
 pid_t parent_of(pid_t pid); ///< 0: it is gone
 std::vector<pid_t> children_of(pid_t pid);
-/// Whether a signal was sent to the process that it has not taken yet.
-bool has_pending_signals(pid_t pid);
+/// Whether this signal was sent to the process and it has not taken it yet (others, as SIGCHLD, come at any time).
+bool is_pending(int signal, pid_t pid);
 
 /// The open descriptors of this process and what each is, as /proc/self/fd says.
 std::map<int, std::string> open_descriptors();
