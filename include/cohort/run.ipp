@@ -52,7 +52,8 @@ COHORT_DECL void scale_and_tell(Supervisor& supervisor, unsigned workers) {
     }
 }
 
-/// Reaps children that are not watched here; tries again while a worker not reaped yet may hide others.
+/// Reaps children that are not watched here; tries again while a worker not reaped yet may hide others, or
+/// many were left.
 struct OrphanReaper {
     void reap() {
         if (reap_strangers([&](pid_t pid) { return supervisor.is_watched(pid); })) return;
@@ -201,8 +202,9 @@ COHORT_DECL Task<> close_down(Supervisor& supervisor, std::span<SignalSource> si
 }
 
 COHORT_DECL std::vector<int> signals_to_catch(bool reaps_strangers) {
-    std::vector<int> numbers{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2};
-    if (has_default_action(SIGUSR1)) numbers.push_back(SIGUSR1);
+    // The last two are blocked in this thread, but other threads may take them.
+    std::vector<int> numbers{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2, SIGTTIN, SIGTTOU};
+    if (has_action(SIGUSR1, SIG_DFL)) numbers.push_back(SIGUSR1);
     if (reaps_strangers) numbers.push_back(SIGCHLD);
     return numbers;
 }

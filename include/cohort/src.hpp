@@ -47,12 +47,14 @@
 #include <cohort/detail/socket/socket_address.ipp>
 #include <cohort/detail/socket/socket_file.ipp>
 #include <cohort/detail/socket/transferred_listeners.ipp>
+#include <cohort/detail/system/debugger.ipp>
 #include <cohort/detail/system/fd_passing.ipp>
 #include <cohort/detail/system/fork.ipp>
 #include <cohort/detail/system/memfd.ipp>
 #include <cohort/detail/system/orphan_reaper.ipp>
 #include <cohort/detail/system/process_setup.ipp>
 #include <cohort/detail/system/process_start.ipp>
+#include <cohort/detail/system/process_status.ipp>
 #include <cohort/detail/system/rights.ipp>
 #include <cohort/detail/system/signals.ipp>
 #include <cohort/detail/system/system.ipp>
@@ -117,7 +119,6 @@
 #include <cohort/detail/reload/slot_replacer.ipp>
 #include <cohort/detail/supervise/autoscale_loop.ipp>
 #include <cohort/detail/supervise/call_pool.ipp>
-#include <cohort/detail/supervise/debugger.ipp>
 #include <cohort/detail/supervise/health_monitor.ipp>
 #include <cohort/detail/supervise/hooks.ipp>
 #include <cohort/detail/supervise/resident_memory.ipp>

@@ -30,7 +30,8 @@ public:
         double chance = 0; ///< a random number from 0 to 1
         /// It was killed because it took too long to become ready: a failed start, however long it lived.
         bool not_ready = false;
-        /// A signal from outside had told it to leave: it has not failed, and its work is not done either.
+        /// It says that a signal had told it to leave. Success is then no failure, and its work is not done either;
+        /// what else it ends with counts as ever.
         bool to_be_replaced = false;
     };
 
@@ -41,9 +42,9 @@ public:
         short_lives_ = short_life ? short_lives_ + 1 : 0;
         failed_starts_ = failed_start || end.not_ready ? failed_starts_ + 1 : 0;
         if (end.voluntary || restart_ == Restart::temporary) return std::nullopt;
-        if (end.to_be_replaced) return wait(end.chance);
-        if (restart_ == Restart::transient && end.status.success()) return std::nullopt;
-        given_up_ = given_up_ || failed_starts_ >= backoff_.failed_starts || is_too_often(end.when);
+        const bool was_replaced = end.to_be_replaced && end.status.success();
+        if (restart_ == Restart::transient && end.status.success() && !was_replaced) return std::nullopt;
+        given_up_ = given_up_ || failed_starts_ >= backoff_.failed_starts || (!was_replaced && is_too_often(end.when));
         if (given_up_) return std::nullopt;
         return wait(end.chance);
     }

@@ -11,6 +11,7 @@
 #include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/system/fd_passing.hpp>
+#include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/worker/worker_signals.hpp>
 
 #include <string>
@@ -43,7 +44,7 @@ COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, 
         if (options.spawn == Spawn::fork) run_as_worker(page, identity, options, assignment.make);
         ::setenv(identity_variable, to_string(identity).c_str(), 1);
         const auto& program = assignment.options;
-        if (WorkerSignals::is_asked()) leave_process(0); // the program would not know
+        if (WorkerSignals::is_asked()) take_default_action(SIGTERM); // the program would not know
         report_failure(identity, exec_program(program.program, program.args, identity.descriptors()));
     } catch (...) {
         log_line("worker " + std::to_string(identity.id) + ": " + exception_text());

@@ -9,8 +9,8 @@
 #include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/share.hpp>
-#include <cohort/detail/supervise/debugger.hpp>
 #include <cohort/detail/supervise/resident_memory.hpp>
+#include <cohort/detail/system/debugger.hpp>
 
 #include <algorithm>
 #include <exception>

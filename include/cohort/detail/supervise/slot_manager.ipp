@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/log_line.hpp>
+#include <cohort/detail/system/signals.hpp>
 
 #include <csignal>
 #include <cstdio>
@@ -64,16 +65,7 @@ COHORT_DECL void tell_end(const WorkerRecord& record, const ExitStatus& status, 
 
 /// By a signal that a fault of its own raises: not what it gets when its grace is over.
 COHORT_DECL bool has_crashed(const ExitStatus& status) noexcept {
-    switch (status.signal().value_or(0)) {
-        case SIGSEGV:
-        case SIGBUS:
-        case SIGILL:
-        case SIGFPE:
-        case SIGABRT:
-        case SIGTRAP:
-        case SIGSYS: return true;
-        default: return false;
-    }
+    return status.signal() && is_crash_signal(*status.signal());
 }
 
 COHORT_DECL bool SlotManager::on_exit(const WorkerRecord& record, const ExitStatus& status) {
@@ -94,8 +86,8 @@ COHORT_DECL void SlotManager::answer(const WorkerRecord& record, const ExitStatu
         if (restart) next = "the next one starts in " + std::to_string(restart->count()) + " ms";
         tell_end(record, status, next);
     }
-    const bool concerns_all =
-        options_.strategy == Strategy::one_for_all && !owner_.stopping() && !record.to_be_replaced;
+    const bool concerns_all = options_.strategy == Strategy::one_for_all && !owner_.stopping() &&
+                              !(record.to_be_replaced && status.success());
     if (concerns_all && (restart || given_up)) return restart_all(record, restart);
     if (restart) respawn_queue_.later({record.slot}, *restart);
 }

@@ -5,6 +5,7 @@
 #include <cohort/detail/system/process_start.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/system/system.hpp>
 
 #include <algorithm>
@@ -103,11 +104,7 @@ COHORT_DECL const std::vector<NumberedFile>& files_at_start() {
 }
 
 COHORT_DECL bool ignored_hangup_at_start() {
-    static const bool ignored = [] {
-        struct sigaction action {};
-        ::sigaction(SIGHUP, nullptr, &action);
-        return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_IGN;
-    }();
+    static const bool ignored = has_action(SIGHUP, SIG_IGN);
     return ignored;
 }
 

@@ -5,54 +5,46 @@
 #include <cohort/detail/system/rights.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/process_status.hpp>
 #include <cohort/detail/system/system.hpp>
 
-#include <cstdint>
 #include <cstdlib>
 #include <fstream>
-#include <optional>
+#include <iterator>
 #include <string>
-#include <string_view>
+
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace cohort::detail {
 
-/// From /proc/PID/status.
-struct Rights {
-    std::string users; ///< real, effective, saved, of files
-    std::string groups;
-    std::uint64_t capabilities = 0; ///< effective
-};
-
-COHORT_DECL std::optional<Rights> rights_of(const std::string& process) {
-    std::ifstream file("/proc/" + process + "/status");
-    Rights rights;
-    bool complete = false;
-    for (std::string line; std::getline(file, line);) {
-        const auto is = [&line](std::string_view field) { return line.starts_with(field); };
-        if (is("Uid:")) rights.users = line;
-        if (is("Gid:") || is("Groups:")) rights.groups += line;
-        if (!is("CapEff:")) continue;
-        rights.capabilities = std::strtoull(line.c_str() + sizeof "CapEff:" - 1, nullptr, 16);
-        complete = true;
-    }
-    return complete ? std::optional(rights) : std::nullopt;
-}
-
-COHORT_DECL bool is_in_own_user_namespace(const std::string& process) {
+/// user_namespaces(7). The file is the better witness, but who may not trace the process cannot see it: one that is not
+/// dumpable, as programs with capabilities of their file are (proc(5)). The map only its privileged parent can write.
+COHORT_DECL bool is_in_own_user_namespace(pid_t process) {
     struct stat own {};
     struct stat its {};
-    return ::stat("/proc/self/ns/user", &own) != 0 ||
-           (::stat(("/proc/" + process + "/ns/user").c_str(), &its) == 0 && is_same_file(own, its));
+    const std::string folder = "/proc/" + std::to_string(process);
+    if (::stat("/proc/self/ns/user", &own) != 0) return true;
+    if (::stat((folder + "/ns/user").c_str(), &its) == 0) return is_same_file(own, its);
+    const auto map_of = [](const std::string& name) {
+        std::ifstream file(name + "/uid_map");
+        return std::string(std::istreambuf_iterator<char>(file), {});
+    };
+    const std::string map = map_of(folder);
+    return !map.empty() && map == map_of("/proc/self");
 }
 
 COHORT_DECL bool has_own_rights(pid_t process) {
-    const auto own = rights_of("self");
-    if (!own) return true;
-    const std::string name = std::to_string(process);
-    const auto its = rights_of(name);
-    const bool is_same = its && its->users == own->users && its->groups == own->groups;
-    if (!is_same || (own->capabilities & ~its->capabilities) != 0) return false;
-    return own->capabilities == 0 || is_in_own_user_namespace(name);
+    const ProcessStatus own(::getpid());
+    const ProcessStatus its(process);
+    if (own["Uid"].empty()) return true;
+    for (const char* same : {"Uid", "Gid", "Groups"})
+        if (own[same] != its[same]) return false;
+    const auto capabilities_of = [](const ProcessStatus& status) {
+        return std::strtoull(status["CapEff"].c_str(), nullptr, 16);
+    };
+    if ((capabilities_of(own) & ~capabilities_of(its)) != 0) return false;
+    return capabilities_of(own) == 0 || is_in_own_user_namespace(process);
 }
 
 } // namespace cohort::detail

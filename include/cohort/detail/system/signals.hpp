@@ -62,7 +62,7 @@ private:
 
 /// The same for signals that must not be caught: with SIGTTOU blocked a process in the background may write to its
 /// terminal also after `stty tostop` (termios(3)); with a handler it would be interrupted for ever. They stay blocked
-/// in programs that are started from here.
+/// in programs that are started from here. Another thread that has not blocked them gets them by the action they have.
 class BlockedSignals {
 public:
     explicit BlockedSignals(std::initializer_list<int> signals);
@@ -94,11 +94,14 @@ private:
     sigset_t previous_{};
 };
 
-/// A handler that somebody has set for what a fault of the program's own raises: it reports a crash, and is meant for
-/// every process of the program. The program's own, or that of the tool chain (AddressSanitizer).
-bool is_crash_handler(int signal, const struct sigaction& action) noexcept;
+/// What a fault of the program's own raises.
+bool is_crash_signal(int signal) noexcept;
 
-/// Every signal back to its default action, but for crash handlers.
+/// `action`: SIG_DFL or SIG_IGN.
+bool has_action(int signal, void (*action)(int)) noexcept;
+
+/// Every signal back to its default action, but for handlers of crashes: they report them, and are meant for every
+/// process of the program, whether they are its own or those of the tool chain (AddressSanitizer).
 void reset_signal_actions() noexcept;
 /// And none blocked: what a new process expects.
 void reset_signals() noexcept;
@@ -106,8 +109,6 @@ void reset_signals() noexcept;
 /// A broken connection is then an error (EPIPE) of that connection alone. Unlike SIG_IGN this is not inherited by what
 /// this process executes (execve(2)): programs like `yes | head` rely on the default action.
 void survive_broken_pipes() noexcept;
-
-bool has_default_action(int signal) noexcept;
 
 /// In a handler: when it returns, the signal does what it does without one.
 void take_default_action(int signal) noexcept;

@@ -84,7 +84,7 @@ COHORT_DECL SignalsBlocked::SignalsBlocked() noexcept {
     ::sigprocmask(SIG_SETMASK, &all, &previous_);
 }
 
-COHORT_DECL bool is_crash_handler(int signal, const struct sigaction& action) noexcept {
+COHORT_DECL bool is_crash_signal(int signal) noexcept {
     switch (signal) {
         case SIGSEGV:
         case SIGBUS:
@@ -92,11 +92,15 @@ COHORT_DECL bool is_crash_handler(int signal, const struct sigaction& action) no
         case SIGILL:
         case SIGABRT:
         case SIGTRAP:
-        case SIGSYS:
-            return (action.sa_flags & SA_SIGINFO) != 0 ||
-                   (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+        case SIGSYS: return true;
         default: return false;
     }
+}
+
+COHORT_DECL bool has_action(int signal, void (*action)(int)) noexcept {
+    struct sigaction found {};
+    ::sigaction(signal, nullptr, &found);
+    return (found.sa_flags & SA_SIGINFO) == 0 && found.sa_handler == action;
 }
 
 COHORT_DECL void survive_broken_pipes() noexcept {
@@ -104,12 +108,6 @@ COHORT_DECL void survive_broken_pipes() noexcept {
     action.sa_handler = [](int) {};
     action.sa_flags = SA_RESTART;
     ::sigaction(SIGPIPE, &action, nullptr);
-}
-
-COHORT_DECL bool has_default_action(int signal) noexcept {
-    struct sigaction action {};
-    ::sigaction(signal, nullptr, &action);
-    return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_DFL;
 }
 
 COHORT_DECL void take_default_action(int signal) noexcept {
@@ -121,9 +119,8 @@ COHORT_DECL void reset_signal_actions() noexcept {
     struct sigaction normal {};
     normal.sa_handler = SIG_DFL;
     for (int signal = 1; signal < NSIG; ++signal) {
-        struct sigaction found {};
-        if (::sigaction(signal, nullptr, &found) == 0 && is_crash_handler(signal, found)) continue;
-        ::sigaction(signal, &normal, nullptr);
+        const bool is_handled = !has_action(signal, SIG_DFL) && !has_action(signal, SIG_IGN);
+        if (!is_crash_signal(signal) || !is_handled) ::sigaction(signal, &normal, nullptr);
     }
 }
 
@@ -137,7 +134,7 @@ COHORT_DECL void reset_signals() noexcept {
 COHORT_DECL void keep_exit_statuses() noexcept {
     struct sigaction action {};
     ::sigaction(SIGCHLD, nullptr, &action);
-    const bool ignored = (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_IGN;
+    const bool ignored = has_action(SIGCHLD, SIG_IGN);
     if (!ignored && (action.sa_flags & SA_NOCLDWAIT) == 0) return;
     if (ignored) action.sa_handler = SIG_DFL;
     action.sa_flags &= ~SA_NOCLDWAIT;

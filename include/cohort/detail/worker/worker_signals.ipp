@@ -24,9 +24,9 @@ COHORT_DECL void WorkerSignals::install() noexcept {
     action.sa_flags = SA_RESTART | SA_SIGINFO;
     sigfillset(&action.sa_mask);
     for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2})
-        if (has_default_action(signal)) ::sigaction(signal, &action, nullptr);
+        if (has_action(signal, SIG_DFL)) ::sigaction(signal, &action, nullptr);
     for (const int signal : {SIGTTIN, SIGTTOU})
-        if (has_default_action(signal)) ::signal(signal, SIG_IGN);
+        if (has_action(signal, SIG_DFL)) ::signal(signal, SIG_IGN);
 }
 
 COHORT_DECL UniqueFd WorkerSignals::open() {

@@ -6,6 +6,7 @@
 #include <support/child.hpp>
 
 #include <cerrno>
+#include <thread>
 
 #include <poll.h>
 #include <sys/time.h>
@@ -109,6 +110,22 @@ TEST_CASE("a signal that was blocked and not read does nothing afterwards, and i
         return 2;
     });
     CHECK(result == -SIGTERM);
+}
+
+TEST_CASE("a signal that is blocked in one thread and caught in another is heard, whichever gets it") {
+    const int result = test::in_child([] {
+        std::thread other([] { ::pause(); }); // before the signal is blocked
+        const SignalPipe caught{SIGTTIN};
+        const BlockedSignals blocked{SIGTTIN};
+        ::kill(::getpid(), SIGTTIN);
+        pollfd wanted[] = {{caught.descriptor(), POLLIN, 0}, {blocked.descriptor(), POLLIN, 0}};
+        if (::poll(wanted, 2, 20'000) != 1) ::_exit(1);
+        auto signal = SignalPipe::next(caught.descriptor());
+        if (!signal) signal = BlockedSignals::next(blocked.descriptor());
+        ::_exit(signal && signal->number == SIGTTIN ? 0 : 2); // the thread has no end
+        return 3;
+    });
+    CHECK(result == 0);
 }
 
 TEST_CASE("in a forked copy of the process a caught signal has its default action, and is nobody else's") {
