@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/config.hpp>
+#include <cohort/task.hpp>
 
 #include <chrono>
 
@@ -10,9 +11,9 @@ namespace cohort::detail {
 
 /// A source whose next event is here already goes on without the event loop: for ever, if the sender is faster, or if
 /// what is done with each event takes long. So every loop over input asks is_over() before it takes an event, and then
-/// lets the loop come round (asio::post) first:
+/// lets the loop come round first:
 ///
-///     if (turn_.is_over()) co_await asio::post(asio::use_awaitable), turn_.begin();
+///     if (turn_.is_over()) co_await turn_.let_others_go_on();
 ///
 /// Time counts and not events, since only the program knows what it does with them. The clock is read for every event
 /// where that takes long, and for few of many that do not.
@@ -27,6 +28,8 @@ public:
     }
     /// Counts an event that is about to be taken. Once true, it stays so until begin().
     bool is_over() noexcept { return --left_ == 0 && look(); }
+    /// Everything else on the loop has its turn, and this source begins anew.
+    Task<> let_others_go_on();
 
 private:
     using Clock = std::chrono::steady_clock;

@@ -6,6 +6,9 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+
 #include <algorithm>
 
 namespace cohort::detail {
@@ -23,6 +26,11 @@ COHORT_DECL bool TurnBudget::look() noexcept {
     const bool over = now - begun_ >= length;
     left_ = over ? 1 : stride_;
     return over;
+}
+
+COHORT_DECL Task<> TurnBudget::let_others_go_on() {
+    co_await asio::post(asio::use_awaitable);
+    begin();
 }
 
 } // namespace cohort::detail

@@ -11,11 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
-#include <map>
 #include <memory>
-#include <string>
 #include <utility>
-#include <vector>
 
 namespace cohort::detail {
 
@@ -35,7 +32,8 @@ public:
         std::uint64_t missed = 0;   // values that were dropped behind the last one that was sent
         std::list<Published> kept;  // of drop_oldest: until there is room
         std::size_t kept_bytes = 0; // of their payloads
-        Notifier kept_sent;         // all of them
+        std::uint64_t unkept = 0;   // how many were kept once
+        Notifier kept_sent;         // one of them, or it was dropped
     };
 
     Bus(const asio::any_io_executor& executor, ChannelLimits limits);
@@ -44,7 +42,7 @@ public:
     ~Bus();
 
     /// The other end of a new connection. `owner`: the worker it is for; 0: this process. `finished`: as after
-    /// finish(). Throws Errc::too_many.
+    /// finish(). Throws Errc::too_many, EMFILE.
     UniqueFd connect(WorkerId owner, bool finished);
     /// Sends nothing more to this worker; its subscriptions end after what is already queued.
     void finish(WorkerId owner);

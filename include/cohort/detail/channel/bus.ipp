@@ -11,7 +11,8 @@
 #include <cohort/detail/share.hpp>
 
 #include <algorithm>
-#include <cerrno>
+#include <map>
+#include <string>
 #include <utility>
 
 namespace cohort::detail {
@@ -54,28 +55,54 @@ inline void send_now(Bus::Client& client, Published& published) {
     client.channel.try_send(published);
 }
 
+/// The oldest value that is kept for a subscriber.
+inline Published take_kept(Bus::Client& client) {
+    Published published = std::move(client.kept.front());
+    client.kept.pop_front();
+    client.kept_bytes -= published.payload.size();
+    ++client.unkept;
+    client.kept_sent.notify_all();
+    return published;
+}
+
+inline void forget_kept(Bus::Client& client) {
+    while (!client.kept.empty()) take_kept(client);
+}
+
 /// Sends what is kept for a subscriber, as fast as it receives.
 inline Task<> send_kept(std::shared_ptr<Bus::Client> client) {
     try {
         while (!client->kept.empty()) {
             co_await stream_of(*client).room();
             if (client->kept.empty()) break;
-            Published published = std::move(client->kept.front());
-            client->kept.pop_front();
-            client->kept_bytes -= published.payload.size();
+            Published published = take_kept(*client);
             send_now(*client, published);
         }
-    } catch (const std::system_error&) {
-        client->kept.clear(); // it is gone
+    } catch (...) {
+        forget_kept(*client); // it is gone, or there is no memory for more
     }
-    client->kept_sent.notify_all();
 }
 
-/// `published` outlives the task.
+/// Behind what is kept now. `published` outlives the task.
 inline Task<> send_waiting(std::shared_ptr<Bus::Client> client, Published& published) {
-    while (!client->kept.empty()) co_await client->kept_sent.wait();
+    const std::uint64_t before = client->unkept + client->kept.size();
+    while (client->unkept < before) co_await client->kept_sent.wait();
     published.missed = std::exchange(client->missed, 0);
     co_await client->channel.send(published);
+}
+
+/// It gets what is kept for it, and then the end.
+inline void finish_client(Bus::Client& client) {
+    try {
+        while (!client.kept.empty()) {
+            Published published = take_kept(client);
+            published.missed = std::exchange(client.missed, 0);
+            [[maybe_unused]] const auto queued = client.channel.send(published); // when called
+        }
+    } catch (const std::system_error&) {
+        forget_kept(client); // it is gone
+    }
+    client.channel.finish();
 }
 
 COHORT_DECL Bus::Bus(const asio::any_io_executor& executor, ChannelLimits limits)
@@ -86,12 +113,8 @@ COHORT_DECL Bus::~Bus() {
 }
 
 COHORT_DECL UniqueFd Bus::connect(WorkerId owner, bool finished) {
-    const std::size_t most = share_of_descriptors();
-    const std::size_t count = owner == 0 ? 0 : state_->count(owner);
-    if (count >= most) throw std::system_error(make_error_code(Errc::too_many), "subscribe");
-    // The last quarter is for what comes from elsewhere, however many workers ask for their share.
-    if (count >= share_to_begin && !can_open(2 * most))
-        throw std::system_error(EMFILE, std::system_category(), "subscribe");
+    if (owner != 0)
+        if (const auto error = may_cause_more(state_->count(owner))) throw std::system_error(error, "subscribe");
     auto [mine, others] = make_socketpair(SOCK_STREAM);
     auto client = share<Client>(owner, BusChannel::accepted(executor_, std::move(mine), limits_), executor_);
     state_->clients.push_back(client);
@@ -102,7 +125,7 @@ COHORT_DECL UniqueFd Bus::connect(WorkerId owner, bool finished) {
 
 COHORT_DECL void Bus::finish(WorkerId owner) {
     for (const auto& client : state_->clients)
-        if (client->owner == owner) client->channel.finish();
+        if (client->owner == owner) finish_client(*client);
 }
 
 COHORT_DECL Task<> Bus::serve(ClientPtr client, std::shared_ptr<State> state) {
@@ -157,8 +180,7 @@ COHORT_DECL void Bus::State::keep(const ClientPtr& client, const Published& publ
     client->kept.push_back(published);
     client->kept_bytes += published.payload.size();
     while (client->kept.size() > 1 && client->kept_bytes + client->kept.size() * sizeof(Published) > most_kept) {
-        client->kept_bytes -= client->kept.front().payload.size();
-        client->kept.pop_front();
+        take_kept(*client);
         ++client->missed;
     }
     if (!runs) spawn(stream_of(*client).executor(), send_kept(client));

@@ -78,12 +78,8 @@ Result ControlService::attempt(const WorkerRecord& record, bool stopping, Action
     Result refused;
     refused.error = Errc::stopping;
     if (stopping || record.state == WorkerState::draining) return refused;
-    const std::size_t most = share_of_descriptors();
-    refused.error = Errc::too_many;
-    if (record.endpoints() >= most) return refused;
-    refused.error = {EMFILE, std::system_category()};
-    // The last quarter is for what comes from elsewhere, and for a worker that begins.
-    if (record.endpoints() >= share_to_begin && !can_open(2 * most)) return refused;
+    refused.error = may_cause_more(record.endpoints());
+    if (refused.error) return refused;
     try {
         return action();
     } catch (const std::system_error& error) {

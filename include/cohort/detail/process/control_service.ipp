@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace cohort::detail {
 

@@ -92,9 +92,10 @@ COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& ass
 }
 
 COHORT_DECL void WorkerProcesses::show_part(WorkerId worker, std::uint32_t cell, WorkerRecord& other) const {
-    constexpr std::size_t many = 64; // one that does not read misses what others count
+    constexpr std::size_t many = 4;   // one that does not read misses what others count
+    constexpr rlim_t for_others = 16; // what is kept for it is a descriptor of this process
     const int part = page_.descriptor(cell);
-    if (part >= 0 && page_.is_sealed(cell) && other.link->kept() < many)
+    if (part >= 0 && page_.is_sealed(cell) && other.link->kept() < many && can_open(for_others))
         other.link->send(PartOfWorker{cell, worker}, std::span(&part, 1));
 }
 
@@ -199,8 +200,7 @@ COHORT_DECL Event WorkerProcesses::enter(WorkerRecord& record, WorkerState state
 COHORT_LAZY COHORT_DECL Task<std::optional<Event>> WorkerProcesses::next_event() {
     const bool steady = co_await switched();
     if (!steady || events_.turn().is_over()) {
-        co_await asio::post(asio::use_awaitable);
-        events_.turn().begin();
+        co_await events_.turn().let_others_go_on();
     }
     for (;;) {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;

@@ -79,9 +79,12 @@ bool can_open(rlim_t count) noexcept;
 
 /// How many descriptors of this process one of many users may cause it to hold: a part of what it may have in all.
 std::size_t share_of_descriptors() noexcept;
-/// So many of each kind it gets however few are left: what is handed over at a reload may take nearly all for a moment,
-/// and a successor that could not listen would end the reload.
-inline constexpr std::size_t share_to_begin = 8;
+
+/// Whether one of many users, who causes this process to hold so many descriptors, may cause one more. Errc::too_many:
+/// it has an eighth of all. EMFILE: the last quarter is left, which is for what comes from elsewhere; but a few it may
+/// have even then, since what is handed over at a reload may take nearly all for a moment, and a successor that could
+/// not listen would end the reload.
+std::error_code may_cause_more(std::size_t count) noexcept;
 
 /// The kernel has reached a limit on what is in flight between sockets, for now; it gives no event (unix(7)).
 bool is_kernel_limit(int error) noexcept;

@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <algorithm>
 #include <cerrno>
 
 #include <fcntl.h>
@@ -65,6 +66,14 @@ COHORT_DECL std::size_t share_of_descriptors() noexcept {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return least;
     return static_cast<std::size_t>(std::max(limit.rlim_cur / 8, least));
+}
+
+COHORT_DECL std::error_code may_cause_more(std::size_t count) noexcept {
+    constexpr std::size_t to_begin = 8;
+    const std::size_t share = share_of_descriptors();
+    if (count >= share) return Errc::too_many;
+    if (count >= to_begin && !can_open(2 * share)) return {EMFILE, std::system_category()};
+    return {};
 }
 
 COHORT_DECL bool is_kernel_limit(int error) noexcept {

@@ -7,6 +7,8 @@
 
 #include <asio/io_context.hpp>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <system_error>
 
@@ -100,4 +102,47 @@ TEST_CASE("a connection to the bus is for one subscription: what asks for more i
     other.channel.close();
     subscriber.channel.close();
     settle(io);
+}
+
+namespace {
+
+Task<> publish_numbers(Wire& publisher, int count) {
+    for (int i = 0; i < count; ++i) {
+        const Published message{.topic = "news", .type = 1, .payload = std::to_string(i) + std::string(1000, ' ')};
+        co_await publisher.channel.send(message);
+    }
+    const Published done{.topic = "nobody's", .subscribes = true};
+    co_await publisher.channel.call(done); // all before it was delivered
+}
+
+Task<> receive_last(Wire& subscriber, int& last, std::uint64_t& values) {
+    std::optional<Published> published = co_await subscriber.channel.receive();
+    while (published) {
+        last = std::stoi(published->payload);
+        values += 1 + published->missed;
+        published = co_await subscriber.channel.receive();
+    }
+}
+
+Task<> finish_a_slow_one(Bus& bus, Wire& publisher, Wire& subscriber) {
+    const Published wish{.topic = "news", .subscribes = true, .slow = SlowSubscriber::drop_oldest};
+    co_await subscriber.channel.call(wish);
+    constexpr int count = 5000;
+    co_await publish_numbers(publisher, count);
+    bus.finish(1);
+    int last = -1;
+    std::uint64_t values = 0;
+    co_await receive_last(subscriber, last, values);
+    CHECK(last == count - 1);
+    CHECK(values == count);
+}
+
+} // namespace
+
+TEST_CASE("a subscriber that wants the newest value gets it although it is to leave") {
+    asio::io_context io;
+    Bus bus(io.get_executor(), {.high_water = 100'000});
+    Wire publisher(io, bus);
+    Wire subscriber(io, bus);
+    run_for(io, finish_a_slow_one(bus, publisher, subscriber));
 }

@@ -4,10 +4,15 @@
 #include <doctest/doctest.h>
 
 #include <cohort/detail/system/fd_passing.hpp>
+#include <cohort/error.hpp>
+
+#include <support/child.hpp>
 
 #include <csignal>
 
 #include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 using namespace cohort::detail;
 
@@ -83,4 +88,19 @@ TEST_CASE("how many descriptors more can be opened is seen by the limit and the 
     CHECK(ten);
     CHECK_FALSE(eleven);
     CHECK_FALSE(one);
+}
+
+TEST_CASE("one of many users has a share of the descriptors, and few of the last ones") {
+    const int result = test::in_child([] {
+        const rlimit limit{128, 128};
+        if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+        const std::size_t share = cohort::detail::share_of_descriptors();
+        if (share != 16) return 2;
+        if (cohort::detail::may_cause_more(share - 1)) return 3;
+        if (cohort::detail::may_cause_more(share) != cohort::Errc::too_many) return 4;
+        while (cohort::detail::can_open(2 * share)) ::dup(0);
+        if (cohort::detail::may_cause_more(8) != std::errc::too_many_files_open) return 5;
+        return cohort::detail::may_cause_more(7) ? 6 : 0;
+    });
+    CHECK(result == 0);
 }
