@@ -89,8 +89,7 @@ COHORT_DECL void NamedListener::close() noexcept {
 COHORT_DECL Task<UniqueFd> NamedListener::accept(std::shared_ptr<NamedListener> self) {
     const bool steady = co_await switched();
     if (!steady || self->turn_.is_over()) {
-        co_await asio::post(asio::use_awaitable);
-        self->turn_.begin();
+        co_await self->turn_.let_others_go_on();
     }
     for (;;) {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;

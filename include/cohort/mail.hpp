@@ -45,8 +45,8 @@ public:
     /// It was sent by call() and has not been answered yet, and its sender is there and has not given up.
     bool expects_reply() const noexcept { return call_ && call_->is_open(); }
     /// Queues the reply when called, and does not wait for the sender to read it: one that reads no replies is not read
-    /// from (ChannelLimits::unread_answers), and holds nobody up. No effect when no reply is expected. Errors:
-    /// as Channel::send, if this reply cannot be sent; another one can still be given then.
+    /// from (ChannelLimits::unread_answers), and holds nobody up. No effect when no reply is expected. Errors: as
+    /// Channel::send, if this reply cannot be sent; another one can still be given then.
     [[nodiscard]] Task<> reply(const Reply& reply) {
         if (!call_) return nothing();
         return call_->reply(

@@ -168,6 +168,39 @@ TEST_CASE("calls in both directions at once answer each other, and messages pass
     test::settle(io);
 }
 
+TEST_CASE("two sides that ask each other for more than either may leave unread do not wait for each other") {
+    struct Run {
+        static Task<Question> enlarge(const Question& question) {
+            Question large{question.number, std::string(question.number, 'a')};
+            co_return large;
+        }
+        static Task<> ask_one(Channel<Question>& channel, std::size_t size, std::size_t& right) {
+            const Question question{size, std::string(1000, 'q')};
+            const auto answer = co_await channel.call(question, test::patience);
+            right += answer.text.size() == size ? 1 : 0;
+        }
+    };
+    struct Row {
+        std::size_t calls, size;
+    };
+    for (const Row& row : {Row{60, 100'000}, Row{400, 50'000}, Row{3000, 5'000}, Row{12, 2'000'000}}) {
+        CAPTURE(row.calls);
+        asio::io_context io;
+        auto [a, b] = Channel<Question>::pair(io.get_executor());
+        std::size_t right = 0;
+        for (std::size_t i = 0; i < row.calls; ++i) {
+            test::start(io, Run::ask_one(a, row.size, right));
+            test::start(io, Run::ask_one(b, row.size, right));
+        }
+        test::start(io, a.serve(&Run::enlarge));
+        test::start(io, b.serve(&Run::enlarge));
+        test::run_until(io, [&right = right, &row] { return right == 2 * row.calls; });
+        a.close();
+        b.close();
+        test::settle(io);
+    }
+}
+
 TEST_CASE("a call that is not answered in time ends with that, cancels its handler, and a late reply is dropped") {
     Pair pair;
     Patient patient;

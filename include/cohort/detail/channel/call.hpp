@@ -35,6 +35,7 @@ public:
     std::uint64_t add(PendingAnswer& answer);
     void remove(std::uint64_t id) noexcept;
     bool is_waiting() const noexcept { return !pending_.empty(); }
+    bool is_waiting_for(std::uint64_t id) const { return pending_.contains(id); }
     /// A reply, failure or taken frame has arrived. Ignored when nobody waits for it any more.
     void answered(const Frame& frame, Passed* passed);
     void fail(PendingAnswer& answer, std::error_code error);
@@ -110,8 +111,8 @@ public:
     ~ServedCall();
 
     /// Queues the reply that `fill` writes, as FrameStream::push does; only the first one counts. Waits for nobody: how
-    /// much is queued is limited by MessageStream, which takes no more calls. A caller that is gone
-    /// or has cancelled gets none. Throws when it cannot be sent; the call is then still unanswered.
+    /// much is queued is limited by MessageStream, which takes no more calls. A caller that is gone or has cancelled
+    /// gets none. Throws when it cannot be sent; the call is then still unanswered.
     template <class Fill>
     Task<> reply(Fill&& fill) {
         if (is_open()) stream_->push(FrameKind::reply, id_, std::forward<Fill>(fill));

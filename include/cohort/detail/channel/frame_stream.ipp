@@ -75,7 +75,7 @@ COHORT_DECL Task<bool> FrameStream::fill() {
             begin_turn();
             const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
             throw_if_cancelled(cancellation);
-            continue;
+            co_return true; // somebody else may have read meanwhile
         }
         // A short read has emptied the socket: another at once would be a wasted system call.
         if (!std::exchange(emptied_, false) && read_some()) {

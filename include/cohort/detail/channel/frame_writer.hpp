@@ -44,10 +44,12 @@ public:
     std::size_t queued() const noexcept { return queue_.size(); }
     /// Waits while more than the high-water mark is queued. Throws why nothing can be sent any more, if that is so.
     Task<> room() { return room(shared_from_this()); }
+    int descriptor() const noexcept; ///< of the socket; -1: closed
     bool has_room() const noexcept { return queue_.size() <= limits_.high_water || error_; }
     /// At most so many bytes of what is queued are answers.
     std::size_t unread_answers() const noexcept { return std::min(answers_, queue_.size()); }
-    /// Waits until the other side has read what was queued, but for the high-water mark, or nothing can be sent.
+    /// Waits until the kernel has taken what was queued, but for the high-water mark, nothing can be sent, or
+    /// stop_waiting(). Look again then.
     Task<> answers_read() { return answers_read(shared_from_this()); }
     /// Waits until the kernel has everything queued.
     Task<> flush() { return flush(shared_from_this()); }
@@ -68,6 +70,7 @@ protected:
     ~FrameWriter();
 
     Transport& transport() noexcept { return *transport_; }
+    void stop_waiting() { room_.notify_all(); }
     /// The event loop has come round: the next frame goes out at once again.
     void begin_turn() noexcept { wrote_ = false; }
     /// Spinning delays the end of the turn, when the rest would be written.

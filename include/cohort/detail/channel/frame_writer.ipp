@@ -80,7 +80,7 @@ COHORT_DECL Task<> FrameWriter::room(std::shared_ptr<FrameWriter> self) {
 }
 
 COHORT_DECL Task<> FrameWriter::answers_read(std::shared_ptr<FrameWriter> self) {
-    while (!self->has_room()) co_await self->room_.wait();
+    if (!self->has_room()) co_await self->room_.wait();
 }
 
 COHORT_LAZY COHORT_DECL Task<> FrameWriter::flush(std::shared_ptr<FrameWriter> self) {
@@ -127,6 +127,8 @@ COHORT_DECL FrameWriter::FrameWriter(const asio::any_io_executor& executor, std:
       write_size_(transport_->write_size()) {}
 
 COHORT_DECL bool FrameWriter::is_open() const noexcept { return transport_->socket().is_open(); }
+
+COHORT_DECL int FrameWriter::descriptor() const noexcept { return transport_->socket().get(); }
 
 COHORT_DECL int FrameWriter::native_handle() const noexcept { return transport_->socket().get(); }
 

@@ -103,12 +103,10 @@ private:
     static Task<> done();
     static Task<> refused();
 
-    /// Who does not read the answers to what it asks for is asked nothing more: they would fill the memory of this
-    /// process.
-    bool may_take() const noexcept {
-        const std::size_t most = std::max(limits().unread_answers, limits().high_water);
-        return unread_answers() <= most || !wants_answer() || !can_send();
-    }
+    /// Who does not read the answers to what it asks for is answered nothing more: they would fill the memory of this
+    /// process. Throws Errc::too_many.
+    bool may_take() const;
+    std::size_t most_unread_answers() const noexcept { return std::max(limits().unread_answers, limits().high_water); }
     bool wants_answer() const noexcept { return known_front().header.kind != FrameKind::message; }
     /// The message that has_front() has seen.
     Frame known_front() const noexcept;

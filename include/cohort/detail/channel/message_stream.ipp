@@ -61,6 +61,7 @@ COHORT_DECL bool MessageStream::is_dealt_with(const Frame& frame, bool in_turn) 
         case FrameKind::acked:
         case FrameKind::call:
             if (refusal_) {
+                if (unread_answers() > most_unread_answers()) throw std::system_error(make_error_code(Errc::too_many));
                 refuse_call(*this, frame.header.correlation, *refusal_, {});
                 return true;
             }
@@ -71,12 +72,24 @@ COHORT_DECL bool MessageStream::is_dealt_with(const Frame& frame, bool in_turn) 
         case FrameKind::reply:
         case FrameKind::failure:
         case FrameKind::taken:
-            calls_.answered(frame, frame.header.descriptors != 0 ? &passed(frame, in_turn ? 0 : sets_ahead_) : nullptr);
+            if (calls_.is_waiting_for(frame.header.correlation)) // an earlier look may have taken what was passed
+                calls_.answered(frame,
+                                frame.header.descriptors != 0 ? &passed(frame, in_turn ? 0 : sets_ahead_) : nullptr);
             return true;
         case FrameKind::cancel: return calls_.cancel(frame.header.correlation) || in_turn;
         case FrameKind::last: last_received_ = last_received_ || in_turn; return in_turn;
     }
     return in_turn;
+}
+
+COHORT_DECL bool MessageStream::may_take() const {
+    const std::size_t most = most_unread_answers();
+    if (unread_answers() <= most || !wants_answer() || !can_send()) return true;
+    // The answers that this side waits for may lie behind, and the other side waits in the same way. It is given far
+    // more than one that floods the other needs; who has read nothing by then has no such excuse.
+    const bool both_wait = calls_.is_waiting() && received().size() > limits().unreceived;
+    if (both_wait && unread_answers() > 16 * most) throw std::system_error(make_error_code(Errc::too_many));
+    return both_wait;
 }
 
 COHORT_DECL Task<bool> MessageStream::arrival() {
@@ -120,6 +133,7 @@ COHORT_DECL void MessageStream::on_arrival() {
     try {
         look_for_answers();
         drop_seen();
+        if (in_front_ && may_take()) stop_waiting();
     } catch (const std::system_error& error) {
         on_end(error.code());
         throw;

@@ -46,7 +46,7 @@ public:
     /// Nothing more will be written; the other side sees the end behind what was.
     COHORT_DECL virtual void end_writing() noexcept;
 
-    /// How many bytes of the socket have arrived and have not been read.
+    /// How many bytes of the socket have arrived and have not been read; not of a ring, which no worker has.
     std::size_t unread() const noexcept;
     /// The other side has closed both directions, or its process is gone.
     bool is_cut_off() const noexcept;

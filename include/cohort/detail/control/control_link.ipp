@@ -128,8 +128,7 @@ COHORT_DECL Task<std::optional<Packet>> ControlLink::receive() {
     const auto self = shared_from_this();
     for (;;) {
         if (turn_.is_over()) {
-            co_await asio::post(asio::use_awaitable);
-            turn_.begin();
+            co_await turn_.let_others_go_on();
         }
         if (auto packet = try_receive()) co_return packet;
         const bool more = co_await arrival();

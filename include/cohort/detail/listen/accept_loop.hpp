@@ -36,7 +36,6 @@ public:
 
 private:
     static constexpr std::size_t batch = 64;
-    static constexpr std::size_t most_in_queue = 4096; // of a Unix socket, whose queue the kernel does not tell
 
     static Task<> run(std::shared_ptr<AcceptLoop> self, unsigned turn);
     bool is_current(unsigned turn) const noexcept { return running_ && turn == turn_; }

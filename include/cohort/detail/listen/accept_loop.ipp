@@ -29,10 +29,7 @@ COHORT_DECL void AcceptLoop::stop() {
 
 COHORT_DECL void AcceptLoop::drain() {
     distributor_->give_waiting();
-    // As many as the queue can hold: clients may go on connecting.
-    const ListenQueue queue = listen_queue(listener_.get());
-    for (std::size_t left = queue.limit != 0 ? queue.limit + 1 : most_in_queue; left > 0 && listener_.is_open();
-         --left) {
+    for (std::size_t left = most_in_queue(listener_.get()); left > 0 && listener_.is_open(); --left) {
         UniqueFd connection(System::current().accept(listener_.get()));
         if (connection)
             distributor_->give_last(std::move(connection));

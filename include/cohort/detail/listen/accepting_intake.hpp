@@ -27,8 +27,7 @@ public:
     }
 
 protected:
-    static constexpr std::size_t most_in_queue = 4096; // more than the kernel's queue holds by default
-
+    int listener() const noexcept { return listener_.get(); }
     /// Accepts one connection. Empty, with errno set, when the kernel's queue has none.
     UniqueFd accept_next();
 

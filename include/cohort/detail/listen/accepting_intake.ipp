@@ -6,7 +6,6 @@
 
 #include <cohort/detail/config.hpp>
 
-#include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 
 namespace cohort::detail {
@@ -43,12 +42,7 @@ COHORT_DECL void AcceptingIntake::stop_watching() {
 
 COHORT_DECL Task<std::optional<Socket>> AcceptingIntake::accept() {
     const auto keep = shared_from_this();
-    if (turn().is_over()) {
-        co_await asio::post(asio::use_awaitable);
-        turn().begin();
-        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
-        throw_if_cancelled(cancellation);
-    }
+    if (turn().is_over()) co_await let_others_go_on();
     for (;;) {
         if (auto socket = take()) co_return socket;
         if (is_finished()) co_return std::nullopt;

@@ -43,6 +43,8 @@ public:
     Task<> wait() { return arrival_.wait(); }
     /// Of those who accept here.
     TurnBudget& turn() noexcept { return turn_; }
+    /// When their turn is over. Throws operation_aborted when the one who accepts is cancelled meanwhile.
+    Task<> let_others_go_on();
     void notify() { arrival_.notify_all(); }
 
     IntakeContext& context() noexcept { return context_; }

@@ -8,7 +8,6 @@
 
 #include <cohort/detail/config.hpp>
 
-#include <asio/post.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 
@@ -93,7 +92,7 @@ COHORT_DECL void DeliveryIntake::tell_if_wanted() {
 }
 
 COHORT_DECL void DeliveryIntake::look_again() {
-    if (!closed_) tell_if_wanted(); // later the cell may be somebody else's
+    if (!closed_) tell_if_wanted(); // later the cell may be another listener's
     arrival_.notify_all();
 }
 
@@ -111,13 +110,14 @@ COHORT_DECL std::optional<Socket> DeliveryIntake::take() {
     }
 }
 
+COHORT_DECL Task<> DeliveryIntake::let_others_go_on() {
+    co_await turn_.let_others_go_on();
+    const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+    throw_if_cancelled(cancellation);
+}
+
 COHORT_DECL Task<std::optional<Socket>> DeliveryIntake::accept() {
-    if (turn_.is_over()) {
-        co_await asio::post(asio::use_awaitable);
-        turn_.begin();
-        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
-        throw_if_cancelled(cancellation);
-    }
+    if (turn_.is_over()) co_await let_others_go_on();
     for (;;) {
         if (auto socket = take()) co_return socket;
         if (is_finished()) co_return std::nullopt;

@@ -5,6 +5,7 @@
 #include <cohort/detail/listen/exclusive_intake.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/socket/listen_queue.hpp>
 
 #include <vector>
 
@@ -18,10 +19,12 @@ COHORT_DECL void ExclusiveIntake::stop(bool) {
 
 COHORT_DECL void ExclusiveIntake::take_the_rest() {
     std::vector<TransferredConnection> rest;
-    while (rest.size() < most_in_queue) {
+    for (std::size_t left = most_in_queue(listener()); left > 0; --left) {
         UniqueFd connection = accept_next();
-        if (!connection) break;
-        rest.emplace_back(std::move(connection));
+        if (connection)
+            rest.emplace_back(std::move(connection));
+        else if (!has_waiting(listener()))
+            break;
     }
     const auto count = static_cast<std::uint32_t>(rest.size());
     deliver(0, count, std::move(rest));

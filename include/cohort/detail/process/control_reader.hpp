@@ -52,7 +52,6 @@ private:
     static constexpr std::size_t most_unread_answers = 128;
 
     void handle(WorkerRecord& record, Packet& packet);
-    Task<> let_others_go_on(std::shared_ptr<MasterLink> link);
     /// One packet, if one is here. Returns its size.
     std::size_t hear(WorkerRecord& record);
 

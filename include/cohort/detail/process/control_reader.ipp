@@ -6,7 +6,6 @@
 
 #include <cohort/detail/config.hpp>
 
-#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 
@@ -23,11 +22,6 @@ COHORT_DECL bool can_take_back(std::size_t waiting) noexcept {
 COHORT_DECL Task<> ControlReader::slow_down() {
     asio::steady_timer pause(context_, std::chrono::milliseconds(1));
     co_await pause.async_wait(asio::use_awaitable);
-}
-
-COHORT_DECL Task<> ControlReader::let_others_go_on(std::shared_ptr<MasterLink> link) {
-    co_await asio::post(context_, asio::use_awaitable);
-    link->turn().begin();
 }
 
 /// An honest worker asks for something and reads on; what is kept for one that does not costs memory and descriptors.
@@ -51,7 +45,7 @@ COHORT_DECL Task<> ControlReader::listen(RecordPtr record) {
         if (must_slow_down(*record))
             co_await slow_down();
         else if (record->link->turn().is_over())
-            co_await let_others_go_on(record->link);
+            co_await record->link->turn().let_others_go_on();
         else if (hear(*record) == 0)
             more = co_await record->link->arrival();
     }
@@ -64,7 +58,7 @@ COHORT_DECL Task<> ControlReader::finish(RecordPtr record) {
         if (std::chrono::steady_clock::now() - begin < patience_ && must_slow_down(*record)) {
             co_await slow_down();
         } else if (record->link->turn().is_over()) {
-            co_await let_others_go_on(record->link);
+            co_await record->link->turn().let_others_go_on();
         } else {
             const std::size_t size = hear(*record);
             left = size == 0 ? 0 : left - std::min(left, size);

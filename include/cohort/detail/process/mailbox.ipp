@@ -109,8 +109,7 @@ COHORT_DECL Task<bool> Mailbox::arrival() {
     used_ = true;
     const bool steady = co_await switched();
     if (!steady || turn_is_over()) {
-        co_await asio::post(asio::use_awaitable);
-        turn_.begin();
+        co_await turn_.let_others_go_on();
     }
     for (;;) {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;

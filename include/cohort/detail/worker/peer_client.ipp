@@ -45,8 +45,7 @@ COHORT_DECL void PeerClient::receive(const IncomingPeer& message, Packet& packet
 COHORT_LAZY COHORT_DECL Task<std::optional<AcceptedPeer>> PeerClient::next_peer() {
     const bool steady = co_await switched();
     if (!steady || turn_.is_over()) {
-        co_await asio::post(asio::use_awaitable);
-        turn_.begin();
+        co_await turn_.let_others_go_on();
     }
     for (;;) {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;

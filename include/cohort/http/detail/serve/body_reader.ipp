@@ -23,8 +23,7 @@ COHORT_DECL void BodyReader::restart() noexcept {
 
 COHORT_DECL Task<std::optional<std::string_view>> BodyReader::read_chunk() {
     if (turn_.is_over()) {
-        co_await asio::post(stream_.executor(), asio::use_awaitable);
-        turn_.begin();
+        co_await turn_.let_others_go_on();
     }
     while (!parser_.complete()) {
         if (error_ != 0) throw Error(error_);

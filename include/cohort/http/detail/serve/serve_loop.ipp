@@ -54,8 +54,7 @@ COHORT_DECL Task<> converse(Connection& connection, AnyHandler& handler, std::un
             ready = co_await connection.wait_for_request();
             turn.begin();
         } else if (turn.is_over()) {
-            co_await asio::post(asio::use_awaitable);
-            turn.begin();
+            co_await turn.let_others_go_on();
             if (connection.stream().server().cancelled()) co_return;
         }
         if (!ready) break;
