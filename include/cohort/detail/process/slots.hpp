@@ -38,6 +38,10 @@ public:
     bool is_one_coming(const WorkerRecords& records) const;
     /// The worker is to leave and gets no successor, unless it has one already.
     void let_go(const WorkerRecord& record) noexcept;
+    /// Whether it is the worker of its slot, or is to be.
+    bool holds(const WorkerRecord& record) const noexcept {
+        return is_current(record) || slots_[record.slot]->successor == record.id;
+    }
     bool is_current(const WorkerRecord& record) const noexcept { return slots_[record.slot]->current == record.id; }
     /// Whether it listens on as many endpoints as its predecessor, or has said by itself that it is ready.
     bool is_ready(const WorkerRecord& record, Readiness readiness) const noexcept;

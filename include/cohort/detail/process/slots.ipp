@@ -13,9 +13,8 @@ namespace cohort::detail {
 
 COHORT_DECL void Slots::let_go(const WorkerRecord& record) noexcept {
     Slot& slot = *slots_[record.slot];
-    const bool is_its = slot.current == record.id || slot.successor == record.id;
     const bool is_alone = slot.current == 0 || slot.successor == 0;
-    if (is_its && is_alone) slot.wanted = false;
+    if (holds(record) && is_alone) slot.wanted = false;
 }
 
 COHORT_DECL unsigned Slots::add(WorkerSpec assignment, RestartPolicy policy) {
@@ -59,7 +58,7 @@ COHORT_DECL bool Slots::is_one_coming(const WorkerRecords& records) const {
 
 COHORT_DECL bool Slots::vacate(const WorkerRecord& record) noexcept {
     Slot& slot = *slots_[record.slot];
-    const bool was_its = slot.current == record.id || slot.successor == record.id;
+    const bool was_its = holds(record);
     slot.listened = slot.listened || (was_its && record.listened);
     if (was_its && record.endpoints() != 0) slot.wanted_endpoints = record.endpoints();
     if (slot.current == record.id) slot.current = 0;

@@ -33,8 +33,8 @@ public:
         concerned_.slots.let_go(record);
         ask_to_leave(record);
     }
-    /// The worker wants to leave. `replace`: when another one is ready, for which HealthMonitor cares; now, if it says
-    /// so again or is not ready itself.
+    /// The worker wants to leave. `replace`: when another one is ready, for which HealthMonitor cares; now, if it is
+    /// not ready itself.
     void on_leaving(WorkerRecord& record, bool replace);
     /// Throws what the system says.
     void kill(WorkerRecord& record, int signal);

@@ -6,6 +6,8 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <utility>
+
 #include <algorithm>
 #include <csignal>
 #include <system_error>
@@ -33,7 +35,7 @@ COHORT_DECL void WorkerShutdown::ask_to_leave(WorkerRecord& record) {
         if (stopping_ && !has_successors(record)) record.link->send(Stop{.hand_over = false});
         return;
     }
-    record.voluntary = true;
+    const bool is_limited = std::exchange(record.voluntary, true); // by kill()
     concerned_.processes.enter(record, WorkerState::draining);
     concerned_.dispatcher.drain(record);
     concerned_.control_service.drain(record);
@@ -41,15 +43,14 @@ COHORT_DECL void WorkerShutdown::ask_to_leave(WorkerRecord& record) {
     if (record.stop_signal) send_signal(record.pidfd.get(), *record.stop_signal);
     record.messages->end_messages();
     concerned_.bus.finish(record.id);
-    concerned_.processes.limit(record);
+    if (!is_limited) concerned_.processes.limit(record);
 }
 
 COHORT_DECL void WorkerShutdown::on_leaving(WorkerRecord& record, bool replace) {
-    const bool has_place = concerned_.slots.is_current(record) && concerned_.slots[record.slot].wanted;
+    const bool has_place = concerned_.slots.holds(record) && concerned_.slots[record.slot].wanted;
     if (!replace || !has_place) return let_go(record);
-    const bool waits = record.ready && !record.to_be_replaced;
     record.to_be_replaced = true;
-    if (!waits) ask_to_leave(record);
+    if (!record.ready) ask_to_leave(record);
 }
 
 COHORT_DECL void WorkerShutdown::kill(WorkerRecord& record, int signal) {
