@@ -18,13 +18,13 @@ COHORT_DECL std::string printable(std::string_view text) {
     };
     for (std::size_t i = 0; i != text.size(); ++i) {
         const auto byte = static_cast<unsigned char>(text[i]);
-        const auto next = i + 1 == text.size() ? 0U : static_cast<unsigned char>(text[i + 1]);
-        const bool upper_control = byte == 0xc2 && next >= 0x80 && next < 0xa0;
-        if (byte < 0x20 || byte == 0x7f || upper_control)
-            escape(byte);
-        else
-            result += text[i];
-        if (upper_control) escape(static_cast<unsigned char>(text[++i]));
+        const auto next = i + 1 == text.size() ? '\0' : text[i + 1];
+        std::size_t left = control_length(byte, static_cast<unsigned char>(next));
+        if (left == 0) result += text[i];
+        for (; left > 0; --left) {
+            escape(static_cast<unsigned char>(text[i]));
+            if (left > 1) ++i;
+        }
     }
     return result;
 }

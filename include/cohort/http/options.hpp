@@ -60,7 +60,8 @@ struct ServerOptions {
 
     /// Makes what the server answers by itself, in place of a line of text: to what it refuses before there is a
     /// request that a handler could be asked about (400, 408, 413, 414, 417, 431, 501, 503, 505), and for a handler
-    /// that threw, if no Router::on_error has answered. Not streamed; the status stays.
+    /// that threw, if no Router::on_error has answered, or gave what cannot be sent (426, 500). The status stays. If it
+    /// throws, or makes a streamed response, that is logged, and the line of text is sent.
     ///
     ///     options.error_page = [](int status) { return http::json("{\"error\":" + std::to_string(status) + "}\n"); };
     std::function<Response(int)> error_page = {};

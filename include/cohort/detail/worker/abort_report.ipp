@@ -5,6 +5,7 @@
 #include <cohort/detail/worker/abort_report.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/printable.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -68,15 +69,12 @@ COHORT_DECL void AbortReport::write_and_abort(int) noexcept {
     line << "cohort: worker " << std::uint64_t{own.worker} << " (slot " << std::uint64_t{own.slot}
          << ") is aborted: " << count(own.cell->begun) << " requests begun, " << count(own.cell->ended) << " ended";
     if (count(own.note[0]) != '\0') line << "; doing: ";
-    unsigned char before = 0;
-    for (const auto& each : own.note) {
-        const char c = count(each);
-        if (c == '\0') break;
-        const auto byte = static_cast<unsigned char>(c);
-        const bool is_upper = before == 0xc2 && byte >= 0x80 && byte < 0xa0; // in UTF-8
-        const bool is_control = byte < 0x20 || byte == 0x7f || is_upper;
-        before = byte;
-        line << std::string_view(is_control ? "?" : &c, 1);
+    for (std::size_t i = 0; i + 1 < own.note.size() && count(own.note[i]) != '\0'; ++i) { // its last one is a zero
+        const char c = count(own.note[i]);
+        const std::size_t length =
+            control_length(static_cast<unsigned char>(c), static_cast<unsigned char>(count(own.note[i + 1])));
+        line << std::string_view(length != 0 ? "?" : &c, 1);
+        if (length > 1) ++i;
     }
     line.write();
     write_backtrace();

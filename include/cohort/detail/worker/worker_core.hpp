@@ -68,8 +68,8 @@ public:
     /// for at most the grace period.
     void finish() noexcept;
     [[noreturn]] void exit(int code);
-    /// In a child that the worker has forked: it is no worker. Whatever it sends fails, so that nothing of the worker's
-    /// is sent twice; its end is its own.
+    /// In a child that the worker has forked: it is no worker. What it sends to the master fails, so that nothing of
+    /// the worker's is sent twice; its end is its own.
     void cut_off() noexcept;
 
 private:

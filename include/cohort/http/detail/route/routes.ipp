@@ -85,8 +85,9 @@ COHORT_DECL Task<Response> Routes::refuse(void* context, const Request& request,
     const bool asks = request.method() == Method::options;
     if (asks && request.path() == "*") return answer_methods(204, all_methods());
     if (allowed != 0 && asks) return answer_methods(204, allowed);
-    for (const auto& missing : missing_)
-        if (allowed == 0 && missing.prefix.covers(request.path())) return missing.function(context, request);
+    if (allowed == 0)
+        for (const auto& missing : missing_)
+            if (missing.prefix.covers(request.path())) return missing.function(context, request);
     const int status = allowed != 0 ? 405 : 404;
     if (explains(request)) return explain(*this, context, request, status, allowed);
     return answer_methods(status, allowed);

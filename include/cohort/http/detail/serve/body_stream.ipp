@@ -45,7 +45,8 @@ COHORT_DECL Task<> BodyStream::run(const Producer& producer) {
     stream_.end_at_drain(false);
     if (failure && !ended_by_drain(failure)) std::rethrow_exception(failure);
     // The producer may have returned although it was cancelled.
-    if (ends_at_drain_ && draining()) co_await asio::this_coro::reset_cancellation_state();
+    if (ends_at_drain_ && draining() && !stream_.server().cancelled())
+        co_await asio::this_coro::reset_cancellation_state();
     if (chunked_) stream_.out().append("0\r\n\r\n");
     if (left_.value_or(0) == 0) co_return;
     stream_.server().log("a streamed body is shorter than its declared length");
