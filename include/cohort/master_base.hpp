@@ -96,9 +96,8 @@ public:
     /// Gives every slot a new worker, Options::reload_at_once at a time: the successor is started, and when it is ready
     /// (Options::readiness) its predecessor is asked to leave. A replacement in progress (Options::recycle) is finished
     /// first. A successor that does not become ready ends the reload, and the old workers stay; so does a stop
-    /// (Errc::stopping). Waits until all have
-    /// been replaced, not until the old ones have ended. Cancelling the wait also ends the reload. With Spawn::exec the
-    /// new workers run the program file as it is by then.
+    /// (Errc::stopping). Waits until all have been replaced, not until the old ones have ended. Cancelling the wait
+    /// also ends the reload. With Spawn::exec the new workers run the program file as it is by then.
     [[nodiscard]] Task<ReloadReport> reload();
     /// Replaces this master: starts the program anew, from the file then at its path, with the same arguments. The new
     /// master gets the listening sockets. When all its workers are ready (Options::readiness; they share as many

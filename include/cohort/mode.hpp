@@ -63,7 +63,8 @@ struct DispatchContext {
     /// Opens a listening socket, or takes over that of the master before this one. `error`: why not (EADDRINUSE,
     /// EACCES, ...).
     Descriptor open_listener(const Endpoint& endpoint, unsigned slot, std::error_code& error) const;
-    /// An id for a listener of a worker, to be released when that has closed. Throws Errc::no_free_slot.
+    /// An id for a listener of a worker, to be released when that has closed. What an earlier listener of this number
+    /// has left in its cell (IntakeContext::cell) is still there. Throws Errc::no_free_slot.
     ListenerId acquire_listener() const;
     void release_listener(ListenerId listener) const;
 

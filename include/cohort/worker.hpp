@@ -74,7 +74,8 @@ public:
     }
     /// A channel of its own to another worker, which gets it from accept_peer() with the same T (for Duplex<A, B> here,
     /// Duplex<B, A> there). The master only introduces them; what they send does not pass through it. It ends with
-    /// either worker. Errors: Errc::no_such_worker: none with this id, or it is leaving; Errc::closed without a master.
+    /// either worker. Errors: Errc::no_such_worker: none with this id, or it is leaving; Errc::too_many: too many
+    /// wait for that one to read already; Errc::closed without a master.
     template <class T, class Via = UnixStream>
     [[nodiscard]] Task<Channel<T, Via>> connect(WorkerId other, ChannelLimits limits = {}) {
         auto socket = co_await connect_peer(other);

@@ -61,7 +61,9 @@ public:
     asio::any_io_executor get_executor() noexcept;
 
     /// Shares `endpoint` with the other workers that listen on it. Errors: what the system says of the address
-    /// (EADDRINUSE, EACCES, ...; trying again later is possible), Errc::stopping, Errc::closed without a master.
+    /// (EADDRINUSE, EACCES, ...; trying again later is possible); EACCES also if this worker has fewer rights than its
+    /// master and Options names the endpoint nowhere (Options::may_listen); Errc::too_many: it costs the master an
+    /// eighth of the descriptors it may have (RLIMIT_NOFILE); EMFILE; Errc::stopping; Errc::closed without a master.
     [[nodiscard]] Task<Listener> listen(Endpoint endpoint);
     /// Listens on an endpoint that only this worker has, such as a port for its metrics. It closes with the worker.
     /// Same errors.
@@ -93,7 +95,7 @@ public:
     /// Everything that workers and master publish on this topic from now on, as values of a T; it ends once this worker
     /// is to leave, behind what was published before. Errors: Errc::too_many: this worker has subscribed so often that
     /// it costs the master an eighth of the descriptors it may have (RLIMIT_NOFILE); Errc::message_too_large: the name
-    /// has more than 1,024 bytes; Errc::closed without a master.
+    /// has more than 1,024 bytes; EMFILE; Errc::closed without a master.
     template <class T>
     [[nodiscard]] Task<Subscription<T>> subscribe(std::string topic, SlowSubscriber slow = {}) {
         auto client = co_await connect_bus();
