@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 
 namespace cohort::detail {
 
@@ -36,9 +37,10 @@ public:
     /// Of the part that the master writes, and of that of a worker until forget_descriptor(); -1: there is none.
     int descriptor() const noexcept { return memory_.get(); }
     int descriptor(std::uint32_t index) const noexcept;
-    void forget_descriptor(std::uint32_t index) { memories_.at(index).reset(); }
-    /// Whether others may be given the part of this worker. Until then they could write to it.
-    bool is_sealed(std::uint32_t index) const noexcept;
+    /// It stays open while somebody else has it from sealed().
+    void forget_descriptor(std::uint32_t index) { memories_.erase(index); }
+    /// The part of this worker, which others may be given. Null: they could write to it as yet, or it was forgotten.
+    std::shared_ptr<const UniqueFd> sealed(std::uint32_t index) const;
     /// In a worker: the part of another, which is sealed. It takes the place of an earlier one with this number.
     void show(std::uint32_t index, WorkerId worker, UniqueFd part);
 
@@ -57,7 +59,6 @@ protected:
     /// Maps a new part, all zero, for this worker. `maps_itself`: its program is started anew. A forked one has the
     /// part already. Throws EMFILE, ENOMEM.
     void map_worker(std::uint32_t index, WorkerId worker, bool maps_itself);
-    void forget_worker(std::uint32_t index) { memories_.erase(index); }
 
     /// Null in a worker.
     MasterPart* master() noexcept { return master_; }
@@ -83,7 +84,7 @@ private:
     std::array<WorkerPart*, worker_cells> parts_{};                       // the master's mappings
     std::array<std::atomic<ShownPart*>, worker_cells / in_view> views_{}; // mappings that cannot be written to
     std::array<std::atomic<WorkerId>, worker_cells> shown_{};             // whose parts these are
-    std::map<std::uint32_t, UniqueFd> memories_;                          // of workers
+    std::map<std::uint32_t, std::shared_ptr<const UniqueFd>> memories_;   // of workers
 };
 
 } // namespace cohort::detail

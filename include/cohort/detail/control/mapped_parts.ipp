@@ -108,16 +108,16 @@ COHORT_DECL void MappedParts::map_worker(std::uint32_t index, WorkerId worker, b
     parts_[index] = static_cast<WorkerPart*>(map_shared(memory.get(), sizeof(WorkerPart), PROT_READ | PROT_WRITE));
     if (!maps_itself) seal_for_others(memory.get()); // first: then the next mapping cannot be made writable
     show(index, worker, duplicate(memory.get()));
-    memories_[index] = std::move(memory);
+    memories_[index] = std::make_shared<const UniqueFd>(std::move(memory));
 }
 
 COHORT_DECL int MappedParts::descriptor(std::uint32_t index) const noexcept {
     const auto found = memories_.find(index);
-    return found == memories_.end() ? -1 : found->second.get();
+    return found == memories_.end() ? -1 : found->second->get();
 }
 
-COHORT_DECL bool MappedParts::is_sealed(std::uint32_t index) const noexcept {
-    return has_seals(descriptor(index), F_SEAL_FUTURE_WRITE);
+COHORT_DECL std::shared_ptr<const UniqueFd> MappedParts::sealed(std::uint32_t index) const {
+    return has_seals(descriptor(index), F_SEAL_FUTURE_WRITE) ? memories_.at(index) : nullptr;
 }
 
 } // namespace cohort::detail

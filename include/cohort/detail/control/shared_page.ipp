@@ -63,7 +63,7 @@ COHORT_DECL void SharedPage::release_worker(std::uint32_t index) {
     master()->head.workers.fetch_sub(1, std::memory_order_relaxed);
     version.fetch_add(1, std::memory_order_acq_rel);
     slots_.erase(index);
-    forget_worker(index);
+    forget_descriptor(index);
     free_workers_.push_back(index);
 }
 

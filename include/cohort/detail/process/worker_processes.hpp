@@ -61,7 +61,7 @@ public:
     void limit_lifetime(WorkerId worker, std::chrono::milliseconds time, std::function<void(WorkerRecord&)> at_end);
 
     /// For a worker that is online: it and the others see what each counts. Forked ones do from the beginning.
-    void show_parts(WorkerRecord& record) const;
+    void show_parts(WorkerRecord& record);
 
     /// Adds an event that the worker has entered a state, once for each state, and once for each endpoint when it is
     /// listening. Returns the complete event.
@@ -89,6 +89,8 @@ private:
     COHORT_DECL bool is_serving() const override;
     COHORT_DECL void on_bad_message(WorkerRecord& record, std::error_code error) override;
     void show_part(WorkerId worker, std::uint32_t cell, WorkerRecord& other) const;
+    void send_parts();
+    bool send_parts_to(WorkerRecord& record) const;
     Task<> begin(RecordPtr record);
     Task<> hear(RecordPtr record);
     Task<> read_mail(RecordPtr record);
@@ -103,6 +105,7 @@ private:
     ControlReader control_reader_;
     Mailbox mailbox_;
     EventLog events_;
+    Timer send_parts_later_;
     WorkerId last_id_ = 0;
     pid_t process_ = ::getpid();
 };

@@ -35,7 +35,8 @@ COHORT_DECL WorkerProcesses::WorkerProcesses(asio::io_context& context, const Op
       owner_(owner),
       control_reader_(context, options.grace, owner),
       mailbox_(context.get_executor(), *this),
-      events_(context.get_executor()) {
+      events_(context.get_executor()),
+      send_parts_later_(context.get_executor()) {
     AbortReport::prepare();
 }
 
@@ -69,6 +70,7 @@ COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& ass
     std::unique_ptr<const std::uint32_t, decltype(release)> cell(&identity.cell, release);
     if (options_.spawn == Spawn::fork) {
         for (const auto& [id, other] : records_) show_part(identity.id, identity.cell, *other);
+        send_parts();
         page_.forget_descriptor(identity.cell);
     }
     auto launched = launch(identity, assignment, options_, page_);
@@ -92,20 +94,39 @@ COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& ass
 }
 
 COHORT_DECL void WorkerProcesses::show_part(WorkerId worker, std::uint32_t cell, WorkerRecord& other) const {
-    constexpr std::size_t many = 4;   // one that does not read misses what others count
-    constexpr rlim_t for_others = 16; // what is kept for it is a descriptor of this process
-    const int part = page_.descriptor(cell);
-    if (part >= 0 && page_.is_sealed(cell) && other.link->kept() < many && can_open(for_others))
-        other.link->send(PartOfWorker{cell, worker}, std::span(&part, 1));
+    if (auto memory = page_.sealed(cell)) other.to_show.push_back({cell, worker, std::move(memory)});
 }
 
-COHORT_DECL void WorkerProcesses::show_parts(WorkerRecord& record) const {
+COHORT_DECL void WorkerProcesses::show_parts(WorkerRecord& record) {
     if (options_.spawn == Spawn::fork) return;
     for (const auto& [id, other] : records_) {
         if (id == record.id || other->state < WorkerState::online) continue;
         show_part(record.id, record.cell, *other);
         show_part(id, other->cell, record);
     }
+    send_parts();
+}
+
+/// One that does not read gets them when it does.
+COHORT_DECL void WorkerProcesses::send_parts() {
+    bool all = true;
+    for (const auto& [id, record] : records_) all = send_parts_to(*record) && all;
+    if (!all)
+        send_parts_later_.expire_after(std::chrono::milliseconds(100), action<&WorkerProcesses::send_parts>(this));
+}
+
+/// Keeps few descriptors in the link: each is one more of this process, and so many workers may not read.
+COHORT_DECL bool WorkerProcesses::send_parts_to(WorkerRecord& record) const {
+    constexpr rlim_t for_others = 16;
+    const auto is_gone = [this](WorkerId id) { return id <= last_id_ && !records_.contains(id); };
+    std::erase_if(record.to_show, [&](const PartToShow& part) { return is_gone(part.worker); });
+    auto next = record.to_show.begin();
+    for (; next != record.to_show.end() && record.link->all_sent() && can_open(for_others); ++next) {
+        const int memory = next->memory->get();
+        record.link->send(PartOfWorker{next->cell, next->worker}, std::span(&memory, 1));
+    }
+    record.to_show.erase(record.to_show.begin(), next);
+    return record.to_show.empty();
 }
 
 COHORT_DECL Task<> WorkerProcesses::begin(RecordPtr record) {

@@ -20,6 +20,13 @@
 
 namespace cohort::detail {
 
+/// The part of the shared page that a worker writes.
+struct PartToShow {
+    std::uint32_t cell;
+    WorkerId worker;
+    std::shared_ptr<const UniqueFd> memory;
+};
+
 /// Shared with the coroutines that wait for the worker; they check `abandoned` after every wait.
 struct WorkerRecord : DispatchTarget {
     WorkerRecord(const asio::any_io_executor& executor, Identity identity, Launched launched,
@@ -49,7 +56,8 @@ struct WorkerRecord : DispatchTarget {
     unsigned endpoints() const noexcept { return static_cast<unsigned>(listeners.size() + bindings.size()); }
     std::set<ListenerId> listeners; // that it shares now
     std::set<BindingId> bindings;
-    std::size_t unread_answers = 0; // to what it has asked on its link
+    std::size_t unread_answers = 0;  // to what it has asked on its link
+    std::vector<PartToShow> to_show; // it was not given them yet
     bool listened = false;
     bool announced = false;  // Worker::ready()
     bool reaped = false;     // the process is gone; its last words may not have been heard

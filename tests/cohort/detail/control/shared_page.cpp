@@ -81,7 +81,7 @@ TEST_CASE("a worker sees what those count that come after it, once it has their 
     second.page.worker(second.part).begun.store(5);
     second.page.counter("hits").add(3);
     CHECK(first.page.totals().requests == 0);
-    REQUIRE(master.is_sealed(second.part));
+    REQUIRE(master.sealed(second.part) != nullptr);
     first.page.show(second.part, 2, duplicate(master.descriptor(second.part)));
     CHECK(first.page.totals().requests == 5);
     CHECK(first.page.counter("hits").value() == 3);
@@ -133,8 +133,11 @@ TEST_CASE("nobody can cut a part under the others' feet, nor write to it by its 
         CHECK(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0) == MAP_FAILED);
         CHECK((::fcntl(memory, F_GETFD) & FD_CLOEXEC) != 0);
     }
+    const auto kept = page.sealed(part);
     page.forget_descriptor(part);
     CHECK(page.descriptor(part) == -1);
+    CHECK(page.sealed(part) == nullptr);
+    CHECK(::fcntl(kept->get(), F_GETFD) != -1); // for whom it is still to be sent
 }
 
 TEST_CASE("a worker gets a part that nobody has had: who outlives the one before writes to nothing of it") {
@@ -491,11 +494,11 @@ TEST_CASE("a worker can write to its own part and to nothing else of the page, w
 TEST_CASE("a program started anew cannot write to what it is shown") {
     SharedPage master;
     Anew first(master, 1);
-    CHECK(master.is_sealed(first.part));
+    CHECK(master.sealed(first.part) != nullptr);
     const int memory = master.descriptor(first.part);
     CHECK(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0) == MAP_FAILED);
     const auto second = master.acquire_worker(2, 0, true);
-    CHECK_FALSE(master.is_sealed(second)); // until its program has mapped it
+    CHECK(master.sealed(second) == nullptr); // until its program has mapped it
 }
 
 TEST_CASE("no two counters become one for whom reads them") {
