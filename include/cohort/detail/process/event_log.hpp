@@ -6,15 +6,19 @@
 #include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/event.hpp>
 
+#include <cstddef>
 #include <list>
+#include <map>
 #include <optional>
 
 namespace cohort::detail {
 
-/// Bounded, for programs that never ask: then the oldest go.
+/// Bounded, for programs that never ask: then the oldest go. A worker can cause as many events as it likes, but those
+/// of others stay: the oldest of its own go.
 class EventLog {
 public:
     static constexpr std::size_t capacity = 4096;
+    static constexpr std::size_t of_one_worker = capacity / 16;
 
     explicit EventLog(const asio::any_io_executor& executor) : happened_(executor) {}
 
@@ -27,9 +31,12 @@ public:
     void notify() { happened_.notify_all(); }
 
 private:
+    Event take(std::list<Event>::iterator event);
+
     Notifier happened_;
     TurnBudget turn_;
     std::list<Event> events_;
+    std::map<WorkerId, std::size_t> counts_; // of workers that have some
 };
 
 } // namespace cohort::detail
