@@ -119,7 +119,8 @@ public:
     bool try_send(const Out& message) { return stream_->try_send(encoded(message)); }
 
     /// Sends the message and waits until the other side has received it, that is, taken it out of the channel. Errors:
-    /// as send(), and ETIMEDOUT; ECONNRESET when the other side ends before.
+    /// as send(), and ETIMEDOUT; ECONNRESET when the other side ends before; Errc::too_many: it has left so much unread
+    /// that was given up here, by a timeout or a cancellation (ChannelLimits::unread_answers).
     [[nodiscard]] Task<> send_acked(const Out& message, Duration timeout = Duration::max()) {
         return detail::answer_of(stream_->send_acked(encoded(message)), timeout);
     }
@@ -132,7 +133,7 @@ public:
     /// Sends the message, when called, and waits for the reply to it. Many calls may be pending, in both directions;
     /// replies arrive in any order, and overtake messages that nobody has received yet. Cancelling the wait, or its
     /// timeout, cancels the handler on the other side; a reply that comes later is dropped.
-    /// Errors: as send(); ETIMEDOUT; ECONNRESET when the other side ends before; Errc::unanswered: it dropped the call;
+    /// Errors: as send_acked(); Errc::unanswered: the other side dropped the call;
     /// call_failed: its handler threw (with that text); Errc::descriptors_lost.
     [[nodiscard]] Task<In> call(const Out& request, Duration timeout = Duration::max()) {
         return detail::reply_of(stream_->template call<In>(limits_, encoded(request)), timeout);

@@ -33,7 +33,7 @@ enum class Errc {
     canary_failed,     ///< a new worker ended, or was found unhealthy, while it was on trial
     unresponsive,      ///< a worker's event loop stood still
     not_activated,     ///< the process was not started with this socket (LISTEN_FDS)
-    too_many,          ///< a worker has as many of these, or has left as much unread, as one may
+    too_many,          ///< a worker or peer has as many of these, or has left as much unread, as one may
 };
 
 namespace detail {

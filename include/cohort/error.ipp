@@ -32,7 +32,7 @@ COHORT_DECL std::string ErrorCategory::message(int value) const {
         case Errc::canary_failed: return "a new worker failed while it was on trial";
         case Errc::unresponsive: return "the worker's event loop stood still";
         case Errc::not_activated: return "the process was not started with this socket (LISTEN_FDS)";
-        case Errc::too_many: return "more than one worker may have";
+        case Errc::too_many: return "more than one may have, or leave unread";
     }
     return "unknown cohort error";
 }

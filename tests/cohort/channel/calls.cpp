@@ -18,6 +18,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/socket.h>
+
 using namespace std::chrono_literals;
 using cohort::Channel;
 using cohort::Errc;
@@ -577,4 +579,52 @@ TEST_CASE("a process that dies fails the calls made to it") {
     test::run_until(io, [&] { return outcome.done; });
     CHECK(outcome.error == std::errc::connection_reset);
     CHECK(test::wait_for(child) == -SIGKILL);
+}
+
+TEST_CASE("calls that time out because the other side reads nothing end in too_many, until it reads") {
+    constexpr std::size_t size = 4'000;
+    constexpr std::size_t most = 50'000;
+    struct Run {
+        static Task<> until_refused(Asking& channel, bool acked, std::size_t& sent, std::error_code& error) {
+            const Question question{0, std::string(size, 'q')};
+            while (!error) {
+                try {
+                    ++sent;
+                    if (acked)
+                        co_await channel.send_acked(question, 1ms);
+                    else
+                        co_await channel.call(question, 1ms);
+                } catch (const std::system_error& failure) {
+                    if (failure.code() != std::errc::timed_out) error = failure.code();
+                }
+            }
+        }
+        static Task<> read_all(Answering& channel, std::size_t& read) {
+            while (auto mail = co_await channel.receive_mail()) {
+                ++read;
+                const Answer answer{mail->message.number, {}};
+                if (mail->expects_reply()) co_await mail->reply(answer);
+            }
+        }
+    };
+    for (const bool acked : {false, true}) {
+        CAPTURE(acked);
+        Pair pair({.high_water = 10'000, .unread_answers = most});
+        int in_kernel = 0;
+        socklen_t length = sizeof in_kernel;
+        REQUIRE(::getsockopt(pair.a.native_handle(), SOL_SOCKET, SO_SNDBUF, &in_kernel, &length) == 0);
+        std::size_t sent = 0;
+        std::error_code error;
+        test::start(pair.io, Run::until_refused(pair.a, acked, sent, error));
+        test::run_until(pair.io, [&] { return static_cast<bool>(error); });
+        CHECK(error == Errc::too_many);
+        CHECK(sent * size < 2 * (most + static_cast<std::size_t>(in_kernel)));
+        std::size_t read = 0;
+        test::start(pair.io, Run::read_all(pair.b, read));
+        test::run_until(pair.io, [&] { return read == sent - 1; }); // each but the refused one
+        Asked outcome;
+        test::start(pair.io, ask(pair.a, 9, outcome));
+        test::run_until(pair.io, [&] { return outcome.done; });
+        CHECK(outcome.answers.size() == 1);
+    }
 }

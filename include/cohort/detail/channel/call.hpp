@@ -66,6 +66,8 @@ public:
     COHORT_DECL virtual ~PendingAnswer();
 
     std::uint64_t id() const noexcept { return id_; }
+    /// Of the frame that asks for it.
+    void set_size(std::size_t size) noexcept { size_ = size; }
     void complete(std::error_code error, std::string what = {});
     void complete(const Frame& frame, Passed* passed);
     /// Waits for the answer. Throws when there is none: ETIMEDOUT, operation_aborted when it was cancelled, and others.
@@ -79,6 +81,7 @@ private:
     asio::steady_timer timer_;
     FrameKind expected_;
     std::uint64_t id_;
+    std::size_t size_ = 0;
     std::error_code error_;
     std::string what_;
     bool done_ = false;

@@ -25,6 +25,7 @@ COHORT_DECL PendingAnswer::PendingAnswer(std::shared_ptr<FrameStream> stream, Ca
 COHORT_DECL PendingAnswer::~PendingAnswer() {
     if (done_) return;
     table_.remove(id_);
+    stream_->give_up(size_);
     if (expected_ == FrameKind::reply) stream_->push(FrameKind::cancel, id_);
 }
 

@@ -30,10 +30,10 @@ public:
     FrameWriter& operator=(const FrameWriter&) = delete;
 
     /// Queues a frame whose payload `fill(Buffer&, std::vector<int>&)` appends, and the descriptors that are to travel
-    /// with it; they are copied at once. Throws what fill throws, EMFILE, Errc::closed after close(), and EPIPE or
-    /// ECONNRESET when the other side is gone; then nothing was queued.
+    /// with it; they are copied at once. Returns its size. Throws what fill throws, EMFILE, Errc::closed after close(),
+    /// and EPIPE or ECONNRESET when the other side is gone; then nothing was queued.
     template <class Fill>
-    void push(FrameKind kind, std::uint64_t correlation, Fill&& fill);
+    std::size_t push(FrameKind kind, std::uint64_t correlation, Fill&& fill);
     /// A frame without payload. Of no consequence when nothing can be sent any more.
     void push(FrameKind kind, std::uint64_t correlation) noexcept;
 
@@ -48,6 +48,10 @@ public:
     bool has_room() const noexcept { return queue_.size() <= limits_.high_water || error_; }
     /// At most so many bytes of what is queued are answers.
     std::size_t unread_answers() const noexcept { return std::min(answers_, queue_.size()); }
+    /// Nobody is interested any more in what the frame was for. It is sent all the same.
+    void give_up(std::size_t size) noexcept { given_up_ = given_up() + size; }
+    /// At most so many bytes of what is queued were given up.
+    std::size_t given_up() const noexcept { return std::min(given_up_, queue_.size()); }
     /// Waits until the kernel has taken what was queued, but for the high-water mark, nothing can be sent, or
     /// stop_waiting(). Look again then.
     Task<> answers_read() { return answers_read(shared_from_this()); }
@@ -103,6 +107,7 @@ private:
     FrameQueue queue_;
     std::size_t write_size_;  // Transport::write_size
     std::size_t answers_ = 0; // bytes of answers among those queued when the last one was
+    std::size_t given_up_ = 0;
     std::optional<Timer> retry_;
     std::error_code error_; // why nothing can be sent any more
     bool waiting_ = false;  // for the kernel to take more
@@ -114,17 +119,21 @@ private:
 
 /// inline, though a template, so that g++ -O2 makes it a part of the send() that calls it.
 template <class Fill>
-inline void FrameWriter::push(FrameKind kind, std::uint64_t correlation, Fill&& fill) {
+inline std::size_t FrameWriter::push(FrameKind kind, std::uint64_t correlation, Fill&& fill) {
     if (error_) throw std::system_error(error_);
     const std::size_t before = queue_.size();
     queue_.append(kind, correlation, std::forward<Fill>(fill));
-    if (is_answer(kind)) answers_ = std::min(answers_, before) + queue_.size() - before;
-    if (waiting_) return;
+    const std::size_t size = queue_.size() - before;
+    if (is_answer(kind)) answers_ = std::min(answers_, before) + size;
     const bool much = queue_.size() >= write_size_;
-    if (flushing_ && !much) return;
-    if (wrote_ && !much) return flush_later();
-    wrote_ = true;
-    write_some();
+    if (waiting_ || (flushing_ && !much)) return size;
+    if (wrote_ && !much) {
+        flush_later();
+    } else {
+        wrote_ = true;
+        write_some();
+    }
+    return size;
 }
 
 } // namespace cohort::detail

@@ -42,6 +42,7 @@ COHORT_DECL void FrameWriter::write_some() {
 COHORT_DECL ssize_t FrameWriter::write_front() {
     const bool was_full = !has_room();
     const ssize_t count = queue_.write(*transport_);
+    if (queue_.empty()) given_up_ = 0;
     if (count >= 0 && ((was_full && has_room()) || queue_.empty())) room_.notify_all();
     return count;
 }

@@ -179,8 +179,9 @@ inline void MessageStream::drop(const Frame& frame) {
 template <class Fill>
 void MessageStream::begin(PendingAnswer& answer, FrameKind kind, Fill&& fill) {
     if (last_sent_ || !can_send()) return calls_.fail(answer, last_sent_ ? Errc::closed : send_error());
+    if (given_up() > most_unread_answers()) return calls_.fail(answer, Errc::too_many); // the other side reads nothing
     try {
-        push(kind, answer.id(), std::forward<Fill>(fill));
+        answer.set_size(push(kind, answer.id(), std::forward<Fill>(fill)));
     } catch (const std::system_error& error) {
         calls_.fail(answer, error.code());
         throw;
