@@ -134,7 +134,8 @@ private:
             threads.emplace_back([&] {
                 while (!stop && (load.connections == 0 || begun++ < load.connections)) own.push_back(ask(port));
             });
-        if (load.connections == 0) stop = ::read(command_[0], &port, sizeof port) >= 0;
+        char told = 0; // not into `port`, which the others use
+        if (load.connections == 0) stop = ::read(command_[0], &told, 1) >= 0;
         for (auto& thread : threads) thread.join();
         std::vector<Sample> all;
         for (const auto& own : samples) all.insert(all.end(), own.begin(), own.end());
