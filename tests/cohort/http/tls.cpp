@@ -83,7 +83,7 @@ struct TestServer : HttpServer<App> {
 
 http::ServerOptions quick() {
     http::ServerOptions options;
-    options.head_timeout = options.idle_timeout = options.linger_timeout = 60ms;
+    options.head_timeout = options.idle_timeout = options.linger_timeout = 300ms; // in it a handshake is done
     return options;
 }
 
