@@ -628,3 +628,110 @@ TEST_CASE("calls that time out because the other side reads nothing end in too_m
         CHECK(outcome.answers.size() == 1);
     }
 }
+
+TEST_CASE("what was given up and has been read refuses no call, whatever is queued behind it") {
+    struct Run {
+        static Task<> receive(Answering& channel, std::size_t count, std::size_t& received) {
+            for (; received != count; ++received) co_await channel.receive_mail();
+        }
+        static Task<> send(Asking& channel) {
+            const Question large{0, std::string(200'000, 'l')};
+            co_await channel.send(large);
+        }
+    };
+    Pair pair({.high_water = 10'000, .unread_answers = 20'000});
+    std::vector<Asked> given_up(20);
+    for (Asked& each : given_up) {
+        test::start(pair.io, ask(pair.a, 299, each, soon));
+        test::run_until(pair.io, [&] { return each.done; });
+        CHECK(each.error == std::errc::timed_out);
+    }
+    for (int i = 0; i != 5; ++i) test::start(pair.io, Run::send(pair.a));
+    std::size_t received = 0;
+    test::start(pair.io, Run::receive(pair.b, given_up.size(), received));
+    test::run_until(pair.io, [&] { return received == given_up.size(); });
+    Asked outcome;
+    test::start(pair.io, ask(pair.a, 9, outcome));
+    test::start(pair.io, pair.b.serve(answer_at_once));
+    test::run_until(pair.io, [&] { return outcome.done; });
+    CHECK(outcome.answers.size() == 1);
+}
+
+TEST_CASE("calls are refused to a peer that has not read a long answer yet, and it gets both") {
+    struct Run {
+        static Task<> answer_one(Answering& channel, std::optional<Answering::Mail>& mail) {
+            mail = co_await channel.receive_mail();
+            const Answer answer{mail->message.number, std::string(5'000'000, 'a')};
+            co_await mail->reply(answer);
+        }
+    };
+    Pair pair;
+    Asked first, second;
+    test::start(pair.io, ask(pair.a, 1, first));
+    test::start(pair.io, ask(pair.a, 2, second));
+    std::optional<Answering::Mail> mail;
+    auto& stream = cohort::detail::Access::stream(pair.b);
+    test::start(pair.io, Run::answer_one(pair.b, mail));
+    while (stream.queued() < 4'000'000) REQUIRE(pair.io.poll_one() != 0);
+    CHECK_FALSE(stream.is_serving()); // although the mail is there still
+    stream.refuse_calls(Errc::stopping);
+    test::run_until(pair.io, [&] { return first.done && second.done; });
+    CHECK(first.answers.size() == 1);
+    CHECK(second.error == Errc::stopping);
+}
+
+TEST_CASE("a peer that calls and reads nothing, while this side calls too, loses the channel") {
+    struct Run {
+        static Task<Answer> answer(const Question& question) {
+            const Answer answer{question.number, std::string(20'000, 'a')};
+            co_return answer;
+        }
+        static Task<> serve(Answering& channel, std::error_code& error) {
+            try {
+                co_await channel.serve(answer);
+            } catch (const std::system_error& failure) {
+                error = failure.code();
+            }
+        }
+        static Task<> call(Answering& channel, std::error_code& error) {
+            try {
+                const Answer request{1, "own"};
+                co_await channel.call(request);
+            } catch (const std::system_error& failure) {
+                error = failure.code();
+            }
+        }
+    };
+    asio::io_context io;
+    auto [ours, theirs] = cohort::detail::make_socketpair(SOCK_STREAM);
+    const cohort::ChannelLimits limits{.high_water = 10'000, .unreceived = 50'000, .unread_answers = 20'000};
+    auto channel = Answering::accepted(io.get_executor(), std::move(ours), limits);
+    std::error_code serving, calling;
+    test::start(io, Run::serve(channel, serving));
+    test::start(io, Run::call(channel, calling));
+
+    cohort::detail::Buffer bytes;
+    std::vector<int> none;
+    const auto append = [&](cohort::detail::FrameKind kind, std::uint64_t id, auto fill) {
+        cohort::detail::FrameHeader header{.kind = kind, .correlation = id};
+        cohort::detail::append_frame(bytes, header, 1 << 20, fill);
+    };
+    append(cohort::detail::FrameKind::hello, 0, [](cohort::detail::Buffer& out) {
+        cohort::encode(cohort::detail::greeting_of(cohort::detail::Schema::of<Question>()), out);
+    });
+    const Question question{1, std::string(1000, 'q')};
+    std::uint64_t id = 0;
+    test::run_until(io, [&] {
+        while (bytes.size() < 100'000)
+            append(cohort::detail::FrameKind::call, ++id,
+                   [&](cohort::detail::Buffer& out) { cohort::encode(question, out); });
+        const ssize_t written = ::send(theirs.get(), bytes.bytes().data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (written > 0) bytes.consume(static_cast<std::size_t>(written));
+        return serving && calling;
+    });
+    CHECK(serving == Errc::too_many);
+    CHECK(calling == Errc::too_many);
+    CHECK(cohort::detail::Access::stream(channel).queued() == 0);
+    channel.close();
+    test::settle(io);
+}

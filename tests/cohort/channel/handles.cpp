@@ -403,3 +403,37 @@ TEST_CASE("a flood of descriptors without frames ends the stream, and does not f
     others.reset();
     CHECK(open_descriptors() <= before + 8); // the loop's own
 }
+
+TEST_CASE("two sides that call each other with handles, and answer at length, both get all answers") {
+    struct Run {
+        static Task<Parcel> answer(const Parcel& parcel) {
+            Parcel reply{parcel.number, std::string(20'000, 'a'), {}};
+            co_return reply;
+        }
+        static Task<> ask(Channel<Parcel>& channel, std::uint64_t number, std::size_t& answered) {
+            Parcel parcel{number, {}, {}};
+            parcel.handles.push_back(Handle::copy_of(0));
+            const auto reply = co_await channel.call(parcel, test::patience);
+            answered += reply.number == number;
+        }
+    };
+    constexpr std::uint64_t count = 300; // more than a side holds before it stops reading
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const rlimit many{before.rlim_max, before.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &many);
+    asio::io_context io;
+    auto [a, b] = Channel<Parcel>::pair(io.get_executor());
+    std::size_t answered = 0;
+    for (std::uint64_t i = 0; i != count; ++i) {
+        test::start(io, Run::ask(a, i, answered));
+        test::start(io, Run::ask(b, i, answered));
+    }
+    test::start(io, a.serve(Run::answer));
+    test::start(io, b.serve(Run::answer));
+    test::run_until(io, [&] { return answered == 2 * count; });
+    a.close();
+    b.close();
+    test::settle(io);
+    ::setrlimit(RLIMIT_NOFILE, &before);
+}

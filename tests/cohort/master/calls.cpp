@@ -299,4 +299,26 @@ TEST_CASE("calls that outlive their master end with it, those under way and thos
     CHECK(outcome.errors == std::vector<std::error_code>(3, Errc::closed));
 }
 
+TEST_CASE("a stopped worker that reads nothing does not draw the calls of the pool to itself") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        for (int i = 0; i != 2; ++i) app.spawn(serve);
+        for (int i = 0; i != 2; ++i) co_await next(app, WorkerState::online);
+        app.kill(1, SIGSTOP);
+        const Note large{std::string(1'000'000, 'x')};
+        for (int i = 0; i != 6; ++i) {
+            try {
+                co_await app.call(1, large, 1ms); // given up and never read
+                CHECK(false);
+            } catch (const std::system_error& error) {
+                if (error.code() == Errc::too_many) break;
+                CHECK(error.code() == std::errc::timed_out);
+            }
+        }
+        Outcome outcome;
+        for (int i = 0; i != 20; ++i) co_await ask(app, "which", outcome);
+        CHECK(outcome.answers.size() == 20);
+        app.kill_all();
+    });
+}
+
 } // namespace

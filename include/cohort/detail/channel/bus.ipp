@@ -65,8 +65,10 @@ inline Published take_kept(Bus::Client& client) {
     return published;
 }
 
-inline void forget_kept(Bus::Client& client) {
+/// It is gone, or there is no memory for more: then it learns by the end that it has not got all.
+inline void give_up(Bus::Client& client) {
     while (!client.kept.empty()) take_kept(client);
+    stream_of(client).abort();
 }
 
 /// Sends what is kept for a subscriber, as fast as it receives.
@@ -79,7 +81,7 @@ inline Task<> send_kept(std::shared_ptr<Bus::Client> client) {
             send_now(*client, published);
         }
     } catch (...) {
-        forget_kept(*client); // it is gone, or there is no memory for more
+        give_up(*client);
     }
 }
 
@@ -99,10 +101,10 @@ inline void finish_client(Bus::Client& client) {
             published.missed = std::exchange(client.missed, 0);
             [[maybe_unused]] const auto queued = client.channel.send(published); // when called
         }
-    } catch (const std::system_error&) {
-        forget_kept(client); // it is gone
+        client.channel.finish();
+    } catch (...) {
+        give_up(client);
     }
-    client.channel.finish();
 }
 
 COHORT_DECL Bus::Bus(const asio::any_io_executor& executor, ChannelLimits limits)

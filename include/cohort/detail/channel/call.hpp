@@ -66,8 +66,8 @@ public:
     COHORT_DECL virtual ~PendingAnswer();
 
     std::uint64_t id() const noexcept { return id_; }
-    /// Of the frame that asks for it.
-    void set_size(std::size_t size) noexcept { size_ = size; }
+    /// What asks for it.
+    void set_frame(QueuedFrame frame) noexcept { frame_ = frame; }
     void complete(std::error_code error, std::string what = {});
     void complete(const Frame& frame, Passed* passed);
     /// Waits for the answer. Throws when there is none: ETIMEDOUT, operation_aborted when it was cancelled, and others.
@@ -81,7 +81,7 @@ private:
     asio::steady_timer timer_;
     FrameKind expected_;
     std::uint64_t id_;
-    std::size_t size_ = 0;
+    QueuedFrame frame_;
     std::error_code error_;
     std::string what_;
     bool done_ = false;
@@ -119,7 +119,7 @@ public:
     template <class Fill>
     Task<> reply(Fill&& fill) {
         if (is_open()) stream_->push(FrameKind::reply, id_, std::forward<Fill>(fill));
-        answered_ = true;
+        end();
         return done();
     }
     void refuse(Errc error, std::string_view what) noexcept;
@@ -131,6 +131,7 @@ public:
     asio::cancellation_slot cancellation_slot() noexcept { return signal_.slot(); }
 
 private:
+    void end() noexcept;
     static Task<> done() { co_return; }
 
     std::shared_ptr<FrameStream> stream_;
@@ -142,9 +143,9 @@ private:
 };
 
 /// Tells the caller, or the sender of an acked message, why there will be no answer.
-void refuse_call(FrameStream& stream, std::uint64_t id, Errc error, std::string_view what) noexcept;
+QueuedFrame refuse_call(FrameStream& stream, std::uint64_t id, Errc error, std::string_view what) noexcept;
 
-/// `timeout` from now, at most time_point::max().
+/// `timeout` from now, at most time_point::max(); now, if it is negative.
 std::chrono::steady_clock::time_point deadline_after(std::chrono::steady_clock::duration timeout) noexcept;
 
 /// The other side went before it answered.

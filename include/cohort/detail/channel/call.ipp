@@ -25,7 +25,7 @@ COHORT_DECL PendingAnswer::PendingAnswer(std::shared_ptr<FrameStream> stream, Ca
 COHORT_DECL PendingAnswer::~PendingAnswer() {
     if (done_) return;
     table_.remove(id_);
-    stream_->give_up(size_);
+    stream_->give_up(frame_);
     if (expected_ == FrameKind::reply) stream_->push(FrameKind::cancel, id_);
 }
 
@@ -35,8 +35,8 @@ COHORT_DECL ServedCall::ServedCall(std::shared_ptr<FrameStream> stream, CallTabl
 }
 
 COHORT_DECL ServedCall::~ServedCall() {
-    table_.remove(id_, *this);
     refuse(Errc::unanswered, {});
+    end();
 }
 
 COHORT_DECL void ServedCall::cancel() {
@@ -108,6 +108,7 @@ COHORT_DECL void PendingAnswer::complete(const Frame& frame, Passed* passed) {
 COHORT_DECL std::chrono::steady_clock::time_point deadline_after(std::chrono::steady_clock::duration timeout) noexcept {
     const auto now = std::chrono::steady_clock::now();
     const auto end = std::chrono::steady_clock::time_point::max();
+    if (timeout <= timeout.zero()) return now;
     return timeout > end - now ? end : now + timeout;
 }
 
@@ -128,17 +129,22 @@ COHORT_LAZY COHORT_DECL Task<> PendingAnswer::wait(std::chrono::steady_clock::du
 
 COHORT_DECL void ServedCall::refuse(Errc error, std::string_view what) noexcept {
     if (!is_open()) return;
-    answered_ = true;
+    end();
     refuse_call(*stream_, id_, error, what);
 }
 
-COHORT_DECL void refuse_call(FrameStream& stream, std::uint64_t id, Errc error, std::string_view what) noexcept {
+COHORT_DECL void ServedCall::end() noexcept {
+    answered_ = true;
+    table_.remove(id_, *this);
+}
+
+COHORT_DECL QueuedFrame refuse_call(FrameStream& stream, std::uint64_t id, Errc error, std::string_view what) noexcept {
     try {
-        stream.push(FrameKind::failure, id, [&](Buffer& out, std::vector<int>&) {
+        return stream.push(FrameKind::failure, id, [&](Buffer& out, std::vector<int>&) {
             encode(CallFailure{static_cast<std::int32_t>(error), std::string(what.substr(0, max_hello / 2))}, out);
         });
     } catch (const std::exception&) {
-        // The caller learns of it by the end of the stream.
+        return {}; // the caller learns of it by the end of the stream
     }
 }
 

@@ -6,6 +6,7 @@
 #include <cohort/detail/serialize/buffer.hpp>
 #include <cohort/detail/system/unique_fd.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -25,6 +26,9 @@ public:
 
     bool empty() const noexcept { return bytes_.empty(); }
     std::size_t size() const noexcept { return bytes_.size(); }
+    /// Positions in the stream, of the first byte that is queued and behind the last.
+    std::uint64_t begin() const noexcept { return taken_by_kernel_; }
+    std::uint64_t end() const noexcept { return taken_by_kernel_ + size(); }
 
     /// Appends a frame whose payload `fill(Buffer&, std::vector<int>&)` appends, and the descriptors that are to travel
     /// with it; they are copied at once. Throws what fill throws, Errc::message_too_large and EMFILE; then nothing was
@@ -57,6 +61,31 @@ private:
     std::vector<int> passing_; // descriptors of the frame being built
     std::list<Attached> attached_;
     std::uint64_t taken_by_kernel_ = 0; // stream position of the first queued byte
+};
+
+/// A frame that was appended to a FrameQueue.
+struct QueuedFrame {
+    std::uint64_t end = 0; ///< position in the stream
+    std::size_t size = 0;
+};
+
+/// How many bytes of certain frames are queued still; at most, if others lie between them.
+class QueuedBytes {
+public:
+    /// Of no consequence if the kernel has taken the frame.
+    void add(const FrameQueue& queue, QueuedFrame frame) noexcept {
+        if (frame.end <= queue.begin()) return;
+        bytes_ = count(queue) + frame.size;
+        end_ = std::max(end_, frame.end);
+    }
+    std::size_t count(const FrameQueue& queue) const noexcept {
+        if (end_ <= queue.begin()) return 0;
+        return std::min({bytes_, queue.size(), static_cast<std::size_t>(end_ - queue.begin())});
+    }
+
+private:
+    std::size_t bytes_ = 0;
+    std::uint64_t end_ = 0; // of the last of them
 };
 
 template <class Fill>

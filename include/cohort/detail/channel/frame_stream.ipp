@@ -144,9 +144,9 @@ COHORT_DECL void FrameStream::drain() {
         if (!read_some()) break;
         left -= std::min(left, in_.size() - before);
     }
+    fail(std::make_error_code(std::errc::connection_reset)); // it reads nothing more
     on_arrival();
     ended_ = true;
-    fail(std::make_error_code(std::errc::connection_reset)); // it reads nothing more
     on_end(std::make_error_code(std::errc::connection_reset));
     if (is_open()) transport().socket().cancel();
     arrival_.notify_all();

@@ -33,7 +33,7 @@ public:
     /// with it; they are copied at once. Returns its size. Throws what fill throws, EMFILE, Errc::closed after close(),
     /// and EPIPE or ECONNRESET when the other side is gone; then nothing was queued.
     template <class Fill>
-    std::size_t push(FrameKind kind, std::uint64_t correlation, Fill&& fill);
+    QueuedFrame push(FrameKind kind, std::uint64_t correlation, Fill&& fill);
     /// A frame without payload. Of no consequence when nothing can be sent any more.
     void push(FrameKind kind, std::uint64_t correlation) noexcept;
 
@@ -44,14 +44,13 @@ public:
     std::size_t queued() const noexcept { return queue_.size(); }
     /// Waits while more than the high-water mark is queued. Throws why nothing can be sent any more, if that is so.
     Task<> room() { return room(shared_from_this()); }
-    int descriptor() const noexcept; ///< of the socket; -1: closed
     bool has_room() const noexcept { return queue_.size() <= limits_.high_water || error_; }
     /// At most so many bytes of what is queued are answers.
-    std::size_t unread_answers() const noexcept { return std::min(answers_, queue_.size()); }
+    std::size_t unread_answers() const noexcept { return unread(answers_); }
     /// Nobody is interested any more in what the frame was for. It is sent all the same.
-    void give_up(std::size_t size) noexcept { given_up_ = given_up() + size; }
+    void give_up(QueuedFrame frame) noexcept { add(given_up_, frame); }
     /// At most so many bytes of what is queued were given up.
-    std::size_t given_up() const noexcept { return std::min(given_up_, queue_.size()); }
+    std::size_t given_up() const noexcept { return unread(given_up_); }
     /// Waits until the kernel has taken what was queued, but for the high-water mark, nothing can be sent, or
     /// stop_waiting(). Look again then.
     Task<> answers_read() { return answers_read(shared_from_this()); }
@@ -74,6 +73,8 @@ protected:
     ~FrameWriter();
 
     Transport& transport() noexcept { return *transport_; }
+    void add(QueuedBytes& frames, QueuedFrame frame) const noexcept { frames.add(queue_, frame); }
+    std::size_t unread(const QueuedBytes& frames) const noexcept { return frames.count(queue_); }
     void stop_waiting() { room_.notify_all(); }
     /// The event loop has come round: the next frame goes out at once again.
     void begin_turn() noexcept { wrote_ = false; }
@@ -105,9 +106,9 @@ private:
     Notifier room_;
     StreamLimits limits_;
     FrameQueue queue_;
-    std::size_t write_size_;  // Transport::write_size
-    std::size_t answers_ = 0; // bytes of answers among those queued when the last one was
-    std::size_t given_up_ = 0;
+    std::size_t write_size_; // Transport::write_size
+    QueuedBytes answers_;
+    QueuedBytes given_up_;
     std::optional<Timer> retry_;
     std::error_code error_; // why nothing can be sent any more
     bool waiting_ = false;  // for the kernel to take more
@@ -119,21 +120,21 @@ private:
 
 /// inline, though a template, so that g++ -O2 makes it a part of the send() that calls it.
 template <class Fill>
-inline std::size_t FrameWriter::push(FrameKind kind, std::uint64_t correlation, Fill&& fill) {
+inline QueuedFrame FrameWriter::push(FrameKind kind, std::uint64_t correlation, Fill&& fill) {
     if (error_) throw std::system_error(error_);
-    const std::size_t before = queue_.size();
+    const std::uint64_t before = queue_.end();
     queue_.append(kind, correlation, std::forward<Fill>(fill));
-    const std::size_t size = queue_.size() - before;
-    if (is_answer(kind)) answers_ = std::min(answers_, before) + size;
+    const QueuedFrame frame{queue_.end(), static_cast<std::size_t>(queue_.end() - before)};
+    if (is_answer(kind)) add(answers_, frame);
     const bool much = queue_.size() >= write_size_;
-    if (waiting_ || (flushing_ && !much)) return size;
+    if (waiting_ || (flushing_ && !much)) return frame;
     if (wrote_ && !much) {
         flush_later();
     } else {
         wrote_ = true;
         write_some();
     }
-    return size;
+    return frame;
 }
 
 } // namespace cohort::detail

@@ -42,7 +42,6 @@ COHORT_DECL void FrameWriter::write_some() {
 COHORT_DECL ssize_t FrameWriter::write_front() {
     const bool was_full = !has_room();
     const ssize_t count = queue_.write(*transport_);
-    if (queue_.empty()) given_up_ = 0;
     if (count >= 0 && ((was_full && has_room()) || queue_.empty())) room_.notify_all();
     return count;
 }
@@ -128,8 +127,6 @@ COHORT_DECL FrameWriter::FrameWriter(const asio::any_io_executor& executor, std:
       write_size_(transport_->write_size()) {}
 
 COHORT_DECL bool FrameWriter::is_open() const noexcept { return transport_->socket().is_open(); }
-
-COHORT_DECL int FrameWriter::descriptor() const noexcept { return transport_->socket().get(); }
 
 COHORT_DECL int FrameWriter::native_handle() const noexcept { return transport_->socket().get(); }
 

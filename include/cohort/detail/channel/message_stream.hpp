@@ -64,7 +64,11 @@ public:
     /// Whether a call was received that has no answer yet.
     bool is_serving() const noexcept { return calls_.is_serving(); }
 
-    /// Whether a whole message can be taken. Throws when the other side sends another type, or nonsense.
+    /// Whether a call would not fail because too much that was given up is unread.
+    bool takes_calls() const noexcept { return given_up() <= most_unread_answers(); }
+
+    /// Whether a whole message can be taken. Throws when the other side sends another type, or nonsense, and
+    /// Errc::too_many when it leaves far too many answers unread.
     bool has_message() { return has_front() && may_take(); }
     /// The same, also of one that has to wait until the other side has read its answers.
     bool has_front();
@@ -104,8 +108,9 @@ private:
     static Task<> refused();
 
     /// Who does not read the answers to what it asks for is answered nothing more: they would fill the memory of this
-    /// process. Throws Errc::too_many.
-    bool may_take() const;
+    /// process. Throws Errc::too_many, which ends the stream.
+    bool may_take();
+    void end(std::error_code error);
     std::size_t most_unread_answers() const noexcept { return std::max(limits().unread_answers, limits().high_water); }
     bool wants_answer() const noexcept { return known_front().header.kind != FrameKind::message; }
     /// The message that has_front() has seen.
@@ -116,6 +121,7 @@ private:
     CallTable calls_;
     std::error_code end_;         // why nothing more will come
     std::optional<Errc> refusal_; // of all calls
+    QueuedBytes refusals_;
     bool greeted_ = false;
     bool in_front_ = false; // the front is a message, seen by has_front()
     bool last_sent_ = false;
@@ -179,9 +185,9 @@ inline void MessageStream::drop(const Frame& frame) {
 template <class Fill>
 void MessageStream::begin(PendingAnswer& answer, FrameKind kind, Fill&& fill) {
     if (last_sent_ || !can_send()) return calls_.fail(answer, last_sent_ ? Errc::closed : send_error());
-    if (given_up() > most_unread_answers()) return calls_.fail(answer, Errc::too_many); // the other side reads nothing
+    if (!takes_calls()) return calls_.fail(answer, Errc::too_many);
     try {
-        answer.set_size(push(kind, answer.id(), std::forward<Fill>(fill)));
+        answer.set_frame(push(kind, answer.id(), std::forward<Fill>(fill)));
     } catch (const std::system_error& error) {
         calls_.fail(answer, error.code());
         throw;

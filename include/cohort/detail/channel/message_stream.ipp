@@ -61,8 +61,8 @@ COHORT_DECL bool MessageStream::is_dealt_with(const Frame& frame, bool in_turn) 
         case FrameKind::acked:
         case FrameKind::call:
             if (refusal_) {
-                if (unread_answers() > most_unread_answers()) throw std::system_error(make_error_code(Errc::too_many));
-                refuse_call(*this, frame.header.correlation, *refusal_, {});
+                if (unread(refusals_) > most_unread_answers()) throw std::system_error(make_error_code(Errc::too_many));
+                add(refusals_, refuse_call(*this, frame.header.correlation, *refusal_, {}));
                 return true;
             }
             [[fallthrough]];
@@ -82,14 +82,24 @@ COHORT_DECL bool MessageStream::is_dealt_with(const Frame& frame, bool in_turn) 
     return in_turn;
 }
 
-COHORT_DECL bool MessageStream::may_take() const {
+COHORT_DECL bool MessageStream::may_take() {
+    if (end_ == Errc::too_many) throw std::system_error(end_);
     const std::size_t most = most_unread_answers();
     if (unread_answers() <= most || !wants_answer() || !can_send()) return true;
     // The answers that this side waits for may lie behind, and the other side waits in the same way. It is given far
     // more than one that floods the other needs; who has read nothing by then has no such excuse.
-    const bool both_wait = calls_.is_waiting() && received().size() > limits().unreceived;
-    if (both_wait && unread_answers() > 16 * most) throw std::system_error(make_error_code(Errc::too_many));
+    const bool both_wait = calls_.is_waiting() && (holds_much() || received().size() > limits().unreceived);
+    if (both_wait && unread_answers() > 16 * most) {
+        end(Errc::too_many);
+        throw std::system_error(end_);
+    }
     return both_wait;
+}
+
+/// Whoever waits until answers are read looks again.
+COHORT_DECL void MessageStream::end(std::error_code error) {
+    on_end(error);
+    if (error == Errc::too_many) fail(error);
 }
 
 COHORT_DECL Task<bool> MessageStream::arrival() {
@@ -135,7 +145,7 @@ COHORT_DECL void MessageStream::on_arrival() {
         drop_seen();
         if (in_front_ && may_take()) stop_waiting();
     } catch (const std::system_error& error) {
-        on_end(error.code());
+        end(error.code());
         throw;
     }
 }

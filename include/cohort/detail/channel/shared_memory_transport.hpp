@@ -57,7 +57,8 @@ private:
     }
     bool is_ready();
     bool ring(std::span<const int> descriptors) noexcept;
-    void take_bells();
+    /// False: as many descriptors as one side may send ahead have come and are not taken; bells behind them are left.
+    bool take_bells();
 
     Timer retry_;
     Mapping memory_;
@@ -67,7 +68,8 @@ private:
     Duration spin_;
     bool slept_ = false; // a bell has probably come
     bool reader_waits_ = false;
-    bool ended_ = false; // the socket is at its end
+    bool writer_waits_ = false; // for a bell
+    bool ended_ = false;        // the socket is at its end
 };
 
 } // namespace cohort::detail

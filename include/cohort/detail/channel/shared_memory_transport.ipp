@@ -97,21 +97,26 @@ COHORT_DECL void SharedMemoryTransport::collect(std::list<Passed>& passed) {
     passed.splice(passed.end(), arrived_);
 }
 
-COHORT_DECL void SharedMemoryTransport::take_bells() {
+COHORT_DECL bool SharedMemoryTransport::take_bells() {
     constexpr unsigned most = 1024; // what is left wakes this side again
     std::array<std::byte, 256> bells;
-    for (unsigned i = 0; i < most; ++i) {
+    const auto is_full = [this] {
+        std::size_t held = 0;
+        for (const Passed& set : arrived_) held += set.count;
+        return held >= max_descriptors;
+    };
+    bool more = true;
+    for (unsigned i = 0; more && i < most && !is_full(); ++i) {
         const std::size_t sets = arrived_.size();
         const ssize_t count = receive(bells, arrived_);
         if (count < 0 && errno == EINTR) continue;
         if (count == 0 || (count < 0 && !would_block(errno))) ended_ = true;
-        // Those behind are looked for when their frames are.
-        std::size_t held = 0;
-        for (const Passed& set : arrived_) held += set.count;
-        if (held >= max_descriptors) return;
+        // The bell may have been for the writer, whose wait would not see it any more.
+        if (count >= 0 && std::exchange(writer_waits_, false)) socket().cancel();
         // One call returns no bytes beyond those that came with descriptors.
-        if (count < static_cast<ssize_t>(bells.size()) && arrived_.size() == sets) return;
+        more = count >= static_cast<ssize_t>(bells.size()) || arrived_.size() != sets;
     }
+    return !is_full();
 }
 
 COHORT_DECL bool SharedMemoryTransport::may_wait_to_read() noexcept {
@@ -130,12 +135,16 @@ COHORT_DECL bool SharedMemoryTransport::may_wait_to_read() noexcept {
 }
 
 COHORT_DECL void SharedMemoryTransport::wait_writable(Action then) {
+    writer_waits_ = false;
     // A pending bell may be for this side's sleeping reader: it is then left, and wakes both.
-    if (!reader_waits_) take_bells();
+    const bool all_taken = reader_waits_ || take_bells();
     const bool waits = writer_ ? writer_->may_sleep() : arrived_.empty();
     if (!waits || is_cut_off()) return post(socket().get_executor(), std::move(then));
-    if (!ended_) return socket().when_readable(std::move(then));
-    // The other side has shut down its direction, so no more bells will come: poll instead.
+    if (!ended_ && all_taken) {
+        writer_waits_ = true;
+        return socket().when_readable(std::move(then));
+    }
+    // The other side has shut down its direction, so no more bells will come, or they are not looked for: poll instead.
     retry_.expire_after(std::chrono::milliseconds(1), std::move(then));
 }
 

@@ -12,8 +12,9 @@ struct StreamLimits {
     std::size_t high_water = std::size_t{128} << 10; ///< bytes queued for writing beyond which senders wait
     /// Bytes of unreceived messages beyond which reading stops, even if a call waits for its reply.
     std::size_t unreceived = std::size_t{1} << 20;
-    /// Bytes of answers that the other side has not read, beyond which its further calls and acked messages wait; and
-    /// of calls and acked messages that were given up before it has read them, beyond which there are no more.
+    /// Bytes of answers that the other side has not read, beyond which its further calls and acked messages wait
+    /// (16 times as many while a call of this side waits, too; then the channel ends with Errc::too_many); and of calls
+    /// and acked messages that were given up before it has read them, beyond which there are no more.
     std::size_t unread_answers = std::size_t{4} << 20;
     /// SharedMemory: bytes of the ring for each direction, a power of two.
     std::size_t ring_size = std::size_t{256} << 10;

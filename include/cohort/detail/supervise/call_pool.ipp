@@ -14,10 +14,14 @@ namespace cohort::detail {
 
 COHORT_DECL CallPool::RecordPtr CallPool::least_busy() const {
     RecordPtr best;
+    // One that reads nothing, so that its calls end at once, would have the fewest.
+    const auto load = [](const WorkerRecord& record) {
+        return std::pair(!record.messages->takes_calls(), record.calls);
+    };
     for (const auto& [id, record] : records_) {
         const bool takes_calls = (record->state == WorkerState::online || record->state == WorkerState::listening) &&
                                  record->messages->can_send() && !record->messages->ended();
-        if (takes_calls && record->calls < calls_per_worker_ && (!best || record->calls < best->calls)) best = record;
+        if (takes_calls && record->calls < calls_per_worker_ && (!best || load(*record) < load(*best))) best = record;
     }
     return best;
 }

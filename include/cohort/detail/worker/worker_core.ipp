@@ -86,8 +86,8 @@ COHORT_DECL void WorkerCore::cut_off() noexcept {
     cut_off_ = true;
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return;
-    ::close(ends[1]);                                                        // so that writing fails
-    for (const int link : {link_->native_handle(), messages_->descriptor()}) // -1: closed
+    ::close(ends[1]);                                                           // so that writing fails
+    for (const int link : {link_->native_handle(), messages_->native_handle()}) // -1: closed
         if (link >= 0) ::dup3(ends[0], link, O_CLOEXEC);
     ::close(ends[0]);
 }
