@@ -13,12 +13,11 @@
 
 namespace cohort::detail {
 
-/// Bounded, for programs that never ask: then the oldest go. A worker can cause as many events as it likes, but those
-/// of others stay: the oldest of its own go.
+/// Bounded, for programs that never ask: then the oldest go, of the slot that has most. A worker can cause as many
+/// events as it likes, but those of other slots stay.
 class EventLog {
 public:
     static constexpr std::size_t capacity = 4096;
-    static constexpr std::size_t of_one_worker = capacity / 16;
 
     explicit EventLog(const asio::any_io_executor& executor) : happened_(executor) {}
 
@@ -36,7 +35,7 @@ private:
     Notifier happened_;
     TurnBudget turn_;
     std::list<Event> events_;
-    std::map<WorkerId, std::size_t> counts_; // of workers that have some
+    std::map<unsigned, std::size_t> counts_; // of slots that have some
 };
 
 } // namespace cohort::detail

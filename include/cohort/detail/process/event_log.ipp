@@ -12,12 +12,11 @@
 namespace cohort::detail {
 
 COHORT_DECL void EventLog::add(Event event) {
-    const auto is_its = [&event](const Event& other) { return other.worker == event.worker; };
-    if (counts_[event.worker] == of_one_worker)
-        take(std::ranges::find_if(events_, is_its));
-    else if (events_.size() == capacity)
-        take(events_.begin());
-    ++counts_[event.worker];
+    if (events_.size() == capacity) {
+        const unsigned most = std::ranges::max_element(counts_, {}, &decltype(counts_)::value_type::second)->first;
+        take(std::ranges::find(events_, most, &Event::slot));
+    }
+    ++counts_[event.slot];
     events_.push_back(std::move(event));
     happened_.notify_all(); // all, since a single waiter may just have been cancelled
 }
@@ -30,7 +29,7 @@ COHORT_DECL std::optional<Event> EventLog::next() {
 COHORT_DECL Event EventLog::take(std::list<Event>::iterator event) {
     Event taken = std::move(*event);
     events_.erase(event);
-    const auto count = counts_.find(taken.worker);
+    const auto count = counts_.find(taken.slot);
     if (--count->second == 0) counts_.erase(count);
     return taken;
 }
