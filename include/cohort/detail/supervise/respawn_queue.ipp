@@ -41,6 +41,7 @@ COHORT_DECL void RespawnQueue::start(unsigned slot) {
     try {
         owner_.respawn(slot);
     } catch (const std::system_error& error) {
+        if (error.code() == Errc::stopping) return;
         log_line("slot " + std::to_string(slot) + ": " + printable(error.what()) + ", trying again");
         later({slot}, again_);
     }

@@ -5,6 +5,7 @@
 #include <cohort/detail/supervise/supervisor.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/log_line.hpp>
 #include <cohort/detail/supervise/hooks.hpp>
 #include <cohort/detail/system/process_start.hpp>
 #include <cohort/detail/system/signals.hpp>
@@ -62,6 +63,7 @@ COHORT_DECL WorkerId Supervisor::spawn(WorkerSpec spec) {
 
 COHORT_DECL WorkerId Supervisor::start(unsigned slot) {
     call_before_fork(options_.hooks, slot);
+    if (stopping_) throw std::system_error(make_error_code(Errc::stopping)); // by the hook
     const WorkerSpec& spec = slot_manager_.slots()[slot].assignment;
     const WorkerId worker = processes_.start(slot, spec, dispatcher_->inherited(slot));
     slot_manager_.slots()[slot].occupied = true;
@@ -88,8 +90,9 @@ COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet& packet) {
         return pool_->review();
     }
     const auto step = control_service_.handle(record, packet, stopping_);
+    const bool comes_online = step && step->kind == WorkerState::online && record.state < step->kind;
     if (step) processes_.enter(record, step->kind, *step);
-    if (step && step->kind == WorkerState::online) {
+    if (comes_online) {
         processes_.show_parts(record);
         pool_->grant();
     }
@@ -174,6 +177,11 @@ COHORT_DECL bool Supervisor::all_ready() const {
 COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
     ReloadReport report;
     if (::getpid() == 1) { // its exit would end its whole PID namespace
+        report.error = std::make_error_code(std::errc::operation_not_supported);
+        co_return report;
+    }
+    if (own_arguments().empty()) {
+        log_line("upgrade: without /proc the arguments of this program are not known");
         report.error = std::make_error_code(std::errc::operation_not_supported);
         co_return report;
     }

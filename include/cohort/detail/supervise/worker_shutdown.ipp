@@ -6,11 +6,10 @@
 
 #include <cohort/detail/config.hpp>
 
-#include <utility>
-
 #include <algorithm>
 #include <csignal>
 #include <system_error>
+#include <utility>
 
 namespace cohort::detail {
 
