@@ -28,6 +28,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cohort::detail {
@@ -52,8 +53,8 @@ COHORT_DECL void scale_and_tell(Supervisor& supervisor, unsigned workers) {
     }
 }
 
-/// Reaps children that are not watched here; tries again while a worker not reaped yet may hide others, or
-/// many were left.
+/// Reaps children that are not watched here; tries again while a worker not reaped yet may hide others, or many were
+/// left.
 struct OrphanReaper {
     void reap() {
         if (reap_strangers([&](pid_t pid) { return supervisor.is_watched(pid); })) return;
@@ -120,6 +121,7 @@ private:
     OrphanReaper& orphans_;
     Watching& watching_;
     Terminal terminal_;
+    bool told_to_end_ = false;
 };
 
 COHORT_DECL void Commands::obey(const Signal& signal) {
@@ -149,7 +151,11 @@ COHORT_DECL void Commands::scale(const Signal& signal) {
 }
 
 COHORT_DECL void Commands::end() {
-    if (!supervisor_.stopping()) return begin(supervisor_.stop());
+    // What the program, or an upgrade, has begun to stop goes on: this is the first signal.
+    if (!std::exchange(told_to_end_, true)) {
+        if (!supervisor_.stopping()) begin(supervisor_.stop());
+        return;
+    }
     supervisor_.kill_all();
     watching_.hurry();
 }
@@ -216,7 +222,7 @@ COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& 
     const SignalPipe caught(signals_to_catch(reaps_strangers));
     const BlockedSignals blocked{SIGTTIN, SIGTTOU};
     OrphanReaper orphans{supervisor, Timer(context.get_executor())};
-    survive_broken_pipes();
+    survive_failed_writes();
     SignalSource signals[] = {
         {AsyncFd(context.get_executor(), duplicate(caught.descriptor())), &SignalPipe::next},
         {AsyncFd(context.get_executor(), duplicate(blocked.descriptor())), &BlockedSignals::next}};
