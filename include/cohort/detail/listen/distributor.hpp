@@ -82,6 +82,7 @@ private:
         candidates_.clear();
         active_.clear();
     }
+    std::size_t choose(const TransferredConnection& connection);
     bool place(TransferredConnection& connection);
     void place_waiting();
     void look_again();

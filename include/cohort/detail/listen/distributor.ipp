@@ -5,6 +5,8 @@
 #include <cohort/detail/listen/distributor.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/exception_text.hpp>
+#include <cohort/detail/log_line.hpp>
 
 #include <algorithm>
 
@@ -90,10 +92,21 @@ COHORT_DECL Task<> Distributor::wait_room() {
     if (room() == 0 && !closed_) co_await room_.wait();
 }
 
+/// When the program's scheduler throws, the first one that has room.
+COHORT_DECL std::size_t Distributor::choose(const TransferredConnection& connection) {
+    try {
+        return scheduler_->choose(Arrival(connection.connection.get(), endpoint_), candidates_);
+    } catch (...) {
+        log_line("scheduler of " + endpoint_.to_string() + ": " + exception_text());
+    }
+    const auto has_room = [](const Candidate& candidate) { return candidate.room != 0; };
+    return static_cast<std::size_t>(std::ranges::find_if(candidates_, has_room) - candidates_.begin());
+}
+
 /// False: the one that was chosen has no room, and the connection stays where it is.
 COHORT_DECL bool Distributor::place(TransferredConnection& connection) {
     if (candidates_.empty()) return false;
-    const std::size_t index = scheduler_->choose(Arrival(connection.connection.get(), endpoint_), candidates_);
+    const std::size_t index = choose(connection);
     if (index >= candidates_.size() || candidates_[index].room == 0) return false;
     --candidates_[index].room;
     ++candidates_[index].sent;

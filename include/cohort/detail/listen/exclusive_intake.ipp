@@ -7,6 +7,7 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/socket/listen_queue.hpp>
 
+#include <cerrno>
 #include <vector>
 
 namespace cohort::detail {
@@ -23,7 +24,7 @@ COHORT_DECL void ExclusiveIntake::take_the_rest() {
         UniqueFd connection = accept_next();
         if (connection)
             rest.emplace_back(std::move(connection));
-        else if (!has_waiting(listener()))
+        else if (errno != EAGAIN || !has_waiting(listener()))
             break;
     }
     const auto count = static_cast<std::uint32_t>(rest.size());

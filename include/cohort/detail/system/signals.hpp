@@ -106,9 +106,10 @@ void reset_signal_actions() noexcept;
 /// And none blocked: what a new process expects.
 void reset_signals() noexcept;
 
-/// A broken connection is then an error (EPIPE) of that connection alone. Unlike SIG_IGN this is not inherited by what
-/// this process executes (execve(2)): programs like `yes | head` rely on the default action.
-void survive_broken_pipes() noexcept;
+/// A broken connection is then an error (EPIPE) of that connection alone, and a file that has got as long as
+/// RLIMIT_FSIZE allows one (EFBIG) of that file. Unlike SIG_IGN this is not inherited by what this process executes
+/// (execve(2)): programs like `yes | head` rely on the default action.
+void survive_failed_writes() noexcept;
 
 /// In a handler: when it returns, the signal does what it does without one.
 void take_default_action(int signal) noexcept;

@@ -37,9 +37,12 @@ COHORT_DECL SignalPipe::SignalPipe(std::span<const int> signals) {
     ::sigprocmask(SIG_UNBLOCK, &heard, &previous_mask_);
 }
 
-COHORT_DECL void SignalPipe::caught(int signal, siginfo_t* info, void*) noexcept {
+COHORT_DECL void SignalPipe::caught(int signal, siginfo_t* info, void* context) noexcept {
     const int saved = errno;
     if (::getpid() != process()) return take_default_action(signal);
+    // The thread has used its terminal from the background, and would do it again for ever. Blocked, it may write.
+    const bool is_of_terminal = signal == SIGTTIN || signal == SIGTTOU;
+    if (is_of_terminal && info->si_code == SI_KERNEL) sigaddset(&static_cast<ucontext_t*>(context)->uc_sigmask, signal);
     const Signal caught{signal, info->si_code <= 0 ? info->si_pid : 0, info->si_code == SI_KERNEL};
     [[maybe_unused]] const auto written = ::write(target().load(), &caught, sizeof caught); // whole: pipe(7), PIPE_BUF
     errno = saved;
@@ -103,11 +106,11 @@ COHORT_DECL bool has_action(int signal, void (*action)(int)) noexcept {
     return (found.sa_flags & SA_SIGINFO) == 0 && found.sa_handler == action;
 }
 
-COHORT_DECL void survive_broken_pipes() noexcept {
+COHORT_DECL void survive_failed_writes() noexcept {
     struct sigaction action {};
     action.sa_handler = [](int) {};
     action.sa_flags = SA_RESTART;
-    ::sigaction(SIGPIPE, &action, nullptr);
+    for (const int signal : {SIGPIPE, SIGXFSZ}) ::sigaction(signal, &action, nullptr);
 }
 
 COHORT_DECL void take_default_action(int signal) noexcept {

@@ -67,7 +67,7 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
         if (!identity.dumpable) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); // here, since execve(2) would undo it
         die_with_parent(identity.master, options.grace);
         AbortReport::install(identity.id, identity.slot, page.worker(identity.cell));
-        survive_broken_pipes();
+        survive_failed_writes();
         if (options.hooks.in_worker) options.hooks.in_worker(identity.id, identity.slot);
         auto* const context = new asio::io_context(1);
         RunningWorker worker = make({*context, page, identity});

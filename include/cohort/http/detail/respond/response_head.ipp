@@ -18,7 +18,9 @@ COHORT_DECL void DateLine::write(std::time_t now) {
     second_ = now;
 }
 
-COHORT_DECL bool has_no_body(int status) noexcept { return status < 200 || status == 204 || status == 304; }
+COHORT_DECL bool has_no_body(int status) noexcept {
+    return status < 200 || status == 204 || status == 205 || status == 304;
+}
 
 COHORT_DECL void append_number(std::string& out, std::uint64_t number, int base) {
     char digits[24];
@@ -69,6 +71,7 @@ COHORT_DECL void append_head(std::string& out, const Response& response, const F
         append_number(out, *framing.length);
         out.append("\r\n");
     }
+    if (response.status() == 205) out.append("Content-Length: 0\r\n"); // RFC 9112, 6.3: it would have no end
     if (framing.upgrade)
         out.append(framing.close ? "Connection: upgrade, close\r\n" : "Connection: upgrade\r\n");
     else if (framing.close)

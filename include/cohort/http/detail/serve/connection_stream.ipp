@@ -13,7 +13,12 @@
 #include <algorithm>
 #include <array>
 
+#include <sys/socket.h>
+
 namespace cohort::http::detail {
+
+/// Whoever had the connection before may still hold it, and O_NONBLOCK is shared with the holder (fcntl(2)).
+inline constexpr Socket::message_flags without_waiting = MSG_DONTWAIT;
 
 COHORT_DECL ConnectionStream::ConnectionStream(std::shared_ptr<Server> server, Socket socket)
     : server_(std::move(server)), socket_(std::move(socket)) {
@@ -26,7 +31,7 @@ COHORT_DECL Task<std::size_t> ConnectionStream::begin_read(Waiting what, std::ui
                                                            std::error_code& error) {
     server_->begin_waiting(*this, what, deadline);
     if (layer_) return layer_->read_some(space(room), error);
-    return socket_.async_read_some(space(room), asio::redirect_error(asio::use_awaitable, error));
+    return socket_.async_receive(space(room), without_waiting, asio::redirect_error(asio::use_awaitable, error));
 }
 
 COHORT_DECL void ConnectionStream::end() noexcept {
@@ -75,7 +80,7 @@ COHORT_DECL Task<std::size_t> ConnectionStream::read_rest() {
     std::error_code error;
     std::size_t count = 0;
     if (!layer_) {
-        count = socket_.read_some(space(usual_room), error);
+        count = socket_.receive(space(usual_room), without_waiting, error);
         in_.commit(count);
     } else if (socket_.available(error) != 0) {
         count = co_await read(Waiting::head, server_->after(server_->ticks_for().fresh), usual_room, error);
@@ -90,12 +95,13 @@ COHORT_DECL std::error_code ConnectionStream::send_now(std::string_view& tail) {
         std::size_t count = 0;
         const std::string_view head = std::string_view{out_}.substr(sent_);
         if (tail.empty())
-            count = socket_.write_some(asio::buffer(head.data(), head.size()), error);
+            count = socket_.send(asio::buffer(head.data(), head.size()), without_waiting, error);
         else if (head.empty())
-            count = socket_.write_some(asio::buffer(tail.data(), tail.size()), error);
+            count = socket_.send(asio::buffer(tail.data(), tail.size()), without_waiting, error);
         else
-            count = socket_.write_some(
-                std::array{asio::buffer(head.data(), head.size()), asio::buffer(tail.data(), tail.size())}, error);
+            count =
+                socket_.send(std::array{asio::buffer(head.data(), head.size()), asio::buffer(tail.data(), tail.size())},
+                             without_waiting, error);
         if (error) return error;
         sent(count, tail);
     }
@@ -119,7 +125,7 @@ COHORT_DECL Task<> ConnectionStream::send_beside_reading(std::string_view bytes)
     while (!bytes.empty()) {
         std::error_code error;
         std::size_t count = 0;
-        if (!layer_) count = socket_.write_some(asio::buffer(bytes.data(), bytes.size()), error);
+        if (!layer_) count = socket_.send(asio::buffer(bytes.data(), bytes.size()), without_waiting, error);
         if (layer_ || error == asio::error::would_block) {
             error.clear();
             server_->limit_work(*this, server_->after(server_->ticks_for().write));
