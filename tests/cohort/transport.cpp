@@ -102,6 +102,45 @@ TEST_CASE_TEMPLATE("calls are answered in both directions", Via, UnixStream, Sha
     test::run_until(ends.io, [&] { return right == 600; });
 }
 
+TEST_CASE_TEMPLATE("two processes: long calls in both directions all get their replies", Via, UnixStream,
+                   SharedMemory) {
+    struct Run {
+        static Task<> call(Channel<Numbered, Via>& channel, std::uint64_t& answered) {
+            const Numbered note{1, std::string(200'000, 'n')};
+            for (int i = 0; i != 10; ++i) {
+                const auto reply = co_await channel.call(note, test::patience);
+                answered += reply.text.size() == note.text.size();
+            }
+        }
+        static bool call_all(UniqueFd socket, bool is_maker) {
+            asio::io_context io;
+            auto channel = is_maker ? Channel<Numbered, Via>(io.get_executor(), std::move(socket))
+                                    : Channel<Numbered, Via>::accepted(io.get_executor(), std::move(socket));
+            std::uint64_t answered = 0;
+            bool served = false;
+            test::start(io, [](Channel<Numbered, Via>& it, bool& ended) -> Task<> {
+                co_await it.serve(&echo);
+                ended = true;
+            }(channel, served));
+            for (int i = 0; i != 32; ++i) test::start(io, call(channel, answered));
+            test::run_until(io, [&] { return answered == 320; });
+            channel.finish(); // the other side ends when it has its last reply
+            test::run_until(io, [&] { return served; });
+            return answered == 320;
+        }
+    };
+    for (int i = 0; i != 3; ++i) {
+        auto [own, others] = make_socketpair(SOCK_STREAM);
+        const pid_t child = test::fork_child([&] {
+            own.reset();
+            return Run::call_all(std::move(others), false) ? 0 : 1;
+        });
+        others.reset();
+        CHECK(Run::call_all(std::move(own), true));
+        CHECK(test::wait_for(child) == 0);
+    }
+}
+
 TEST_CASE_TEMPLATE("a sender that is not read waits, and goes on", Via, UnixStream, SharedMemory) {
     Ends<Via> ends({.high_water = 10'000, .ring_size = 16'384});
     test::start(ends.io, test::send_all(ends.a, 2000, 1000));

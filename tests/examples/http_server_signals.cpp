@@ -147,6 +147,26 @@ TEST_CASE("http_server: the signals that mean something to the master alone end 
     }
 }
 
+TEST_CASE("http_server: the first signal to end after an upgrade waits for what is in flight, as any first one") {
+    const std::string mode = test::each_kind_of_mode();
+    for (const int signal : {SIGTERM, SIGINT, SIGQUIT}) {
+        CAPTURE(signal);
+        Busy server(mode);
+        server.signal(SIGUSR2);
+        const std::string line = server.after("http_server: listening on ");
+        const pid_t new_master = std::stoi(line.substr(line.rfind(' ')));
+        const test::Watched watched(new_master); // whatever goes wrong, it ends
+        CHECK(HttpClient(server.port()).get("/").body == "Hello World\n");
+        Busy::send(signal, server.all());
+        CHECK(server.answered() == in_flight);
+        CHECK(server.wait() == ExitStatus::exited(0));
+        ::kill(new_master, SIGTERM);
+        const std::string rest = server.rest(); // what comes first, the signal or the end of the upgrade, is open
+        CHECK((rest == "" || rest == "cohort: upgrade: the cluster is stopping\n"));
+        server.check_nothing_left();
+    }
+}
+
 TEST_CASE("http_server: workers that are told to end by a signal are replaced first, and answer what is in flight") {
     const std::string mode = test::each_kind_of_mode();
     for (const int signal : {SIGTERM, SIGINT, SIGQUIT}) {

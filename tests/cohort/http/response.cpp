@@ -62,4 +62,7 @@ TEST_CASE("a response's head in wire form") {
     out.clear();
     http::detail::append_head(out, http::Response(204), {}, "");
     CHECK(out == "HTTP/1.1 204 No Content\r\n\r\n");
+    out.clear();
+    http::detail::append_head(out, http::text("not sent").status(205), {.length = 8}, "");
+    CHECK(out == "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n");
 }

@@ -299,6 +299,29 @@ TEST_CASE("calls that outlive their master end with it, those under way and thos
     CHECK(outcome.errors == std::vector<std::error_code>(3, Errc::closed));
 }
 
+TEST_CASE("a timeout that is over at once, however it is said") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        app.spawn(serve);
+        co_await next(app, WorkerState::online);
+        using Duration = std::chrono::steady_clock::duration;
+        for (const Duration timeout : {Duration(-1), Duration(-1h), Duration::min()}) {
+            CAPTURE(timeout.count());
+            Outcome outcome;
+            co_await ask(app, "wait", outcome, {.timeout = timeout});
+            REQUIRE(outcome.errors.size() == 1);
+            CHECK(outcome.errors[0] == std::errc::timed_out);
+            try {
+                const Note note{"wait"};
+                co_await app.call(1, note, timeout);
+                CHECK(false);
+            } catch (const std::system_error& error) {
+                CHECK(error.code() == std::errc::timed_out);
+            }
+        }
+        app.kill_all();
+    });
+}
+
 TEST_CASE("a stopped worker that reads nothing does not draw the calls of the pool to itself") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         for (int i = 0; i != 2; ++i) app.spawn(serve);

@@ -215,6 +215,33 @@ TEST_CASE("a hook before the fork refuses the start; at a restart that is tried 
     });
 }
 
+TEST_CASE("a hook before the fork that ends the cluster: nobody is started any more, and it ends") {
+    for (const bool kill : {false, true}) {
+        CAPTURE(kill);
+        std::optional<App>* master = nullptr;
+        Options options = permanent_options();
+        options.backoff.first = 1ms;
+        options.hooks.before_fork = [&](unsigned) {
+            if (!*master || (*master)->workers().empty() || (*master)->workers().back().id < 2) return;
+            if (kill)
+                (*master)->kill_all();
+            else
+                spawn((*master)->context(), (*master)->stop());
+        };
+        asio::io_context io(1);
+        std::optional<App> app;
+        master = &app;
+        app.emplace(io, options);
+        run_script(io, [](App& it) -> Task<> {
+            it.spawn(idle);
+            it.spawn(idle);
+            ::kill(it.workers().front().pid, SIGKILL); // its successor's start is what the hook sees
+            co_await it.until_finished();
+            CHECK(it.workers().empty());
+        }(*app));
+    }
+}
+
 TEST_CASE("a hook in the worker that throws is a set-up that failed") {
     Options options = plain_options();
     options.hooks.in_worker = [](WorkerId, unsigned) { throw std::runtime_error("no licence"); };

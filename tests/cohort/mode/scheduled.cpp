@@ -22,8 +22,32 @@ struct BothOrNone {
     std::size_t choose(const Arrival&, std::span<const Candidate> workers) { return workers.size() < 2 ? 7 : 1; }
 };
 
+/// Throws at every other connection.
+struct Throwing {
+    std::size_t choose(const Arrival&, std::span<const Candidate>) {
+        if (++count % 4 == 2) throw std::runtime_error("no idea");
+        if (count % 4 == 0) throw 42;
+        return 0;
+    }
+    unsigned count = 0;
+};
+
 using ToHighest = Master<Note, Scheduled<HighestSlot>>;
 using ToBoth = Master<Note, Scheduled<BothOrNone>>;
+
+TEST_CASE("a scheduler of the user's that throws costs no connection") {
+    using App = Master<Note, Scheduled<Throwing>>;
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        app.spawn(host);
+        const std::uint16_t port = co_await served_port(app, 1);
+        for (int i = 0; i < 10; ++i) {
+            Client client(app.context(), port);
+            const std::string greeting = co_await client.read_line();
+            CHECK(who(greeting) == 1);
+        }
+        app.kill_all();
+    });
+}
 
 TEST_CASE("a scheduler of the user's decides alone") {
     in_master<ToHighest>(plain_options(), [](ToHighest& app) -> Task<> {
