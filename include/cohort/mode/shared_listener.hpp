@@ -11,7 +11,8 @@ namespace cohort {
 /// An idle worker accepts the next connection, as with a single queue: the shortest wait of all modes when requests or
 /// workers differ. But a new connection wakes every idle worker, and the quickest get the most; with many idle workers,
 /// SharedSocket costs less. (EPOLLEXCLUSIVE, epoll_ctl(2), would not help: it has no effect on an epoll set that is
-/// itself watched, as Asio's would have to be.)
+/// itself watched, as Asio's would have to be.) For workers that trust each other: whoever has the one listener can end
+/// it (shutdown(2)), filter it or make it block for all; in the other modes that is a worker's own affair.
 struct SharedListener {
     static constexpr const char* name = "shared-listener";
 

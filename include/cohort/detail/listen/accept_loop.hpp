@@ -15,8 +15,13 @@ namespace cohort::detail {
 /// Accepts for a Distributor while it is started. While no worker has room, connections stay in the kernel's queue.
 class AcceptLoop : public std::enable_shared_from_this<AcceptLoop> {
 public:
-    AcceptLoop(const asio::any_io_executor& executor, UniqueFd listener, std::shared_ptr<Distributor> distributor)
-        : listener_(executor, std::move(listener)), rest_(executor), distributor_(std::move(distributor)) {}
+    /// `is_lent`: workers have the descriptor, too.
+    AcceptLoop(const asio::any_io_executor& executor, UniqueFd listener, std::shared_ptr<Distributor> distributor,
+               bool is_lent = false)
+        : listener_(executor, std::move(listener)),
+          rest_(executor),
+          distributor_(std::move(distributor)),
+          is_lent_(is_lent) {}
 
     void start();
     /// The descriptor stays open, for others to accept on.
@@ -40,10 +45,12 @@ private:
     static Task<> run(std::shared_ptr<AcceptLoop> self, unsigned turn);
     bool is_current(unsigned turn) const noexcept { return running_ && turn == turn_; }
     int accept_batch();
+    UniqueFd accept_one() noexcept;
 
     AsyncFd listener_;
     asio::steady_timer rest_;
     std::shared_ptr<Distributor> distributor_;
+    bool is_lent_;
     unsigned turn_ = 0;
     bool running_ = false;
 };

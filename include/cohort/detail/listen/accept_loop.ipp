@@ -12,6 +12,10 @@
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include <cerrno>
+
+#include <fcntl.h>
+
 namespace cohort::detail {
 
 COHORT_DECL void AcceptLoop::start() {
@@ -27,10 +31,20 @@ COHORT_DECL void AcceptLoop::stop() {
     rest_.cancel();
 }
 
+/// O_NONBLOCK is shared with whoever has the descriptor: a worker that clears it would have its master wait here.
+COHORT_DECL UniqueFd AcceptLoop::accept_one() noexcept {
+    if (is_lent_ && !has_waiting(listener_.get())) {
+        errno = EAGAIN;
+        return {};
+    }
+    if (is_lent_) ::fcntl(listener_.get(), F_SETFL, O_RDWR | O_NONBLOCK);
+    return UniqueFd(System::current().accept(listener_.get()));
+}
+
 COHORT_DECL void AcceptLoop::drain() {
     distributor_->give_waiting();
     for (std::size_t left = most_in_queue(listener_.get()); left > 0 && listener_.is_open(); --left) {
-        UniqueFd connection(System::current().accept(listener_.get()));
+        UniqueFd connection = accept_one();
         if (connection)
             distributor_->give_last(std::move(connection));
         else if (!concerns_one_connection(errno))
@@ -44,7 +58,7 @@ COHORT_DECL int AcceptLoop::accept_batch() {
     std::size_t count = std::min(batch, distributor_->room());
     int error = 0;
     for (; count > 0 && error == 0; --count) {
-        UniqueFd connection(System::current().accept(listener_.get()));
+        UniqueFd connection = accept_one();
         if (connection)
             distributor_->give(std::move(connection));
         else if (!concerns_one_connection(errno))

@@ -37,7 +37,7 @@ COHORT_DECL SlotListener* SlotDispatcher::slot_listener(SlottedPort& port, unsig
     if (error) return nullptr;
     port.bound = bound_endpoint(listener.get(), port.requested);
     auto& made = port.slots[key];
-    made.accepting = share<AcceptLoop>(context_.executor, std::move(listener), port.distributor);
+    made.accepting = share<AcceptLoop>(context_.executor, std::move(listener), port.distributor, true);
     return &made;
 }
 

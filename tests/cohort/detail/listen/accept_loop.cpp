@@ -16,6 +16,7 @@
 #include <memory>
 #include <vector>
 
+#include <fcntl.h>
 #include <poll.h>
 
 using namespace std::chrono_literals;
@@ -32,7 +33,7 @@ struct Master {
         address = to_socket_address(local_endpoint(listener.get()), error);
         distributor = std::make_shared<Distributor>(cohort::DispatchContext{io.get_executor(), page, ledger, options},
                                                     cohort::Endpoint{8080}, make_scheduler<cohort::InTurn>());
-        accepting = std::make_shared<AcceptLoop>(io.get_executor(), std::move(listener), distributor);
+        accepting = std::make_shared<AcceptLoop>(io.get_executor(), std::move(listener), distributor, true);
         worker.target.cell = page.acquire_worker(1);
         listener_id = distributor->join(worker.target);
     }
@@ -68,6 +69,19 @@ struct Master {
 };
 
 } // namespace
+
+TEST_CASE("a worker that has the listener, too, cannot make the loop wait in accept") {
+    Master master(100);
+    const auto block = [&] { ::fcntl(master.accepting->descriptor(), F_SETFL, O_RDWR); };
+    block();
+    master.accepting->drain();
+    master.accepting->start();
+    for (std::size_t count = 1; count <= 3; ++count) {
+        block();
+        master.connect();
+        test::run_until(master.io, [&] { return master.receive() == count; });
+    }
+}
 
 TEST_CASE("connections reach the worker, those that were there before and those that come") {
     Master master(100);
