@@ -131,10 +131,10 @@ COHORT_DECL bool WorkerProcesses::send_parts_to(WorkerRecord& record) const {
 
 COHORT_DECL Task<> WorkerProcesses::begin(RecordPtr record) {
     co_await asio::post(asio::use_awaitable);
-    if (record->abandoned) co_return;
-    spawn(context_.get_executor(), hear(record));
-    spawn(context_.get_executor(), read_mail(record));
-    spawn(context_.get_executor(), await_exit(record));
+    // What is here already may be received at once, by a program that then destroys its master.
+    if (!record->abandoned) spawn(context_.get_executor(), hear(record));
+    if (!record->abandoned) spawn(context_.get_executor(), read_mail(record));
+    if (!record->abandoned) spawn(context_.get_executor(), await_exit(record));
 }
 
 COHORT_DECL Task<> WorkerProcesses::hear(RecordPtr record) {
