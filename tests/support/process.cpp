@@ -12,6 +12,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -144,6 +145,18 @@ bool is_pending(int signal, pid_t pid) {
             (std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1) != 0)
             return true;
     return false;
+}
+
+void make_connections_block(unsigned short port) {
+    for (const auto& [fd, file] : open_descriptors()) {
+        sockaddr_in own{};
+        sockaddr_in peer{};
+        socklen_t own_size = sizeof own;
+        socklen_t peer_size = sizeof peer;
+        if (::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_size) == 0 && own.sin_family == AF_INET &&
+            ntohs(own.sin_port) == port && ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) == 0)
+            ::fcntl(fd, F_SETFL, O_RDWR);
+    }
 }
 
 std::map<int, std::string> open_descriptors() {

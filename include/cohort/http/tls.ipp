@@ -15,8 +15,35 @@
 #include <cstddef>
 #include <string_view>
 #include <system_error>
+#include <utility>
+
+#include <sys/socket.h>
 
 namespace cohort::http::detail {
+
+/// What lies below TLS. Like ConnectionStream it says each time that it does not wait: O_NONBLOCK is shared with
+/// whoever had the connection before.
+class NeverWaiting {
+public:
+    using lowest_layer_type = Socket::lowest_layer_type;
+    using executor_type = Socket::executor_type;
+
+    explicit NeverWaiting(Socket& socket) noexcept : socket_(socket) {}
+
+    executor_type get_executor() noexcept { return socket_.get_executor(); }
+    lowest_layer_type& lowest_layer() { return socket_.lowest_layer(); }
+    template <class Buffers, class Token>
+    auto async_read_some(const Buffers& buffers, Token&& token) {
+        return socket_.async_receive(buffers, MSG_DONTWAIT, std::forward<Token>(token));
+    }
+    template <class Buffers, class Token>
+    auto async_write_some(const Buffers& buffers, Token&& token) {
+        return socket_.async_send(buffers, MSG_DONTWAIT, std::forward<Token>(token));
+    }
+
+private:
+    Socket& socket_;
+};
 
 /// TLS on one socket, by Asio and OpenSSL.
 class TlsLayer final : public StreamLayer {
@@ -33,7 +60,7 @@ public:
     }
 
 private:
-    asio::ssl::stream<Socket&> stream_;
+    asio::ssl::stream<NeverWaiting> stream_;
 };
 
 COHORT_DECL Task<> TlsLayer::open(std::string_view received, std::error_code& error) {

@@ -3,6 +3,7 @@
 #include <cohort/http/tls.hpp>
 
 #include "support/http_server.hpp"
+#include "support/process.hpp"
 #include "support/tls.hpp"
 
 #include <cohort/http/serve.hpp>
@@ -102,6 +103,22 @@ TEST_CASE("requests are answered over TLS, on one connection, pipelined, in piec
     CHECK(status_of(client.response()) == "HTTP/1.1 200 OK");
     CHECK(body_of(client.send(post("/body", std::string(900'000, 'x'))).response()).size() == 900'000);
     CHECK(body_of(client.send(get("/large")).response()).size() == 3'000'000);
+}
+
+TEST_CASE(
+    "a connection that waits, since somebody else holds it too and wants it so, holds nobody up below TLS either") {
+    TestServer server;
+    TlsClient greedy(server.port);
+    CHECK(status_of(greedy.send(get("/")).response()) == "HTTP/1.1 200 OK");
+    test::make_connections_block(server.port);
+    std::string many; // more than the kernel takes
+    for (int i = 0; i != 8; ++i) many += get("/large");
+    greedy.send(many + post("/body", std::string(500'000, 'x')));
+    REQUIRE(server.begins(2));
+    TlsClient other(server.port);
+    CHECK(status_of(other.send(get("/")).response()) == "HTTP/1.1 200 OK");
+    for (int i = 0; i != 8; ++i) CHECK(body_of(greedy.response()).size() == 3'000'000);
+    CHECK(body_of(greedy.response()).size() == 500'000);
 }
 
 TEST_CASE("an answer over TLS is not held back by a later handler that waits") {
