@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
@@ -70,13 +71,24 @@ void give_broken_pipe(Ends& stream) {
     stream.stop_reading();
 }
 void give_full_disk(Ends& stream) { stream.write = ::open("/dev/full", O_WRONLY | O_CLOEXEC); }
+/// The program may write no file longer than this (RLIMIT_FSIZE).
+constexpr rlim_t longest_file = 4 << 20;
+void give_file_at_its_limit(Ends& stream) {
+    stream.write = ::open("/tmp", O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
+    REQUIRE(::ftruncate(stream.write, longest_file) == 0);
+}
 void give_nothing(Ends&) {}
 
 const std::pair<const char*, void (*)(Ends&)> streams[] = {
-    {"full pipe", give_full_pipe},         {"full socket", give_full_socket},
-    {"full terminal", give_full_terminal}, {"stopped terminal", give_stopped_terminal},
-    {"gone terminal", give_gone_terminal}, {"broken pipe", give_broken_pipe},
-    {"full disk", give_full_disk},         {"closed", give_nothing},
+    {"full pipe", give_full_pipe},
+    {"full socket", give_full_socket},
+    {"full terminal", give_full_terminal},
+    {"stopped terminal", give_stopped_terminal},
+    {"gone terminal", give_gone_terminal},
+    {"broken pipe", give_broken_pipe},
+    {"full disk", give_full_disk},
+    {"file at its limit", give_file_at_its_limit},
+    {"closed", give_nothing},
 };
 
 /// A program with this as its standard error, or as its standard output, too, which is then not read otherwise.
@@ -84,7 +96,9 @@ class Program : public test::Helper {
 public:
     Program(const std::string& path, std::vector<std::string> args, int stream, int number = STDERR_FILENO)
         : Helper([&] {
-              ::signal(SIGPIPE, SIG_DFL);
+              for (const int signal : {SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_DFL);
+              const rlimit limit{longest_file, longest_file};
+              ::setrlimit(RLIMIT_FSIZE, &limit);
               if (stream < 0)
                   ::close(number);
               else

@@ -12,7 +12,8 @@ namespace cohort {
 /// workers differ. But a new connection wakes every idle worker, and the quickest get the most; with many idle workers,
 /// SharedSocket costs less. (EPOLLEXCLUSIVE, epoll_ctl(2), would not help: it has no effect on an epoll set that is
 /// itself watched, as Asio's would have to be.) For workers that trust each other: whoever has the one listener can end
-/// it (shutdown(2)), filter it or make it block for all; in the other modes that is a worker's own affair.
+/// it (shutdown(2)), filter it or make it block for all. In SharedSocket that concerns one slot, in the other modes
+/// none.
 struct SharedListener {
     static constexpr const char* name = "shared-listener";
 

@@ -65,15 +65,13 @@ TEST_CASE("a body that is longer than the handler wants it is refused") {
 
 namespace {
 
-Task<> a_moment() { return test::sleep_for(std::chrono::milliseconds(1)); }
-
 Task<> wait_in_vain(const http::Request& request) {
     std::string text;
     test::StringSink sink(text);
     http::BodyWriter writer(sink);
     writer.end_at_drain();
-    const std::size_t of_body = co_await test::either(writer.until_draining(), a_moment());
-    const std::size_t of_request = co_await test::either(request.until_draining(), a_moment());
+    const std::size_t of_body = co_await test::either(writer.until_draining(), test::yield());
+    const std::size_t of_request = co_await test::either(request.until_draining(), test::yield());
     CHECK(of_body == 1);
     CHECK(of_request == 1);
     CHECK_FALSE(writer.draining());

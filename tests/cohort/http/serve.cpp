@@ -3,6 +3,7 @@
 #include <cohort/http/serve.hpp>
 
 #include "support/http_server.hpp"
+#include "support/process.hpp"
 #include "support/spawn.hpp"
 
 #include <asio/redirect_error.hpp>
@@ -689,7 +690,9 @@ TEST_CASE("timeouts") {
         Client client(server);
         client.send(get("/wait"));
         REQUIRE(server.waits(1));
-        std::this_thread::sleep_for(300ms); // more than every timeout
+        Client idle(server); // lives through every timeout meanwhile
+        CHECK(body_of(idle.send(get("/x")).response()) == "hello /x\n");
+        CHECK(idle.rest().empty());
         server.open_gate();
         CHECK(body_of(client.response()) == "waited");
     }
@@ -709,6 +712,22 @@ TEST_CASE("a body that comes too slowly on the whole is answered with 408") {
     CHECK(status_of(client.response()) == "HTTP/1.1 408 Request Timeout");
     Client fast(server);
     CHECK(body_of(fast.send(post("/echo", std::string(500'000, 'f'))).response()).size() == 500'000);
+}
+
+TEST_CASE("a connection that waits, since somebody else holds it too and wants it so, holds nobody up") {
+    TestServer server;
+    Client greedy(server);
+    CHECK(body_of(greedy.send(get("/x")).response()) == "hello /x\n");
+    test::make_connections_block(server.port);
+    std::string many; // more than the kernel takes
+    for (int i = 0; i != 8; ++i) many += get("/large");
+    greedy.send(many + get("/stream-13") + post("/echo", std::string(500'000, 'f')));
+    REQUIRE(server.begins(2));
+    Client other(server);
+    CHECK(body_of(other.send(get("/y")).response()) == "hello /y\n");
+    for (int i = 0; i != 8; ++i) CHECK(body_of(greedy.response()).size() == 3'000'000);
+    CHECK(body_of(greedy.response()).size() == 13);
+    CHECK(body_of(greedy.response()).size() == 500'000);
 }
 
 TEST_CASE("a client that takes nothing is cut off") {

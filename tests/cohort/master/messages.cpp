@@ -3,9 +3,11 @@
 #include <cohort/master.hpp>
 
 #include "support/cluster.hpp"
+#include "support/process.hpp"
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <variant>
 
@@ -260,6 +262,33 @@ TEST_CASE("a worker that writes nonsense is ended with the reason, the master an
         const auto reply = co_await mail(app);
         CHECK(reply.from == good);
     });
+}
+
+TEST_CASE("a master may be destroyed by whoever receives a message that was here before its worker's record") {
+    static std::atomic<int>& said = make_shared_number();
+    said = 0;
+    asio::io_context io(1);
+    std::optional<App> app(std::in_place, io, plain_options());
+    bool received = false;
+    struct Run {
+        static Task<> receive(std::optional<App>& it, bool& done) {
+            const auto letter = co_await it->receive();
+            done = letter.has_value();
+            it.reset();
+        }
+        static Task<> work(App::Worker& self) {
+            co_await say(self, "early");
+            said = 1;
+            co_await self.until_stopping();
+        }
+    };
+    spawn(io, Run::receive(app, received));
+    io.poll();
+    app->spawn(Run::work);
+    CHECK(eventually([&] { return said == 1; })); // meanwhile the loop stands still
+    io.restart();
+    io.run_for(limit);
+    CHECK(received);
 }
 
 } // namespace

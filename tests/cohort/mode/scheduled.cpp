@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/mode/scheduled.hpp>
+#include <cohort/mode/sticky.hpp>
 
 #include "support/client.hpp"
+
+#include <stdexcept>
 
 using namespace test;
 
@@ -32,21 +35,32 @@ struct Throwing {
     unsigned count = 0;
 };
 
+/// Knows no client.
+struct ThrowingKey {
+    std::uint64_t operator()(const Arrival&) const { throw std::out_of_range("who is this"); }
+};
+
+template <class Mode>
+void check_all_answered() {
+    using App = Master<Note, Mode>;
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        for (int i = 0; i < 2; ++i) app.spawn(host);
+        const std::uint16_t port = co_await served_port(app, 2);
+        for (int i = 0; i < 10; ++i) {
+            Client client(app.context(), port);
+            const std::string greeting = co_await client.read_line();
+            CHECK(who(greeting) != 0);
+        }
+        app.kill_all();
+    });
+}
+
 using ToHighest = Master<Note, Scheduled<HighestSlot>>;
 using ToBoth = Master<Note, Scheduled<BothOrNone>>;
 
 TEST_CASE("a scheduler of the user's that throws costs no connection") {
-    using App = Master<Note, Scheduled<Throwing>>;
-    in_master<App>(plain_options(), [](App& app) -> Task<> {
-        app.spawn(host);
-        const std::uint16_t port = co_await served_port(app, 1);
-        for (int i = 0; i < 10; ++i) {
-            Client client(app.context(), port);
-            const std::string greeting = co_await client.read_line();
-            CHECK(who(greeting) == 1);
-        }
-        app.kill_all();
-    });
+    check_all_answered<Scheduled<Throwing>>();
+    check_all_answered<Sticky<ThrowingKey>>();
 }
 
 TEST_CASE("a scheduler of the user's decides alone") {

@@ -4,12 +4,22 @@
 #include <doctest/doctest.h>
 
 #include <support/child.hpp>
+#include <support/process.hpp>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <string>
 #include <thread>
 
 #include <poll.h>
+#include <pty.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
 
 using namespace cohort::detail;
 
@@ -168,4 +178,42 @@ TEST_CASE("after a reset signals do what they do to any new process") {
         return 2;
     });
     CHECK(result == -SIGTERM);
+}
+
+TEST_CASE("a thread that uses its terminal from the background, where its signal is not blocked, gets on") {
+    // In a session of its own, with a job that is not in the foreground; the line is what the terminal is read for.
+    int terminal = -1;
+    const pid_t session = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+    REQUIRE(session >= 0);
+    if (session == 0) {
+        termios settings{};
+        ::tcgetattr(0, &settings);
+        settings.c_lflag |= TOSTOP;
+        ::tcsetattr(0, TCSANOW, &settings);
+        const pid_t job = ::fork();
+        if (job != 0) {
+            ::setpgid(job, job);
+            ::waitpid(job, nullptr, 0);
+            ::_exit(0);
+        }
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ::setpgid(0, 0);
+        std::atomic<bool> caught = false;
+        std::thread other([&] {
+            caught.wait(false);
+            [[maybe_unused]] const auto written = ::write(1, "line", 4);
+        });
+        const SignalPipe pipe{SIGTTOU};
+        const BlockedSignals blocked{SIGTTOU};
+        caught = true;
+        caught.notify_all();
+        other.join();
+        ::_exit(0);
+    }
+    char line[5] = {};
+    CHECK((test::readable_within(terminal, std::chrono::seconds(10)) && ::read(terminal, line, 4) == 4));
+    CHECK(line == std::string("line"));
+    ::kill(session, SIGKILL);
+    ::waitpid(session, nullptr, 0);
+    ::close(terminal);
 }
