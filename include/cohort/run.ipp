@@ -19,6 +19,7 @@
 #include <cohort/detail/system/process_start.hpp>
 #include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/system/terminal.hpp>
+#include <cohort/detail/worker/identity.hpp>
 
 #include <asio/cancellation_signal.hpp>
 
@@ -218,6 +219,7 @@ COHORT_DECL std::vector<int> signals_to_catch(bool reaps_strangers) {
 COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& spawn_worker, Task<> watch) {
     Supervisor& supervisor = Access::supervisor(master);
     asio::io_context& context = supervisor.context();
+    if (pending_identity) spawn_worker(); // becomes the worker, with its signals
     const bool reaps_strangers = supervisor.options().reap_strangers.value_or(inherits_orphans());
     const SignalPipe caught(signals_to_catch(reaps_strangers));
     const BlockedSignals blocked{SIGTTIN, SIGTTOU};

@@ -6,14 +6,19 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -159,6 +164,72 @@ TEST_CASE("http_server: a new master has the files that the first one was starte
     CHECK(server.wait() == cohort::ExitStatus::exited(0));
 }
 
+/// Asks on one connection, and another when told that this one closes, and counts the answers that do not come.
+void keep_asking(const std::stop_token& stop, std::uint16_t port, std::atomic<int>& failed) {
+    while (!stop.stop_requested()) {
+        try {
+            HttpClient client(port);
+            while (!stop.stop_requested() && client.get("/sleep/20").field("connection") != "close") {
+            }
+        } catch (const std::exception&) {
+            ++failed;
+        }
+    }
+}
+
+/// As killall(1) does it, again and again.
+void keep_upgrading(const std::stop_token& stop, const std::atomic<pid_t>& master) {
+    while (!stop.stop_requested()) {
+        std::vector<pid_t> all{master};
+        for (std::size_t i = 0; i != all.size(); ++i) {
+            const auto below = test::children_of(all[i]);
+            all.insert(all.end(), below.begin(), below.end());
+        }
+        for (const pid_t process : all) ::kill(process, SIGUSR2);
+        std::this_thread::sleep_for(10ms);
+    }
+}
+
+/// The master that says next that it listens; 0: nobody is left who could.
+pid_t next_master(Example& server) {
+    while (const auto line = server.line())
+        if (line->starts_with("http_server: listening on ")) return std::stoi(line->substr(line->rfind(' ')));
+    return 0;
+}
+
+TEST_CASE("http_server: upgrades one upon another leave one master, and every request is answered") {
+    const std::string mode = test::each_kind_of_mode();
+    for (const bool to_all : {false, true}) {
+        CAPTURE(to_all);
+        Example server("http_server", {"--port", "0", "--workers", "2", "--mode", mode});
+        const std::uint16_t port = server.port_after("http_server: listening on ");
+        std::atomic<int> failed = 0;
+        std::vector<std::jthread> clients;
+        for (int i = 0; i != 6; ++i) clients.emplace_back(keep_asking, port, std::ref(failed));
+        std::atomic<pid_t> master = server.pid();
+        std::vector<test::Watched> before;
+        std::jthread upgrading;
+        if (to_all) upgrading = std::jthread(keep_upgrading, std::cref(master));
+        for (int upgrade = 0; upgrade != 4; ++upgrade) {
+            before.emplace_back(master);
+            if (!to_all) ::kill(master, SIGUSR2);
+            master = next_master(server);
+            REQUIRE(master != 0);
+        }
+        upgrading = {};
+        clients.clear();
+        CHECK(failed == 0);
+        for (const test::Watched& each : before) CHECK(each.ends_within(patience));
+        while (master != 0) { // the last signals may have made one more
+            const test::Watched last(master);
+            ::kill(master, SIGTERM);
+            CHECK(last.ends_within(patience));
+            master = next_master(server);
+        }
+        CHECK(HttpClient::is_refused(port));
+    }
+}
+
 TEST_CASE("http_server: a new program that does not get ready changes nothing, and the reason is told") {
     using std::filesystem::perms;
     Copy copy(test::each_kind_of_mode());
@@ -181,6 +252,31 @@ TEST_CASE("http_server: a new program that does not get ready changes nothing, a
     fails("it is gone");
     copy.server().signal(SIGTERM);
     CHECK(copy.server().wait() == cohort::ExitStatus::exited(0));
+}
+
+TEST_CASE("http_server: a signal for the master that reaches the new one before it is ready does not end it") {
+    using std::filesystem::perms;
+    for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2}) {
+        CAPTURE(signal);
+        const test::Folder folder;
+        const std::string gate = folder / "gate"; // a named pipe that it reads to its end first
+        REQUIRE(::mkfifo(gate.c_str(), 0600) == 0);
+        Copy copy("round-robin");
+        copy.replace_by("#!/bin/sh\necho pid $$\nread line < " + gate + "\nexec " + Example::path_of("http_server") +
+                            " \"$@\"\n",
+                        perms::owner_all);
+        HttpClient client = copy.client();
+        CHECK(master_of(client) == copy.server().pid());
+        copy.server().signal(SIGUSR2);
+        const pid_t new_master = std::stoi(copy.server().after("pid "));
+        test::Watched watched(new_master);
+        ::kill(new_master, signal);
+        std::ofstream{gate};
+        CHECK(copy.server().wait() == cohort::ExitStatus::exited(0));
+        CHECK(master_of(client) == new_master);
+        ::kill(new_master, SIGTERM);
+        CHECK(watched.ends_within(patience));
+    }
 }
 
 TEST_CASE("http_server: a stop wins over a new program that takes its time") {

@@ -143,6 +143,8 @@ public:
     std::string response(bool has_body = true);
 
     std::string take(std::size_t size);
+    /// How many bytes are here and have not been taken.
+    std::size_t arrived() const { return socket_.available(); }
 
 private:
     bool more();
@@ -155,6 +157,17 @@ private:
 std::string get(std::string_view path, std::string_view fields = "");
 
 std::string post(std::string_view path, std::string_view body, std::string_view fields = "");
+
+/// Whether the one is answered for as long as more arrives for the other, which takes nothing, and longer.
+template <class Client>
+bool is_answered_beside(const Client& greedy, Client& other) {
+    std::size_t before = 0;
+    for (int answers = 0; answers != 20; ++answers) {
+        if (!other.send(get("/")).response().starts_with("HTTP/1.1 200")) return false;
+        if (std::exchange(before, greedy.arrived()) != greedy.arrived()) answers = 0;
+    }
+    return true;
+}
 
 bool has(const std::string& text, std::string_view part);
 bool closes(const std::string& response);

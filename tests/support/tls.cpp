@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -99,6 +100,12 @@ std::string TlsClient::response() {
     while (!head.ends_with("\r\n\r\n") && !broken_) head += take(1);
     const auto at = head.find("Content-Length: ");
     return at == head.npos ? head : head + take(std::stoul(head.substr(at + 16)));
+}
+
+std::size_t TlsClient::arrived() const {
+    int bytes = 0;
+    ::ioctl(socket_, FIONREAD, &bytes);
+    return static_cast<std::size_t>(bytes);
 }
 
 bool TlsClient::was_told() const noexcept { return (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) != 0; }

@@ -46,6 +46,8 @@ public:
     std::string take(std::size_t size);
     /// The next response, which has a Content-Length.
     std::string response();
+    /// How many bytes are here and have not been taken.
+    std::size_t arrived() const;
     /// Whether the server said that nothing more comes (RFC 8446 section 6.1), before it closed.
     bool was_told() const noexcept;
     void say_goodbye();

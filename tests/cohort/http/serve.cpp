@@ -724,7 +724,7 @@ TEST_CASE("a connection that waits, since somebody else holds it too and wants i
     greedy.send(many + get("/stream-13") + post("/echo", std::string(500'000, 'f')));
     REQUIRE(server.begins(2));
     Client other(server);
-    CHECK(body_of(other.send(get("/y")).response()) == "hello /y\n");
+    REQUIRE(test::is_answered_beside(greedy, other));
     for (int i = 0; i != 8; ++i) CHECK(body_of(greedy.response()).size() == 3'000'000);
     CHECK(body_of(greedy.response()).size() == 13);
     CHECK(body_of(greedy.response()).size() == 500'000);

@@ -4,10 +4,19 @@
 
 #include "support/cluster.hpp"
 #include "support/exec_worker.hpp"
+#include "support/folder.hpp"
+#include "support/process.hpp"
 
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
 
 #include <asio/io_context.hpp>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 using namespace test;
 
@@ -28,6 +37,17 @@ int start_leaver() {
     return 120;
 }
 const ExecWorker leaver("exec-leaver", start_leaver);
+
+/// A named pipe that a program reads to its end before it goes on.
+constexpr const char* gate_variable = "COHORT_TEST_GATE";
+
+int start_late() {
+    std::string line;
+    std::ifstream gate(std::getenv(gate_variable));
+    std::getline(gate, line);
+    return start_leaver();
+}
+const ExecWorker late_leaver("exec-late-leaver", start_late);
 
 Options with(Restart restart, Spawn spawn) {
     Options options = plain_options();
@@ -80,6 +100,43 @@ TEST_CASE("a worker that gets SIGTERM, SIGINT or SIGQUIT leaves once its success
             in_master<App>(with(restart, spawn), signal_a_worker<SIGQUIT>);
         }
     }
+}
+
+/// Signals a worker while its program is at the gate.
+template <int Signal>
+Task<> signal_early(App& app) {
+    const WorkerId worker = app.spawn(leave_with_7);
+    const std::string& path = app.options().worker.env.at(gate_variable);
+    int gate = -1;
+    REQUIRE(eventually([&] { return (gate = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0; }));
+    ::kill(app.workers().at(0).pid, Signal);
+    ::close(gate);
+    if (Signal == SIGHUP || Signal == SIGUSR1 || Signal == SIGUSR2) {
+        co_await mail(app);
+        app.disconnect(worker);
+    }
+    const Event end = co_await end_of(app, worker);
+    CHECK(end.status->code() == 7);
+    CHECK(end.voluntary);
+}
+
+TEST_CASE("a signal that comes before an executed program is a worker means what it means afterwards") {
+    const Folder folder;
+    Options options = with(Restart::temporary, Spawn::exec);
+    options.worker.env[gate_variable] = folder / "gate";
+    REQUIRE(::mkfifo(options.worker.env[gate_variable].c_str(), 0600) == 0);
+    SUBCASE("in its main()") { options.worker.args = {"exec-late-leaver"}; }
+    SUBCASE("before it is loaded") { // here by another one, which has no handlers either
+        options.worker.program = "/bin/sh";
+        options.worker.args = {"-c", R"(read line < "$COHORT_TEST_GATE"; exec "$0" exec-leaver)",
+                               std::filesystem::read_symlink("/proc/self/exe")};
+    }
+    in_master<App>(options, signal_early<SIGHUP>);
+    in_master<App>(options, signal_early<SIGUSR1>);
+    in_master<App>(options, signal_early<SIGUSR2>);
+    in_master<App>(options, signal_early<SIGTERM>);
+    in_master<App>(options, signal_early<SIGINT>);
+    in_master<App>(options, signal_early<SIGQUIT>);
 }
 
 TEST_CASE("SIGHUP, SIGUSR1 and SIGUSR2 do nothing in a worker, and programs that it executes know nothing of it") {

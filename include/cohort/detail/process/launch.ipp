@@ -18,8 +18,6 @@
 
 namespace cohort::detail {
 
-COHORT_DECL void set_worker_signals() { WorkerSignals::install(); }
-
 COHORT_DECL void report_failure(const Identity& identity, SetupError error) {
     Buffer bytes;
     encode_message(SetupFailed{error.system_error, error.step}, bytes);
@@ -44,7 +42,8 @@ COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, 
         if (options.spawn == Spawn::fork) run_as_worker(page, identity, options, assignment.make);
         ::setenv(identity_variable, to_string(identity).c_str(), 1);
         const auto& program = assignment.options;
-        if (WorkerSignals::is_asked()) take_default_action(SIGTERM); // the program would not know
+        const SignalsHeld held(service_signals);
+        if (WorkerSignals::is_asked()) ::raise(SIGTERM); // the program does not know
         report_failure(identity, exec_program(program.program, program.args, identity.descriptors()));
     } catch (...) {
         log_line("worker " + std::to_string(identity.id) + ": " + exception_text());
@@ -56,7 +55,7 @@ COHORT_DECL Launched launch(Identity identity, const WorkerSpec& assignment, con
     auto [control, its_control] = make_socketpair(SOCK_SEQPACKET);
     auto [channel, its_channel] = make_socketpair(SOCK_STREAM);
     const AfterFork then = options.spawn == Spawn::exec ? AfterFork::execs : AfterFork::lives;
-    Process process = fork_process(then, &set_worker_signals);
+    Process process = fork_process(then, &WorkerSignals::install);
     if (process.pid != 0) return {std::move(process), std::move(control), std::move(channel)};
     identity.control = its_control.release();
     identity.channel = its_channel.release();

@@ -185,6 +185,7 @@ COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
         report.error = std::make_error_code(std::errc::operation_not_supported);
         co_return report;
     }
+    co_await upgrade_.until_alone();
     co_await reloader_.until_idle();
     if (stopping_) {
         report.error = Errc::stopping;

@@ -94,17 +94,42 @@ private:
     sigset_t previous_{};
 };
 
+/// What a service is told by. Whoever manages one often signals all its processes alike.
+inline constexpr int service_signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
+/// Those that tell it to do something other than end.
+inline constexpr int command_signals[] = {SIGHUP, SIGUSR1, SIGUSR2};
+
+/// Holds signals back while it lives, and in a program that is executed meanwhile until that one releases them:
+/// handlers are lost in execve(2), and what comes before the program has its own would end it.
+class SignalsHeld {
+public:
+    explicit SignalsHeld(std::span<const int> signals) noexcept;
+    SignalsHeld(const SignalsHeld&) = delete;
+    SignalsHeld& operator=(const SignalsHeld&) = delete;
+    ~SignalsHeld() { ::sigprocmask(SIG_SETMASK, &previous_, nullptr); }
+
+private:
+    sigset_t previous_{};
+};
+/// In that program.
+void release_signals(std::span<const int> signals) noexcept;
+
+/// For a process that is to become a master while there is another, which acts on signals to all: the command signals
+/// that would end it do nothing until accept_commands(), or until somebody has set another action.
+void disregard_commands() noexcept;
+void accept_commands() noexcept;
+
 /// What a fault of the program's own raises.
 bool is_crash_signal(int signal) noexcept;
 
-/// `action`: SIG_DFL or SIG_IGN.
+/// `action`: SIG_DFL, as which one that is disregarded counts, or SIG_IGN.
 bool has_action(int signal, void (*action)(int)) noexcept;
 
 /// Every signal back to its default action, but for handlers of crashes: they report them, and are meant for every
 /// process of the program, whether they are its own or those of the tool chain (AddressSanitizer).
 void reset_signal_actions() noexcept;
-/// And none blocked: what a new process expects.
-void reset_signals() noexcept;
+/// And none blocked: what a new process expects. None arrives before `set_signals` has set others.
+void reset_signals(void (*set_signals)() = nullptr) noexcept;
 
 /// A broken connection is then an error (EPIPE) of that connection alone, and a file that has got as long as
 /// RLIMIT_FSIZE allows one (EFBIG) of that file. Unlike SIG_IGN this is not inherited by what this process executes

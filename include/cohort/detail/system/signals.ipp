@@ -15,6 +15,13 @@
 
 namespace cohort::detail {
 
+COHORT_DECL sigset_t set_of(std::span<const int> signals) noexcept {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : signals) sigaddset(&set, signal);
+    return set;
+}
+
 COHORT_DECL SignalPipe::SignalPipe(std::span<const int> signals) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) throw_last_error("pipe2");
@@ -26,14 +33,14 @@ COHORT_DECL SignalPipe::SignalPipe(std::span<const int> signals) {
     action.sa_sigaction = &SignalPipe::caught;
     action.sa_flags = SA_RESTART | SA_SIGINFO;
     sigfillset(&action.sa_mask);
-    sigset_t heard;
-    sigemptyset(&heard);
     for (const int signal : signals) {
         struct sigaction previous {};
+        const bool is_normal = has_action(signal, SIG_DFL);
         ::sigaction(signal, &action, &previous);
+        if (is_normal) previous.sa_handler = SIG_DFL;
         previous_.emplace_back(signal, previous);
-        sigaddset(&heard, signal);
     }
+    const sigset_t heard = set_of(signals);
     ::sigprocmask(SIG_UNBLOCK, &heard, &previous_mask_);
 }
 
@@ -55,9 +62,7 @@ COHORT_DECL std::optional<Signal> SignalPipe::next(int descriptor) noexcept {
 }
 
 COHORT_DECL BlockedSignals::BlockedSignals(std::initializer_list<int> signals) : signals_(signals) {
-    sigset_t blocked;
-    sigemptyset(&blocked);
-    for (const int signal : signals_) sigaddset(&blocked, signal);
+    const sigset_t blocked = set_of(signals_);
     fd_ = UniqueFd(::signalfd(-1, &blocked, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!fd_) throw_last_error("signalfd");
     ::sigprocmask(SIG_BLOCK, &blocked, &previous_mask_);
@@ -87,6 +92,31 @@ COHORT_DECL SignalsBlocked::SignalsBlocked() noexcept {
     ::sigprocmask(SIG_SETMASK, &all, &previous_);
 }
 
+COHORT_DECL SignalsHeld::SignalsHeld(std::span<const int> signals) noexcept {
+    const sigset_t held = set_of(signals);
+    ::sigprocmask(SIG_BLOCK, &held, &previous_);
+}
+
+COHORT_DECL void release_signals(std::span<const int> signals) noexcept {
+    const sigset_t held = set_of(signals);
+    ::sigprocmask(SIG_UNBLOCK, &held, nullptr);
+}
+
+COHORT_DECL void disregard(int) noexcept {}
+
+COHORT_DECL void disregard_commands() noexcept {
+    struct sigaction action {};
+    action.sa_handler = &disregard;
+    action.sa_flags = SA_RESTART;
+    for (const int signal : command_signals)
+        if (has_action(signal, SIG_DFL)) ::sigaction(signal, &action, nullptr);
+}
+
+COHORT_DECL void accept_commands() noexcept {
+    for (const int signal : command_signals)
+        if (has_action(signal, SIG_DFL)) ::signal(signal, SIG_DFL);
+}
+
 COHORT_DECL bool is_crash_signal(int signal) noexcept {
     switch (signal) {
         case SIGSEGV:
@@ -103,7 +133,8 @@ COHORT_DECL bool is_crash_signal(int signal) noexcept {
 COHORT_DECL bool has_action(int signal, void (*action)(int)) noexcept {
     struct sigaction found {};
     ::sigaction(signal, nullptr, &found);
-    return (found.sa_flags & SA_SIGINFO) == 0 && found.sa_handler == action;
+    const bool is_disregarded = found.sa_handler == &disregard;
+    return (found.sa_flags & SA_SIGINFO) == 0 && (is_disregarded ? SIG_DFL : found.sa_handler) == action;
 }
 
 COHORT_DECL void survive_failed_writes() noexcept {
@@ -127,11 +158,11 @@ COHORT_DECL void reset_signal_actions() noexcept {
     }
 }
 
-COHORT_DECL void reset_signals() noexcept {
+COHORT_DECL void reset_signals(void (*set_signals)()) noexcept {
+    SignalsBlocked blocked;
+    blocked.forget_previous();
     reset_signal_actions();
-    sigset_t none;
-    sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    if (set_signals != nullptr) set_signals();
 }
 
 COHORT_DECL void keep_exit_statuses() noexcept {

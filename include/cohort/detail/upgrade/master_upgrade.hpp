@@ -2,9 +2,11 @@
 // MasterUpgrade: one master after the other, with the same sockets and without a gap (layer 4).
 #pragma once
 
+#include <cohort/detail/async/notifier.hpp>
 #include <cohort/detail/process/control_service.hpp>
 #include <cohort/detail/process/worker_record.hpp>
 #include <cohort/detail/share.hpp>
+#include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/upgrade/new_master.hpp>
 #include <cohort/detail/upgrade/old_master.hpp>
 #include <cohort/mode.hpp>
@@ -12,6 +14,7 @@
 #include <asio/io_context.hpp>
 
 #include <csignal>
+#include <functional>
 #include <memory>
 
 namespace cohort::detail {
@@ -22,7 +25,10 @@ public:
     /// Takes the sockets over when this process was started to replace a master. Throws what OldMaster::receive()
     /// does.
     MasterUpgrade(asio::io_context& context, const Options& options)
-        : context_(context), options_(options), old_master_(OldMaster::take(context.get_executor())) {
+        : context_(context),
+          options_(options),
+          old_master_(OldMaster::take(context.get_executor())),
+          changed_(context.get_executor()) {
         if (old_master_) old_master_->receive(listeners_, datagrams_);
     }
     MasterUpgrade(const MasterUpgrade&) = delete;
@@ -46,9 +52,14 @@ public:
     /// Has the dispatcher give away the connections that the workers of the master before give back, each when there is
     /// room for it beside those that wait there.
     void receive_connections(Dispatcher& dispatcher, bool (*may_take)(std::size_t waiting));
+    /// Until the master before has left, with all that it had to give, or fail() is called. Whoever passed its sockets
+    /// on earlier would have two successors for one predecessor that does not know which one is ready, and connections
+    /// from there for which nobody is left here.
+    Task<> until_alone();
     bool is_awaited() const noexcept { return old_master_ && !told_; }
     void tell_ready() {
         told_ = true;
+        accept_commands();
         old_master_->tell_ready();
     }
 
@@ -66,12 +77,17 @@ public:
         return succeeded_ && new_master_ && ::kill(new_master_->pid(), signal) == 0;
     }
     void fail(std::error_code error) {
+        failed_ = true;
+        changed_.notify_all();
         if (is_under_way()) new_master_->fail(error);
     }
     /// How many connections the new master has not read yet.
     std::size_t waiting() const noexcept { return new_master_ ? new_master_->waiting() : 0; }
 
 private:
+    static Task<> hear_old_master(std::weak_ptr<bool> alive, MasterUpgrade& self,
+                                  std::function<void(ConnectionTransfer&, UniqueFd)> take,
+                                  std::function<bool()> has_room);
     static void transfer_sockets(NewMaster& new_master, Dispatcher& dispatcher, const ControlService& control_service,
                                  const WorkerRecords& workers);
 
@@ -84,7 +100,10 @@ private:
     TransferredListeners datagrams_;
     std::shared_ptr<NewMaster> new_master_;
     std::shared_ptr<bool> alive_ = share<bool>(true);
+    Notifier changed_;
     bool told_ = false;
+    bool alone_ = false;
+    bool failed_ = false;
     bool succeeded_ = false;
 };
 

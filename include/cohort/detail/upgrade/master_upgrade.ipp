@@ -17,7 +17,20 @@ COHORT_DECL void MasterUpgrade::receive_connections(Dispatcher& dispatcher, bool
         dispatcher.give(transfer.endpoint, TransferredConnection(std::move(connection), std::move(transfer.state)));
     };
     auto has_room = [&dispatcher, may_take] { return may_take(dispatcher.waiting()); };
-    spawn(context_.get_executor(), OldMaster::receive_connections(alive_, *old_master_, take, has_room));
+    spawn(context_.get_executor(), hear_old_master(alive_, *this, take, has_room));
+}
+
+COHORT_DECL Task<> MasterUpgrade::hear_old_master(std::weak_ptr<bool> alive, MasterUpgrade& self,
+                                                  std::function<void(ConnectionTransfer&, UniqueFd)> take,
+                                                  std::function<bool()> has_room) {
+    co_await OldMaster::receive_connections(alive, *self.old_master_, std::move(take), std::move(has_room));
+    if (alive.expired()) co_return;
+    self.alone_ = true;
+    self.changed_.notify_all();
+}
+
+COHORT_DECL Task<> MasterUpgrade::until_alone() {
+    while (old_master_ && !alone_ && !failed_) co_await changed_.wait();
 }
 
 COHORT_DECL void MasterUpgrade::transfer_sockets(NewMaster& new_master, Dispatcher& dispatcher,

@@ -9,6 +9,7 @@
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/system/process_start.hpp>
+#include <cohort/detail/system/signals.hpp>
 
 #include <csignal>
 
@@ -16,7 +17,7 @@ namespace cohort::detail {
 
 COHORT_DECL std::shared_ptr<NewMaster> NewMaster::launch(const asio::any_io_executor& executor) {
     auto [mine, its] = make_socketpair(SOCK_SEQPACKET);
-    Process process = fork_process(AfterFork::execs);
+    Process process = fork_process(AfterFork::execs, &disregard_commands);
     if (process.pid == 0) become_master(its.get());
     return share<NewMaster>(executor, std::move(process), std::move(mine));
 }
@@ -48,6 +49,7 @@ COHORT_DECL void NewMaster::become_master(int link) {
     for (const int signal : {SIGTTIN, SIGTTOU}) ::signal(signal, SIG_IGN);
     close_opened(std::span<const int>(&link, 1));
     ::setenv(upgrade_variable, std::to_string(link).c_str(), 1);
+    const SignalsHeld held(command_signals);
     const SetupError error = exec(own_program(), own_arguments(), std::span<const int>(&link, 1));
     log_line(own_program() + ": " + std::system_category().message(error.system_error));
     leave_process(127);

@@ -17,7 +17,8 @@ namespace cohort::detail {
 
 inline constexpr const char* upgrade_variable = "COHORT_UPGRADE";
 
-/// The descriptor of the link, from the environment, which is cleared at once.
+/// The descriptor of the link, from the environment, which is cleared at once. From then on signals that are meant for
+/// the old master, too, do nothing here.
 std::optional<int> take_upgrade_from_environment();
 
 /// Of a program that was started to replace a master: until its own Master takes it up. Read before main().
@@ -42,7 +43,7 @@ public:
     void tell_ready() {
         if (!std::exchange(told_, true)) link_->send(NewMasterReady{});
     }
-    /// The connections that its workers give back, until the last one has gone; no more than there is room for.
+    /// The connections that its workers give back, until it has gone; no more than there is room for.
     static Task<> receive_connections(std::weak_ptr<bool> alive, OldMaster& self,
                                       std::function<void(ConnectionTransfer&, UniqueFd)> take,
                                       std::function<bool()> has_room);

@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/share.hpp>
+#include <cohort/detail/system/signals.hpp>
 
 #include <asio/use_awaitable.hpp>
 
@@ -25,6 +26,8 @@ COHORT_DECL std::optional<int> take_upgrade_from_environment() {
     const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), descriptor);
     const bool is_number = error == std::errc{} && end == number.data() + number.size();
     ::unsetenv(upgrade_variable);
+    disregard_commands();
+    release_signals(command_signals);
     if (!is_number || ::fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) return std::nullopt;
     return descriptor;
 }

@@ -6,6 +6,8 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/control/shared_page.hpp>
+#include <cohort/detail/system/signals.hpp>
+#include <cohort/detail/worker/worker_signals.hpp>
 
 #include <charconv>
 #include <cstdlib>
@@ -74,6 +76,8 @@ COHORT_DECL std::optional<Identity> take_identity_from_environment() {
     if (text == nullptr) return std::nullopt;
     auto identity = parse_identity(text);
     ::unsetenv(identity_variable);
+    WorkerSignals::install();
+    release_signals(service_signals);
     if (!identity) return std::nullopt;
     for (const int fd : identity->descriptors())
         if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return std::nullopt;

@@ -91,7 +91,7 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
 COHORT_DECL void run_if_started_as_worker(const Options& options, const MakeWorker& make) {
     const auto identity = std::exchange(pending_identity, std::nullopt);
     if (!identity) return;
-    reset_signals(); // signal settings that main() made for the master do not apply
+    reset_signals(&WorkerSignals::install); // signal settings that main() made for the master do not apply
     auto* const page = new SharedPage(UniqueFd(identity->page), UniqueFd(identity->part), identity->cell, identity->id);
     run_as_worker(*page, *identity, options, make);
 }

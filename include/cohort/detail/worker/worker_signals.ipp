@@ -23,7 +23,7 @@ COHORT_DECL void WorkerSignals::install() noexcept {
     action.sa_sigaction = &WorkerSignals::caught;
     action.sa_flags = SA_RESTART | SA_SIGINFO;
     sigfillset(&action.sa_mask);
-    for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2})
+    for (const int signal : service_signals)
         if (has_action(signal, SIG_DFL)) ::sigaction(signal, &action, nullptr);
     for (const int signal : {SIGTTIN, SIGTTOU})
         if (has_action(signal, SIG_DFL)) ::signal(signal, SIG_IGN);
