@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -145,6 +146,12 @@ bool is_pending(int signal, pid_t pid) {
             (std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1) != 0)
             return true;
     return false;
+}
+
+std::chrono::nanoseconds cpu_time() {
+    timespec now{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
 }
 
 void make_connections_block(unsigned short port) {

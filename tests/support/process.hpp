@@ -94,6 +94,9 @@ std::vector<pid_t> children_of(pid_t pid);
 /// Whether this signal was sent to the process and it has not taken it yet (others, as SIGCHLD, come at any time).
 bool is_pending(int signal, pid_t pid);
 
+/// What this process has computed; unlike time, another process's load does not change it.
+std::chrono::nanoseconds cpu_time();
+
 /// The connections of this process that came in at this port wait from now on, as whoever else holds them can have it
 /// (O_NONBLOCK, fcntl(2)).
 void make_connections_block(unsigned short port);

@@ -12,7 +12,6 @@
 #include "support/process.hpp"
 
 #include <atomic>
-#include <ctime>
 #include <new>
 
 #include <sys/mman.h>
@@ -94,15 +93,10 @@ private:
 
 /// What part of the time this process computes, in percent.
 Task<std::int64_t> load_during(asio::io_context& io, std::chrono::milliseconds time) {
-    const auto used = [] {
-        timespec now{};
-        ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-        return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-    };
     const auto begin = std::chrono::steady_clock::now();
-    const auto before = used();
+    const auto before = cpu_time();
     co_await pause(io, time);
-    co_return 100 * (used() - before) / (std::chrono::steady_clock::now() - begin);
+    co_return 100 * (cpu_time() - before) / (std::chrono::steady_clock::now() - begin);
 }
 
 TEST_CASE_TEMPLATE("without descriptors or memory accepting rests, and goes on within a second", A, App, SharedApp,

@@ -8,13 +8,13 @@
 #include "support/client.hpp"
 #include "support/exec_worker.hpp"
 #include "support/folder.hpp"
+#include "support/process.hpp"
 
 #include <asio/io_context.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
 
-#include <ctime>
 #include <fstream>
 #include <set>
 
@@ -333,12 +333,6 @@ TEST_CASE_TEMPLATE("a reload says that no process can be made, the old workers s
         CHECK(who(reply) > 2);
         co_await app.stop();
     });
-}
-
-std::chrono::milliseconds cpu_time() {
-    timespec now{};
-    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return std::chrono::seconds(now.tv_sec) + std::chrono::milliseconds(now.tv_nsec / 1'000'000);
 }
 
 TEST_CASE_TEMPLATE("a crashed worker's successor is tried again and again, without haste, until it can be made", A, App,

@@ -6,13 +6,13 @@
 #include <cohort/event.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <iterator>
-#include <list>
+#include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <system_error>
-#include <utility>
 #include <vector>
 
 namespace cohort::detail {
@@ -36,64 +36,60 @@ public:
 
     /// Errc::queue_full: this worker has asked for too many.
     std::error_code campaign(const std::string& role, Candidacy candidacy, Elected& elected) {
-        const auto is_of_this_worker = [&](const Entry& entry) { return entry.who.worker == candidacy.worker; };
-        if (std::ranges::count_if(entries_, is_of_this_worker) == most_of_one_worker) return Errc::queue_full;
-        if (first_of(role) == nullptr) elected.push_back(candidacy);
-        entries_.push_back({role, candidacy});
+        const Is of_this_worker{candidacy.worker, nullptr};
+        std::ptrdiff_t count = 0;
+        for (const auto& [name, line] : lines_) count += std::ranges::count_if(line, of_this_worker);
+        if (count == most_of_one_worker) return Errc::queue_full;
+        Line& line = lines_[role];
+        if (line.empty()) elected.push_back(candidacy);
+        line.push_back(candidacy);
         return {};
     }
     /// Gives up a role, or waiting for it.
-    Elected resign(Candidacy candidacy) { return remove(candidacy.worker, &candidacy.request); }
+    Elected resign(Candidacy candidacy) { return remove({candidacy.worker, &candidacy.request}); }
     /// The worker is to leave: it gets nothing more, and keeps what it has.
-    void withdraw(WorkerId worker) { remove_waiting(worker, nullptr); }
+    void withdraw(WorkerId worker) {
+        for (auto& [role, line] : lines_) remove_waiting(line, {worker, nullptr});
+    }
     /// The worker's process has ended.
-    Elected leave(WorkerId worker) { return remove(worker, nullptr); }
+    Elected leave(WorkerId worker) { return remove({worker, nullptr}); }
 
     std::optional<WorkerId> holder(const std::string& role) const {
-        const Entry* const first = first_of(role);
-        return first == nullptr ? std::nullopt : std::optional(first->who.worker);
+        const auto found = lines_.find(role);
+        return found == lines_.end() ? std::nullopt : std::optional(found->second.front().worker);
     }
 
 private:
-    struct Entry {
-        std::string role;
-        Candidacy who;
-    };
-    using Entries = std::list<Entry>;
+    /// Who has the role, and who waits for it.
+    using Line = std::deque<Candidacy>;
 
-    /// The one that has the role; null when nobody asks for it.
-    const Entry* first_of(const std::string& role) const noexcept {
-        for (const Entry& entry : entries_)
-            if (entry.role == role) return &entry;
-        return nullptr;
-    }
     /// `request`: only that one; null: all of the worker.
-    static bool is_of(const Entry& entry, WorkerId worker, const std::uint32_t* request) noexcept {
-        return entry.who.worker == worker && (request == nullptr || entry.who.request == *request);
-    }
-    void remove_waiting(WorkerId worker, const std::uint32_t* request) {
-        for (auto entry = entries_.begin(); entry != entries_.end();) {
-            const bool waits = is_of(*entry, worker, request) && first_of(entry->role) != &*entry;
-            entry = waits ? entries_.erase(entry) : std::next(entry);
+    struct Is {
+        bool operator()(const Candidacy& one) const noexcept {
+            return one.worker == worker && (request == nullptr || one.request == *request);
         }
+
+        WorkerId worker;
+        const std::uint32_t* request;
+    };
+
+    static void remove_waiting(Line& line, Is unwanted) {
+        line.erase(std::remove_if(line.begin() + 1, line.end(), unwanted), line.end());
     }
     /// Waiting candidacies are removed first, or they would get what the same worker gives up.
-    Elected remove(WorkerId worker, const std::uint32_t* request) {
-        remove_waiting(worker, request);
+    Elected remove(Is unwanted) {
         Elected elected;
-        for (auto entry = entries_.begin(); entry != entries_.end();) {
-            if (!is_of(*entry, worker, request)) {
-                ++entry;
-                continue;
-            }
-            const std::string role = std::move(entry->role);
-            entry = entries_.erase(entry);
-            if (const Entry* const next = first_of(role)) elected.push_back(next->who);
+        for (auto& [role, line] : lines_) {
+            remove_waiting(line, unwanted);
+            if (!unwanted(line.front())) continue;
+            line.pop_front();
+            if (!line.empty()) elected.push_back(line.front());
         }
+        std::erase_if(lines_, [](const auto& entry) { return entry.second.empty(); });
         return elected;
     }
 
-    Entries entries_; // of all roles, in the order in which they came
+    std::map<std::string, Line> lines_; // none is empty
 };
 
 } // namespace cohort::detail
