@@ -180,3 +180,56 @@ TEST_CASE("a worker that connects to a stopped one without end costs that one no
         co_await app.until_finished();
     });
 }
+
+namespace {
+
+Task<> answer(App::Worker::Peer<Note> peer) {
+    try {
+        while (auto mail = co_await peer.channel.receive_mail()) co_await mail->reply(mail->message);
+    } catch (const std::system_error&) {
+        // It has gone, as most of them here.
+    }
+}
+
+/// Does not look at its visitors until it is told to.
+Task<> open_late(App::Worker& self) {
+    co_await self.receive();
+    while (auto peer = co_await self.accept_peer<Note>()) spawn(self.context(), answer(std::move(*peer)));
+}
+
+Task<> visit(App::Worker& self) {
+    const auto order = co_await self.receive();
+    auto channel = co_await self.connect<Note>(static_cast<WorkerId>(order->number));
+    co_await say(self, "connected");
+    const Note question{"question", 1};
+    const Note reply = co_await channel.call(question, limit);
+    co_await say(self, reply.text);
+}
+
+template <bool Stopped>
+Task<> shut_out(App& app) {
+    asked = 0;
+    const WorkerId host = app.spawn(open_late);
+    const WorkerId hostile = app.spawn(introduce_to);
+    const WorkerId honest = app.spawn(visit);
+    for (int i = 0; i != 3; ++i) co_await next(app, WorkerState::online);
+    if (Stopped) app.kill(host, SIGSTOP);
+    co_await tell(app, hostile, "begin", host);
+    while (asked < 1'000) co_await pause(app.context(), 1ms);
+    co_await tell(app, honest, "visit", host);
+    const auto connected = co_await mail(app);
+    CHECK(connected.message.text == "connected");
+    if (Stopped) app.kill(host, SIGCONT);
+    co_await tell(app, host, "open");
+    const auto reply = co_await mail(app);
+    CHECK(reply.message.text == "question");
+    app.kill_all();
+    co_await app.until_finished();
+}
+
+} // namespace
+
+TEST_CASE("a worker that connects to another without end shuts out none that connects to it once") {
+    SUBCASE("while it accepts nobody") { in_master<App>(plain_options(), shut_out<false>); }
+    SUBCASE("while it is stopped") { in_master<App>(plain_options(), shut_out<true>); }
+}

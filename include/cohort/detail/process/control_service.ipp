@@ -177,10 +177,12 @@ COHORT_DECL UniqueFd ControlService::end_for(const WorkerRecord& record, WorkerI
     const bool is_there =
         found != records_.end() && other != record.id && !stopping && found->second->state < WorkerState::draining;
     if (!is_there) return {};
-    if (found->second->link->kept() >= most_waiting_peers) throw std::system_error(make_error_code(Errc::too_many));
+    WorkerRecord& host = *found->second;
+    if (host.link->all_sent()) host.visitors.clear();
+    if (++host.visitors[record.id] > most_visits) throw std::system_error(make_error_code(Errc::too_many));
     auto [mine, others] = make_socketpair(SOCK_STREAM);
     const int number = others.get();
-    found->second->link->send(IncomingPeer{record.id}, std::span(&number, 1));
+    host.link->send(IncomingPeer{record.id}, std::span(&number, 1));
     return std::move(mine);
 }
 

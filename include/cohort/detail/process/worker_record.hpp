@@ -56,8 +56,9 @@ struct WorkerRecord : DispatchTarget {
     unsigned endpoints() const noexcept { return static_cast<unsigned>(listeners.size() + bindings.size()); }
     std::set<ListenerId> listeners; // that it shares now
     std::set<BindingId> bindings;
-    std::size_t unread_answers = 0;  // to what it has asked on its link
-    std::vector<PartToShow> to_show; // it was not given them yet
+    std::size_t unread_answers = 0;        // to what it has asked on its link
+    std::vector<PartToShow> to_show;       // it was not given them yet
+    std::map<WorkerId, unsigned> visitors; // introduced since its link had sent all, and how often
     bool listened = false;
     bool announced = false;  // Worker::ready()
     bool reaped = false;     // the process is gone; its last words may not have been heard

@@ -43,6 +43,7 @@ private:
     static constexpr std::size_t most_waiting_peers = 256; // for a body that does not ask for them
 
     Task<UniqueFd> reach(WorkerId other);
+    bool make_room_for(WorkerId visitor);
 
     std::shared_ptr<WorkerLink> link_;
     Notifier& changed_;

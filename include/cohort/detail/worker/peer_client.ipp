@@ -9,6 +9,9 @@
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include <algorithm>
+#include <iterator>
+#include <map>
 #include <string>
 
 namespace cohort::detail {
@@ -36,8 +39,22 @@ COHORT_DECL Task<UniqueFd> PeerClient::reach(WorkerId other) {
     co_return std::move(answer.descriptors.front());
 }
 
+/// Whoever has most in line loses the last of these, so that one worker cannot shut out the others. False: the visitor
+/// has as many.
+COHORT_DECL bool PeerClient::make_room_for(WorkerId visitor) {
+    std::map<WorkerId, std::size_t> in_line;
+    for (const AcceptedPeer& peer : accepted_peers_) ++in_line[peer.from];
+    const auto [greediest, most] = *std::ranges::max_element(in_line, {}, [](const auto& one) { return one.second; });
+    if (in_line[visitor] >= most) return false;
+    const auto last =
+        std::ranges::find(accepted_peers_.rbegin(), accepted_peers_.rend(), greediest, &AcceptedPeer::from);
+    accepted_peers_.erase(std::prev(last.base()));
+    return true;
+}
+
 COHORT_DECL void PeerClient::receive(const IncomingPeer& message, Packet& packet) {
-    if (packet.descriptors.empty() || stopping_ || accepted_peers_.size() == most_waiting_peers) return;
+    if (packet.descriptors.empty() || stopping_) return;
+    if (accepted_peers_.size() == most_waiting_peers && !make_room_for(message.from)) return;
     accepted_peers_.push_back({message.from, std::move(packet.descriptors.front())});
     changed_.notify_all();
 }
