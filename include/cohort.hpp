@@ -7,6 +7,7 @@
 #include <cohort/error.hpp>
 #include <cohort/fwd.hpp>
 #include <cohort/task.hpp>
+#include <cohort/timeout.hpp>
 #include <cohort/version.hpp>
 
 // Starting a task beside others

@@ -9,9 +9,9 @@
 #include <cohort/duplex.hpp>
 #include <cohort/mail.hpp>
 #include <cohort/serialize.hpp>
+#include <cohort/timeout.hpp>
 #include <cohort/transport.hpp>
 
-#include <chrono>
 #include <concepts>
 #include <memory>
 #include <optional>
@@ -58,7 +58,6 @@ public:
     using Out = typename detail::Directions<T>::Out;
     using In = typename detail::Directions<T>::In;
     using Mail = cohort::Mail<In, Out>;
-    using Duration = std::chrono::steady_clock::duration;
     /// The type of the other end.
     using Peer = Channel<typename detail::Directions<T>::Reverse, Via>;
 
@@ -121,10 +120,10 @@ public:
     /// Sends the message and waits until the other side has received it, that is, taken it out of the channel. Errors:
     /// as send(), and ETIMEDOUT; ECONNRESET when the other side ends before; Errc::too_many: it has left so much unread
     /// that was given up here, by a timeout or a cancellation (ChannelLimits::unread_answers).
-    [[nodiscard]] Task<> send_acked(const Out& message, Duration timeout = Duration::max()) {
+    [[nodiscard]] Task<> send_acked(const Out& message, Timeout timeout = {}) {
         return detail::answer_of(stream_->send_acked(encoded(message)), timeout);
     }
-    Task<> send_acked(Out&&, Duration = Duration::max())
+    Task<> send_acked(Out&&, Timeout = {})
         requires detail::unsafe_temporary<Out>
     {
         return detail::refuse_temporary<Out>();
@@ -135,10 +134,10 @@ public:
     /// timeout, cancels the handler on the other side; a reply that comes later is dropped.
     /// Errors: as send_acked(); Errc::unanswered: the other side dropped the call;
     /// call_failed: its handler threw (with that text); Errc::descriptors_lost.
-    [[nodiscard]] Task<In> call(const Out& request, Duration timeout = Duration::max()) {
+    [[nodiscard]] Task<In> call(const Out& request, Timeout timeout = {}) {
         return detail::reply_of(stream_->template call<In>(limits_, encoded(request)), timeout);
     }
-    Task<In> call(Out&&, Duration = Duration::max())
+    Task<In> call(Out&&, Timeout = {})
         requires detail::unsafe_temporary<Out>
     {
         return detail::refuse_temporary<Out, In>();

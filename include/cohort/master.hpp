@@ -9,6 +9,7 @@
 #include <cohort/mail.hpp>
 #include <cohort/master_base.hpp>
 #include <cohort/mode/round_robin.hpp>
+#include <cohort/timeout.hpp>
 #include <cohort/worker.hpp>
 
 #include <chrono>
@@ -41,7 +42,6 @@ public:
     using Worker = cohort::Worker<Message, M>;
 
     using Mail = cohort::Mail<ToMaster, ToWorker>;
-    using Duration = std::chrono::steady_clock::duration;
 
     /// Opens Options::listen; throws what the system says of them.
     explicit Master(asio::io_context& context, Options options = {})
@@ -87,20 +87,20 @@ public:
         return detail::refuse_temporary<ToWorker>();
     }
     /// Waits until the worker has received it. See Channel::send_acked; errors as of send() and call().
-    [[nodiscard]] Task<> send_acked(WorkerId worker, const ToWorker& message, Duration timeout = Duration::max()) {
+    [[nodiscard]] Task<> send_acked(WorkerId worker, const ToWorker& message, Timeout timeout = {}) {
         return detail::answer_of(messages_of(worker).send_acked(encoded(message)), timeout);
     }
-    Task<> send_acked(WorkerId, ToWorker&&, Duration = Duration::max())
+    Task<> send_acked(WorkerId, ToWorker&&, Timeout = {})
         requires detail::unsafe_temporary<ToWorker>
     {
         return detail::refuse_temporary<ToWorker>();
     }
     /// Asks one worker, and waits for its reply. See Channel::call; errors as of send(), and ECONNRESET when the worker
     /// ends without a reply, by itself, at the end of its grace, or by kill_all().
-    [[nodiscard]] Task<ToMaster> call(WorkerId worker, const ToWorker& request, Duration timeout = Duration::max()) {
+    [[nodiscard]] Task<ToMaster> call(WorkerId worker, const ToWorker& request, Timeout timeout = {}) {
         return detail::reply_of(messages_of(worker).template call<ToMaster>(limits(), encoded(request)), timeout);
     }
-    Task<ToMaster> call(WorkerId, ToWorker&&, Duration = Duration::max())
+    Task<ToMaster> call(WorkerId, ToWorker&&, Timeout = {})
         requires detail::unsafe_temporary<ToWorker>
     {
         return detail::refuse_temporary<ToWorker, ToMaster>();
@@ -162,7 +162,7 @@ private:
 template <class Message, class M>
 Task<detail::ToMasterOf<Message>> Master<Message, M>::pooled_call(std::shared_ptr<detail::EncodedMessage> request,
                                                                   CallOptions options) {
-    const auto deadline = detail::deadline_after(options.timeout);
+    const auto deadline = options.timeout.deadline();
     const SerializeLimits limits = this->limits(); // the wait may outlive this master
     for (unsigned attempt = 1;; ++attempt) {
         const auto lease = co_await lease_worker(deadline);

@@ -5,6 +5,7 @@
 #include <cohort/endpoint.hpp>
 #include <cohort/event.hpp>
 #include <cohort/task.hpp>
+#include <cohort/timeout.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -240,7 +241,7 @@ struct Options {
 /// One call to whichever worker has the fewest.
 struct CallOptions {
     /// From the call to its reply, with all waiting.
-    std::chrono::steady_clock::duration timeout = std::chrono::steady_clock::duration::max();
+    Timeout timeout{};
     /// Doing it twice does no harm: when its worker dies, another one is asked, up to `attempts` in all.
     bool idempotent = false;
     unsigned attempts = 3;

@@ -7,9 +7,9 @@
 #include <cohort/detail/worker/worker_spec.hpp>
 #include <cohort/duplex.hpp>
 #include <cohort/mode.hpp>
+#include <cohort/timeout.hpp>
 #include <cohort/worker_base.hpp>
 
-#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <optional>
@@ -29,7 +29,6 @@ public:
     using ToMaster = detail::ToMasterOf<Message>;
     using ToWorker = detail::ToWorkerOf<Message>;
     using Mail = cohort::Mail<ToWorker, ToMaster>;
-    using Duration = std::chrono::steady_clock::duration;
 
     Worker(const detail::WorkerSetup& setup, const Options& options, std::vector<std::string> args)
         : WorkerBase(setup, options, detail::Schema::of<ToMaster>(), detail::Schema::of<ToWorker>(), &M::make_intake,
@@ -44,20 +43,20 @@ public:
         return detail::refuse_temporary<ToMaster>();
     }
     /// Waits until the master has received it. See Channel::send_acked.
-    [[nodiscard]] Task<> send_acked(const ToMaster& message, Duration timeout = Duration::max()) {
+    [[nodiscard]] Task<> send_acked(const ToMaster& message, Timeout timeout = {}) {
         return channel_.send_acked(message, timeout);
     }
-    Task<> send_acked(ToMaster&&, Duration = Duration::max())
+    Task<> send_acked(ToMaster&&, Timeout = {})
         requires detail::unsafe_temporary<ToMaster>
     {
         return detail::refuse_temporary<ToMaster>();
     }
     /// Asks the master, and waits for its reply. See Channel::call. A master that stops answers as long as its function
     /// receives; when nobody there has for a second, the call, and a send_acked(), ends with Errc::stopping.
-    [[nodiscard]] Task<ToWorker> call(const ToMaster& request, Duration timeout = Duration::max()) {
+    [[nodiscard]] Task<ToWorker> call(const ToMaster& request, Timeout timeout = {}) {
         return channel_.call(request, timeout);
     }
-    Task<ToWorker> call(ToMaster&&, Duration = Duration::max())
+    Task<ToWorker> call(ToMaster&&, Timeout = {})
         requires detail::unsafe_temporary<ToMaster>
     {
         return detail::refuse_temporary<ToMaster, ToWorker>();

@@ -56,7 +56,7 @@ struct Asked {
     bool done = false;
 };
 
-Task<> ask(Asking& channel, std::uint64_t number, Asked& outcome, Asking::Duration timeout = test::patience) {
+Task<> ask(Asking& channel, std::uint64_t number, Asked& outcome, cohort::Timeout timeout = test::patience) {
     try {
         const Question question{number, std::string(number % 300, 'q')};
         auto answer = co_await channel.call(question, timeout);
@@ -370,7 +370,7 @@ TEST_CASE(
 
 TEST_CASE("an acknowledged message is acknowledged when it was taken, not before") {
     struct Run {
-        static Task<> send(Asking& channel, bool& taken, std::error_code& error, Asking::Duration timeout) {
+        static Task<> send(Asking& channel, bool& taken, std::error_code& error, cohort::Timeout timeout) {
             const Question question{1, "?"};
             try {
                 co_await channel.send_acked(question, timeout);

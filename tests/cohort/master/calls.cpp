@@ -34,6 +34,13 @@ Task<> serve(App::Worker& self) {
     co_await self.serve([&](const Note& question) { return obey(self, question); });
 }
 
+/// Ends a little later than it is asked to.
+Task<int> serve_to_the_end(App::Worker& self) {
+    co_await serve(self);
+    co_await pause(self.context(), 50ms);
+    co_return 7;
+}
+
 struct Outcome {
     std::vector<Note> answers;
     std::vector<std::error_code> errors;
@@ -319,6 +326,33 @@ TEST_CASE("a timeout that is over at once, however it is said") {
             }
         }
         app.kill_all();
+    });
+}
+
+TEST_CASE("a timeout that the clock cannot count is none, in a call and in each setting") {
+    static constexpr auto none = std::chrono::milliseconds::max();
+    Options options = plain_options();
+    options.restart = Restart::permanent;
+    options.boot_timeout = options.grace = options.stuck_after = none;
+    options.liveness = {none, none, none, none};
+    options.backoff.stable = options.backoff.period = options.backoff.longest = none;
+    options.backoff.restarts = 1;
+    options.worker.lifetime = none;
+    in_master<App>(options, [](App& app) -> Task<> {
+        const WorkerId first = app.spawn(serve_to_the_end);
+        const Note note{"hello"};
+        Note reply = co_await app.call(first, note, none);
+        CHECK(reply.text == "hello");
+        co_await app.send_acked(first, note, std::chrono::hours::max());
+        reply = co_await app.call(note, {.timeout = std::chrono::hours::max()});
+        CHECK(reply.text == "hello");
+        const ReloadReport report = co_await app.reload();
+        CHECK(report);
+        const Event first_end = co_await end_of(app, first);
+        CHECK(first_end.status->code() == 7);
+        co_await app.stop();
+        const Event last_end = co_await next(app, WorkerState::exited);
+        CHECK(last_end.status->code() == 7);
     });
 }
 

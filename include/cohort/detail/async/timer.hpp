@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/async/action.hpp>
+#include <cohort/timeout.hpp>
 
 #include <asio/any_io_executor.hpp>
 
@@ -24,7 +25,7 @@ public:
     ~Timer();
 
     void expire_at(Clock::time_point time, Action action);
-    void expire_after(Clock::duration time, Action action);
+    void expire_after(Timeout time, Action action);
     /// The action will not be called.
     void cancel() noexcept;
     /// It is set, and has not expired yet.

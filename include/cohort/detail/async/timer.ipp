@@ -51,9 +51,7 @@ COHORT_DECL void Timer::expire_at(Clock::time_point time, Action action) {
     state_->is_set = true;
 }
 
-COHORT_DECL void Timer::expire_after(Clock::duration time, Action action) {
-    expire_at(Clock::now() + time, std::move(action));
-}
+COHORT_DECL void Timer::expire_after(Timeout time, Action action) { expire_at(time.deadline(), std::move(action)); }
 
 COHORT_DECL void Timer::cancel() noexcept {
     ++state_->turn;

@@ -5,6 +5,7 @@
 #include <cohort/detail/channel/encoded_message.hpp>
 #include <cohort/detail/channel/frame_stream.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/timeout.hpp>
 
 #include <asio/cancellation_signal.hpp>
 #include <asio/steady_timer.hpp>
@@ -71,7 +72,7 @@ public:
     void complete(std::error_code error, std::string what = {});
     void complete(const Frame& frame, Passed* passed);
     /// Waits for the answer. Throws when there is none: ETIMEDOUT, operation_aborted when it was cancelled, and others.
-    COHORT_LAZY Task<> wait(std::chrono::steady_clock::duration timeout);
+    COHORT_LAZY Task<> wait(Timeout timeout);
 
 private:
     virtual std::error_code take_reply(const Frame&, Passed*) { return {}; }
@@ -145,20 +146,17 @@ private:
 /// Tells the caller, or the sender of an acked message, why there will be no answer.
 QueuedFrame refuse_call(FrameStream& stream, std::uint64_t id, Errc error, std::string_view what) noexcept;
 
-/// `timeout` from now, at most time_point::max(); now, if it is negative.
-std::chrono::steady_clock::time_point deadline_after(std::chrono::steady_clock::duration timeout) noexcept;
-
 /// The other side went before it answered.
 bool is_loss(std::error_code error) noexcept;
 
 /// What public functions return: waits for the reply and takes it.
 template <class T>
-Task<T> reply_of(std::shared_ptr<PendingReply<T>> reply, std::chrono::steady_clock::duration timeout) {
+Task<T> reply_of(std::shared_ptr<PendingReply<T>> reply, Timeout timeout) {
     co_await reply->wait(timeout);
     co_return reply->take();
 }
 
-COHORT_LAZY Task<> answer_of(std::shared_ptr<PendingAnswer> answer, std::chrono::steady_clock::duration timeout);
+COHORT_LAZY Task<> answer_of(std::shared_ptr<PendingAnswer> answer, Timeout timeout);
 
 } // namespace cohort::detail
 

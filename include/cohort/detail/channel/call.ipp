@@ -105,19 +105,12 @@ COHORT_DECL void PendingAnswer::complete(const Frame& frame, Passed* passed) {
     complete(make_error_code(static_cast<Errc>(failure.error)), std::move(failure.what));
 }
 
-COHORT_DECL std::chrono::steady_clock::time_point deadline_after(std::chrono::steady_clock::duration timeout) noexcept {
-    const auto now = std::chrono::steady_clock::now();
-    const auto end = std::chrono::steady_clock::time_point::max();
-    if (timeout <= timeout.zero()) return now;
-    return timeout > end - now ? end : now + timeout;
-}
-
 COHORT_DECL bool is_loss(std::error_code error) noexcept {
     return error == std::errc::connection_reset || error == std::errc::broken_pipe || error == Errc::closed;
 }
 
-COHORT_LAZY COHORT_DECL Task<> PendingAnswer::wait(std::chrono::steady_clock::duration timeout) {
-    timer_.expires_at(deadline_after(timeout));
+COHORT_LAZY COHORT_DECL Task<> PendingAnswer::wait(Timeout timeout) {
+    timer_.expires_at(timeout.deadline());
     if (!done_) {
         std::error_code error;
         co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, error));
@@ -148,8 +141,7 @@ COHORT_DECL QueuedFrame refuse_call(FrameStream& stream, std::uint64_t id, Errc 
     }
 }
 
-COHORT_LAZY COHORT_DECL Task<> answer_of(std::shared_ptr<PendingAnswer> answer,
-                                         std::chrono::steady_clock::duration timeout) {
+COHORT_LAZY COHORT_DECL Task<> answer_of(std::shared_ptr<PendingAnswer> answer, Timeout timeout) {
     co_await answer->wait(timeout);
 }
 

@@ -7,6 +7,7 @@
 #include <cohort/detail/channel/frame_queue.hpp>
 #include <cohort/detail/channel/stream_limits.hpp>
 #include <cohort/task.hpp>
+#include <cohort/timeout.hpp>
 
 #include <asio/any_io_executor.hpp>
 
@@ -57,7 +58,7 @@ public:
     /// Waits until the kernel has everything queued.
     Task<> flush() { return flush(shared_from_this()); }
     /// The same, blocking the whole process, for at most `timeout`: for a process about to exit.
-    void flush_now(std::chrono::milliseconds timeout) noexcept;
+    void flush_now(Timeout timeout) noexcept;
     /// No more frames are sent; those queued still go out. The other side sees the end behind them.
     void finish();
 

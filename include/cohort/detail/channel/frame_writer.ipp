@@ -91,8 +91,8 @@ COHORT_LAZY COHORT_DECL Task<> FrameWriter::flush(std::shared_ptr<FrameWriter> s
     if (self->error_ && self->error_ != Errc::closed) throw std::system_error(self->error_);
 }
 
-COHORT_DECL void FrameWriter::flush_now(std::chrono::milliseconds timeout) noexcept {
-    const auto deadline = std::chrono::steady_clock::now() + timeout;
+COHORT_DECL void FrameWriter::flush_now(Timeout timeout) noexcept {
+    const auto deadline = timeout.deadline();
     while (!queue_.empty() && is_open()) {
         if (queue_.write(*transport_) >= 0 || errno == EINTR) continue;
         if (!would_block(errno) && !is_kernel_limit(errno)) return;

@@ -7,6 +7,9 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/system/fd_passing.hpp>
 
+#include <algorithm>
+#include <chrono>
+#include <limits>
 #include <utility>
 
 #include <poll.h>
@@ -38,7 +41,8 @@ COHORT_DECL ssize_t Transport::receive(std::span<std::byte> room, std::list<Pass
 
 COHORT_DECL bool Transport::wait_writable_now(std::chrono::milliseconds timeout) noexcept {
     pollfd writable{socket_.get(), POLLOUT, 0};
-    return ::poll(&writable, 1, static_cast<int>(timeout.count())) != 0;
+    const auto longest = std::chrono::milliseconds(std::numeric_limits<int>::max());
+    return ::poll(&writable, 1, static_cast<int>(std::min(timeout, longest).count())) != 0;
 }
 
 COHORT_DECL void Transport::wait_writable(Action then) { socket_.when_writable(std::move(then)); }

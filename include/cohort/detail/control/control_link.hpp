@@ -11,10 +11,10 @@
 #include <cohort/error.hpp>
 #include <cohort/serialize.hpp>
 #include <cohort/task.hpp>
+#include <cohort/timeout.hpp>
 
 #include <asio/any_io_executor.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -53,7 +53,7 @@ struct Packet {
 class ControlLink : public std::enable_shared_from_this<ControlLink> {
 public:
     /// Blocks until everything kept has been sent, for `timeout` at most.
-    void flush_now(std::chrono::milliseconds timeout) noexcept;
+    void flush_now(Timeout timeout) noexcept;
     bool all_sent() const noexcept { return queue_.empty(); }
     /// How many messages wait for the other side to read.
     std::size_t kept() const noexcept { return queue_.size(); }

@@ -75,8 +75,8 @@ COHORT_DECL bool ControlLink::keep(Pending pending) {
     return true;
 }
 
-COHORT_DECL void ControlLink::flush_now(std::chrono::milliseconds timeout) noexcept {
-    const auto deadline = std::chrono::steady_clock::now() + timeout;
+COHORT_DECL void ControlLink::flush_now(Timeout timeout) noexcept {
+    const auto deadline = timeout.deadline();
     while (!ended_ && !queue_.empty() && std::chrono::steady_clock::now() < deadline) {
         pollfd room{socket_.get(), POLLOUT, 0};
         if (!send_kept()) return queue_.clear();

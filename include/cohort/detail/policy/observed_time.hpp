@@ -28,6 +28,12 @@ private:
     Clock::time_point last_{};
 };
 
+/// The next wait of ever longer ones; without overflow, too.
+constexpr std::chrono::milliseconds doubled(std::chrono::milliseconds time,
+                                            std::chrono::milliseconds longest) noexcept {
+    return time < longest / 2 ? 2 * time : longest;
+}
+
 /// Whether `time` has reached the limit, without overflow for any limit that a program may choose.
 constexpr bool reached(std::chrono::steady_clock::duration time, std::chrono::milliseconds limit) noexcept {
     return std::chrono::floor<std::chrono::milliseconds>(time) >= limit;

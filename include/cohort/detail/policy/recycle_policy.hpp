@@ -49,7 +49,7 @@ public:
     explicit ReplacementWait(const Backoff& backoff) : first_(backoff.first), longest_(backoff.longest) {}
 
     void on_failure() noexcept {
-        wait_ = wait_.count() == 0 ? first_ : std::min(2 * wait_, longest_);
+        wait_ = wait_.count() == 0 ? first_ : doubled(wait_, longest_);
         waited_ = waited_.zero();
     }
     /// Whether it may be tried now.

@@ -2,6 +2,7 @@
 // RestartPolicy: whether a slot gets a new worker, and when, as a state machine without clock or process (layer 1).
 #pragma once
 
+#include <cohort/detail/policy/observed_time.hpp>
 #include <cohort/exit_status.hpp>
 #include <cohort/options.hpp>
 
@@ -54,14 +55,15 @@ public:
 private:
     bool is_too_often(Clock::time_point now) {
         if (backoff_.restarts == 0) return false;
-        while (!restarts_.empty() && now - restarts_.front() >= backoff_.period) restarts_.pop_front();
+        while (!restarts_.empty() && reached(now - restarts_.front(), backoff_.period)) restarts_.pop_front();
         restarts_.push_back(now);
         return restarts_.size() > backoff_.restarts;
     }
     milliseconds wait(double chance) const noexcept {
         if (short_lives_ <= backoff_.at_once) return milliseconds{0};
         milliseconds time = backoff_.first;
-        for (unsigned i = backoff_.at_once + 1; i < failed_starts_ && time < backoff_.longest; ++i) time *= 2;
+        for (unsigned i = backoff_.at_once + 1; i < failed_starts_ && time < backoff_.longest; ++i)
+            time = doubled(time, backoff_.longest);
         time = std::min(time, backoff_.longest);
         return time - std::chrono::duration_cast<milliseconds>(time * backoff_.jitter * chance);
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/reload.hpp>
+#include <cohort/timeout.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -18,9 +19,9 @@ struct RolloutPlan {
     using Clock = std::chrono::steady_clock;
 
     unsigned at_once = 1; ///< successors that may be starting at the same time
-    Clock::duration boot_timeout = Clock::duration::max();
+    Timeout boot_timeout{};
     unsigned canaries = 0; ///< so many slots first
-    Clock::duration soak{};
+    Timeout soak = Clock::duration::zero();
 };
 
 /// Slot by slot: a successor is started, and when it is ready its predecessor may leave. The first successor that does
@@ -42,7 +43,7 @@ public:
     }
     void on_started(WorkerId successor, Clock::time_point now) {
         waiting_.erase(waiting_.begin());
-        starting_[successor] = after(now, plan_.boot_timeout);
+        starting_[successor] = plan_.boot_timeout.deadline(now);
     }
     /// The slot has no worker any more that could have a successor.
     void skip() {
@@ -58,7 +59,7 @@ public:
     void on_ready(WorkerId successor, Clock::time_point now) {
         if (report_.error || starting_.erase(successor) == 0) return;
         (is_past_trial() ? accepted_ : trial_).push_back(successor);
-        if (trial_.size() == plan_.canaries && !is_past_trial()) soaked_ = after(now, plan_.soak);
+        if (trial_.size() == plan_.canaries && !is_past_trial()) soaked_ = plan_.soak.deadline(now);
     }
     /// Those that take over now, each once: their predecessors are to leave.
     std::vector<WorkerId> take_accepted() {
@@ -78,7 +79,7 @@ public:
             fail(Errc::not_ready);
             report_.failed = successor;
         }
-        if (is_on_trial()) soaked_ = std::min(soaked_, after(now, plan_.soak)); // it begins now if it had not
+        if (is_on_trial()) soaked_ = std::min(soaked_, plan_.soak.deadline(now)); // it begins now if it had not
         if (report_.error || !is_on_trial() || now < soaked_) return;
         accepted_ = std::exchange(trial_, {});
         plan_.canaries = 0;
@@ -110,9 +111,6 @@ public:
     const ReloadReport& report() const noexcept { return report_; }
 
 private:
-    static Clock::time_point after(Clock::time_point now, Clock::duration time) noexcept {
-        return now < Clock::time_point::max() - time ? now + time : Clock::time_point::max();
-    }
     /// No more than there are slots for.
     void limit_canaries() noexcept {
         plan_.canaries =

@@ -5,6 +5,7 @@
 #include <cohort/detail/process/control_reader.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/policy/observed_time.hpp>
 
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
@@ -55,7 +56,7 @@ COHORT_DECL Task<> ControlReader::finish(RecordPtr record) {
     const auto begin = std::chrono::steady_clock::now();
     // Of what has arrived by now: a process that the worker started may go on sending.
     for (std::size_t left = record->link->arrived(); left > 0 && !record->abandoned;) {
-        if (std::chrono::steady_clock::now() - begin < patience_ && must_slow_down(*record)) {
+        if (!reached(std::chrono::steady_clock::now() - begin, patience_) && must_slow_down(*record)) {
             co_await slow_down();
         } else if (record->link->turn().is_over()) {
             co_await record->link->turn().let_others_go_on();

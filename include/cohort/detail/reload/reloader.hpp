@@ -8,6 +8,7 @@
 #include <cohort/detail/share.hpp>
 #include <cohort/options.hpp>
 #include <cohort/task.hpp>
+#include <cohort/timeout.hpp>
 
 #include <asio/any_io_executor.hpp>
 
@@ -21,8 +22,6 @@ namespace cohort::detail {
 /// One rollout at a time. It is told what becomes of workers, and tells what is to be done with them.
 class Reloader {
 public:
-    using Duration = Rollout::Clock::duration;
-
     class Workers {
     public:
         /// The slots whose workers can be replaced.
@@ -49,7 +48,7 @@ public:
     /// time: whoever calls this sees to that.
     Task<ReloadReport> reload(const Options& options);
     /// The worker of one slot. Errc::reloading: anything else is under way.
-    Task<ReloadReport> replace(unsigned slot, Duration boot_timeout);
+    Task<ReloadReport> replace(unsigned slot, Timeout boot_timeout);
 
     /// Waits until nothing is under way.
     Task<> until_idle();

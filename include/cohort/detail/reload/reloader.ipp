@@ -54,7 +54,7 @@ COHORT_DECL Task<ReloadReport> Reloader::reload(const Options& options) {
     co_return report;
 }
 
-COHORT_DECL Task<ReloadReport> Reloader::replace(unsigned slot, Duration boot_timeout) {
+COHORT_DECL Task<ReloadReport> Reloader::replace(unsigned slot, Timeout boot_timeout) {
     ReloadReport report;
     report.error = closed_ ? closed_ : Errc::reloading;
     if (closed_ || rollout_ || *reloading_) co_return report;
@@ -104,7 +104,7 @@ COHORT_DECL void Reloader::judge() {
 
 COHORT_DECL Task<> Reloader::wait() {
     const bool asks = rollout_->is_on_trial() && canary_.healthy;
-    const auto next_question = asks ? Rollout::Clock::now() + canary_.interval : Rollout::Clock::time_point::max();
+    const auto next_question = asks ? Timeout(canary_.interval).deadline() : Rollout::Clock::time_point::max();
     deadline_.expire_at(std::min(rollout_->deadline(), next_question), action<&Notifier::notify_all>(&progress_));
     co_await progress_.wait();
     judge();

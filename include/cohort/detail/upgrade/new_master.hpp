@@ -9,8 +9,8 @@
 #include <cohort/detail/upgrade/old_master.hpp>
 #include <cohort/detail/upgrade/upgrade_message.hpp>
 #include <cohort/reload.hpp>
+#include <cohort/timeout.hpp>
 
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,17 +39,17 @@ public:
     /// How many connections wait for the other side to read.
     std::size_t waiting() const noexcept { return link_->kept(); }
     /// Sends what has not been sent, for `patience` at most, and stops watching the process.
-    void leave_alone(std::chrono::milliseconds patience) noexcept;
+    void leave_alone(Timeout patience) noexcept;
 
     /// Until it has said that it is ready, has ended, or the time is over. Then `report` says why it is none.
-    static Task<> until_ready(std::shared_ptr<NewMaster> self, std::chrono::milliseconds timeout, ReloadReport& report);
+    static Task<> until_ready(std::shared_ptr<NewMaster> self, Timeout timeout, ReloadReport& report);
     /// The upgrade has failed: whoever waits for the new master gets this error.
     void fail(std::error_code error) {
         if (!error_) error_ = error;
         changed_.notify_all();
     }
     /// Asks it to end, and kills it when it has not after that time.
-    static Task<> end(std::shared_ptr<NewMaster> self, std::chrono::milliseconds grace);
+    static Task<> end(std::shared_ptr<NewMaster> self, Timeout grace);
     void kill() noexcept;
 
 private:
@@ -58,7 +58,7 @@ private:
     [[noreturn]] static void become_master(int link);
     static Task<> hear(std::shared_ptr<NewMaster> self);
     static Task<> await_exit(std::shared_ptr<NewMaster> self);
-    void expire_after(std::chrono::milliseconds time);
+    void expire_after(Timeout time);
     void be_late();
 
     pid_t pid_;

@@ -29,7 +29,7 @@ COHORT_DECL NewMaster::NewMaster(const asio::any_io_executor& executor, Process 
       changed_(executor),
       timer_(executor) {}
 
-COHORT_DECL void NewMaster::leave_alone(std::chrono::milliseconds patience) noexcept {
+COHORT_DECL void NewMaster::leave_alone(Timeout patience) noexcept {
     link_->flush_now(patience);
     link_->close();
     pidfd_.close();
@@ -77,7 +77,7 @@ COHORT_DECL Task<> NewMaster::await_exit(std::shared_ptr<NewMaster> self) {
 }
 
 /// late_ is set then, unless the timer is cancelled.
-COHORT_DECL void NewMaster::expire_after(std::chrono::milliseconds time) {
+COHORT_DECL void NewMaster::expire_after(Timeout time) {
     late_ = false;
     timer_.expire_after(time, action<&NewMaster::be_late>(this));
 }
@@ -87,8 +87,7 @@ COHORT_DECL void NewMaster::be_late() {
     changed_.notify_all();
 }
 
-COHORT_DECL Task<> NewMaster::until_ready(std::shared_ptr<NewMaster> self, std::chrono::milliseconds timeout,
-                                          ReloadReport& report) {
+COHORT_DECL Task<> NewMaster::until_ready(std::shared_ptr<NewMaster> self, Timeout timeout, ReloadReport& report) {
     const auto executor = co_await asio::this_coro::executor;
     spawn(executor, hear(self));
     spawn(executor, await_exit(self));
@@ -101,7 +100,7 @@ COHORT_DECL Task<> NewMaster::until_ready(std::shared_ptr<NewMaster> self, std::
     report.status = self->status_;
 }
 
-COHORT_DECL Task<> NewMaster::end(std::shared_ptr<NewMaster> self, std::chrono::milliseconds grace) {
+COHORT_DECL Task<> NewMaster::end(std::shared_ptr<NewMaster> self, Timeout grace) {
     send_signal(self->pidfd_.get(), SIGTERM);
     self->expire_after(grace);
     while (!self->status_ && !self->late_) co_await self->changed_.wait();

@@ -193,7 +193,7 @@ COHORT_DECL void WorkerCore::look_at_intakes() {
 COHORT_DECL void WorkerCore::stop(bool hand_over) {
     stopping_ = true;
     // Half of the grace: the other half is for the last answers.
-    departure_ = {hand_over, std::chrono::steady_clock::now() + grace_ / 2};
+    departure_ = {hand_over, Timeout(grace_ / 2).deadline()};
     for_each_intake([hand_over](Intake& intake) { intake.stop(hand_over); });
     leadership_.stop();
     peers_.stop();
