@@ -173,7 +173,8 @@ struct WorkerOptions {
     std::optional<uid_t> uid{};
     std::optional<gid_t> gid{};
     /// Spawn::exec: the program to run; empty: the file at this program's path by then, so a reload picks up a new
-    /// version.
+    /// version. A script may stand before it that executes it in its own place; until then SIGTERM and the other
+    /// signals that mean something to a worker are held back, from what else the script starts, too.
     std::string program{};
     /// A worker that has lived for so long is asked to leave, without a successor.
     std::optional<std::chrono::milliseconds> lifetime{};
