@@ -28,6 +28,8 @@ public:
     }
     /// Counts an event that is about to be taken. Once true, it stays so until begin().
     bool is_over() noexcept { return --left_ == 0 && look(); }
+    /// The same, for an event that is known to take long.
+    bool is_over_before_long_event() noexcept { return look(); }
     /// Everything else on the loop has its turn, and this source begins anew.
     Task<> let_others_go_on();
 

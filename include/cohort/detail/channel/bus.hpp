@@ -12,26 +12,41 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace cohort::detail {
 
 /// Lives in the master. Each subscription has a connection of its own, whose queue is all that a slow subscriber costs:
 /// what becomes of values that do not fit there is up to SlowSubscriber. Nobody waits for it but a publisher that wants
-/// to (Published::waits).
+/// to (Published::waits). A worker may have as many connections as it likes: what they cost together is bounded, too.
 class Bus {
 public:
+    /// A worker, and what all its connections cost together.
+    struct Owner {
+        Owner(WorkerId its_id, const asio::any_io_executor& executor) : id(its_id), delivered(executor) {}
+
+        WorkerId id;
+        std::size_t arriving = 0; // bytes of its large values that are on their way through this process
+        Notifier delivered;       // one of them
+        std::size_t queued = 0;   // bytes that waited for its subscriptions when counted, and what was given them since
+        std::uint64_t counted = 0; // in this turn
+    };
+
     /// A connection that belongs to a worker, and what it has subscribed to.
     struct Client {
-        Client(WorkerId its_owner, BusChannel its_channel, const asio::any_io_executor& executor)
-            : owner(its_owner), channel(std::move(its_channel)), kept_sent(executor) {}
+        Client(std::shared_ptr<Owner> its_owner, BusChannel its_channel, const asio::any_io_executor& executor)
+            : owner(std::move(its_owner)), channel(std::move(its_channel)), kept_sent(executor) {}
 
-        WorkerId owner;
+        std::shared_ptr<Owner> owner;
         BusChannel channel;
+        std::size_t arriving = 0; // its part of Owner::arriving
+        std::string topic;
+        std::uint64_t number = 0; // of the subscription, 0: it is none
         SlowSubscriber slow = SlowSubscriber::drop_newest;
         std::uint64_t missed = 0;   // values that were dropped behind the last one that was sent
         std::list<Published> kept;  // of drop_oldest: until there is room
-        std::size_t kept_bytes = 0; // of their payloads
+        std::size_t kept_bytes = 0; // that these take
         std::uint64_t unkept = 0;   // how many were kept once
         Notifier kept_sent;         // one of them, or it was dropped
     };
@@ -49,6 +64,7 @@ public:
 
 private:
     struct State;
+    using OwnerPtr = std::shared_ptr<Owner>;
     using ClientPtr = std::shared_ptr<Client>;
 
     static Task<> serve(ClientPtr client, std::shared_ptr<State> state);

@@ -20,7 +20,8 @@
 namespace cohort::detail {
 
 /// What becomes of the values of a topic that a subscriber does not receive as fast as they are published, once about a
-/// megabyte waits for it. Publishers do not wait for it (but see Worker::publish_lossless).
+/// megabyte waits for it, or 64 for all subscriptions of its worker. Publishers do not wait for it (but see
+/// Worker::publish_lossless).
 enum class SlowSubscriber : std::uint8_t {
     drop_newest, ///< values are dropped until there is room again
     drop_oldest, ///< the oldest of those that wait are dropped: it always gets the newest value

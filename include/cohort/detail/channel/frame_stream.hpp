@@ -46,6 +46,17 @@ public:
     bool ended() const noexcept { return ended_; }
     /// Counts a frame that is about to be taken: true when the event loop has to come round first.
     bool turn_is_over() noexcept { return turn_.is_over(); }
+    /// The same, when it is known that this will take long.
+    bool turn_is_over_before_long_event() noexcept { return turn_.is_over_before_long_event(); }
+    Task<> let_others_go_on();
+
+    /// The size of the frame that front() has found to be incomplete, if it is known yet; 0: it is not.
+    std::size_t arriving() const noexcept { return reader_.missing() == 0 ? 0 : in_.size() + reader_.missing(); }
+    /// Gives back the memory that earlier frames needed, both ways.
+    void shrink() {
+        in_.fit(kept_memory);
+        shrink_queue(kept_memory);
+    }
 
     /// finish(), and nothing more is received; the socket is closed when the kernel has the last frame.
     void close();
@@ -73,8 +84,9 @@ protected:
 
 private:
     static constexpr std::size_t read_size = std::size_t{64} << 10;
-    static constexpr std::size_t most_read = 4 * read_size; // at once, of a long message
-    static constexpr std::size_t max_passed_ahead = 1024;   // sets of descriptors whose frames have not come
+    static constexpr std::size_t most_read = 4 * read_size;   // at once, of a long message
+    static constexpr std::size_t kept_memory = 4 * read_size; // that is not needed any more
+    static constexpr std::size_t max_passed_ahead = 1024;     // sets of descriptors whose frames have not come
 
     bool read_some();
     void count_held(std::size_t sets_before);
@@ -106,7 +118,7 @@ inline void FrameStream::consume(const Frame& frame) noexcept {
         passed_.pop_front();
     }
     in_.consume(sizeof(FrameHeader) + frame.header.length);
-    in_.shrink(4 * read_size);
+    in_.shrink(kept_memory);
 }
 
 } // namespace cohort::detail

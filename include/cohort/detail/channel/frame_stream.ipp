@@ -105,6 +105,11 @@ COHORT_DECL Task<bool> FrameStream::fill() {
     co_return false;
 }
 
+COHORT_DECL Task<> FrameStream::let_others_go_on() {
+    co_await asio::post(asio::use_awaitable);
+    begin_turn();
+}
+
 /// Another waiter, or the background read, takes over.
 COHORT_DECL void FrameStream::stopped_reading() {
     reading_ = false;

@@ -76,6 +76,8 @@ protected:
     Transport& transport() noexcept { return *transport_; }
     void add(QueuedBytes& frames, QueuedFrame frame) const noexcept { frames.add(queue_, frame); }
     std::size_t unread(const QueuedBytes& frames) const noexcept { return frames.count(queue_); }
+    /// Gives back the memory of a queue that is empty.
+    void shrink_queue(std::size_t keep) noexcept { queue_.shrink(keep); }
     void stop_waiting() { room_.notify_all(); }
     /// The event loop has come round: the next frame goes out at once again.
     void begin_turn() noexcept { wrote_ = false; }

@@ -65,6 +65,14 @@ public:
         capacity_ = 0;
     }
 
+    /// Gives memory back when it has more than `keep`, and its bytes need no more than that.
+    void fit(std::size_t keep) {
+        if (capacity_ <= keep || size() > keep) return;
+        Buffer smaller;
+        smaller.append(data(), size());
+        swap(smaller);
+    }
+
 private:
     void swap(Buffer& other) noexcept {
         std::swap(storage_, other.storage_);

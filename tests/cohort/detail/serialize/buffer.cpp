@@ -104,4 +104,22 @@ TEST_CASE("memory is given back when the buffer is empty and large") {
     CHECK(buffer.capacity() == 0);
 }
 
+TEST_CASE("memory is given back when little of it is needed still, and the bytes stay") {
+    Buffer buffer;
+    append(buffer, std::string(5000, 'x') + "the rest");
+    buffer.fit(1024);
+    CHECK(buffer.capacity() >= 5008);
+    buffer.consume(5000);
+    buffer.fit(100'000);
+    CHECK(buffer.capacity() >= 5008);
+    buffer.fit(1024);
+    CHECK(buffer.capacity() <= 1024);
+    CHECK(text_of(buffer) == "the rest");
+    append(buffer, " and more");
+    CHECK(text_of(buffer) == "the rest and more");
+    buffer.clear();
+    buffer.fit(0);
+    CHECK(buffer.capacity() == 0);
+}
+
 } // namespace
