@@ -216,7 +216,7 @@ struct Options {
     std::chrono::milliseconds grace{30'000};
     /// Length of the kernel's queue of each listener; the kernel cuts it to net.core.somaxconn.
     int backlog = 4096;
-    /// How many connections may be on their way to one listener of one worker without having been taken by it.
+    /// How many connections of one endpoint may be on their way to one worker without having been taken by it.
     unsigned credit = 16;
     /// How many connections one worker may have at a time, the ones on their way to it included. The others go to
     /// workers that have fewer, or wait in the kernel's queue. Worker::limit_connections sets it for one worker.

@@ -63,7 +63,8 @@ public:
     /// Shares `endpoint` with the other workers that listen on it. Errors: what the system says of the address
     /// (EADDRINUSE, EACCES, ...; trying again later is possible); EACCES also if this worker has fewer rights than its
     /// master and Options names the endpoint nowhere (Options::may_listen); Errc::too_many: it costs the master an
-    /// eighth of the descriptors it may have (RLIMIT_NOFILE); EMFILE; Errc::stopping; Errc::closed without a master.
+    /// eighth of the descriptors it may have (RLIMIT_NOFILE), or has as many listeners as are left to all others;
+    /// EMFILE; Errc::stopping; Errc::closed without a master.
     [[nodiscard]] Task<Listener> listen(Endpoint endpoint);
     /// Listens on an endpoint that only this worker has, such as a port for its metrics. It closes with the worker.
     /// Same errors.

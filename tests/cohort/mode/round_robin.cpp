@@ -7,6 +7,8 @@
 #include <support/mode_fixture.hpp>
 #include <support/run_for.hpp>
 
+#include <system_error>
+
 using cohort::Endpoint;
 using cohort::RoundRobin;
 using cohort::Socket;
@@ -88,4 +90,31 @@ TEST_CASE("a port that options name is open before and after any worker") {
     auto& b = cluster.add(0);
     cluster.listen(b, endpoint);
     cluster.run_until([&] { return b.sockets.size() == 1; });
+}
+
+TEST_CASE("one worker has at most as many listeners as are left to others") {
+    Cluster cluster;
+    auto& a = cluster.add(0);
+    auto& b = cluster.add(1);
+    const Endpoint endpoint = cluster.dispatcher.open(a.target, "127.0.0.1:0").endpoint;
+    const auto open_all = [&] {
+        for (std::size_t i = 0; i <= SharedPage::cells; ++i) cluster.dispatcher.open(a.target, endpoint);
+    };
+    std::error_code error;
+    try {
+        open_all();
+    } catch (const std::system_error& refused) {
+        error = refused.code();
+    }
+    CHECK(error == cohort::Errc::too_many);
+    CHECK(cluster.page.free_cells() == SharedPage::cells / 2);
+    CHECK_NOTHROW(cluster.dispatcher.open(b.target, endpoint));
+}
+
+TEST_CASE("who gets no listener leaves no port open") {
+    Cluster cluster;
+    auto& a = cluster.add(0);
+    while (cluster.page.free_cells() != 0) cluster.page.acquire();
+    CHECK_THROWS_AS(cluster.dispatcher.open(a.target, "127.0.0.1:0"), std::system_error);
+    CHECK(cluster.dispatcher.listeners().empty());
 }

@@ -5,6 +5,7 @@
 #include <cohort/detail/control/control_link.hpp>
 #include <cohort/detail/control/control_message.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <type_traits>
@@ -24,8 +25,14 @@ public:
     /// Notes that the worker gives a connection back. False: it has given back all that it got.
     bool take_back() noexcept { return lent_ != 0 && lent_-- != 0; }
 
+    /// The master's copies of connections on their way to this worker, to all of its listeners.
+    std::size_t copies() const noexcept { return copies_; }
+    void add_copy() noexcept { ++copies_; }
+    void drop_copies(std::size_t count) noexcept { copies_ -= count; }
+
 private:
     std::uint64_t lent_ = 0; // connections
+    std::size_t copies_ = 0;
 };
 
 /// The worker's end.

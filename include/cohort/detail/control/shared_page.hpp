@@ -29,6 +29,7 @@ public:
     /// A cell that nobody uses, in the part of whichever worker has the listener. Throws Errc::no_free_slot.
     std::uint32_t acquire();
     void release(std::uint32_t listener) { free_.push_back(listener); }
+    std::size_t free_cells() const noexcept { return free_.size(); }
 
     /// A part for this worker, all zero, without a limit. `maps_itself`: its program is started anew. A forked one has
     /// the part already. Throws Errc::no_free_slot, EMFILE, ENOMEM.

@@ -26,7 +26,8 @@ public:
     void start();
     /// The descriptor stays open, for others to accept on.
     void stop();
-    /// Accepts everything in the kernel's queue and sends it out, even to workers without credit.
+    /// Accepts everything in the kernel's queue and sends it out, even to workers without credit; but leaves the last
+    /// descriptors to others.
     void drain();
     void close() {
         stop();

@@ -7,6 +7,7 @@
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
+#include <cohort/detail/system/system.hpp>
 
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
@@ -43,7 +44,9 @@ COHORT_DECL UniqueFd AcceptLoop::accept_one() noexcept {
 
 COHORT_DECL void AcceptLoop::drain() {
     distributor_->give_waiting();
+    const std::size_t reserve = 2 * share_of_descriptors(); // for others: who leaves may have filled the queue itself
     for (std::size_t left = most_in_queue(listener_.get()); left > 0 && listener_.is_open(); --left) {
+        if (!can_open(reserve)) break;
         UniqueFd connection = accept_one();
         if (connection)
             distributor_->give_last(std::move(connection));

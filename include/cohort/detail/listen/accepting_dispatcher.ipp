@@ -30,6 +30,7 @@ COHORT_DECL void AcceptingDispatcher::prepare() {
 }
 
 COHORT_DECL Grant AcceptingDispatcher::open(DispatchTarget& target, const Endpoint& endpoint) {
+    check_share(target);
     Grant grant;
     auto* port = find(target, endpoint);
     if (port == nullptr) port = make(endpoint, grant.error);

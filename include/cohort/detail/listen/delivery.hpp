@@ -22,7 +22,7 @@ public:
     Delivery(const DispatchContext& context, const DispatchTarget& target);
     Delivery(const Delivery&) = delete;
     Delivery& operator=(const Delivery&) = delete;
-    ~Delivery() { page_.release(listener_); }
+    ~Delivery();
 
     WorkerId worker() const noexcept { return worker_; }
     ListenerId listener() const noexcept { return listener_; }
@@ -38,9 +38,14 @@ public:
     void revive() noexcept { stuck_ = false; }
     /// How many connections the worker has begun to serve, as it says.
     std::uint64_t accepted() const noexcept { return cell_.accepted.load(std::memory_order_relaxed); }
+    /// Whether the worker has not read what it was sent before: what is kept for it has copies of its own.
+    bool is_behind() const noexcept;
     /// Whether it gets new connections now.
     bool is_active() noexcept;
-    Candidate candidate() const noexcept;
+    /// How many connections it was sent and has not taken.
+    std::uint64_t outstanding() const noexcept;
+    /// Its worker, of which all listeners at this endpoint have `sent` of these in all.
+    Candidate candidate(std::uint64_t sent) const noexcept;
     /// Has the worker send a message when it takes the next connection.
     void ask_to_tell() noexcept { cell_.wanted.store(1, std::memory_order_seq_cst); }
 
@@ -49,6 +54,7 @@ public:
     void flush();
     /// Whether it has connections that it has not taken.
     bool has_copies() const noexcept { return !copies_.empty(); }
+    std::size_t copies() const noexcept { return copies_.size(); }
     /// Closes the copies of what it has taken. Until then its close alone would send no FIN.
     void release_taken();
     /// For a worker that has ended: moves the connections that it had not taken to `others`.
@@ -63,7 +69,6 @@ public:
 private:
     static constexpr std::chrono::milliseconds rest_after_loss{50};
 
-    std::uint64_t outstanding() const noexcept;
     void move_copies(std::deque<TransferredConnection>& others);
 
     SharedPage& page_;
@@ -73,6 +78,7 @@ private:
     ListenerId listener_;
     Cell& cell_;
     unsigned credit_;
+    std::size_t share_; // of the descriptors, for copies to this worker
     std::shared_ptr<MasterLink> link_;
     SlotStats& stats_;
     std::uint64_t sent_ = 0;                   // ever

@@ -8,6 +8,7 @@
 #include <cohort/detail/control/shared_page.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/system.hpp>
 
 #include <algorithm>
 #include <array>
@@ -23,6 +24,7 @@ COHORT_DECL Delivery::Delivery(const DispatchContext& context, const DispatchTar
       listener_(page_.acquire()),
       cell_(page_.cell(target.cell, listener_)),
       credit_(context.options.credit),
+      share_(share_of_descriptors()),
       link_(target.link),
       stats_(context.ledger[target.slot]) {
     // The worker may have had another listener of this number.
@@ -31,29 +33,39 @@ COHORT_DECL Delivery::Delivery(const DispatchContext& context, const DispatchTar
     cell_.wanted.store(0, std::memory_order_relaxed);
 }
 
+COHORT_DECL Delivery::~Delivery() {
+    link_->drop_copies(copies_.size());
+    page_.release(listener_);
+}
+
 COHORT_DECL std::uint64_t Delivery::outstanding() const noexcept {
     // A worker that writes nonsense to its cell must not gain credit by it, nor seem to have had more than it was sent.
     const std::uint64_t taken = cell_.taken.load(std::memory_order_seq_cst);
     return taken > sent_ ? copies_.size() : std::min<std::uint64_t>(sent_ - taken, copies_.size());
 }
 
+COHORT_DECL bool Delivery::is_behind() const noexcept { return !link_->all_sent(); }
+
 COHORT_DECL bool Delivery::is_active() noexcept {
     if (stuck_ && accepted() != seen_) stuck_ = false;
-    if (retired_ || stuck_) return false;
+    if (retired_ || stuck_ || is_behind()) return false;
     return rests_until_ == Clock::time_point{} || rests_until_ <= Clock::now();
 }
 
-COHORT_DECL Candidate Delivery::candidate() const noexcept {
-    const std::uint64_t sent = outstanding(); // read first: one that it takes meanwhile is counted twice, never missed
+/// `sent` was read first: one that it takes meanwhile is counted twice, never missed.
+COHORT_DECL Candidate Delivery::candidate(std::uint64_t sent) const noexcept {
     const std::uint32_t open = vitals_.open.load(std::memory_order_seq_cst);
     const std::uint32_t limit = vitals_.limit.load(std::memory_order_relaxed);
     const std::uint64_t by_limit = limit > open + sent ? limit - open - sent : 0;
     const std::uint64_t by_credit = credit_ > sent ? credit_ - sent : 0;
+    // What it does not take elsewhere leaves it one here.
+    const std::uint64_t copies = link_->copies();
+    const std::uint64_t by_share = share_ > copies ? share_ - copies : std::uint64_t{sent == 0};
     return {.worker = worker_,
             .slot = slot_,
             .open = open,
             .sent = static_cast<std::uint32_t>(sent),
-            .room = static_cast<std::uint32_t>(std::min(by_limit, by_credit))};
+            .room = static_cast<std::uint32_t>(std::min({by_limit, by_credit, by_share}))};
 }
 
 COHORT_DECL void Delivery::assign(TransferredConnection connection) {
@@ -62,6 +74,7 @@ COHORT_DECL void Delivery::assign(TransferredConnection connection) {
     if (state_bytes_ + connection.state.size() > TransferredConnection::max_state) flush();
     state_bytes_ += connection.state.size();
     copies_.push_back(std::move(connection));
+    link_->add_copy();
     ++sent_;
     ++stats_.delivered;
     if (++unsent_ == max_passed) flush();
@@ -81,8 +94,9 @@ COHORT_DECL void Delivery::flush() {
 }
 
 COHORT_DECL void Delivery::release_taken() {
-    const std::uint64_t keep = outstanding();
-    while (copies_.size() > keep) copies_.pop_front();
+    const std::uint64_t taken = copies_.size() - outstanding();
+    copies_.erase(copies_.begin(), copies_.begin() + static_cast<std::ptrdiff_t>(taken));
+    link_->drop_copies(taken);
 }
 
 COHORT_DECL void Delivery::move_copies(std::deque<TransferredConnection>& others) {
@@ -91,6 +105,7 @@ COHORT_DECL void Delivery::move_copies(std::deque<TransferredConnection>& others
         others.push_back(std::move(copy));
         ++stats_.redelivered;
     }
+    link_->drop_copies(copies_.size());
     copies_.clear();
     unsent_ = state_bytes_ = 0;
 }

@@ -9,11 +9,13 @@
 #include <chrono>
 #include <deque>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace cohort::detail {
 
 /// A worker has at most `credit` connections that it has not taken, and no more than its limit; the scheduler chooses.
+/// Its listeners, if it has several here, share what it gets.
 /// What a worker had not taken when it went, gave back, lost at its descriptor limit, or has not
 /// touched for Options::stuck_after while others had room, goes to another.
 class Distributor : public std::enable_shared_from_this<Distributor> {
@@ -39,6 +41,12 @@ public:
     bool is_empty() const noexcept { return deliveries_.empty(); }
     /// Whether some worker gets new connections.
     bool has_workers() const noexcept;
+    /// How many listeners of this worker there are, and how many connections are on their way to retired ones.
+    struct Held {
+        std::size_t listeners = 0;
+        std::size_t left = 0;
+    };
+    Held held(const DispatchTarget& target) noexcept;
     /// For a worker that does not accept from its own listener: it gets no connections until it does.
     void set_stuck(ListenerId listener);
     /// How many connections have begun to be served, as the worker of this listener says.
@@ -74,9 +82,12 @@ public:
 
 private:
     static constexpr std::chrono::milliseconds sweep_interval{10};
+    using Siblings = std::span<std::unique_ptr<Delivery>>; // all of one worker
 
     Delivery* find(const DispatchTarget& target, ListenerId listener) const noexcept;
     bool has_room_beside(const Delivery& delivery) const noexcept;
+    Siblings siblings_from(std::size_t index) noexcept;
+    static Delivery* next_of(Siblings siblings) noexcept;
     void look_at_deliveries();
     void forget_candidates() noexcept {
         candidates_.clear();
@@ -94,11 +105,11 @@ private:
     std::unique_ptr<AnyScheduler> scheduler_;
     Notifier room_;
     Timer sweep_;
+    // Those of one worker are side by side; who got a connection last comes last among them.
     std::vector<std::unique_ptr<Delivery>> deliveries_;
     std::vector<Candidate> candidates_; // those that take part now, as they were last looked at
-    std::vector<Delivery*> active_;     // the same ones
+    std::vector<Siblings> active_;      // the same ones
     std::deque<TransferredConnection> waiting_;
-    std::size_t last_ = 0; // who got the last one of give_last()
     bool closed_ = false;
 };
 

@@ -9,6 +9,8 @@
 #include <cohort/detail/log_line.hpp>
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 namespace cohort::detail {
 
@@ -26,10 +28,15 @@ COHORT_DECL void Distributor::give_again(TransferredConnection connection) {
 }
 
 COHORT_DECL ListenerId Distributor::join(DispatchTarget& target) {
-    deliveries_.push_back(std::make_unique<Delivery>(context_, target));
+    auto delivery = std::make_unique<Delivery>(context_, target);
+    const ListenerId listener = delivery->listener();
+    const auto sibling = std::find_if(deliveries_.rbegin(), deliveries_.rend(),
+                                      [&](const auto& other) { return other->worker() == target.id; });
+    forget_candidates();
+    deliveries_.insert(sibling == deliveries_.rend() ? deliveries_.end() : sibling.base(), std::move(delivery));
     // Connections may have been waiting for somebody to come; they go out once the worker knows its listener.
     post(context_.executor, action<&Distributor::look_again>(this, shared_from_this()));
-    return deliveries_.back()->listener();
+    return listener;
 }
 
 COHORT_DECL Delivery* Distributor::find(const DispatchTarget& target, ListenerId listener) const noexcept {
@@ -54,6 +61,18 @@ COHORT_DECL bool Distributor::has_workers() const noexcept {
     return std::ranges::any_of(deliveries_, [](const auto& delivery) { return !delivery->is_retired(); });
 }
 
+COHORT_DECL Distributor::Held Distributor::held(const DispatchTarget& target) noexcept {
+    Held held;
+    for (const auto& delivery : deliveries_) {
+        if (delivery->worker() != target.id) continue;
+        ++held.listeners;
+        if (!delivery->is_retired()) continue;
+        delivery->release_taken();
+        held.left += delivery->copies();
+    }
+    return held;
+}
+
 COHORT_DECL void Distributor::set_stuck(ListenerId listener) {
     for (const auto& delivery : deliveries_)
         if (delivery->listener() == listener) delivery->set_stuck();
@@ -65,13 +84,46 @@ COHORT_DECL std::uint64_t Distributor::accepted(ListenerId listener) const noexc
     return 0;
 }
 
+/// Those of the worker whose first one this is.
+COHORT_DECL Distributor::Siblings Distributor::siblings_from(std::size_t index) noexcept {
+    const WorkerId worker = deliveries_[index]->worker();
+    std::size_t end = index + 1;
+    while (end < deliveries_.size() && deliveries_[end]->worker() == worker) ++end;
+    return Siblings(deliveries_).subspan(index, end - index);
+}
+
 COHORT_DECL void Distributor::look_at_deliveries() {
     forget_candidates();
-    for (const auto& delivery : deliveries_) {
-        if (!delivery->is_active()) continue;
-        candidates_.push_back(delivery->candidate());
-        active_.push_back(delivery.get());
+    for (std::size_t i = 0; i < deliveries_.size();) {
+        const Siblings siblings = siblings_from(i);
+        i += siblings.size();
+        std::uint64_t sent = 0;
+        bool active = false;
+        for (const auto& delivery : siblings) {
+            sent += delivery->outstanding();
+            if (delivery->is_active()) active = true;
+        }
+        if (!active) continue;
+        candidates_.push_back(siblings.front()->candidate(sent));
+        active_.push_back(siblings);
     }
+}
+
+/// Of the listeners that get connections now, or else of all that are not retired: the one with the fewest on their
+/// way; among equals, in turn. So one that the worker does not accept from does not get all that the worker may have.
+COHORT_DECL Delivery* Distributor::next_of(Siblings siblings) noexcept {
+    auto best = siblings.end();
+    auto fewest = std::pair(true, std::numeric_limits<std::uint64_t>::max());
+    for (auto one = siblings.begin(); one != siblings.end() && fewest != std::pair(false, std::uint64_t{0}); ++one) {
+        if ((*one)->is_retired()) continue;
+        const auto has = std::pair(!(*one)->is_active(), (*one)->outstanding());
+        if (has >= fewest) continue;
+        fewest = has;
+        best = one;
+    }
+    if (best == siblings.end()) return nullptr;
+    std::rotate(best, best + 1, siblings.end());
+    return siblings.back().get();
 }
 
 COHORT_DECL std::size_t Distributor::room() {
@@ -108,9 +160,11 @@ COHORT_DECL bool Distributor::place(TransferredConnection& connection) {
     if (candidates_.empty()) return false;
     const std::size_t index = choose(connection);
     if (index >= candidates_.size() || candidates_[index].room == 0) return false;
+    const Siblings siblings = active_[index];
+    Delivery* const next = siblings.size() == 1 ? siblings.front().get() : next_of(siblings);
     --candidates_[index].room;
     ++candidates_[index].sent;
-    active_[index]->assign(std::move(connection));
+    next->assign(std::move(connection));
     return true;
 }
 
@@ -120,10 +174,15 @@ COHORT_DECL void Distributor::give(TransferredConnection connection) {
     if (!place(connection)) waiting_.push_back(std::move(connection));
 }
 
+/// To the workers in turn: who has had one goes to the end of the line.
 COHORT_DECL void Distributor::give_last(TransferredConnection connection) {
-    for (std::size_t i = 0; i < deliveries_.size(); ++i) {
-        Delivery& delivery = *deliveries_[last_++ % deliveries_.size()];
-        if (!delivery.is_retired()) return delivery.assign(std::move(connection));
+    forget_candidates();
+    for (std::size_t left = deliveries_.size(); left > 0;) {
+        const std::size_t count = siblings_from(0).size();
+        std::ranges::rotate(deliveries_, deliveries_.begin() + static_cast<std::ptrdiff_t>(count));
+        if (Delivery* const next = next_of(siblings_from(deliveries_.size() - count)))
+            return next->assign(std::move(connection));
+        left -= count;
     }
 }
 
@@ -146,7 +205,7 @@ COHORT_DECL void Distributor::place_waiting() {
 
 COHORT_DECL bool Distributor::has_room_beside(const Delivery& delivery) const noexcept {
     for (std::size_t i = 0; i < candidates_.size(); ++i)
-        if (active_[i]->worker() != delivery.worker() && candidates_[i].room > 0) return true;
+        if (candidates_[i].worker != delivery.worker() && candidates_[i].room > 0) return true;
     return false;
 }
 
@@ -161,6 +220,7 @@ COHORT_DECL void Distributor::look_again() {
         if (delivery.is_retired() && !delivery.has_copies()) drop(i);
     }
     place_waiting();
+    if (closed_ && !has_workers()) waiting_.clear(); // nobody could serve them
     if (closed_ || room() > 0) room_.notify_all();
     arm_sweep();
 }
@@ -172,8 +232,9 @@ COHORT_DECL void Distributor::drop(std::size_t index) {
 
 COHORT_DECL void Distributor::arm_sweep() {
     const bool wanted = !waiting_.empty() || room_.has_waiters();
-    const bool needed =
-        std::ranges::any_of(deliveries_, [wanted](const auto& delivery) { return wanted || delivery->has_copies(); });
+    const bool needed = std::ranges::any_of(deliveries_, [wanted](const auto& delivery) {
+        return wanted || delivery->has_copies() || delivery->is_behind();
+    });
     if (sweep_.is_set() || !needed) return;
     sweep_.expire_after(sweep_interval, action<&Distributor::look_again>(this, shared_from_this()));
 }

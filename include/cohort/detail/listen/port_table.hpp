@@ -2,15 +2,19 @@
 // PortTable: the addresses a cluster listens on, and what every dispatcher does alike with them (layer 3).
 #pragma once
 
+#include <cohort/detail/control/shared_page.hpp>
 #include <cohort/detail/listen/distributor.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/detail/socket/shared_address.hpp>
 #include <cohort/detail/socket/socket_file.hpp>
 #include <cohort/detail/socket/transferred_listeners.hpp>
+#include <cohort/detail/system/system.hpp>
+#include <cohort/error.hpp>
 #include <cohort/mode.hpp>
 
 #include <algorithm>
 #include <memory>
+#include <system_error>
 #include <vector>
 
 namespace cohort::detail {
@@ -66,6 +70,22 @@ protected:
         for (const auto& port : ports_)
             if (port->distributor->has(target, listener)) return port.get();
         return nullptr;
+    }
+
+    /// One worker may have as many listeners as are left to others, and leave a share of this process's descriptors
+    /// behind in connections that were on their way to those it has closed. Throws Errc::too_many, or no_free_slot.
+    void check_share(const DispatchTarget& target) const {
+        std::size_t listeners = 0;
+        std::size_t left = 0;
+        for (const auto& port : ports_) {
+            const auto held = port->distributor->held(target);
+            listeners += held.listeners;
+            left += held.left;
+        }
+        const std::size_t free = context_.page.free_cells();
+        if (free == 0) throw std::system_error(make_error_code(Errc::no_free_slot));
+        if (listeners >= free || left >= share_of_descriptors())
+            throw std::system_error(make_error_code(Errc::too_many));
     }
 
     /// What waits there is this worker's to serve, although it is to leave: the port will close with it.

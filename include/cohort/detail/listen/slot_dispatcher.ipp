@@ -64,6 +64,7 @@ COHORT_DECL std::vector<int> SlotDispatcher::inherited(unsigned slot) {
 }
 
 COHORT_DECL Grant SlotDispatcher::open(DispatchTarget& target, const Endpoint& endpoint) {
+    check_share(target);
     Grant grant;
     auto* port = find(target, endpoint);
     if (port == nullptr) port = make(endpoint, target.slot, grant.error);

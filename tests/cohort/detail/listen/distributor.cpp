@@ -3,6 +3,7 @@
 
 #include <cohort/detail/control/shared_page.hpp>
 #include <cohort/detail/system/fd_passing.hpp>
+#include <cohort/detail/system/system.hpp>
 
 #include <doctest/doctest.h>
 
@@ -13,6 +14,7 @@
 
 #include <deque>
 #include <limits>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -38,6 +40,13 @@ struct Worker : test::FakeWorker {
             for (auto& connection : batch->second) connections.push_back(std::move(connection));
         }
         return count;
+    }
+
+    /// The same, for one that has several listeners: how many came to each.
+    std::map<ListenerId, std::size_t> receive_all() {
+        std::map<ListenerId, std::size_t> counts;
+        while (auto batch = next<Connections>()) counts[batch->first.listener] += batch->first.count;
+        return counts;
     }
 
     ListenerId listener = 0;
@@ -278,4 +287,134 @@ TEST_CASE("large batches are cut to what one datagram may carry") {
     auto& a = master.join();
     master.give(40);
     CHECK(a.receive() == 40);
+}
+
+namespace {
+
+using Counts = std::map<ListenerId, std::size_t>;
+
+/// Two workers, of which the first has three listeners.
+struct Uneven : Master {
+    explicit Uneven(unsigned credit) : Master(credit) {
+        for (ListenerId* const more : {&second, &third}) *more = distributor->join(a.target);
+        test::settle(io);
+    }
+    void take_from(ListenerId listener, std::size_t count) {
+        page.cell(a.target.cell, listener).taken.fetch_add(count);
+        distributor->took(a.target, listener);
+    }
+
+    Worker& a = join();
+    Worker& b = join();
+    ListenerId second = 0;
+    ListenerId third = 0;
+};
+
+} // namespace
+
+TEST_CASE("a worker gets one share, which its listeners have in turn") {
+    Uneven master(12);
+    CHECK(master.distributor->room() == 24);
+    master.give(12);
+    CHECK(master.b.receive() == 6);
+    CHECK(master.a.receive_all() == Counts{{master.a.listener, 2}, {master.second, 2}, {master.third, 2}});
+}
+
+TEST_CASE("several listeners have the credit of one") {
+    Uneven master(6);
+    master.give(20);
+    CHECK(master.b.receive() == 6);
+    CHECK(master.a.receive_all() == Counts{{master.a.listener, 2}, {master.second, 2}, {master.third, 2}});
+    master.distributor->retire(master.a.target, master.second);
+    master.take_from(master.third, 1);
+    CHECK(master.a.receive_all() == Counts{{master.third, 1}}); // what a retired one has not taken counts, too
+}
+
+TEST_CASE("a listener that its worker does not accept from leaves the credit to the others") {
+    Uneven master(6);
+    for (int i = 0; i < 50; ++i) {
+        master.give(2);
+        master.take(master.b, master.b.receive());
+        auto got = master.a.receive_all();
+        REQUIRE(got.size() == 1);
+        if (got.begin()->first != master.third) master.take_from(got.begin()->first, got.begin()->second);
+    }
+    CHECK(master.page.cell(master.a.target.cell, master.a.listener).taken >= 24);
+    CHECK(master.page.cell(master.a.target.cell, master.second).taken >= 24);
+}
+
+TEST_CASE("at the end, too, a worker gets one share") {
+    Uneven master(1);
+    master.give(24, true);
+    master.distributor->close();
+    CHECK(master.b.receive() == 12);
+    CHECK(master.a.receive_all() == Counts{{master.a.listener, 4}, {master.second, 4}, {master.third, 4}});
+}
+
+TEST_CASE("a worker that does not take has a share of the descriptors, over all endpoints, and one at each") {
+    const std::size_t share = share_of_descriptors();
+    Master master(std::numeric_limits<unsigned>::max());
+    auto& a = master.join();
+    for (std::size_t i = 0; i < share; ++i) a.target.link->add_copy(); // on their way to its listener elsewhere
+    CHECK(master.distributor->room() == 1);
+    master.give();
+    CHECK(a.receive() == 1);
+    CHECK(master.distributor->room() == 0);
+    a.target.link->drop_copies(share);
+    CHECK(master.distributor->room() == share - 1);
+    master.distributor->leave(a.target);
+    CHECK(a.target.link->copies() == 0);
+}
+
+TEST_CASE("what is on its way to listeners that are closed is counted until it has been taken") {
+    Master master;
+    auto& a = master.join();
+    master.give(3);
+    CHECK(a.receive() == 3);
+    CHECK(master.distributor->held(a.target).listeners == 1);
+    CHECK(master.distributor->held(a.target).left == 0);
+    master.distributor->retire(a.target, a.listener);
+    CHECK(master.distributor->held(a.target).left == 3);
+    master.take(a, 2);
+    CHECK(master.distributor->held(a.target).left == 1);
+    CHECK(a.target.link->copies() == 1);
+    master.take(a, 1);
+    test::run_until(master.io, [&] { return master.distributor->held(a.target).listeners == 0; });
+}
+
+TEST_CASE("what is lost when nobody listens any more is closed") {
+    Master master;
+    auto& a = master.join();
+    master.give(3);
+    CHECK(a.receive() == 3);
+    a.connections.clear();
+    master.distributor->retire(a.target, a.listener);
+    master.distributor->close();
+    CHECK(master.alive() == 3);
+    master.distributor->lost(a.target, a.listener, 0, 3);
+    CHECK(master.alive() == 0);
+    CHECK(master.distributor->waiting() == 0);
+}
+
+TEST_CASE("a worker that does not read gets nothing new") {
+    Master master(std::numeric_limits<unsigned>::max());
+    auto& a = master.join();
+    auto& b = master.join();
+    while (a.target.link->all_sent()) a.target.link->send(Forgotten{});
+    CHECK(master.distributor->room() != 0);
+    master.give(4);
+    CHECK(b.receive() == 4);
+    const auto read_all = [&] {
+        while (a.next<Forgotten>()) {
+        }
+    };
+    test::run_until(master.io, [&] {
+        read_all();
+        return a.target.link->all_sent();
+    });
+    read_all();
+    CHECK(master.distributor->room() != 0);
+    master.give(2);
+    CHECK(a.receive() == 1);
+    CHECK(b.receive() == 1);
 }
