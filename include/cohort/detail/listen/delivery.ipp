@@ -39,9 +39,10 @@ COHORT_DECL Delivery::~Delivery() {
 }
 
 COHORT_DECL std::uint64_t Delivery::outstanding() const noexcept {
-    // A worker that writes nonsense to its cell must not gain credit by it, nor seem to have had more than it was sent.
+    // A worker that writes nonsense to its cell must not gain credit by it, nor seem to have had more than it was sent:
+    // what waits for flush() would be closed before.
     const std::uint64_t taken = cell_.taken.load(std::memory_order_seq_cst);
-    return taken > sent_ ? copies_.size() : std::min<std::uint64_t>(sent_ - taken, copies_.size());
+    return taken > sent_ - unsent_ ? copies_.size() : std::min<std::uint64_t>(sent_ - taken, copies_.size());
 }
 
 COHORT_DECL bool Delivery::is_behind() const noexcept { return !link_->all_sent(); }

@@ -418,3 +418,12 @@ TEST_CASE("a worker that does not read gets nothing new") {
     CHECK(a.receive() == 1);
     CHECK(b.receive() == 1);
 }
+
+TEST_CASE("a worker that says it has taken what it is only about to be sent is sent that") {
+    Master master;
+    auto& a = master.join();
+    master.page.cell(a.target.cell, a.listener).taken.store(2);
+    master.give(3);
+    CHECK(a.receive() == 3);
+    CHECK(master.alive() == 3);
+}
