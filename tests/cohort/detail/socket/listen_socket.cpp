@@ -122,11 +122,28 @@ TEST_CASE("IPv4 is served also where the system keeps IPv6 sockets to themselves
     if (code == not_possible_here) MESSAGE("skipped: no network of its own for the test");
 }
 
+/// At a port that nobody else has in the other family, of which the kernel takes no notice when it chooses one.
+UniqueFd listen_on_port_free_in_both(const Endpoint& endpoint) {
+    const bool is_v6 = endpoint.host() == "::";
+    std::vector<UniqueFd> others;
+    for (int attempt = 0; attempt != 50; ++attempt) {
+        auto socket = listen_on(endpoint);
+        const auto port = local_endpoint(socket.get()).port();
+        std::error_code error;
+        if (open_listener(is_v6 ? Endpoint::tcp("0.0.0.0", port) : Endpoint::tcp("::", port).only_v6(), false, 16,
+                          error))
+            return socket;
+        others.push_back(std::move(socket));
+    }
+    FAIL("no port is free in both families");
+    return {};
+}
+
 TEST_CASE("IPv6 alone leaves the port of IPv4 to others, in either order") {
     if (!has_ipv6()) return;
     for (const bool v6_first : {true, false}) {
         CAPTURE(v6_first);
-        const auto first = listen_on(v6_first ? "[::]:0 v6only" : "0.0.0.0:0");
+        const auto first = listen_on_port_free_in_both(v6_first ? "[::]:0 v6only" : "0.0.0.0:0");
         const auto port = local_endpoint(first.get()).port();
         const auto v6 = Endpoint::tcp("::", port).only_v6();
         CHECK(connect_to(Endpoint::tcp(v6_first ? "127.0.0.1" : "::1", port)) == ECONNREFUSED);
