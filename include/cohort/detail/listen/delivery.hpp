@@ -60,7 +60,7 @@ public:
     /// For a worker that has ended: moves the connections that it had not taken to `others`.
     void take_back(std::deque<TransferredConnection>& others);
     /// Whether it has had a connection for that long without taking any.
-    bool is_idle(Clock::time_point now, Clock::duration time) noexcept;
+    bool is_idle(Clock::time_point now, std::chrono::milliseconds time) noexcept;
     /// The same for a worker that is stuck; moves nothing when it has just begun to take them.
     void take_back_from_stuck(std::deque<TransferredConnection>& others);
     /// Moves those that the worker's process had no descriptors for to `others`. It gets none for a while.

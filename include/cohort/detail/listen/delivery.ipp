@@ -8,6 +8,7 @@
 #include <cohort/detail/control/shared_page.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/policy/observed_time.hpp>
 #include <cohort/detail/system/system.hpp>
 
 #include <algorithm>
@@ -116,13 +117,13 @@ COHORT_DECL void Delivery::take_back(std::deque<TransferredConnection>& others) 
     move_copies(others);
 }
 
-COHORT_DECL bool Delivery::is_idle(Clock::time_point now, Clock::duration time) noexcept {
+COHORT_DECL bool Delivery::is_idle(Clock::time_point now, std::chrono::milliseconds time) noexcept {
     const std::uint64_t taken = cell_.taken.load(std::memory_order_seq_cst);
     if (taken != seen_) {
         seen_ = taken;
         moved_ = now;
     }
-    return !copies_.empty() && now - moved_ >= time;
+    return !copies_.empty() && reached(now - moved_, time);
 }
 
 COHORT_DECL void Delivery::take_back_from_stuck(std::deque<TransferredConnection>& others) {
