@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -89,11 +90,14 @@ private:
     rlimit before_{};
 };
 
+/// In a slot of its own.
+UniqueFd connect(Bus& bus, WorkerId worker) { return bus.connect(worker, worker, false); }
+
 /// The worker's end of a connection; nothing is read from it but by read().
 class Wire {
 public:
     Wire(Bus& bus, std::shared_ptr<const Bytes> bytes)
-        : socket_(bus.connect(hostile_worker, false)), bytes_(std::move(bytes)) {}
+        : socket_(connect(bus, hostile_worker)), bytes_(std::move(bytes)) {}
 
     /// As much of the bytes as there is room for. Whether that was anything.
     bool send() {
@@ -146,6 +150,12 @@ const Attack attacks[] = {
     {"large values of which the end does not come", &nobody,
      [](Wires& wires, Bus& bus) {
          Bytes bytes = hello();
+         add(wires, bus, 60, bytes += first_part(value("mine", large), large));
+     }},
+    {"large values of which the end does not come, behind what is not for the bus", &nobody,
+     [](Wires& wires, Bus& bus) {
+         Bytes bytes = hello();
+         bytes += frame(FrameKind::reply, 1, Bytes(66'000));
          add(wires, bus, 60, bytes += first_part(value("mine", large), large));
      }},
     {"large values, and then a part of a small one", &nobody,
@@ -206,8 +216,8 @@ const Attack attacks[] = {
 /// Two who have nothing to do with it.
 struct Honest {
     Honest(asio::io_context& io, Bus& bus)
-        : publisher(io.get_executor(), bus.connect(honest_worker, false)),
-          subscriber(io.get_executor(), bus.connect(honest_worker + 1, false)) {}
+        : publisher(io.get_executor(), connect(bus, honest_worker)),
+          subscriber(io.get_executor(), connect(bus, honest_worker + 1)) {}
 
     Task<> subscribe() {
         const Published wish{.topic = "news", .subscribes = true};
@@ -311,6 +321,18 @@ TEST_CASE("a value for very many subscribers does not hold up the others") {
 
 namespace {
 
+Task<> subscribe_to(BusChannel& subscriber, std::string topic) {
+    const Published wish{.topic = std::move(topic), .subscribes = true};
+    co_await subscriber.call(wish);
+}
+
+Task<> receive_all(BusChannel& subscriber, std::size_t count) {
+    for (; count != 0; --count) {
+        const auto published = co_await subscriber.receive();
+        REQUIRE(published);
+    }
+}
+
 Task<> receive_large(BusChannel& subscriber, int count, std::size_t size, int& received) {
     const Published wish{.topic = "large", .subscribes = true};
     co_await subscriber.call(wish);
@@ -330,7 +352,7 @@ TEST_CASE("large values on many connections of one worker all arrive, though the
     constexpr std::size_t size = 5 << 20;
     for (const bool own : {false, true}) { // the subscription, too, is of the worker that publishes
         CAPTURE(own);
-        BusChannel subscriber(io.get_executor(), bus.connect(own ? hostile_worker : honest_worker, false));
+        BusChannel subscriber(io.get_executor(), connect(bus, own ? hostile_worker : honest_worker));
         int received = 0;
         start(io, receive_large(subscriber, connections, size, received));
         Wires wires;
@@ -345,7 +367,7 @@ TEST_CASE("large values on many connections of one worker all arrive, though the
 TEST_CASE("a value waits for room, and arrives when those before it do not come after all") {
     asio::io_context io(1);
     Bus bus(io.get_executor(), bus_limits);
-    BusChannel subscriber(io.get_executor(), bus.connect(honest_worker, false));
+    BusChannel subscriber(io.get_executor(), connect(bus, honest_worker));
     int received = 0;
     start(io, receive_large(subscriber, 1, large, received));
     Wires unfinished;
@@ -360,6 +382,37 @@ TEST_CASE("a value waits for room, and arrives when those before it do not come 
     unfinished.clear();
     send_all(io, whole);
     CHECK(received == 1);
+}
+
+TEST_CASE("what a worker has left behind for a slow subscriber counts for its successor, until it has arrived") {
+    const ManyDescriptors many;
+    asio::io_context io(1);
+    Bus bus(io.get_executor(), bus_limits);
+    constexpr unsigned slot = 7;
+    BusChannel subscriber(io.get_executor(), connect(bus, honest_worker));
+    run_for(io, subscribe_to(subscriber, "slow"));
+    Bytes bytes = hello();
+    bytes += value("slow", 60'000, true);
+    std::size_t left_behind = 0;
+    std::error_code refused;
+    for (WorkerId worker = 100; !refused; ++worker) { // each connects once, publishes, and ends
+        try {
+            const UniqueFd socket = bus.connect(worker, slot, false);
+            for (std::size_t sent = 0; sent != bytes.size(); io.poll()) {
+                const auto count = ::send(socket.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+                REQUIRE((count > 0 || errno == EAGAIN));
+                sent += static_cast<std::size_t>(std::max<ssize_t>(count, 0));
+            }
+            ++left_behind;
+        } catch (const std::system_error& error) {
+            refused = error.code();
+        }
+    }
+    CHECK(refused == Errc::too_many);
+    CHECK_NOTHROW(bus.connect(1'000, slot + 1, false));
+    run_for(io, receive_all(subscriber, left_behind));
+    settle(io);
+    CHECK_NOTHROW(bus.connect(1'001, slot, false));
 }
 
 TEST_CASE("subscribers that were slow once do not cost the master memory for ever") {

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <list>
 #include <memory>
 #include <string>
@@ -19,14 +20,15 @@ namespace cohort::detail {
 
 /// Lives in the master. Each subscription has a connection of its own, whose queue is all that a slow subscriber costs:
 /// what becomes of values that do not fit there is up to SlowSubscriber. Nobody waits for it but a publisher that wants
-/// to (Published::waits). A worker may have as many connections as it likes: what they cost together is bounded, too.
+/// to (Published::waits). A worker may have many connections: what they cost together is bounded, too.
 class Bus {
 public:
-    /// A worker, and what all its connections cost together.
+    /// The workers of a slot, and what all their connections cost together: those of one that has ended are here until
+    /// its last values are delivered.
     struct Owner {
-        Owner(WorkerId its_id, const asio::any_io_executor& executor) : id(its_id), delivered(executor) {}
+        Owner(unsigned its_slot, const asio::any_io_executor& executor) : slot(its_slot), delivered(executor) {}
 
-        WorkerId id;
+        unsigned slot;
         std::size_t arriving = 0; // bytes of its large values that are on their way through this process
         Notifier delivered;       // one of them
         std::size_t queued = 0;   // bytes that waited for its subscriptions when counted, and what was given them since
@@ -35,9 +37,11 @@ public:
 
     /// A connection that belongs to a worker, and what it has subscribed to.
     struct Client {
-        Client(std::shared_ptr<Owner> its_owner, BusChannel its_channel, const asio::any_io_executor& executor)
-            : owner(std::move(its_owner)), channel(std::move(its_channel)), kept_sent(executor) {}
+        Client(WorkerId its_worker, std::shared_ptr<Owner> its_owner, BusChannel its_channel,
+               const asio::any_io_executor& executor)
+            : worker(its_worker), owner(std::move(its_owner)), channel(std::move(its_channel)), kept_sent(executor) {}
 
+        WorkerId worker;
         std::shared_ptr<Owner> owner;
         BusChannel channel;
         std::size_t arriving = 0; // its part of Owner::arriving
@@ -56,13 +60,20 @@ public:
     Bus& operator=(const Bus&) = delete;
     ~Bus();
 
-    /// The other end of a new connection. `owner`: the worker it is for; 0: this process. `finished`: as after
-    /// finish(). Throws Errc::too_many, EMFILE.
-    UniqueFd connect(WorkerId owner, bool finished);
+    /// The other end of a new connection for this worker of the slot. `finished`: as after finish(). Throws
+    /// Errc::too_many, EMFILE.
+    UniqueFd connect(WorkerId worker, unsigned slot, bool finished);
+    /// The same for this process. Throws EMFILE.
+    UniqueFd connect(bool finished) { return connect(this_process, no_slot, finished); }
     /// Sends nothing more to this worker; its subscriptions end after what is already queued.
-    void finish(WorkerId owner);
+    void finish(WorkerId worker);
+    /// The same for this process.
+    void finish() { finish(this_process); }
 
 private:
+    static constexpr WorkerId this_process = 0; // no worker has this id
+    static constexpr unsigned no_slot = std::numeric_limits<unsigned>::max();
+
     struct State;
     using OwnerPtr = std::shared_ptr<Owner>;
     using ClientPtr = std::shared_ptr<Client>;

@@ -21,7 +21,7 @@ namespace cohort::detail {
 struct Bus::State {
     using Subscribers = std::map<std::uint64_t, ClientPtr>; // by Client::number
 
-    OwnerPtr owner_of(WorkerId id, const asio::any_io_executor& executor) const;
+    OwnerPtr owner_of(unsigned slot, const asio::any_io_executor& executor) const;
     std::size_t count(const OwnerPtr& owner) const {
         return static_cast<std::size_t>(
             std::ranges::count_if(clients, [&owner](const ClientPtr& client) { return client->owner == owner; }));
@@ -130,6 +130,8 @@ inline Task<> room_to_arrive(std::shared_ptr<Bus::Client> client) {
 inline Task<> arrival(std::shared_ptr<Bus::Client> client) {
     MessageStream& stream = stream_of(*client);
     for (bool more = true; more && !stream.has_front() && !stream.is_over();) {
+        if (client->arriving != 0 && stream.arriving() != client->arriving)
+            forget_arrived(*client); // that was an answer, or the like
         if (client->arriving == 0 && stream.arriving() > small_value) co_await room_to_arrive(client);
         if (client->arriving == 0) stream.shrink();
         more = co_await stream.fill();
@@ -141,7 +143,7 @@ inline Task<> room_for_value(std::shared_ptr<Bus::Client> client, bool too_much)
     const std::uint64_t before = client->unkept + client->kept.size();
     while (client->unkept < before) co_await client->kept_sent.wait();
     if (too_much)
-        co_await stream_of(*client).flush();
+        co_await stream_of(*client).until_empty();
     else
         co_await stream_of(*client).room();
 }
@@ -170,21 +172,21 @@ COHORT_DECL Bus::~Bus() {
     }
 }
 
-COHORT_DECL UniqueFd Bus::connect(WorkerId owner, bool finished) {
-    const OwnerPtr known = state_->owner_of(owner, executor_);
-    if (owner != 0)
-        if (const auto error = may_cause_more(state_->count(known))) throw std::system_error(error, "subscribe");
+COHORT_DECL UniqueFd Bus::connect(WorkerId worker, unsigned slot, bool finished) {
+    const OwnerPtr owner = state_->owner_of(slot, executor_);
+    if (worker != this_process)
+        if (const auto error = may_cause_more(state_->count(owner))) throw std::system_error(error, "subscribe");
     auto [mine, others] = make_socketpair(SOCK_STREAM);
-    auto client = share<Client>(known, BusChannel::accepted(executor_, std::move(mine), limits_), executor_);
+    auto client = share<Client>(worker, owner, BusChannel::accepted(executor_, std::move(mine), limits_), executor_);
     state_->clients.push_back(client);
     if (finished) client->channel.finish(); // it may still publish
     spawn(executor_, serve(std::move(client), state_));
     return std::move(others);
 }
 
-COHORT_DECL void Bus::finish(WorkerId owner) {
+COHORT_DECL void Bus::finish(WorkerId worker) {
     for (const auto& client : state_->clients)
-        if (client->owner->id == owner) finish_client(*client);
+        if (client->worker == worker) finish_client(*client);
 }
 
 COHORT_DECL Task<> Bus::serve(ClientPtr client, std::shared_ptr<State> state) {
@@ -214,10 +216,10 @@ COHORT_DECL Task<> Bus::serve(ClientPtr client, std::shared_ptr<State> state) {
     forget_arrived(*client);
 }
 
-COHORT_DECL Bus::OwnerPtr Bus::State::owner_of(WorkerId id, const asio::any_io_executor& executor) const {
+COHORT_DECL Bus::OwnerPtr Bus::State::owner_of(unsigned slot, const asio::any_io_executor& executor) const {
     for (const ClientPtr& client : clients)
-        if (client->owner->id == id) return client->owner;
-    return share<Owner>(id, executor);
+        if (client->owner->slot == slot) return client->owner;
+    return share<Owner>(slot, executor);
 }
 
 COHORT_DECL void Bus::State::remove(const ClientPtr& client) {

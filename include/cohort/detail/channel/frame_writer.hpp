@@ -45,6 +45,8 @@ public:
     std::size_t queued() const noexcept { return queue_.size(); }
     /// Waits while more than the high-water mark is queued. Throws why nothing can be sent any more, if that is so.
     Task<> room() { return room(shared_from_this()); }
+    /// The same while anything is queued.
+    Task<> until_empty() { return until_empty(shared_from_this()); }
     bool has_room() const noexcept { return queue_.size() <= limits_.high_water || error_; }
     /// At most so many bytes of what is queued are answers.
     std::size_t unread_answers() const noexcept { return unread(answers_); }
@@ -94,6 +96,7 @@ private:
 
     // Coroutines start only when awaited; these must keep the stream alive before that, too.
     static Task<> room(std::shared_ptr<FrameWriter> self);
+    static Task<> until_empty(std::shared_ptr<FrameWriter> self);
     static Task<> answers_read(std::shared_ptr<FrameWriter> self);
     COHORT_LAZY static Task<> flush(std::shared_ptr<FrameWriter> self);
     void flush_later();

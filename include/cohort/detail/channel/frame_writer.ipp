@@ -79,6 +79,11 @@ COHORT_DECL Task<> FrameWriter::room(std::shared_ptr<FrameWriter> self) {
     if (self->error_) throw std::system_error(self->error_);
 }
 
+COHORT_DECL Task<> FrameWriter::until_empty(std::shared_ptr<FrameWriter> self) {
+    while (!self->queue_.empty() && !self->error_) co_await self->room_.wait();
+    if (self->error_) throw std::system_error(self->error_);
+}
+
 COHORT_DECL Task<> FrameWriter::answers_read(std::shared_ptr<FrameWriter> self) {
     if (!self->has_room()) co_await self->room_.wait();
 }

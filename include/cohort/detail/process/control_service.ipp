@@ -172,14 +172,17 @@ COHORT_DECL void ControlService::introduce(WorkerRecord& record, const ConnectPe
 /// One end of a socket pair whose other end goes to the other worker: the two then communicate without the master. Id
 /// 0, which no worker has, means the bus.
 COHORT_DECL UniqueFd ControlService::end_for(const WorkerRecord& record, WorkerId other, bool stopping) {
-    if (other == 0) return bus_.connect(record.id, stopping || record.state == WorkerState::draining);
+    if (other == 0) return bus_.connect(record.id, record.slot, stopping || record.state == WorkerState::draining);
     const auto found = records_.find(other);
     const bool is_there =
         found != records_.end() && other != record.id && !stopping && found->second->state < WorkerState::draining;
     if (!is_there) return {};
     WorkerRecord& host = *found->second;
     if (host.link->all_sent()) host.visitors.clear();
-    if (++host.visitors[record.id] > most_visits) throw std::system_error(make_error_code(Errc::too_many));
+    unsigned& visits = host.visitors[record.id];
+    if (visits == most_visits || host.link->kept() >= share_of_descriptors())
+        throw std::system_error(make_error_code(Errc::too_many));
+    ++visits;
     auto [mine, others] = make_socketpair(SOCK_STREAM);
     const int number = others.get();
     host.link->send(IncomingPeer{record.id}, std::span(&number, 1));

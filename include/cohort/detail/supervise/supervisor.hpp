@@ -85,7 +85,7 @@ public:
     Mailbox& mail() noexcept { return processes_.mail(); }
     CallPool& pool() noexcept { return *pool_; }
     /// A connection of this process to the bus.
-    UniqueFd connect_bus() { return bus_.connect(0, finished()); }
+    UniqueFd connect_bus() { return bus_.connect(finished()); }
 
 private:
     using RecordPtr = std::shared_ptr<WorkerRecord>;

@@ -127,7 +127,7 @@ COHORT_DECL void Supervisor::notify_if_finished() {
     upgrade_.finish();
     pool_->review();
     processes_.mail().end();
-    bus_.finish(0);
+    bus_.finish();
     worker_gone_.notify_all();
     processes_.notify();
 }

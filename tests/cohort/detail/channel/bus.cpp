@@ -20,7 +20,7 @@ namespace {
 
 /// What a worker might do with its end, whatever the library in it does.
 struct Wire {
-    Wire(asio::io_context& io, Bus& bus) : channel(io.get_executor(), bus.connect(1, false)) {}
+    Wire(asio::io_context& io, Bus& bus) : channel(io.get_executor(), bus.connect(1, 1, false)) {}
 
     Task<> say(std::string topic, bool subscribes) {
         const Published message{.topic = std::move(topic), .type = 1, .payload = "value", .subscribes = subscribes};
