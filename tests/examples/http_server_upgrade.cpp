@@ -3,9 +3,11 @@
 #include "support/example.hpp"
 #include "support/folder.hpp"
 #include "support/http_client.hpp"
+#include "support/process.hpp"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -228,6 +230,34 @@ TEST_CASE("http_server: upgrades one upon another leave one master, and every re
         }
         CHECK(HttpClient::is_refused(port));
     }
+}
+
+TEST_CASE("http_server: an upgrade waits for the master before to leave, and a reload does not wait for the upgrade") {
+    Copy copy(test::each_kind_of_mode());
+    HttpClient busy = copy.client();
+    busy.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    CHECK(busy.read(true).value().status == 100);
+    copy.server().signal(SIGUSR2);
+    const pid_t second = next_master(copy.server());
+    REQUIRE(second != 0);
+    const test::Watched watched(second);
+    std::vector<pid_t> workers;
+    CHECK(test::eventually([&] { return (workers = test::children_of(second)).size() == 2; }));
+    ::kill(second, SIGUSR2);
+    CHECK(test::eventually([&] { return !test::is_pending(SIGUSR2, second); }));
+    ::kill(second, SIGHUP);
+    CHECK(test::eventually([&] {
+        const auto now = test::children_of(second);
+        return now.size() == 2 && std::ranges::find_first_of(now, workers) == now.end();
+    }));
+    busy.send("hello");
+    CHECK(busy.answer().body == "hello");
+    const pid_t third = next_master(copy.server());
+    REQUIRE(third != 0);
+    const test::Watched last(third);
+    CHECK(watched.ends_within(patience));
+    ::kill(third, SIGTERM);
+    CHECK(last.ends_within(patience));
 }
 
 TEST_CASE("http_server: a new program that does not get ready changes nothing, and the reason is told") {

@@ -33,7 +33,7 @@ bool readable_within(int fd, std::chrono::milliseconds time) {
 }
 
 Watched::Watched(pid_t pid) : fd_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {
-    if (fd_ < 0) throw std::runtime_error("pidfd_open");
+    if (fd_ < 0 && errno != ESRCH) throw std::runtime_error("pidfd_open");
 }
 
 Watched::Watched(Watched&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
@@ -44,7 +44,7 @@ Watched::~Watched() {
     ::close(fd_);
 }
 
-bool Watched::ends_within(std::chrono::milliseconds time) const { return readable_within(fd_, time); }
+bool Watched::ends_within(std::chrono::milliseconds time) const { return fd_ < 0 || readable_within(fd_, time); }
 
 Helper::~Helper() {
     if (pid_ > 0) {

@@ -30,7 +30,7 @@ bool eventually(Predicate is_so, std::chrono::steady_clock::duration time = std:
 /// Waits until the descriptor is readable; false when the time has passed.
 bool readable_within(int fd, std::chrono::milliseconds time);
 
-/// Sees the end of a process, also of one that is nobody's child here.
+/// Sees the end of a process, also of one that is nobody's child here, or has ended.
 class Watched {
 public:
     explicit Watched(pid_t pid);

@@ -143,6 +143,7 @@ COHORT_DECL WorkerRecord& Supervisor::record(WorkerId worker) {
 
 COHORT_DECL Task<ReloadReport> Supervisor::change(CoalescedRequests& requests, Change carry_out) {
     const std::uint64_t request = requests.add();
+    if (&requests == &upgrades_) co_await upgrade_.until_alone();
     while (changing_ && !stopping_) co_await change_over_.wait();
     if (requests.is_served(request)) co_return requests.report();
     ReloadReport report;
@@ -185,7 +186,6 @@ COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
         report.error = std::make_error_code(std::errc::operation_not_supported);
         co_return report;
     }
-    co_await upgrade_.until_alone();
     co_await reloader_.until_idle();
     if (stopping_) {
         report.error = Errc::stopping;

@@ -23,6 +23,7 @@ COHORT_DECL void MasterUpgrade::receive_connections(Dispatcher& dispatcher, bool
 COHORT_DECL Task<> MasterUpgrade::hear_old_master(std::weak_ptr<bool> alive, MasterUpgrade& self,
                                                   std::function<void(ConnectionTransfer&, UniqueFd)> take,
                                                   std::function<bool()> has_room) {
+    if (alive.expired()) co_return;
     co_await OldMaster::receive_connections(alive, *self.old_master_, std::move(take), std::move(has_room));
     if (alive.expired()) co_return;
     self.alone_ = true;
