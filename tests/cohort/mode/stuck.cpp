@@ -76,6 +76,7 @@ TEST_CASE_TEMPLATE("nobody waits for a worker that lives but does not accept", A
             const auto served = co_await greetings(clients);
             CHECK(served == std::map<WorkerId, int>{{2, crowd_size}});
         }
+        CHECK(app.stats().total().redelivered <= app.options().credit); // it gets none until it has shown life
         co_await tell(app, 1, "host");
         for (int i = 0;; ++i) {
             REQUIRE(i < 5'000);

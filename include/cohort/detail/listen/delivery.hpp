@@ -33,7 +33,7 @@ public:
     /// It gets no new connections until it sends a message or begins to serve one that it has accepted itself.
     void set_stuck() noexcept {
         stuck_ = true;
-        seen_ = accepted();
+        accepted_when_stuck_ = accepted();
     }
     void revive() noexcept { stuck_ = false; }
     /// How many connections the worker has begun to serve, as it says.
@@ -87,7 +87,8 @@ private:
     std::size_t unsent_ = 0;                   // how many at the end of `copies_` wait for flush()
     bool retired_ = false;
     bool stuck_ = false;
-    std::uint64_t seen_ = 0; // `taken` when it last moved, or `accepted` when it got stuck
+    std::uint64_t accepted_when_stuck_ = 0;
+    std::uint64_t seen_ = 0; // `taken` when it last moved
     Clock::time_point moved_{};
     Clock::time_point rests_until_{};
 };

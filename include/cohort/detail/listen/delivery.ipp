@@ -49,7 +49,7 @@ COHORT_DECL std::uint64_t Delivery::outstanding() const noexcept {
 COHORT_DECL bool Delivery::is_behind() const noexcept { return !link_->all_sent(); }
 
 COHORT_DECL bool Delivery::is_active() noexcept {
-    if (stuck_ && accepted() != seen_) stuck_ = false;
+    if (stuck_ && accepted() != accepted_when_stuck_) stuck_ = false;
     if (retired_ || stuck_ || is_behind()) return false;
     return rests_until_ == Clock::time_point{} || rests_until_ <= Clock::now();
 }

@@ -87,7 +87,7 @@ private:
     Delivery* find(const DispatchTarget& target, ListenerId listener) const noexcept;
     bool has_room_beside(const Delivery& delivery) const noexcept;
     Siblings siblings_from(std::size_t index) noexcept;
-    static Delivery* next_of(Siblings siblings) noexcept;
+    static Delivery* next_of(Siblings siblings, bool also_inactive) noexcept;
     void look_at_deliveries();
     void forget_candidates() noexcept {
         candidates_.clear();

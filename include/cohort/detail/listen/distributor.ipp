@@ -109,9 +109,10 @@ COHORT_DECL void Distributor::look_at_deliveries() {
     }
 }
 
-/// Of the listeners that get connections now, or else of all that are not retired: the one with the fewest on their
-/// way; among equals, in turn. So one that the worker does not accept from does not get all that the worker may have.
-COHORT_DECL Delivery* Distributor::next_of(Siblings siblings) noexcept {
+/// Of the listeners that get connections now the one with the fewest on their way; among equals, in turn. So one that
+/// the worker does not accept from does not get all that the worker may have. `also_inactive`: if there is none, one of
+/// the others that are not retired.
+COHORT_DECL Delivery* Distributor::next_of(Siblings siblings, bool also_inactive) noexcept {
     auto best = siblings.end();
     auto fewest = std::pair(true, std::numeric_limits<std::uint64_t>::max());
     for (auto one = siblings.begin(); one != siblings.end() && fewest != std::pair(false, std::uint64_t{0}); ++one) {
@@ -121,7 +122,7 @@ COHORT_DECL Delivery* Distributor::next_of(Siblings siblings) noexcept {
         fewest = has;
         best = one;
     }
-    if (best == siblings.end()) return nullptr;
+    if (best == siblings.end() || (fewest.first && !also_inactive)) return nullptr;
     std::rotate(best, best + 1, siblings.end());
     return siblings.back().get();
 }
@@ -161,7 +162,8 @@ COHORT_DECL bool Distributor::place(TransferredConnection& connection) {
     const std::size_t index = choose(connection);
     if (index >= candidates_.size() || candidates_[index].room == 0) return false;
     const Siblings siblings = active_[index];
-    Delivery* const next = siblings.size() == 1 ? siblings.front().get() : next_of(siblings);
+    Delivery* const next = siblings.size() == 1 ? siblings.front().get() : next_of(siblings, false);
+    if (next == nullptr) return false;
     --candidates_[index].room;
     ++candidates_[index].sent;
     next->assign(std::move(connection));
@@ -180,7 +182,7 @@ COHORT_DECL void Distributor::give_last(TransferredConnection connection) {
     for (std::size_t left = deliveries_.size(); left > 0;) {
         const std::size_t count = siblings_from(0).size();
         std::ranges::rotate(deliveries_, deliveries_.begin() + static_cast<std::ptrdiff_t>(count));
-        if (Delivery* const next = next_of(siblings_from(deliveries_.size() - count)))
+        if (Delivery* const next = next_of(siblings_from(deliveries_.size() - count), true))
             return next->assign(std::move(connection));
         left -= count;
     }
