@@ -71,8 +71,7 @@ COHORT_DECL Task<bool> FrameStream::fill() {
             co_return !ended_;
         }
         if (turn_is_over()) {
-            co_await asio::post(asio::use_awaitable);
-            begin_turn();
+            co_await let_others_go_on();
             const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
             throw_if_cancelled(cancellation);
             co_return true; // somebody else may have read meanwhile

@@ -106,8 +106,7 @@ COHORT_DECL Task<bool> MessageStream::arrival() {
     const auto self = shared_from_this();
     const bool steady = co_await switched();
     if (!steady || turn_is_over()) {
-        co_await asio::post(asio::use_awaitable);
-        begin_turn();
+        co_await let_others_go_on();
     }
     for (;;) {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;

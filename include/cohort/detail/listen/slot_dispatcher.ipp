@@ -156,7 +156,7 @@ COHORT_DECL std::vector<QueueStats> SlotDispatcher::queues() const {
 COHORT_DECL void SlotDispatcher::watch() {
     const auto stuck_after = context_.options.stuck_after;
     const bool wanted = std::ranges::any_of(ports_, [](const auto& port) { return port->can_be_stuck(); });
-    if (watch_.is_set() || !wanted || stuck_after == stuck_after.max()) return;
+    if (watch_.is_set() || !wanted) return;
     // Looking twice is enough to know, so nobody waits for longer than stuck_after.
     watch_.expire_after(std::max(stuck_after / 2, std::chrono::milliseconds(1)),
                         action<&SlotDispatcher::check_all>(this));

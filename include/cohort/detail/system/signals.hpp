@@ -114,8 +114,9 @@ private:
 /// In that program.
 void release_signals(std::span<const int> signals) noexcept;
 
-/// For a process that is to become a master while there is another, which acts on signals to all: the command signals
-/// that would end it do nothing until accept_commands(), or until somebody has set another action.
+/// For a process that is to become a master while there is another, which acts on signals to all and passes them on:
+/// the command signals that would end it do nothing until accept_commands(), or until somebody (run()) has set an
+/// action.
 void disregard_commands() noexcept;
 void accept_commands() noexcept;
 
