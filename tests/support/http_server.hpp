@@ -164,7 +164,7 @@ bool is_answered_beside(const Client& greedy, Client& other) {
     std::size_t before = 0;
     for (int answers = 0; answers != 20; ++answers) {
         if (!other.send(get("/")).response().starts_with("HTTP/1.1 200")) return false;
-        if (std::exchange(before, greedy.arrived()) != greedy.arrived()) answers = 0;
+        if (std::exchange(before, greedy.arrived()) != greedy.arrived() || before == 0) answers = 0;
     }
     return true;
 }
