@@ -183,6 +183,7 @@ COHORT_DECL SetupError exec(const std::string& program, std::vector<std::string>
 COHORT_DECL SetupError exec_program(const std::string& program, std::span<const std::string> args,
                                     std::span<const int> keep) {
     std::vector<std::string> words = program.empty() ? own_arguments() : std::vector{program};
+    if (words.empty()) return {ENOTSUP, "own arguments, without /proc"};
     words.insert(words.end(), args.begin(), args.end());
     if (!program.empty()) return exec(program, std::move(words), keep);
     const SetupError error = exec(own_program(), words, keep);

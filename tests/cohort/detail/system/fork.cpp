@@ -26,8 +26,10 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 
 using cohort::Errc;
@@ -388,6 +390,15 @@ TEST_CASE("a program is started with its arguments and the descriptors that are 
     pipe.write.reset();
     CHECK(read_all(pipe.read.get()) == "two words\n");
     CHECK(reap(process.pidfd.get(), true) == ExitStatus::exited(6));
+
+    constexpr int not_possible_here = 200;
+    const auto without_arguments = fork_with([] {
+        if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 || ::mount("none", "/proc", "tmpfs", 0, nullptr) != 0)
+            return not_possible_here;
+        return exec_program("", {}, {}).system_error;
+    });
+    const auto end = reap(without_arguments.pidfd.get(), true);
+    CHECK((end == ExitStatus::exited(ENOTSUP) || end == ExitStatus::exited(not_possible_here)));
 
     const auto missing = fork_with([] { return exec_program("/no/such/program", {}, {}).system_error; });
     CHECK(reap(missing.pidfd.get(), true) == ExitStatus::exited(ENOENT));
