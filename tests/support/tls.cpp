@@ -20,9 +20,10 @@ namespace {
 
 template <class F>
 void write(const std::string& path, F to) {
-    const std::unique_ptr<std::FILE, decltype(&std::fclose)> file(std::fopen(path.c_str(), "w"), &std::fclose);
-    REQUIRE(file);
-    REQUIRE(to(file.get()) == 1);
+    std::FILE* const file = std::fopen(path.c_str(), "w");
+    REQUIRE(file != nullptr);
+    CHECK(to(file) == 1);
+    CHECK(std::fclose(file) == 0);
 }
 
 } // namespace
