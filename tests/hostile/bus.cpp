@@ -37,6 +37,11 @@ using Bytes = std::vector<std::byte>;
 
 constexpr std::int64_t megabyte = 1 << 20;
 constexpr std::size_t large = 15 << 20; // just below the longest message
+#if !defined(COHORT_SANITIZED)
+constexpr int publishers = 60;
+#else
+constexpr int publishers = 15; // these take ten times as long, and memory is not looked at
+#endif
 constexpr WorkerId hostile_worker = 1;
 constexpr WorkerId honest_worker = 2;
 /// As in a master.
@@ -150,19 +155,19 @@ const Attack attacks[] = {
     {"large values of which the end does not come", &nobody,
      [](Wires& wires, Bus& bus) {
          Bytes bytes = hello();
-         add(wires, bus, 60, bytes += first_part(value("mine", large), large));
+         add(wires, bus, publishers, bytes += first_part(value("mine", large), large));
      }},
     {"large values of which the end does not come, behind what is not for the bus", &nobody,
      [](Wires& wires, Bus& bus) {
          Bytes bytes = hello();
          bytes += frame(FrameKind::reply, 1, Bytes(66'000));
-         add(wires, bus, 60, bytes += first_part(value("mine", large), large));
+         add(wires, bus, publishers, bytes += first_part(value("mine", large), large));
      }},
     {"large values, and then a part of a small one", &nobody,
      [](Wires& wires, Bus& bus) {
          Bytes bytes = hello();
          bytes += value("mine", large);
-         add(wires, bus, 60, bytes += first_part(value("mine", 1000), 500));
+         add(wires, bus, publishers, bytes += first_part(value("mine", 1000), 500));
      }},
     {"large values, and then a small one that waits",
      [](Wires& wires, Bus& bus) { add(wires, bus, 1, subscription("mine")); },
@@ -170,14 +175,14 @@ const Attack attacks[] = {
          Bytes bytes = hello();
          bytes += value("nobody's", large);
          for (int i = 0; i < 3; ++i) bytes += value("mine", 60'000, true);
-         add(wires, bus, 60, std::move(bytes));
+         add(wires, bus, publishers, std::move(bytes));
      }},
     {"large values that wait for one subscriber",
      [](Wires& wires, Bus& bus) { add(wires, bus, 1, subscription("mine")); },
      [](Wires& wires, Bus& bus) {
          Bytes bytes = hello();
          bytes += value("mine", large, true);
-         add(wires, bus, 60, bytes += value("mine", large, true));
+         add(wires, bus, publishers, bytes += value("mine", large, true));
      }},
     {"large values that wait, each for a subscriber of its own",
      [](Wires& wires, Bus& bus) {
@@ -204,7 +209,7 @@ const Attack attacks[] = {
      }},
     {"tiny values with long names for those who want the newest",
      [](Wires& wires, Bus& bus) {
-         add(wires, bus, 60, subscription(std::string(1024, 'm'), SlowSubscriber::drop_oldest));
+         add(wires, bus, publishers, subscription(std::string(1024, 'm'), SlowSubscriber::drop_oldest));
      },
      [](Wires& wires, Bus& bus) {
          Bytes bytes = hello();
