@@ -26,6 +26,7 @@
 #include <cohort/detail/async/turn_budget.ipp>
 #include <cohort/detail/channel/bus.ipp>
 #include <cohort/detail/channel/bus_client.ipp>
+#include <cohort/detail/channel/bus_connection.ipp>
 #include <cohort/detail/channel/call.ipp>
 #include <cohort/detail/channel/connect.ipp>
 #include <cohort/detail/channel/encoded_message.ipp>

@@ -2,19 +2,10 @@
 // Bus: brings what is published on a topic to those who have subscribed to it (layer 3).
 #pragma once
 
-#include <cohort/channel.hpp>
-#include <cohort/detail/async/notifier.hpp>
-#include <cohort/detail/channel/bus_message.hpp>
-#include <cohort/detail/share.hpp>
-#include <cohort/event.hpp>
+#include <cohort/detail/channel/bus_connection.hpp>
 
-#include <cstddef>
-#include <cstdint>
 #include <limits>
-#include <list>
 #include <memory>
-#include <string>
-#include <utility>
 
 namespace cohort::detail {
 
@@ -23,38 +14,6 @@ namespace cohort::detail {
 /// to (Published::waits). A worker may have many connections: what they cost together is bounded, too.
 class Bus {
 public:
-    /// The workers of a slot, and what all their connections cost together: those of one that has ended are here until
-    /// its last values are delivered.
-    struct Owner {
-        Owner(unsigned its_slot, const asio::any_io_executor& executor) : slot(its_slot), delivered(executor) {}
-
-        unsigned slot;
-        std::size_t arriving = 0; // bytes of its large values that are on their way through this process
-        Notifier delivered;       // one of them
-        std::size_t queued = 0;   // bytes that waited for its subscriptions when counted, and what was given them since
-        std::uint64_t counted = 0; // in this turn
-    };
-
-    /// A connection that belongs to a worker, and what it has subscribed to.
-    struct Client {
-        Client(WorkerId its_worker, std::shared_ptr<Owner> its_owner, BusChannel its_channel,
-               const asio::any_io_executor& executor)
-            : worker(its_worker), owner(std::move(its_owner)), channel(std::move(its_channel)), kept_sent(executor) {}
-
-        WorkerId worker;
-        std::shared_ptr<Owner> owner;
-        BusChannel channel;
-        std::size_t arriving = 0; // its part of Owner::arriving
-        std::string topic;
-        std::uint64_t number = 0; // of the subscription, 0: it is none
-        SlowSubscriber slow = SlowSubscriber::drop_newest;
-        std::uint64_t missed = 0;   // values that were dropped behind the last one that was sent
-        std::list<Published> kept;  // of drop_oldest: until there is room
-        std::size_t kept_bytes = 0; // that these take
-        std::uint64_t unkept = 0;   // how many were kept once
-        Notifier kept_sent;         // one of them, or it was dropped
-    };
-
     Bus(const asio::any_io_executor& executor, ChannelLimits limits);
     Bus(const Bus&) = delete;
     Bus& operator=(const Bus&) = delete;
@@ -75,10 +34,10 @@ private:
     static constexpr unsigned no_slot = std::numeric_limits<unsigned>::max();
 
     struct State;
-    using OwnerPtr = std::shared_ptr<Owner>;
-    using ClientPtr = std::shared_ptr<Client>;
+    using SharePtr = std::shared_ptr<BusShare>;
+    using ConnectionPtr = std::shared_ptr<BusConnection>;
 
-    static Task<> serve(ClientPtr client, std::shared_ptr<State> state);
+    static Task<> serve(ConnectionPtr connection, std::shared_ptr<State> state);
 
     asio::any_io_executor executor_;
     ChannelLimits limits_;
