@@ -4,6 +4,7 @@
 #include <cohort/detail/system/system.hpp>
 
 #include "support/cluster.hpp"
+#include "support/process.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -11,8 +12,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <sys/resource.h>
 
 using namespace test;
 
@@ -263,22 +262,6 @@ TEST_CASE("workers publish to each other although one that has subscribed is sto
     });
 }
 
-/// Fewer descriptors than this process might have, for as long as a test lasts.
-class FewDescriptors {
-public:
-    explicit FewDescriptors(rlim_t most) {
-        ::getrlimit(RLIMIT_NOFILE, &before_);
-        const rlimit few{std::min(most, before_.rlim_max), before_.rlim_max};
-        ::setrlimit(RLIMIT_NOFILE, &few);
-    }
-    FewDescriptors(const FewDescriptors&) = delete;
-    FewDescriptors& operator=(const FewDescriptors&) = delete;
-    ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    rlimit before_{};
-};
-
 Task<> subscribe_for_ever(App::Worker& self) {
     std::vector<Subscription<Price>> all;
     std::error_code error;
@@ -308,7 +291,7 @@ Task<> subscribe_for_ever(App::Worker& self) {
 }
 
 TEST_CASE("a worker has so many subscriptions and no more; others still subscribe") {
-    const FewDescriptors few(512);
+    const DescriptorLimit few(512);
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         app.spawn(subscribe_for_ever);
         const auto refused = co_await mail(app);

@@ -10,11 +10,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -181,6 +183,8 @@ void keep_asking(const std::stop_token& stop, std::uint16_t port, std::atomic<in
 
 /// As killall(1) does it, again and again.
 void keep_upgrading(const std::stop_token& stop, const std::atomic<pid_t>& master) {
+    std::mutex mutex;
+    std::condition_variable_any stopped;
     while (!stop.stop_requested()) {
         std::vector<pid_t> all{master};
         for (std::size_t i = 0; i != all.size(); ++i) {
@@ -188,7 +192,8 @@ void keep_upgrading(const std::stop_token& stop, const std::atomic<pid_t>& maste
             all.insert(all.end(), below.begin(), below.end());
         }
         for (const pid_t process : all) ::kill(process, SIGUSR2);
-        std::this_thread::sleep_for(10ms);
+        std::unique_lock lock(mutex);
+        stopped.wait_for(lock, stop, 10ms, [] { return false; });
     }
 }
 

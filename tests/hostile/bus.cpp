@@ -4,6 +4,7 @@
 
 #include "support/cluster.hpp"
 #include "support/hostile.hpp"
+#include "support/process.hpp"
 #include "support/run_for.hpp"
 
 #include <asio/io_context.hpp>
@@ -20,7 +21,6 @@
 #include <vector>
 
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 using namespace test;
@@ -42,6 +42,7 @@ constexpr int publishers = 60;
 #else
 constexpr int publishers = 15; // these take ten times as long, and memory is not looked at
 #endif
+constexpr unsigned long many = 8192; // descriptors: each connection has two here
 constexpr WorkerId hostile_worker = 1;
 constexpr WorkerId honest_worker = 2;
 /// As in a master.
@@ -78,22 +79,6 @@ Bytes first_part(Bytes bytes, std::size_t size) {
     bytes.resize(size);
     return bytes;
 }
-
-/// More descriptors than this process needs otherwise: each connection has two here.
-class ManyDescriptors {
-public:
-    ManyDescriptors() {
-        ::getrlimit(RLIMIT_NOFILE, &before_);
-        const rlimit many{std::min<rlim_t>(8192, before_.rlim_max), before_.rlim_max};
-        ::setrlimit(RLIMIT_NOFILE, &many);
-    }
-    ManyDescriptors(const ManyDescriptors&) = delete;
-    ManyDescriptors& operator=(const ManyDescriptors&) = delete;
-    ~ManyDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    rlimit before_{};
-};
 
 /// In a slot of its own.
 UniqueFd connect(Bus& bus, WorkerId worker) { return bus.connect(worker, worker, false); }
@@ -261,7 +246,7 @@ std::int64_t send_all(asio::io_context& io, Wires& wires) {
 } // namespace
 
 TEST_CASE("however many connections to the bus a worker has, they cost the master little, and others are served") {
-    const ManyDescriptors many;
+    const DescriptorLimit enough(many);
     for (const Attack& attack : attacks) {
         CAPTURE(attack.name);
         asio::io_context io(1);
@@ -299,7 +284,7 @@ Task<> count_turns(const bool& ended, int& turns) {
 } // namespace
 
 TEST_CASE("a value for very many subscribers does not hold up the others") {
-    const ManyDescriptors many;
+    const DescriptorLimit enough(many);
     asio::io_context io(1);
     Bus bus(io.get_executor(), bus_limits);
     Wires subscribers;
@@ -390,7 +375,7 @@ TEST_CASE("a value waits for room, and arrives when those before it do not come 
 }
 
 TEST_CASE("what a worker has left behind for a slow subscriber counts for its successor, until it has arrived") {
-    const ManyDescriptors many;
+    const DescriptorLimit enough(many);
     asio::io_context io(1);
     Bus bus(io.get_executor(), bus_limits);
     constexpr unsigned slot = 7;
@@ -421,7 +406,7 @@ TEST_CASE("what a worker has left behind for a slow subscriber counts for its su
 }
 
 TEST_CASE("subscribers that were slow once do not cost the master memory for ever") {
-    const ManyDescriptors many;
+    const DescriptorLimit enough(many);
     asio::io_context io(1);
     Bus bus(io.get_executor(), bus_limits);
     constexpr int subscribers = 30;

@@ -21,7 +21,6 @@
 #include <csignal>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 using namespace test;
@@ -37,22 +36,6 @@ namespace {
 constexpr unsigned credit = 16; // the default of Options::credit
 
 std::size_t descriptors() { return open_descriptors().size(); }
-
-/// Few descriptors, for this process and those that it forks.
-class SmallTable {
-public:
-    explicit SmallTable(rlim_t count) {
-        ::getrlimit(RLIMIT_NOFILE, &usual_);
-        const rlimit small{count, usual_.rlim_max};
-        ::setrlimit(RLIMIT_NOFILE, &small);
-    }
-    SmallTable(const SmallTable&) = delete;
-    SmallTable& operator=(const SmallTable&) = delete;
-    ~SmallTable() { ::setrlimit(RLIMIT_NOFILE, &usual_); }
-
-private:
-    rlimit usual_{};
-};
 
 /// A taken over worker that listens, and connects to itself.
 class Squatter : public Hostile {
@@ -189,7 +172,7 @@ Task<> attack(W& self) {
 } // namespace
 
 TEST_CASE("a worker that listens does not have its master run out of descriptors, and others are served") {
-    const SmallTable table(512);
+    const DescriptorLimit few(512);
     for (const Attack& one : attacks) {
         CAPTURE(one.name);
         chosen = &one;

@@ -154,6 +154,20 @@ std::chrono::nanoseconds cpu_time() {
     return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
 }
 
+DescriptorLimit::DescriptorLimit(unsigned long most) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit limit{std::min<rlim_t>(most, before_.rlim_max), before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+DescriptorLimit::~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+unsigned long lowest_free_descriptor() {
+    const int next = ::fcntl(0, F_DUPFD_CLOEXEC, 0);
+    ::close(next);
+    return static_cast<unsigned long>(next);
+}
+
 void make_connections_block(unsigned short port) {
     for (const auto& [fd, file] : open_descriptors()) {
         sockaddr_in own{};

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 namespace test {
@@ -100,6 +101,22 @@ std::chrono::nanoseconds cpu_time();
 /// The connections of this process that came in at this port wait from now on, as whoever else holds them can have it
 /// (O_NONBLOCK, fcntl(2)).
 void make_connections_block(unsigned short port);
+
+/// As many descriptors as this process, and those that it forks, may have (RLIMIT_NOFILE), for as long as it lives; no
+/// more than it may be given.
+class DescriptorLimit {
+public:
+    explicit DescriptorLimit(unsigned long most);
+    DescriptorLimit(const DescriptorLimit&) = delete;
+    DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+    ~DescriptorLimit();
+
+private:
+    rlimit before_{};
+};
+
+/// The lowest number that a descriptor of this process may get: with it as the limit none can be opened.
+unsigned long lowest_free_descriptor();
 
 /// The open descriptors of this process and what each is, as /proc/self/fd says.
 std::map<int, std::string> open_descriptors();

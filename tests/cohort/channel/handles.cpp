@@ -8,6 +8,7 @@
 
 #include <support/child.hpp>
 #include <support/faulty_system.hpp>
+#include <support/process.hpp>
 #include <support/run_for.hpp>
 
 #include <algorithm>
@@ -99,28 +100,12 @@ Task<> receive_one(Channel<Parcel>& channel, Parcel& parcel) {
 }
 
 #if !defined(COHORT_SANITIZED)
-/// Lowers this process's limit of descriptors so that no further one can be made, for as long as it lives.
-class NoMoreDescriptors {
-public:
-    NoMoreDescriptors() {
-        ::getrlimit(RLIMIT_NOFILE, &before_);
-        const int next = ::fcntl(0, F_DUPFD_CLOEXEC, 3); // all below are taken
-        ::close(next);
-        rlimit limit{static_cast<rlim_t>(next), before_.rlim_max};
-        ::setrlimit(RLIMIT_NOFILE, &limit);
-    }
-    ~NoMoreDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    rlimit before_{};
-};
-
 /// What `action` throws while there are no more descriptors.
 template <class Action>
 std::error_code error_without_descriptors(Action action) {
     std::exception_ptr failure;
     {
-        const NoMoreDescriptors full;
+        const test::DescriptorLimit full(test::lowest_free_descriptor());
         try {
             action();
         } catch (...) {
@@ -418,10 +403,7 @@ TEST_CASE("two sides that call each other with handles, and answer at length, bo
         }
     };
     constexpr std::uint64_t count = 300; // more than a side holds before it stops reading
-    rlimit before{};
-    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-    const rlimit many{before.rlim_max, before.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &many);
+    const test::DescriptorLimit many(RLIM_INFINITY);
     asio::io_context io;
     auto [a, b] = Channel<Parcel>::pair(io.get_executor());
     std::size_t answered = 0;
@@ -435,5 +417,4 @@ TEST_CASE("two sides that call each other with handles, and answer at length, bo
     a.close();
     b.close();
     test::settle(io);
-    ::setrlimit(RLIMIT_NOFILE, &before);
 }

@@ -21,7 +21,6 @@
 #include <system_error>
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -233,20 +232,15 @@ TEST_CASE("a worker that throws when it is asked to leave has ended") {
 class NoMoreDescriptors {
 public:
     NoMoreDescriptors() {
-        ::getrlimit(RLIMIT_NOFILE, &before_);
-        rlimit none = before_;
-        none.rlim_cur = static_cast<rlim_t>(open_descriptors().rbegin()->first) + 1;
-        ::setrlimit(RLIMIT_NOFILE, &none);
         int fd = 0;
         while ((fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) fillers_.push_back(fd);
     }
     ~NoMoreDescriptors() {
         for (const int fd : fillers_) ::close(fd);
-        ::setrlimit(RLIMIT_NOFILE, &before_);
     }
 
 private:
-    rlimit before_{};
+    DescriptorLimit limit_{static_cast<unsigned long>(open_descriptors().rbegin()->first) + 1};
     std::vector<int> fillers_;
 };
 

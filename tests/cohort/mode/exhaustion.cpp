@@ -15,7 +15,6 @@
 #include <new>
 
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 using namespace test;
 
@@ -72,23 +71,6 @@ private:
     void* const memory_ = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     Shared* const shared_ = new (memory_) Shared;
     Replace installed_{*this};
-};
-
-/// While it lives this process can open no descriptor.
-class FullTable {
-public:
-    FullTable() {
-        ::getrlimit(RLIMIT_NOFILE, &usual_);
-        const detail::UniqueFd lowest_free(::dup(0));
-        const rlimit now{static_cast<rlim_t>(lowest_free.get()), usual_.rlim_max};
-        ::setrlimit(RLIMIT_NOFILE, &now);
-    }
-    FullTable(const FullTable&) = delete;
-    FullTable& operator=(const FullTable&) = delete;
-    ~FullTable() { ::setrlimit(RLIMIT_NOFILE, &usual_); }
-
-private:
-    rlimit usual_{};
 };
 
 /// What part of the time this process computes, in percent.
@@ -176,7 +158,7 @@ TEST_CASE_TEMPLATE("a master without free descriptors neither spins nor stops ta
         const std::uint16_t port = co_await served_port(app, 2);
         auto clients = crowd(app, local(port), crowd_size); // the master cannot accept meanwhile
         {
-            const FullTable full;
+            const DescriptorLimit full(lowest_free_descriptor());
             const std::int64_t load = co_await load_during(app.context(), 500ms);
             CHECK(load < 10);
             const std::string result = co_await ask_to_listen(app, 1);
@@ -202,7 +184,7 @@ Task<> serve_after_a_shortage(W& self) {
     auto listener = co_await self.listen(any_port());
     std::int64_t load = 0;
     {
-        const FullTable full;
+        const DescriptorLimit full(lowest_free_descriptor());
         spawn(self.context(), serve_and_close(self, std::move(listener)));
         co_await say(self, "full");
         load = co_await load_during(self.context(), 500ms);

@@ -99,22 +99,6 @@ TEST_CASE_TEMPLATE("a stuck worker keeps its connections when there is nobody el
     });
 }
 
-TEST_CASE("without a limit nobody is stuck") {
-    Options options = quick_options();
-    options.stuck_after = std::chrono::milliseconds::max();
-    in_master<App>(options, [](App& app) -> Task<> {
-        app.spawn(host_when_told<App::Worker>);
-        app.spawn(host);
-        const std::uint16_t port = co_await served_port(app, 2);
-        auto clients = silent_crowd(app, port, crowd_size);
-        co_await pause(app.context(), 100ms); // ten times what it takes to see who is
-        co_await tell(app, 1, "host");
-        const auto served = co_await greetings(clients);
-        const int credit = static_cast<int>(app.options().credit);
-        CHECK(served == std::map<WorkerId, int>{{1, credit}, {2, crowd_size - credit}});
-    });
-}
-
 TEST_CASE_TEMPLATE("a worker that is busy for a while loses none and serves none twice", A, App, SharedApp) {
     Options options = quick_options();
     options.stuck_after = 20ms;

@@ -12,6 +12,7 @@
 #include <support/links.hpp>
 #include <support/run_for.hpp>
 
+#include <chrono>
 #include <deque>
 #include <limits>
 #include <map>
@@ -426,4 +427,18 @@ TEST_CASE("a worker that says it has taken what it is only about to be sent is s
     master.give(3);
     CHECK(a.receive() == 3);
     CHECK(master.alive() == 3);
+}
+
+TEST_CASE("without a limit nobody is stuck, however often one looks") {
+    Master master;
+    master.options.stuck_after = std::chrono::milliseconds::max();
+    auto& a = master.join();
+    auto& b = master.join();
+    master.give(2);
+    CHECK(a.receive() == 1);
+    CHECK(b.receive() == 1);
+    for (int i = 0; i < 10; ++i) master.distributor->took(b.target, b.listener);
+    CHECK(a.receive() == 0);
+    CHECK(b.receive() == 0);
+    CHECK(master.ledger[a.target.slot].redelivered == 0);
 }
