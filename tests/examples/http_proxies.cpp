@@ -3,6 +3,7 @@
 // are replaced, and when it refuses uploads. benchmarks/behind_proxies.sh does the same with many more requests.
 #include "support/example.hpp"
 #include "support/folder.hpp"
+#include "support/free_port.hpp"
 #include "support/http_client.hpp"
 #include "support/process.hpp"
 
@@ -12,6 +13,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -19,9 +21,7 @@
 #include <string>
 #include <vector>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
 using namespace std::chrono_literals;
 using test::Example;
@@ -29,19 +29,6 @@ using test::Helper;
 using test::HttpClient;
 
 namespace {
-
-/// Proxies must be told where to listen, and do not say when they do.
-std::uint16_t free_port() {
-    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    socklen_t size = sizeof address;
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    REQUIRE(::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) == 0);
-    REQUIRE(::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-    ::close(socket);
-    return ntohs(address.sin_port);
-}
 
 std::string nginx_config(const std::string& folder, std::uint16_t port, std::uint16_t server) {
     std::string temporary;
@@ -133,7 +120,7 @@ struct Behind {
 
     test::Folder folder;
     Example server;
-    std::uint16_t port = free_port();
+    std::uint16_t port = test::free_port(); // a proxy must be told where to listen, and does not say when it does
     std::vector<std::string> words;
     std::optional<Helper> proxy;
 };

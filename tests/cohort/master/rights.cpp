@@ -4,6 +4,7 @@
 
 #include "support/client.hpp"
 #include "support/folder.hpp"
+#include "support/free_port.hpp"
 #include "support/process.hpp"
 
 #include <cohort/detail/socket/listen_socket.hpp>
@@ -38,9 +39,8 @@ detail::UniqueFd open_socket(const Endpoint& endpoint, int type = SOCK_STREAM) {
                                : detail::open_bound(endpoint, false, error, type);
 }
 
-/// A port that was free a moment ago; 0: there is none.
-std::uint16_t free_port(bool privileged) {
-    if (!privileged) return detail::local_endpoint(open_socket(any).get()).port();
+/// Of those that only root may have; 0: none is free.
+std::uint16_t free_privileged_port() {
     for (std::uint16_t port = 997; port > 900; --port)
         if (open_socket(Endpoint::tcp(host, port))) return port;
     return 0;
@@ -58,14 +58,14 @@ struct Kinds {
     Kinds() {
         ::chmod(closed.path.c_str(), 0700);
         ::chmod(open.path.c_str(), 01777);
-        wishes = {{"privileged port", Endpoint::tcp(host, free_port(true))},
+        wishes = {{"privileged port", Endpoint::tcp(host, free_privileged_port())},
                   {"port 0", any},
-                  {"high port", Endpoint::tcp(host, free_port(false))},
+                  {"high port", Endpoint::tcp(host, free_port())},
                   {"path in a closed folder", Endpoint::unix_path(closed / "socket")},
                   {"path in an open folder", Endpoint::unix_path(open / "socket")},
                   {"inherited", Endpoint::inherited(private_listener.get())},
                   {"inherited datagrams", Endpoint::inherited(private_datagrams.get()), true},
-                  {"privileged datagram port", Endpoint::tcp(host, free_port(true)), true},
+                  {"privileged datagram port", Endpoint::tcp(host, free_privileged_port()), true},
                   {"datagram port 0", any, true}};
     }
     Folder closed;
@@ -150,7 +150,7 @@ void drop_capabilities(Options& options) {
 using GiveUp = void (*)(Options&);
 
 bool is_root() {
-    if (::geteuid() == 0 && free_port(true) != 0) return true;
+    if (::geteuid() == 0 && free_privileged_port() != 0) return true;
     MESSAGE("skipped: only root can lend its rights");
     return false;
 }

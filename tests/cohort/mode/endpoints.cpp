@@ -10,6 +10,7 @@
 #include "support/child.hpp"
 #include "support/client.hpp"
 #include "support/folder.hpp"
+#include "support/free_port.hpp"
 #include "support/process.hpp"
 
 #include <csignal>
@@ -92,16 +93,6 @@ public:
 private:
     int fd_;
 };
-
-/// A number that nobody uses for TCP, neither with IPv6 nor with IPv4.
-std::uint16_t free_port() {
-    for (;;) {
-        std::error_code error;
-        const Foreign v6("[::]:0 v6only");
-        const std::uint16_t port = v6.address().port();
-        if (detail::open_bound(Endpoint::tcp("0.0.0.0", port), false, error)) return port;
-    }
-}
 
 template <class A>
 Task<std::set<WorkerId>> who_serves(A& app, Endpoint endpoint, std::size_t enough) {
