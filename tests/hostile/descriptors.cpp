@@ -206,6 +206,17 @@ Task<> visit(App::Worker& self) {
     co_await say(self, reply.text);
 }
 
+/// In each of its lives as often as it may.
+Task<> introduce_and_die(App::Worker& self) {
+    Hostile hostile(self);
+    for (std::uint32_t i = 1; i != 20 && !hostile.ended(); ++i) {
+        if (hostile.tell(detail::ConnectPeer{i, 1})) ++asked;
+        hostile.read_answers();
+    }
+    throw std::runtime_error("again");
+    co_return;
+}
+
 template <bool Stopped>
 Task<> shut_out(App& app) {
     asked = 0;
@@ -232,4 +243,27 @@ Task<> shut_out(App& app) {
 TEST_CASE("a worker that connects to another without end shuts out none that connects to it once") {
     SUBCASE("while it accepts nobody") { in_master<App>(plain_options(), shut_out<false>); }
     SUBCASE("while it is stopped") { in_master<App>(plain_options(), shut_out<true>); }
+}
+
+TEST_CASE("a worker that connects to a stopped one, dies and starts again has no more of it than one that lives on") {
+    Options options = permanent_options();
+    options.backoff = {.stable = 0ms}; // each successor starts at once
+    in_master<App>(options, [](App& app) -> Task<> {
+        asked = 0;
+        const WorkerId host = app.spawn(open_late);
+        const WorkerId honest = app.spawn(visit);
+        REQUIRE(host == 1);
+        co_await next(app, WorkerState::online);
+        co_await next(app, WorkerState::online);
+        const std::size_t before = descriptors();
+        app.kill(host, SIGSTOP);
+        app.spawn(introduce_and_die);
+        while (asked < 2'000) co_await pause(app.context(), 1ms);
+        CHECK(descriptors() < before + 80);
+        co_await tell(app, honest, "visit", host);
+        const auto connected = co_await mail(app);
+        CHECK(connected.message.text == "connected");
+        app.kill_all();
+        co_await app.until_finished();
+    });
 }

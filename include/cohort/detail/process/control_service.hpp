@@ -55,7 +55,7 @@ private:
     void tell(const LeaderElection::Elected& elected) const;
     static Event welcome(const WorkerRecord& record, const Online& online);
     static Event listens(WorkerRecord& record, const Endpoint& endpoint);
-    static constexpr unsigned most_visits = 16; // of one worker to another that does not read its link
+    static constexpr unsigned most_visits = 16; // of one slot to a worker that does not read its link
     static void check_descriptors(const Packet& packet);
     void introduce(WorkerRecord& record, const ConnectPeer& request, bool stopping);
     UniqueFd end_for(const WorkerRecord& record, WorkerId other, bool stopping);

@@ -179,7 +179,7 @@ COHORT_DECL UniqueFd ControlService::end_for(const WorkerRecord& record, WorkerI
     if (!is_there) return {};
     WorkerRecord& host = *found->second;
     if (host.link->all_sent()) host.visitors.clear();
-    unsigned& visits = host.visitors[record.id];
+    unsigned& visits = host.visitors[record.slot];
     if (visits == most_visits || host.link->kept() >= share_of_descriptors())
         throw std::system_error(make_error_code(Errc::too_many));
     ++visits;

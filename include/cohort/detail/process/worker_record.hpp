@@ -58,7 +58,7 @@ struct WorkerRecord : DispatchTarget {
     std::set<BindingId> bindings;
     std::size_t unread_answers = 0;        // to what it has asked on its link
     std::vector<PartToShow> to_show;       // it was not given them yet
-    std::map<WorkerId, unsigned> visitors; // introduced since its link had sent all, and how often
+    std::map<unsigned, unsigned> visitors; // slots of peers since its link had sent all, and how often
     bool listened = false;
     bool announced = false;  // Worker::ready()
     bool reaped = false;     // the process is gone; its last words may not have been heard
