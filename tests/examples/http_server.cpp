@@ -47,7 +47,7 @@ public:
         signal(SIGTERM);
         CHECK(rest() == "");
         CHECK(wait() == cohort::ExitStatus::exited(0));
-        CHECK(HttpClient::is_refused(port_));
+        CHECK(HttpClient::is_released(port_));
     }
 
 private:

@@ -79,7 +79,7 @@ public:
     }
     void check_nothing_left() const {
         for (const pid_t worker : workers_) CHECK(::kill(worker, 0) == -1);
-        CHECK(HttpClient::is_refused(port_));
+        CHECK(HttpClient::is_released(port_));
     }
     /// So many other workers than at the start, and whoever asks meanwhile is answered.
     void check_replaced() {

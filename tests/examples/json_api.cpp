@@ -86,7 +86,7 @@ public:
         signal(SIGTERM);
         CHECK(rest() == "");
         CHECK(wait() == cohort::ExitStatus::exited(0));
-        CHECK(test::HttpClient::is_refused(port_));
+        CHECK(test::HttpClient::is_released(port_));
     }
 
 private:

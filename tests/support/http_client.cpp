@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "http_client.hpp"
 
+#include "process.hpp"
+
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
@@ -49,6 +51,10 @@ bool HttpClient::is_refused(std::uint16_t port) {
     const int socket = connect_locally(port, patience);
     if (socket >= 0) ::close(socket);
     return socket < 0;
+}
+
+bool HttpClient::is_released(std::uint16_t port) {
+    return eventually([port] { return is_refused(port); });
 }
 
 void HttpClient::send(std::string_view bytes) {

@@ -35,6 +35,9 @@ public:
 
     /// Nobody listens on the port.
     static bool is_refused(std::uint16_t port);
+    /// The same, within 5 s: a process that ends closes its output before its listener, and the kernel may have given
+    /// the number to another test at once.
+    static bool is_released(std::uint16_t port);
 
     void send(std::string_view bytes);
     void send(std::string_view method, std::string_view target, std::string_view body = {});
