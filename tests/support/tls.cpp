@@ -2,6 +2,7 @@
 #include "tls.hpp"
 
 #include <doctest/doctest.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -92,6 +93,9 @@ std::string TlsClient::take(std::size_t size) {
         const int count = SSL_read(ssl_.get(), bytes, static_cast<int>(std::min(sizeof bytes, size - all.size())));
         if (count > 0) all.append(bytes, static_cast<std::size_t>(count));
         broken_ = count <= 0;
+        if (!broken_) continue;
+        const char* const reason = ::ERR_reason_error_string(::ERR_peek_last_error());
+        reason_ = reason == nullptr ? "" : reason;
     }
     return all;
 }

@@ -51,6 +51,8 @@ public:
     /// Whether the server said that nothing more comes (RFC 8446 section 6.1), before it closed.
     bool was_told() const noexcept;
     void say_goodbye();
+    /// What OpenSSL says of the end of what was read; empty: nothing, as when the connection was reset.
+    const std::string& reason() const noexcept { return reason_; }
 
 private:
     std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_;
@@ -58,6 +60,7 @@ private:
     std::unique_ptr<SSL, decltype(&SSL_free)> ssl_;
     bool is_secure_ = false;
     bool broken_ = false;
+    std::string reason_;
 };
 
 } // namespace test

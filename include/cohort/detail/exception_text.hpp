@@ -9,7 +9,10 @@
 
 namespace cohort::detail {
 
-/// Of the exception that is being handled: its what(), if it has one, as it may be shown. A program may throw anything.
+/// The exception that is being handled; of several at a time (asio's `&&`) the first that was thrown.
+std::exception_ptr current_cause() noexcept;
+
+/// Of the current cause: its what(), if it has one, as it may be shown. A program may throw anything.
 std::string exception_text();
 
 } // namespace cohort::detail

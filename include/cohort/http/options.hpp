@@ -28,7 +28,9 @@ struct ServerOptions {
     using Duration = std::chrono::milliseconds;
 
     Limits limits{};
-    Duration head_timeout{10'000};  ///< from a request's first byte (or the connection's begin) to its blank line: 408
+    /// From a request's first byte (or the connection's begin) to its blank line: 408. At max_connections also four
+    /// times fresh_timeout between two pieces of it, and for a TLS handshake.
+    Duration head_timeout{10'000};
     Duration body_timeout{10'000};  ///< between two pieces of a body: 408
     Duration write_timeout{30'000}; ///< without the client taking anything of a response: the connection is cut
     Duration idle_timeout{65'000};  ///< between two requests: the connection is closed

@@ -25,6 +25,10 @@ std::unique_ptr<StreamLayer> make_tls_layer(Socket& socket, asio::ssl::context& 
 /// A context as a server wants it: TLS 1.2 and newer, without renegotiation, with HTTP/1.1 by ALPN, and with this
 /// certificate (a chain in PEM) and its key. Throws std::system_error when a file cannot be read or they do not fit
 /// together. A reload of the workers reads them anew.
+///
+/// Each context has ticket keys of its own: a session is resumed by the worker that has issued it; with any other the
+/// client makes a full handshake. SSL_CTX_set_tlsext_ticket_keys(3), with keys made before the first worker, lets all
+/// resume it; contexts that ask for other client certificates must not share them.
 asio::ssl::context tls_context(const std::string& chain_file, const std::string& key_file);
 
 /// The connections of another acceptor, over TLS: for http::serve. Both arguments outlive it. TLS state cannot be

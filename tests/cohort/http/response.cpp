@@ -65,4 +65,20 @@ TEST_CASE("a response's head in wire form") {
     out.clear();
     http::detail::append_head(out, http::text("not sent").status(205), {.length = 8}, "");
     CHECK(out == "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n");
+    // Also in an answer to HEAD, whose handler may say the length of what GET would get.
+    const std::pair<int, std::string> rows[] = {{200, "\r\nContent-Length: 5\r\n"},
+                                                {304, "\r\nContent-Length: 5\r\n"},
+                                                {205, "\r\nContent-Length: 0\r\n"},
+                                                {204, ""}};
+    for (const auto& [status, length] : rows) {
+        CAPTURE(status);
+        http::Response response(status);
+        response.set("Content-Length", "5");
+        out.clear();
+        http::detail::append_head(out, response, {.head_only = true, .length = 0}, "");
+        const auto found = out.find("\r\nContent-Length: ");
+        CHECK((found == out.npos) == length.empty());
+        if (!length.empty()) CHECK(out.substr(found, length.size()) == length);
+        CHECK(out.find("Content-Length", found + 3) == out.npos);
+    }
 }

@@ -6,6 +6,8 @@
 #include "support/process.hpp"
 #include "support/spawn.hpp"
 
+#include <asio/experimental/awaitable_operators.hpp>
+#include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
@@ -106,6 +108,12 @@ Task<> count_up(http::BodyWriter& writer) {
     for (const std::string_view part : {"one,", "two,", "three"}) co_await writer.write(part);
 }
 
+Task<> write_and_echo(http::BodyWriter& writer, const http::Request& request) {
+    co_await writer.write("begins: ");
+    const std::string body = co_await request.body().text();
+    co_await writer.write(body);
+}
+
 Task<> write_much(http::BodyWriter& writer) {
     const std::string block(100'000, 'x');
     for (int i = 0; i != 30; ++i) co_await writer.write(block);
@@ -155,6 +163,16 @@ Task<> write_and_fail(http::BodyWriter& writer) {
     throw std::runtime_error("producer failed");
 }
 
+Task<> fail_as_teapot() {
+    co_await asio::post(asio::use_awaitable);
+    throw http::Error(418, "inner reason");
+}
+
+Task<> fail_twice() {
+    using namespace asio::experimental::awaitable_operators;
+    co_await (fail_as_teapot() && fail_as_teapot());
+}
+
 Task<http::Response> wait_at_gate(App& app) {
     ++app.waiting;
     std::error_code error;
@@ -168,6 +186,8 @@ Task<http::Response> route(App& app, const http::Request& request) {
     const std::string_view path = request.path();
     if (path == "/echo") co_return http::text(co_await request.body().text());
     if (path == "/echo-stream") co_return co_await echo_stream(request);
+    if (path == "/echo-late")
+        co_return http::stream([&request](http::BodyWriter& out) { return write_and_echo(out, request); });
     if (path == "/first") {
         const auto chunk = co_await request.body().read();
         co_return http::text(std::string{chunk.value_or("none")}.substr(0, 1));
@@ -190,6 +210,7 @@ Task<http::Response> route(App& app, const http::Request& request) {
     if (path == "/large") co_return http::text(std::string(3'000'000, 'y'));
     if (path == "/throw") throw std::runtime_error("secret\n\x1b[2J");
     if (path == "/throw-int") throw 1;
+    if (path == "/throw-beside") co_await fail_twice();
     if (path == "/bad-alloc") throw std::bad_alloc();
     if (path == "/teapot") throw http::Error(418, "inner reason");
     if (path == "/split") co_return http::text("x").add("A", "b\r\nEvil: yes");
@@ -427,6 +448,7 @@ TEST_CASE("a handler that throws is answered and the server lives") {
     const std::string teapot = client.send(get("/teapot")).response();
     CHECK(status_of(teapot).starts_with("HTTP/1.1 418 "));
     CHECK_FALSE(has(teapot, "inner reason"));
+    CHECK(status_of(client.send(get("/throw-beside")).response()).starts_with("HTTP/1.1 418 "));
     const std::string split = client.send(get("/split")).response();
     CHECK(status_of(split) == "HTTP/1.1 500 Internal Server Error");
     CHECK_FALSE(has(split, "Evil"));
@@ -644,6 +666,15 @@ TEST_CASE("100-continue is sent when the handler begins to read") {
         Client client(server);
         client.send("POST /echo HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
         CHECK(status_of(client.send("abc").rest()) == "HTTP/1.1 200 OK");
+    }
+    SUBCASE("not within the answer, although its body is written before the request's is read") {
+        Client client(server);
+        client.send("POST /echo-late HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+        const std::string begin = client.response(false);
+        CHECK(status_of(begin) == "HTTP/1.1 200 OK");
+        const std::string all = begin + client.send("abc").rest();
+        CHECK_FALSE(has(all, "100 Continue"));
+        CHECK(has(all, "abc"));
     }
     SUBCASE("another expectation is refused") {
         Client client(server);
@@ -963,6 +994,24 @@ TEST_CASE("past max_connections nobody is waited for long who has said nothing")
     for (int i = 0; i != 9; ++i) silent.push_back(std::make_unique<Client>(server));
     Client client(server);
     CHECK(status_of(client.send(get("/z")).response()) == "HTTP/1.1 200 OK"); // long before the head's time is over
+}
+
+TEST_CASE("past max_connections nobody is waited for long who has begun to say something and does not go on") {
+    http::ServerOptions options;
+    options.max_connections = 3;
+    options.head_timeout = 60s;
+    options.fresh_timeout = 50ms;
+    TestServer server(options);
+    for (const std::string beginning : {"G", "\r\n", "GET / HTTP/1.1\r\nHost: h\r\n", "POST /"}) {
+        CAPTURE(beginning);
+        std::vector<std::unique_ptr<Client>> slow;
+        for (int i = 0; i != 9; ++i) {
+            slow.push_back(std::make_unique<Client>(server));
+            slow.back()->send(beginning);
+        }
+        Client client(server);
+        CHECK(status_of(client.send(get("/z")).response()) == "HTTP/1.1 200 OK");
+    }
 }
 
 TEST_CASE("drain: what does not end by itself is told so also while others wait for room") {

@@ -13,6 +13,8 @@
 #include <asio/use_awaitable.hpp>
 #include <doctest/doctest.h>
 
+#include <openssl/err.h>
+
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -271,6 +273,22 @@ TEST_CASE("sessions are resumed, also where clients are asked for a certificate"
             CHECK(second.is_secure());
             CHECK(second.is_resumed());
             CHECK(status_of(second.send(get("/")).response()) == "HTTP/1.1 200 OK");
+        }
+    }
+}
+
+TEST_CASE("a client that has to show a certificate and has none is told so, also while it sends its request") {
+    TestServer server;
+    server.app.context.set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
+    for (const std::size_t size : {0U, 10'000U, 900'000U}) {
+        CAPTURE(size);
+        for (int round = 0; round != 5; ++round) {
+            ::ERR_clear_error();
+            TlsClient client(server.port); // with TLS 1.3 its handshake has succeeded before it is refused
+            REQUIRE(client.is_secure());
+            client.send(post("/body", std::string(size, 'x')));
+            CHECK(client.take(1).empty());
+            CHECK(client.reason() == "tlsv13 alert certificate required");
         }
     }
 }

@@ -40,7 +40,8 @@ COHORT_DECL void append_status_line(std::string& out, int status) {
 
 COHORT_DECL FieldsSent append_fields(std::string& out, const Response& response, const Framing& framing) {
     FieldsSent sent;
-    const bool says_length = framing.head_only || response.status() == 304;
+    const bool may_have_body = framing.head_only && !has_no_body(response.status()); // RFC 9110 section 8.6
+    const bool says_length = may_have_body || response.status() == 304;
     for (const Field field : response.fields()) {
         if (equal_ignoring_case(field.name, "transfer-encoding")) continue;
         if (equal_ignoring_case(field.name, "connection")) continue;

@@ -29,6 +29,8 @@ public:
     }
     /// Reads and discards the rest. False when that is too much or malformed, and the connection has to close.
     Task<bool> skip();
+    /// The final answer has begun: `100 Continue` would stand within it (RFC 9110 section 10.1.1).
+    void answer_begins() noexcept { continued_ = true; }
     /// Whether the body was refused or did not arrive in time.
     bool has_failed() const noexcept { return error_ != 0; }
     /// The status to answer that with, or 0.

@@ -40,7 +40,11 @@ COHORT_DECL Task<bool> Connection::open(std::unique_ptr<StreamLayer> layer) {
     // Before its first byte it is like any other that has said nothing: nobody waits long for it while others wait, or
     // while the server drains.
     if (layer && stream_.received().empty()) co_await stream_.wait_for_input(deadline_for(Waiting::fresh), error);
-    if (layer && !error) co_await stream_.open_layer(std::move(layer), head_deadline_, error);
+    if (!layer || error) co_return !error;
+    co_await stream_.open_layer(std::move(layer), deadline_for(Waiting::head), error);
+    const bool is_refused = error && error != asio::error::timed_out && error != asio::error::operation_aborted;
+    // The alert that says why would be lost in a reset: with TLS 1.3 a client sends its request at once.
+    if (is_refused && !stream_.server().cancelled()) co_await stream_.linger();
     co_return !error;
 }
 
@@ -119,6 +123,8 @@ COHORT_DECL std::uint64_t Connection::deadline_for(Waiting what) const noexcept 
     if (what == Waiting::fresh && server.awaits_last_request()) return std::min(head_deadline_, server.farewell());
     if (what == Waiting::fresh && (server.draining() || server.crowded()))
         return std::min(head_deadline_, server.after(ticks.fresh));
+    if (what == Waiting::head && server.crowded())
+        return std::min(head_deadline_, server.after(ticks.fresh * head_patience));
     return head_deadline_;
 }
 

@@ -87,6 +87,7 @@ COHORT_DECL void Responder::respond(Response& response) {
     const bool ends_with_connection = !framing.length && !framing.chunked;
     framing.close = closing_ = ends_with_connection || closes_after(response);
     append_head(stream_.out(), response, framing, stream_.server().date());
+    body_.answer_begins();
     body_size_ = 0;
     if (framing.head_only || has_no_body(response.status())) return;
     streaming_ = response.streamed();
@@ -175,9 +176,8 @@ COHORT_DECL void Responder::tell(const Request* request) noexcept {
     try {
         access.client = peer_.address(stream_.socket());
         stream_.server().options().access_log(access);
-    } catch (const std::exception& error) {
-        stream_.server().log(error.what());
     } catch (...) { // A log that fails is no reason to fail.
+        stream_.server().log(cohort::detail::exception_text());
     }
 }
 
@@ -188,7 +188,7 @@ COHORT_DECL int Responder::status_of_failure() noexcept {
         return 503;
     }
     try {
-        throw;
+        std::rethrow_exception(cohort::detail::current_cause());
     } catch (const Error& error) {
         if (error.status() >= 500) server.log(error.what());
         return error.status();

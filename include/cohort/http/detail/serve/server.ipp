@@ -126,6 +126,8 @@ COHORT_DECL Ticks Server::make_ticks() const {
 COHORT_DECL void Server::hurry(TimedConnection& connection) {
     if (connection.waiting() == Waiting::fresh || connection.waiting() == Waiting::linger)
         wait_until(connection, std::min(connection.deadline(), after(ticks_.fresh)));
+    else if (connection.waiting() == Waiting::head && crowded_)
+        wait_until(connection, std::min(connection.deadline(), after(ticks_.fresh * head_patience)));
 }
 
 COHORT_DECL void Server::close_idle() {
