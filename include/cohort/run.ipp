@@ -6,6 +6,7 @@
 
 #include <cohort/detail/access.hpp>
 #include <cohort/detail/async/async_fd.hpp>
+#include <cohort/detail/async/copy_guard.hpp>
 #include <cohort/detail/async/notifier.hpp>
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/async/timer.hpp>
@@ -14,6 +15,7 @@
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/printable.hpp>
 #include <cohort/detail/supervise/supervisor.hpp>
+#include <cohort/detail/system/forked_copy.hpp>
 #include <cohort/detail/system/orphan_reaper.hpp>
 #include <cohort/detail/system/process_setup.hpp>
 #include <cohort/detail/system/process_start.hpp>
@@ -233,10 +235,13 @@ COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& 
     int code = 0;
     Watching watching(context.get_executor());
     Commands commands(supervisor, orphans, watching);
+    CopyGuard::protect(context);
     for (SignalSource& source : signals) spawn(context.get_executor(), obey_signals(commands, source));
     spawn(context.get_executor(), watch_over(supervisor, std::move(watch), watching, code), watching.slot());
     spawn(context.get_executor(), close_down(supervisor, signals, orphans, watching));
     context.run();
+    end_if_forked_copy();
+    CopyGuard::release();
     context.restart();
     context.run_for(last_moments); // what was queued is carried out; what waits for ever is dropped
     return supervisor.has_given_up() ? 1 : code;

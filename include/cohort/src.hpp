@@ -20,6 +20,7 @@
 #include <cohort/counter.ipp>
 #include <cohort/detail/async/action.ipp>
 #include <cohort/detail/async/async_fd.ipp>
+#include <cohort/detail/async/copy_guard.ipp>
 #include <cohort/detail/async/notifier.ipp>
 #include <cohort/detail/async/spawn.ipp>
 #include <cohort/detail/async/timer.ipp>
@@ -52,6 +53,7 @@
 #include <cohort/detail/system/fd_passing.ipp>
 #include <cohort/detail/system/fork.ipp>
 #include <cohort/detail/system/memfd.ipp>
+#include <cohort/detail/system/forked_copy.ipp>
 #include <cohort/detail/system/orphan_reaper.ipp>
 #include <cohort/detail/system/process_setup.ipp>
 #include <cohort/detail/system/process_start.ipp>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/system/forked_copy.hpp>
 #include <cohort/mail.hpp>
 
 #include <asio/bind_cancellation_slot.hpp>
@@ -40,10 +41,13 @@ Task<> answer(std::shared_ptr<Handler> handler, M mail) {
 template <class Source, class Handler>
 Task<> serve_calls(Source& source, Handler its_handler, std::size_t at_once) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
+        end_if_forked_copy(); // its parent replies
     const auto handler = std::make_shared<Handler>(std::move(its_handler));
     const auto serving = std::make_shared<Serving>(executor);
+        end_if_forked_copy();
     for (;;) {
         while (serving->running >= at_once) co_await serving->ended.wait();
+        end_if_forked_copy();
         auto mail = co_await source.receive_mail();
         if (!mail) break;
         ++serving->running;

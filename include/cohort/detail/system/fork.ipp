@@ -5,6 +5,7 @@
 #include <cohort/detail/system/fork.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/forked_copy.hpp>
 #include <cohort/detail/system/process_start.hpp>
 #include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/system/system.hpp>
@@ -83,8 +84,11 @@ COHORT_DECL Process fork_process(AfterFork then, void (*set_signals)()) {
     flush_standard_streams(); // else both processes would write what is buffered
     SignalsBlocked blocked;
     Process process;
+    forks_itself = true;
     process.pid = System::current().fork();
-    if (process.pid < 0) throw_last_error("fork");
+    const int failure = errno;
+    forks_itself = false;
+    if (process.pid < 0) throw std::system_error(failure, std::system_category(), "fork");
     if (process.pid == 0) {
         reset_signal_actions();
         if (set_signals != nullptr) set_signals();

@@ -39,6 +39,7 @@ private:
         std::uint32_t worker = 0;
         unsigned slot = 0;
         const WorkerCell* cell = nullptr;
+        pid_t process = 0;
         struct sigaction next {};                  // whose turn it is then
         std::array<std::atomic<char>, 128> note{}; // the handler may interrupt who writes it; the last byte stays 0
     };

@@ -19,6 +19,7 @@ COHORT_DECL void AbortReport::install(std::uint32_t worker, unsigned slot, const
     state().worker = worker;
     state().slot = slot;
     state().cell = &cell;
+    state().process = ::getpid();
     prepare();
     struct sigaction action {};
     action.sa_handler = &AbortReport::write_and_abort;
@@ -64,6 +65,11 @@ COHORT_DECL void AbortReport::write_backtrace() noexcept {
 
 COHORT_DECL void AbortReport::write_and_abort(int) noexcept {
     const State& own = state();
+    if (::getpid() != own.process) { // a copy that the worker has forked
+        ::sigaction(SIGABRT, &own.next, nullptr);
+        ::raise(SIGABRT);
+        return;
+    }
     const auto count = [](const auto& counter) { return counter.load(std::memory_order_relaxed); };
     Line line;
     line << "cohort: worker " << std::uint64_t{own.worker} << " (slot " << std::uint64_t{own.slot}

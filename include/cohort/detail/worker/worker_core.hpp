@@ -68,9 +68,8 @@ public:
     /// for at most the grace period.
     void finish() noexcept;
     [[noreturn]] void exit(int code);
-    /// In a child that the worker has forked: it is no worker. What it sends to the master fails, so that nothing of
-    /// the worker's is sent twice; its end is its own.
-    void cut_off() noexcept;
+    /// To the master; -1: closed.
+    std::pair<int, int> links() const noexcept { return {link_->native_handle(), messages_->native_handle()}; }
 
 private:
     struct Answer {
@@ -125,7 +124,6 @@ private:
     std::vector<std::string> args_;
     bool stopping_ = false;
     Departure departure_;
-    bool cut_off_ = false;
 };
 
 } // namespace cohort::detail

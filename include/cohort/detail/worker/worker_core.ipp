@@ -13,6 +13,7 @@
 #include <cohort/detail/printable.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/system/fork.hpp>
+#include <cohort/detail/system/forked_copy.hpp>
 #include <cohort/detail/system/tool_chain.hpp>
 #include <cohort/detail/worker/worker_spec.hpp>
 
@@ -74,22 +75,11 @@ COHORT_LAZY COHORT_DECL Task<> WorkerCore::until_stopping() {
 }
 
 COHORT_DECL void WorkerCore::exit(int code) {
-    if (!cut_off_) {
+    if (!is_forked_copy) {
         heartbeat_.end();
         finish();
     }
     leave_process(end_of_tool_chain(code));
-}
-
-/// Their numbers stay taken, or the next file that the child opens would get what is queued for them.
-COHORT_DECL void WorkerCore::cut_off() noexcept {
-    cut_off_ = true;
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return;
-    ::close(ends[1]);                                                           // so that writing fails
-    for (const int link : {link_->native_handle(), messages_->native_handle()}) // -1: closed
-        if (link >= 0) ::dup3(ends[0], link, O_CLOEXEC);
-    ::close(ends[0]);
 }
 
 COHORT_DECL void WorkerCore::handle_packet(Packet& packet) {

@@ -5,12 +5,14 @@
 #include <cohort/detail/worker/worker_main.hpp>
 
 #include <cohort/detail/async/async_fd.hpp>
+#include <cohort/detail/async/copy_guard.hpp>
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/control/shared_page.hpp>
 #include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/system/fork.hpp>
+#include <cohort/detail/system/forked_copy.hpp>
 #include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/worker/abort_report.hpp>
 #include <cohort/detail/worker/identity.hpp>
@@ -24,9 +26,9 @@
 #include <exception>
 #include <string>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
-#include <pthread.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -35,7 +37,7 @@ namespace cohort::detail {
 /// A body that was about to listen when the worker was asked to leave has not failed.
 COHORT_DECL bool is_failure(const WorkerCore& core) {
     try {
-        throw;
+        std::rethrow_exception(current_cause());
     } catch (const std::system_error& error) {
         return error.code() != Errc::stopping || !core.stopping();
     } catch (...) {
@@ -77,11 +79,15 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
         std::atexit([] {
             if (::getpid() == process) current->finish();
         });
-        ::pthread_atfork(nullptr, nullptr, [] { current->cut_off(); });
+        CopyGuard::protect(*context, [](int(&links)[CopyGuard::most_links]) {
+            std::tie(links[0], links[1]) = current->links();
+            return CopyGuard::most_links;
+        });
         asked_to_leave = new AsyncFd(context->get_executor(), WorkerSignals::open());
         asked_to_leave->when_readable(action<&WorkerCore::leave_when_replaced>(current));
         spawn(context->get_executor(), run_body(*current, std::move(worker.body)));
         context->run();
+        end_if_forked_copy();
     } catch (...) {
         log_line("worker " + std::to_string(identity.id) + ": " + exception_text());
     }

@@ -5,6 +5,7 @@
 #include <cohort/http/detail/serve/connection_stream.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/forked_copy.hpp>
 
 #include <asio/error.hpp>
 #include <asio/redirect_error.hpp>
@@ -35,6 +36,7 @@ COHORT_DECL Task<std::size_t> ConnectionStream::begin_read(Waiting what, std::ui
 }
 
 COHORT_DECL void ConnectionStream::end() noexcept {
+    cohort::detail::end_if_forked_copy(); // its parent goes on with the connection
     std::error_code ignored;
     if (!half_closed_ || !input_ended_) socket_.shutdown(Socket::shutdown_both, ignored);
     socket_.close(ignored);
@@ -122,6 +124,7 @@ COHORT_DECL Task<> ConnectionStream::send_through_layer(std::string_view tail) {
 
 /// Uses the work deadline, since the wait deadline belongs to the pending read.
 COHORT_DECL Task<> ConnectionStream::send_beside_reading(std::string_view bytes) {
+    cohort::detail::end_if_forked_copy();
     while (!bytes.empty()) {
         std::error_code error;
         std::size_t count = 0;
@@ -144,6 +147,7 @@ COHORT_DECL Task<> ConnectionStream::send_beside_reading(std::string_view bytes)
 }
 
 COHORT_DECL Task<> ConnectionStream::send(std::string_view tail) {
+    cohort::detail::end_if_forked_copy(); // what is here to be sent is its parent's
     if (layer_) {
         co_await send_through_layer(tail);
         co_return;

@@ -7,6 +7,7 @@
 #include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/share.hpp>
+#include <cohort/detail/system/forked_copy.hpp>
 #include <cohort/http/detail/serve/connection.hpp>
 #include <cohort/http/detail/serve/server.hpp>
 
@@ -64,8 +65,10 @@ COHORT_DECL Task<> converse(Connection& connection, AnyHandler& handler, std::un
         try {
             response = co_await handler.answer(connection.request());
         } catch (...) {
+            cohort::detail::end_if_forked_copy();
             response = responder.explain_failure();
         }
+        cohort::detail::end_if_forked_copy(); // its parent answers
         if (connection.end_handling()) co_await asio::this_coro::reset_cancellation_state();
         if (connection.stream().server().cancelled()) co_return;
         responder.respond(response);
