@@ -128,6 +128,7 @@
 #include <cohort/detail/supervise/respawn_queue.ipp>
 #include <cohort/detail/supervise/slot_manager.ipp>
 #include <cohort/detail/supervise/stats_collector.ipp>
+#include <cohort/detail/supervise/cpu_time.ipp>
 #include <cohort/detail/supervise/supervisor.ipp>
 #include <cohort/detail/supervise/worker_shutdown.ipp>
 #include <cohort/detail/upgrade/master_upgrade.ipp>

@@ -56,7 +56,7 @@ COHORT_DECL std::shared_ptr<detail::Transport> SharedMemory::connected(const asi
 
 COHORT_DECL std::shared_ptr<detail::SharedMemoryTransport>
 SharedMemory::make(const asio::any_io_executor& executor, detail::UniqueFd socket, const detail::StreamLimits& limits) {
-    return detail::share<detail::SharedMemoryTransport>(executor, std::move(socket), limits.spin);
+    return detail::share<detail::SharedMemoryTransport>(executor, std::move(socket), limits);
 }
 
 } // namespace cohort

@@ -362,3 +362,23 @@ TEST_CASE("different message types are told apart over shared memory, too") {
     test::run_for(io, test::receive_into(notes, inbox));
     CHECK(inbox.error == Errc::schema_mismatch);
 }
+
+TEST_CASE("rings that are much larger than one's own are refused: nobody has the other side buffer without an end") {
+    for (const std::size_t times : {1U, 4U, 8U, 64U}) {
+        CAPTURE(times);
+        constexpr std::size_t own = 4'096;
+        auto [mine, others] = make_socketpair(SOCK_STREAM);
+        const UniqueFd memory = make_ring_memory(own * times);
+        const int number = memory.get();
+        constexpr std::byte bell{1};
+        REQUIRE(send_datagram(others.get(), std::span(&bell, 1), std::span(&number, 1)));
+        others.reset();
+        asio::io_context io;
+        Inbox inbox;
+        const auto error = test::error_of([&] {
+            Shared channel = Shared::accepted(io.get_executor(), std::move(mine), {.ring_size = own});
+            test::run_for(io, test::receive_into(channel, inbox));
+        });
+        CHECK((error == Errc::bad_frame || inbox.error == Errc::bad_frame) == (times > 4));
+    }
+}

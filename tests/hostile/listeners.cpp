@@ -15,10 +15,13 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include <csignal>
+#include <linux/filter.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -237,6 +240,55 @@ TEST_CASE("a worker that listens often on one address gets one share of the conn
             served = static_cast<int>(std::ranges::count_if(clients, [](Client& one) { return !one.is_silent(); }));
         }
         CHECK(swallowed.load() == clients_each);
+        app.kill_all();
+        co_await app.until_finished();
+    });
+}
+
+namespace {
+
+/// The kernel drops every packet, or gives all connections of the port's group to the first socket in it.
+bool poison(int socket, int option) {
+    sock_filter refuse_all[] = {{BPF_RET | BPF_K, 0, 0, 0}};
+    const sock_fprog program{1, refuse_all};
+    return ::setsockopt(socket, SOL_SOCKET, option, &program, sizeof program) == 0;
+}
+
+std::atomic<int>& poisoned = make_shared_number();
+
+/// Does to the socket that it was lent what the kernel lets it, and dies.
+Task<> poison_and_die(SharedApp::Worker& self) {
+    const auto lent = co_await self.listen(Endpoint::tcp("127.0.0.1", static_cast<std::uint16_t>(port_to_crowd)));
+    for (const auto& [fd, what] : open_descriptors()) {
+        if (!detail::is_enabled(fd, SOL_SOCKET, SO_ACCEPTCONN)) continue;
+        poisoned += poison(fd, SO_ATTACH_FILTER) + poison(fd, SO_ATTACH_REUSEPORT_CBPF);
+        ::shutdown(fd, SHUT_RDWR);
+    }
+    finished = 1;
+    ::raise(SIGKILL);
+}
+
+} // namespace
+
+TEST_CASE("a worker cannot spoil the listener that it is lent for those who follow") {
+    finished = poisoned = 0;
+    in_master<SharedApp>(plain_options(), [](SharedApp& app) -> Task<> {
+        app.spawn(server);
+        const std::uint16_t port = co_await served_port(app);
+        port_to_crowd = port;
+        const WorkerId hostile = app.spawn(poison_and_die);
+        co_await end_of(app, hostile);
+        CHECK(finished == 1);
+        CHECK(poisoned == 0);
+        const WorkerId successor = app.spawn(server); // in the same slot, with the same listener
+        Event event;
+        while (event.worker != successor) event = co_await next(app, WorkerState::listening);
+        std::set<WorkerId> served;
+        for (int i = 0; i != 100 && served.size() != 2; ++i) {
+            const std::string reply = co_await ask(app, port);
+            served.insert(who(reply));
+        }
+        CHECK(served == std::set<WorkerId>{1, successor});
         app.kill_all();
         co_await app.until_finished();
     });

@@ -4,11 +4,13 @@
 
 #include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/channel/ring.hpp>
+#include <cohort/detail/channel/stream_limits.hpp>
 #include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/system/memfd.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <list>
 #include <optional>
 #include <utility>
@@ -31,9 +33,13 @@ class SharedMemoryTransport final : public Transport {
 public:
     using Duration = std::chrono::steady_clock::duration;
 
-    /// `spin`: how long a reader keeps looking before it sleeps. Until the memory is there nothing can be written.
-    SharedMemoryTransport(const asio::any_io_executor& executor, UniqueFd socket, Duration spin)
-        : Transport(executor, std::move(socket)), retry_(executor), spin_(spin) {}
+    /// Until the memory is there nothing can be written. Rings of the other side's may be four times as large as those
+    /// of this one's limits.
+    SharedMemoryTransport(const asio::any_io_executor& executor, UniqueFd socket, const StreamLimits& limits)
+        : Transport(executor, std::move(socket)),
+          retry_(executor),
+          spin_(limits.spin),
+          largest_ring_(4 * limits.ring_size) {}
 
     /// Maps the memory, created by this side or by the other.
     void adopt(int memory, bool is_maker);
@@ -66,6 +72,7 @@ private:
     std::optional<RingReader> reader_;
     std::list<Passed> arrived_;
     Duration spin_;
+    std::size_t largest_ring_;
     bool slept_ = false; // a bell has probably come
     bool reader_waits_ = false;
     bool writer_waits_ = false; // for a bell

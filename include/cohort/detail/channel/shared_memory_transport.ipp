@@ -21,8 +21,10 @@ COHORT_DECL UniqueFd make_ring_memory(std::size_t size) {
 }
 
 COHORT_DECL void SharedMemoryTransport::adopt(int memory, bool is_maker) {
+    if (!is_maker && !keeps_size(memory, 0)) throw std::system_error(make_error_code(Errc::bad_frame));
     const std::size_t size = size_of(memory);
     const std::size_t ring_size = (size - std::min(size, sizeof(RingPair))) / 2;
+    if (!is_maker && ring_size > largest_ring_) throw std::system_error(make_error_code(Errc::bad_frame));
     const bool fits = std::has_single_bit(ring_size) && sizeof(RingPair) + 2 * ring_size == size;
     if (!fits || !keeps_size(memory, size)) throw std::system_error(make_error_code(Errc::bad_frame));
     memory_ = Mapping::map(memory, size, true);

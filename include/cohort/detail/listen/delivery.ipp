@@ -75,6 +75,7 @@ COHORT_DECL void Delivery::assign(TransferredConnection connection) {
     if (copies_.empty()) moved_ = Clock::now();
     if (state_bytes_ + connection.state.size() > TransferredConnection::max_state) flush();
     state_bytes_ += connection.state.size();
+    connection.connection.share();
     copies_.push_back(std::move(connection));
     link_->add_copy();
     ++sent_;

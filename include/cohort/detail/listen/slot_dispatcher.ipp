@@ -57,6 +57,7 @@ COHORT_DECL std::vector<int> SlotDispatcher::inherited(unsigned slot) {
         if (!port->permanent) continue;
         const auto* const listener = slot_listener(*port, slot, error);
         if (listener == nullptr) throw std::system_error(error, "listen on " + port->bound.to_string());
+        listen_again(listener->accepting->descriptor(), context_.options.backlog);
         descriptors.push_back(listener->accepting->descriptor());
         adopt_unserved(*port);
     }
@@ -73,6 +74,7 @@ COHORT_DECL Grant SlotDispatcher::open(DispatchTarget& target, const Endpoint& e
     grant.listener = port->distributor->join(target);
     grant.endpoint = port->bound;
     grant.descriptor = listener->accepting->descriptor();
+    listen_again(grant.descriptor, context_.options.backlog);
     listener->served_by.push_back(grant.listener);
     listener->is_stuck = false;
     adopt_unserved(*port);

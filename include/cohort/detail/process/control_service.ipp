@@ -212,7 +212,8 @@ COHORT_DECL void ControlService::take_back(WorkerRecord& record, const ReturnedC
 COHORT_DECL void ControlService::note(WorkerRecord& record, const SetupFailed& failure) {
     if (record.error) throw std::system_error(make_error_code(Errc::bad_message)); // a process says it once and ends
     record.error = {failure.system_error, std::system_category()};
-    log_line("worker " + std::to_string(record.id) + ": " + printable(failure.step) + ": " + record.error.message());
+    log_line("worker " + std::to_string(record.id) + ": " + printable(failure.step.substr(0, 200)) + ": " +
+             record.error.message());
 }
 
 } // namespace cohort::detail

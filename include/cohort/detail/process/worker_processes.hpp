@@ -98,6 +98,8 @@ private:
 
     asio::io_context& context_;
     const Options& options_;
+    ExitStatus leave_to_tracer(const WorkerRecord& record);
+    void reap_traced();
     Schemas schemas_;
     SharedPage& page_;
     Owner& owner_;
@@ -110,6 +112,8 @@ private:
     pid_t process_ = ::getpid();
 };
 
+    std::vector<UniqueFd> traced_; // pidfds of workers that have ended and are held by somebody else
+    Timer reap_later_;
 } // namespace cohort::detail
 
 #if !defined(COHORT_SEPARATE_COMPILATION)

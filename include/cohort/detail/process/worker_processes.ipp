@@ -36,7 +36,8 @@ COHORT_DECL WorkerProcesses::WorkerProcesses(asio::io_context& context, const Op
       control_reader_(context, options.grace, owner),
       mailbox_(context.get_executor(), *this),
       events_(context.get_executor()),
-      send_parts_later_(context.get_executor()) {
+      send_parts_later_(context.get_executor()),
+      reap_later_(context.get_executor()) {
     AbortReport::prepare();
 }
 
@@ -164,6 +165,7 @@ COHORT_DECL Task<> WorkerProcesses::await_exit(RecordPtr record) {
         status = reap(record->pidfd.get());
     }
     if (!status) co_return;
+        if (!status && has_ended(record->pidfd.get())) status = leave_to_tracer(*record);
     record->reaped = true;
     // Its last messages come first, then its exit.
     try {
@@ -177,6 +179,24 @@ COHORT_DECL Task<> WorkerProcesses::await_exit(RecordPtr record) {
 
 COHORT_DECL bool WorkerProcesses::is_serving() const {
     return std::ranges::any_of(records_, [](const auto& each) { return each.second->messages->is_serving(); });
+/// Its end is seen, but its status goes to its tracer first, and to this process when that lets it go (ptrace(2)): any
+/// orphan of a worker may be one.
+COHORT_DECL ExitStatus WorkerProcesses::leave_to_tracer(const WorkerRecord& record) {
+    try {
+        traced_.push_back(duplicate(record.pidfd.get()));
+        reap_traced();
+    } catch (const std::system_error&) {
+        // No descriptor is left: it stays a zombie.
+    }
+    return ExitStatus::unknown();
+}
+
+COHORT_DECL void WorkerProcesses::reap_traced() {
+    std::erase_if(traced_, [](const UniqueFd& pidfd) { return reap(pidfd.get()).has_value(); });
+    if (!traced_.empty())
+        reap_later_.expire_after(std::chrono::seconds(1), action<&WorkerProcesses::reap_traced>(this));
+}
+
 }
 
 COHORT_DECL void WorkerProcesses::on_bad_message(WorkerRecord& record, std::error_code error) {

@@ -24,6 +24,9 @@ UniqueFd listen_with(UniqueFd socket, int backlog, std::error_code& error);
 /// A file that nobody serves any more is replaced. Of programs that do this at the same moment one gets the path.
 UniqueFd open_path_listener(const Endpoint& endpoint, int backlog, std::error_code& error);
 
+/// Whoever had it before may have ended its listening by shutdown(2): then it listens again.
+void listen_again(int socket, int backlog) noexcept;
+
 /// Listens on a copy of an inherited socket, unless it listens already.
 UniqueFd open_inherited_listener(const Endpoint& endpoint, int backlog, std::error_code& error);
 

@@ -25,6 +25,9 @@ COHORT_DECL UniqueFd bind_to(const SocketAddress& address, const Endpoint& endpo
     }
     if (address.family() == AF_INET6) enable(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, endpoint.v6_only());
     if (reuse_port) enable(socket.get(), SOL_SOCKET, SO_REUSEPORT);
+    // It may be lent: nobody can then have the kernel drop or redirect what comes, also for those who follow
+    // (socket(7)).
+    enable(socket.get(), SOL_SOCKET, SO_LOCK_FILTER);
     const bool bound = ::bind(socket.get(), address.get(), address.size) == 0;
     error = bound ? std::error_code{} : last_error();
     return bound ? std::move(socket) : UniqueFd();
@@ -53,6 +56,10 @@ COHORT_DECL UniqueFd listen_with(UniqueFd socket, int backlog, std::error_code& 
     if (!socket || ::listen(socket.get(), backlog) == 0) return socket;
     error = last_error();
     return {};
+}
+
+COHORT_DECL void listen_again(int socket, int backlog) noexcept {
+    if (!is_enabled(socket, SOL_SOCKET, SO_ACCEPTCONN)) ::listen(socket, backlog);
 }
 
 COHORT_DECL UniqueFd open_path_listener(const Endpoint& endpoint, int backlog, std::error_code& error) {

@@ -46,7 +46,7 @@ COHORT_DECL void SocketMessage::take_descriptors(std::vector<UniqueFd>& into) {
         for (std::size_t i = 0; i < count; ++i) {
             int fd = -1;
             std::memcpy(&fd, CMSG_DATA(control) + i * sizeof(int), sizeof fd);
-            into.emplace_back(fd);
+            into.emplace_back(fd).share();
         }
     }
 }

@@ -132,12 +132,14 @@ COHORT_DECL std::optional<ExitStatus> reap(int pidfd, bool wait) noexcept {
     if (const auto child = timed_child(pidfd)) return reap_timed(pidfd, *child, wait);
     siginfo_t info{};
     int result = 0;
+    int ended = 0;
     do {
         // A descriptor that an event loop watches is non-blocking, and waitid(2) then does not wait either.
         pollfd end{pidfd, POLLIN, 0};
-        if (wait) ::poll(&end, 1, -1);
+        if (wait) ended = ::poll(&end, 1, -1);
         result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
-    } while ((result != 0 && errno == EINTR) || (wait && result == 0 && info.si_pid == 0));
+    } while ((result != 0 && errno == EINTR) || (wait && ended != 1 && result == 0 && info.si_pid == 0));
+    if (wait && result == 0 && info.si_pid == 0) return ExitStatus::unknown(); // it has ended, and is traced: ptrace(2)
     // Whoever else waits for all children, or has the kernel reap them, took the status; the end is still to be seen.
     if (result != 0 && errno == ECHILD && has_ended(pidfd)) return ExitStatus::unknown();
     if (result != 0 || info.si_pid == 0) return std::nullopt;

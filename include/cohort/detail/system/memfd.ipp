@@ -59,10 +59,11 @@ COHORT_DECL std::size_t size_of(int fd) {
 }
 
 COHORT_DECL bool keeps_size(int fd, std::size_t size) {
+    if (!has_seals(fd, F_SEAL_SHRINK)) return false; // first: of other files the rest may wait for who serves them
     struct statfs system {};
     if (::fstatfs(fd, &system) != 0 || system.f_type != TMPFS_MAGIC) return false;
     if ((::fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY) return false;
-    return has_seals(fd, F_SEAL_SHRINK) && size_of(fd) >= size; // in this order: then it cannot change in between
+    return size_of(fd) >= size; // behind the seals: then it cannot change in between
 }
 
 COHORT_DECL void reserve(int fd, std::size_t size) {

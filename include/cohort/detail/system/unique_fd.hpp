@@ -13,14 +13,15 @@ namespace cohort::detail {
 class OwnedDescriptors {
 public:
     static void add(int fd);
+    /// Another process has it, too, and may do with it what it likes.
+    static void share(int fd) noexcept {
+        if (contains(fd)) instance().owned_[static_cast<std::size_t>(fd)] = shared;
+    }
     static void remove(int fd) noexcept {
-        auto& table = instance().owned_;
-        if (static_cast<std::size_t>(fd) < table.size()) table[static_cast<std::size_t>(fd)] = false;
+        if (contains(fd)) instance().owned_[static_cast<std::size_t>(fd)] = none;
     }
-    static bool contains(int fd) noexcept {
-        const auto& table = instance().owned_;
-        return static_cast<std::size_t>(fd) < table.size() && table[static_cast<std::size_t>(fd)];
-    }
+    static bool contains(int fd) noexcept { return of(fd) != none; }
+    static bool is_shared(int fd) noexcept { return of(fd) == shared; }
     static std::vector<int> all();
 
 private:
@@ -29,7 +30,14 @@ private:
         static auto* const table = new OwnedDescriptors;
         return *table;
     }
-    std::vector<bool> owned_;
+    enum Kind : unsigned char { none, alone, shared };
+
+    static Kind of(int fd) noexcept {
+        const auto& table = instance().owned_;
+        return static_cast<std::size_t>(fd) < table.size() ? table[static_cast<std::size_t>(fd)] : none;
+    }
+
+    std::vector<Kind> owned_;
 };
 
 /// Closes its descriptor when it goes. Moves, never copies.
@@ -45,6 +53,9 @@ public:
 
     explicit operator bool() const noexcept { return fd_ >= 0; }
     int get() const noexcept { return fd_; }
+
+    /// Another process has it, too: closing it must not wait, whatever that has set (SO_LINGER, socket(7)).
+    void share() const noexcept { OwnedDescriptors::share(fd_); }
 
     /// Hands the descriptor to an owner outside cohort.
     [[nodiscard]] int release() noexcept {

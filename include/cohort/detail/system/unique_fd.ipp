@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace cohort::detail {
@@ -13,14 +14,14 @@ namespace cohort::detail {
 COHORT_DECL void OwnedDescriptors::add(int fd) {
     auto& table = instance().owned_;
     if (static_cast<std::size_t>(fd) >= table.size()) table.resize(static_cast<std::size_t>(fd) + 64);
-    table[static_cast<std::size_t>(fd)] = true;
+    table[static_cast<std::size_t>(fd)] = alone;
 }
 
 COHORT_DECL std::vector<int> OwnedDescriptors::all() {
     std::vector<int> result;
     const auto& table = instance().owned_;
     for (std::size_t fd = 0; fd < table.size(); ++fd)
-        if (table[fd]) result.push_back(static_cast<int>(fd));
+        if (table[fd] != none) result.push_back(static_cast<int>(fd));
     return result;
 }
 
@@ -34,6 +35,8 @@ COHORT_DECL UniqueFd& UniqueFd::operator=(UniqueFd&& other) noexcept {
 
 COHORT_DECL void UniqueFd::reset() noexcept {
     if (fd_ < 0) return;
+    constexpr linger at_once{0, 0};
+    if (OwnedDescriptors::is_shared(fd_)) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     OwnedDescriptors::remove(fd_);
     ::close(std::exchange(fd_, -1));
 }
