@@ -189,7 +189,6 @@ private:
             encode(message, out, limits_, &descriptors);
         };
     }
-    Mail take_mail();
 
     std::shared_ptr<detail::MessageStream> stream_;
     SerializeLimits limits_;
@@ -205,28 +204,30 @@ std::optional<typename Channel<T, Via>::In> Channel<T, Via>::try_receive() {
 
 template <class T, class Via>
 Task<std::optional<typename Channel<T, Via>::In>> Channel<T, Via>::receive() {
+    detail::MessageStream& stream = *stream_; // the channel may be moved meanwhile
+    const SerializeLimits limits = limits_;
     // The fast path is only safe where nobody can cancel between here and the return: see detail::switched().
     const bool steady = co_await detail::switched();
-    if (!steady || !stream_->has_message() || stream_->turn_is_over()) {
-        const bool arrived = co_await stream_->arrival();
+    if (!steady || !stream.has_message() || stream.turn_is_over()) {
+        const bool arrived = co_await stream.arrival();
         if (!arrived) co_return std::nullopt;
     }
-    co_return try_receive();
-}
-
-template <class T, class Via>
-typename Channel<T, Via>::Mail Channel<T, Via>::take_mail() {
-    Mail mail;
-    detail::Access::call(mail) = stream_->take(mail.message, limits_);
-    detail::Access::set_limits(mail, limits_);
-    return mail;
+    if (!stream.has_message()) co_return std::nullopt;
+    std::optional<In> message(std::in_place);
+    stream.take(*message, limits);
+    co_return message;
 }
 
 template <class T, class Via>
 Task<std::optional<typename Channel<T, Via>::Mail>> Channel<T, Via>::receive_mail() {
-    const bool arrived = co_await stream_->arrival();
+    detail::MessageStream& stream = *stream_;
+    const SerializeLimits limits = limits_;
+    const bool arrived = co_await stream.arrival();
     if (!arrived) co_return std::nullopt;
-    co_return take_mail();
+    std::optional<Mail> mail(std::in_place);
+    detail::Access::call(*mail) = stream.take(mail->message, limits);
+    detail::Access::set_limits(*mail, limits);
+    co_return mail;
 }
 
 } // namespace cohort

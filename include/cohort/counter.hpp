@@ -27,8 +27,8 @@ protected:
 } // namespace detail
 
 /// Counting is one atomic addition in any process, and a worker's counts outlive it. Each process has its own share, so
-/// none can undo what another has counted; reading adds the shares up. Cheap to copy; valid as long as the process.
-/// Made by Worker::counter and Master::counter.
+/// none can undo what another has counted; reading adds the shares up. Cheap to copy. Made
+/// by Worker::counter, and valid as long as the process, or by Master::counter, and valid as long as the master.
 class Counter {
 public:
     /// One of this process alone.

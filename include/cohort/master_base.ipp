@@ -8,6 +8,9 @@
 #include <cohort/detail/supervise/supervisor.hpp>
 #include <cohort/detail/worker/identity.hpp>
 
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+
 #include <system_error>
 
 namespace cohort {
@@ -72,6 +75,7 @@ COHORT_DECL Task<detail::CallLease> MasterBase::lease_worker(std::chrono::steady
 }
 
 COHORT_LAZY COHORT_DECL Task<> MasterBase::all_sent(std::vector<Task<>> sends) {
+    if (sends.empty()) co_await asio::post(asio::use_awaitable); // who does this again and again holds nobody up
     for (auto& send : sends) {
         try {
             co_await std::move(send);

@@ -185,12 +185,23 @@ COHORT_DECL Task<> obey_signals(Commands& commands, SignalSource& source) {
     }
 }
 
+/// What the master's functions throw once it stops is no failure of who has called them.
+COHORT_DECL bool is_told_to_stop(const Supervisor& supervisor) {
+    try {
+        std::rethrow_exception(current_cause());
+    } catch (const std::system_error& error) {
+        return error.code() == Errc::stopping && supervisor.stopping();
+    } catch (...) {
+        return false;
+    }
+}
+
 COHORT_DECL Task<> watch_over(Supervisor& supervisor, Task<> watch, Watching& watching, int& code) {
     try {
         co_await std::move(watch);
         co_await supervisor.mail().discard();
     } catch (...) {
-        if (!watching.is_cancelled()) {
+        if (!watching.is_cancelled() && !is_told_to_stop(supervisor)) {
             log_line("master: " + exception_text());
             code = 1;
         }
@@ -218,6 +229,14 @@ COHORT_DECL std::vector<int> signals_to_catch(bool reaps_strangers) {
     return numbers;
 }
 
+/// Destroys the coroutines that are left: what they own may need the master, as a Counter does.
+struct Leftovers : asio::io_context {
+    static void drop(asio::io_context& context) {
+        constexpr void (asio::execution_context::*shutdown)() = &Leftovers::shutdown;
+        (context.*shutdown)();
+    }
+};
+
 COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& spawn_worker, Task<> watch) {
     Supervisor& supervisor = Access::supervisor(master);
     asio::io_context& context = supervisor.context();
@@ -243,7 +262,9 @@ COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& 
     end_if_forked_copy();
     CopyGuard::release();
     context.restart();
+    Access::drop_bus(master);
     context.run_for(last_moments); // what was queued is carried out; what waits for ever is dropped
+    Leftovers::drop(context);
     return supervisor.has_given_up() ? 1 : code;
 }
 

@@ -3,6 +3,8 @@
 // master.
 #include <cohort/run.hpp>
 
+#include <cohort/scope.hpp>
+
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
 
@@ -195,6 +197,89 @@ Task<> crash_at_the_end(App::Worker& self) {
     print("ready");
     co_await self.until_stopping();
     ::kill(::getpid(), SIGTRAP); // for which no sanitizer has a handler
+}
+
+namespace {
+
+/// Of a coroutine that nobody waits for: a gauge that goes down when it ends.
+Task<> keep_gauge(asio::io_context& io, Counter counter) {
+    struct Gauge {
+        explicit Gauge(Counter its_counter) : counter(its_counter) { counter.add(); }
+        Gauge(const Gauge&) = delete;
+        Gauge& operator=(const Gauge&) = delete;
+        ~Gauge() { counter.add(-1); }
+        Counter counter;
+    };
+    const Gauge gauge(counter);
+    for (;;) co_await pause(io, 1h);
+}
+Task<> leave_a_gauge(App& app) {
+    detail::spawn(app.context().get_executor(), keep_gauge(app.context(), app.counter("gauge")));
+    print("ready");
+    co_await app.next_event();
+}
+Task<> broadcast_again_and_again(App& app) {
+    print("ready");
+    const Note beat{"beat", 1};
+    for (;;) co_await app.broadcast(beat);
+}
+Task<> scale_again_and_again(App& app) {
+    print("ready");
+    for (unsigned workers = 1;; workers = 3 - workers) {
+        app.scale(workers);
+        co_await pause(app.context(), 1ms);
+    }
+}
+Task<> publish_something(App& app) {
+    const Note news{"news", 1};
+    co_await app.publish("topic", news);
+    print("ready");
+}
+
+} // namespace
+
+TEST_CASE("SIGTERM ends run() with 0, at once, whatever the master's function is about") {
+    struct Row {
+        const char* name;
+        Task<> (*watch)(App&);
+        bool at_once;
+    };
+    for (const Row row : {Row{"a Counter in a coroutine that is left", &leave_a_gauge, false},
+                          Row{"broadcast() in a loop", &broadcast_again_and_again, false},
+                          Row{"scale() in a loop", &scale_again_and_again, true},
+                          Row{"a message was published", &publish_something, true}}) {
+        CAPTURE(row.name);
+        Helper helper([&row] { return run<App>(run_options(1), row.watch, idle); });
+        helper.after("ready");
+        const auto begin = std::chrono::steady_clock::now();
+        helper.signal(SIGTERM);
+        CHECK(helper.wait() == ExitStatus::exited(0));
+        if (row.at_once) CHECK(std::chrono::steady_clock::now() - begin < 900ms);
+    }
+}
+
+TEST_CASE("in a worker the functions of its master's object are refused, and say why") {
+    static App* the_master = nullptr;
+    struct Run {
+        static Task<> watch(App& app) {
+            the_master = &app;
+            app.spawn(misuse);
+            co_await app.until_finished();
+        }
+        static Task<> misuse(App::Worker&) {
+            try {
+                the_master->spawn(idle);
+            } catch (const std::system_error& error) {
+                print(error.code() == std::errc::operation_not_permitted ? "refused" : error.what());
+            }
+            co_return;
+        }
+    };
+    Options options = run_options(1);
+    options.restart = Restart::temporary;
+    Helper helper([&options] { return run<App>(options, &Run::watch, say_pid); });
+    CHECK(helper.after("refused").empty());
+    CHECK(helper.wait() == ExitStatus::exited(0));
 }
 
 TEST_CASE("that a worker crashed is told although it was leaving") {

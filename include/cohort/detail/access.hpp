@@ -12,6 +12,10 @@ struct Access {
     static auto& supervisor(M& master) noexcept {
         return *master.supervisor_;
     }
+    template <class M>
+    static void drop_bus(M& master) noexcept {
+        master.bus_.reset();
+    }
     template <class W>
     static auto& core(W& worker) noexcept {
         return *worker.core_;

@@ -7,6 +7,9 @@
 #include <support/child.hpp>
 #include <support/run_for.hpp>
 
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
 
 #include <algorithm>
@@ -734,4 +737,108 @@ TEST_CASE("a peer that calls and reads nothing, while this side calls too, loses
     CHECK(cohort::detail::Access::stream(channel).queued() == 0);
     channel.close();
     test::settle(io);
+}
+
+namespace {
+
+/// Notes in something of the one who serves how many of these run.
+struct Lasting {
+    Task<Answer> operator()(const Question& question) const { return run(*running, question.number); }
+    static Task<Answer> run(int& running, std::uint64_t number) {
+        struct Counted {
+            explicit Counted(int& its_count) : count(its_count) { ++count; }
+            Counted(const Counted&) = delete;
+            Counted& operator=(const Counted&) = delete;
+            ~Counted() { --count; }
+            int& count;
+        };
+        const Counted counted(running);
+        co_await test::never();
+        co_return Answer{number, ""};
+    }
+
+    int* running;
+};
+
+} // namespace
+
+TEST_CASE("serve that is cancelled ends after its handlers, whether their message is a call or not") {
+    struct Run {
+        static Task<> serve(Answering& channel, int& left) {
+            int running = 0;
+            try {
+                co_await channel.serve(Lasting{&running});
+            } catch (const std::system_error&) {
+            }
+            left = running;
+        }
+        static Task<> send(Asking& channel) {
+            const Question question{1, ""};
+            co_await channel.send(question);
+        }
+    };
+    Pair pair;
+    asio::cancellation_signal cancel;
+    int left = -1;
+    bool ended = false;
+    asio::co_spawn(pair.io, Run::serve(pair.b, left),
+                   asio::bind_cancellation_slot(cancel.slot(), [&ended](std::exception_ptr) { ended = true; }));
+    Asked outcome;
+    test::start(pair.io, ask(pair.a, 1, outcome));
+    test::start(pair.io, Run::send(pair.a));
+    test::settle(pair.io);
+    cancel.emit(asio::cancellation_type::all);
+    test::run_until(pair.io, [&] { return ended; });
+    CHECK(left == 0);
+    pair.b.close();
+    test::run_until(pair.io, [&] { return outcome.done; });
+}
+
+TEST_CASE("serve runs one handler at a time when it is to run none") {
+    Pair pair;
+    test::start(pair.io, pair.b.serve(&answer_at_once, 0));
+    Asked outcome;
+    test::run_for(pair.io, ask(pair.a, 1, outcome));
+    CHECK(outcome.answers.size() == 1);
+}
+
+TEST_CASE("a channel may be moved, or go, while somebody receives from it") {
+    struct Run {
+        static Task<> receive(Answering& channel, std::optional<Question>& got, bool& done) {
+            got = co_await channel.receive();
+            done = true;
+        }
+        static Task<> receive_mail(Answering& channel, std::optional<Question>& got, bool& done) {
+            auto mail = co_await channel.receive_mail();
+            if (mail) got = mail->message;
+            done = true;
+        }
+        static Task<> send(Asking& channel) {
+            const Question question{7, ""};
+            try {
+                co_await channel.send(question);
+            } catch (const std::system_error&) {
+                // The other side has gone.
+            }
+        }
+    };
+    for (auto* const wait : {&Run::receive, &Run::receive_mail}) {
+        for (const bool goes : {false, true}) {
+            CAPTURE(goes);
+            asio::io_context io;
+            auto [asking, answering] = Asking::pair(io.get_executor());
+            auto first = std::make_unique<Answering>(std::move(answering));
+            std::optional<Question> got;
+            bool done = false;
+            test::start(io, wait(*first, got, done));
+            test::settle(io);
+            std::optional<Answering> second;
+            if (!goes) second.emplace(std::move(*first));
+            first.reset();
+            test::start(io, Run::send(asking));
+            test::run_until(io, [&] { return done; });
+            CHECK(got.has_value() == !goes);
+            if (got) CHECK(got->number == 7);
+        }
+    }
 }

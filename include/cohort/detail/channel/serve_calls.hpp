@@ -7,11 +7,16 @@
 #include <cohort/mail.hpp>
 
 #include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/cancellation_state.hpp>
 #include <asio/co_spawn.hpp>
+#include <asio/this_coro.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <exception>
+#include <list>
 #include <memory>
 #include <utility>
 
@@ -19,8 +24,15 @@ namespace cohort::detail {
 
 /// What the handlers of one serve() share.
 struct Serving {
+    using Signal = std::shared_ptr<asio::cancellation_signal>;
+
     explicit Serving(const asio::any_io_executor& executor) : ended(executor) {}
-    std::size_t running = 0;
+    /// They use what the one who serves owns: none outlives it.
+    void cancel_all() {
+        for (const Signal& signal : std::list<Signal>(running)) signal->emit(asio::cancellation_type::all);
+    }
+
+    std::list<Signal> running;
     Notifier ended;
 };
 
@@ -29,38 +41,63 @@ Task<> answer(std::shared_ptr<Handler> handler, M mail) {
     try {
         auto work = (*handler)(mail);
         const auto reply = co_await std::move(work);
+        end_if_forked_copy(); // its parent replies
         co_await mail.reply(reply);
     } catch (const std::exception& error) {
+        end_if_forked_copy();
         mail.fail(error.what());
     } catch (...) {
+        end_if_forked_copy();
         mail.fail("the handler threw something that is not a std::exception");
     }
 }
 
+template <class Handler, class M>
+void start_answer(const asio::any_io_executor& executor, const std::shared_ptr<Serving>& serving,
+                  const std::shared_ptr<Handler>& handler, M mail) {
+    const auto signal = std::make_shared<asio::cancellation_signal>();
+    const auto place = serving->running.insert(serving->running.end(), signal);
+    const auto call = Access::call(mail);
+    if (call) call->cancellation_slot().assign([signal](asio::cancellation_type type) { signal->emit(type); });
+    asio::co_spawn(executor, answer(handler, std::move(mail)),
+                   asio::bind_cancellation_slot(signal->slot(), [serving, place, call](std::exception_ptr) {
+                       if (call) call->cancellation_slot().clear();
+                       serving->running.erase(place);
+                       serving->ended.notify_all();
+                   }));
+}
+
+template <class Source, class Handler>
+Task<> answer_all(Source& source, std::shared_ptr<Handler> handler, std::shared_ptr<Serving> serving,
+                  std::size_t at_once) {
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    for (;;) {
+        while (serving->running.size() >= at_once) co_await serving->ended.wait();
+        auto mail = co_await source.receive_mail();
+        if (!mail) break;
+        start_answer(executor, serving, handler, std::move(*mail));
+    }
+    while (!serving->running.empty()) co_await serving->ended.wait();
+}
+
 /// Runs until `source` has no more mail and the last handler has ended. `handler(mail)` returns a Task of the reply.
+/// When it is cancelled, or the source fails, the handlers are cancelled, too, and it ends after the last of them.
 template <class Source, class Handler>
 Task<> serve_calls(Source& source, Handler its_handler, std::size_t at_once) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-        end_if_forked_copy(); // its parent replies
     const auto handler = std::make_shared<Handler>(std::move(its_handler));
     const auto serving = std::make_shared<Serving>(executor);
-        end_if_forked_copy();
-    for (;;) {
-        while (serving->running >= at_once) co_await serving->ended.wait();
-        end_if_forked_copy();
-        auto mail = co_await source.receive_mail();
-        if (!mail) break;
-        ++serving->running;
-        const auto call = Access::call(*mail);
-        const auto slot = call ? call->cancellation_slot() : asio::cancellation_slot();
-        asio::co_spawn(executor, answer(handler, std::move(*mail)),
-                       // The call owns the slot, so it must live as long as the handler.
-                       asio::bind_cancellation_slot(slot, [serving, call](std::exception_ptr) {
-                           --serving->running;
-                           serving->ended.notify_all();
-                       }));
+    std::exception_ptr failure;
+    try {
+        co_await answer_all(source, handler, serving, std::max<std::size_t>(at_once, 1));
+    } catch (...) {
+        failure = std::current_exception();
     }
-    while (serving->running != 0) co_await serving->ended.wait();
+    if (!failure) co_return;
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    serving->cancel_all();
+    while (!serving->running.empty()) co_await serving->ended.wait();
+    std::rethrow_exception(failure);
 }
 
 } // namespace cohort::detail

@@ -58,6 +58,8 @@ COHORT_DECL WorkerProcesses::~WorkerProcesses() {
 
 COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& assignment, std::vector<int> inherited) {
     Identity identity;
+    if (::getpid() != process_)
+        throw std::system_error(EPERM, std::system_category(), "a worker has no use for its master's functions");
     identity.id = last_id_ + 1;
     identity.slot = slot;
     identity.master = ::getpid();

@@ -14,11 +14,13 @@
 namespace cohort::detail {
 
 COHORT_DECL Task<> Supervisor::until_finished() {
-    while (!finished()) co_await worker_gone_.wait();
+    const std::weak_ptr<bool> alive = lifetime();
+    while (!alive.expired() && !finished()) co_await worker_gone_.wait();
 }
 
 COHORT_DECL Task<> Supervisor::until_gone() {
-    while (!records().empty()) co_await worker_gone_.wait();
+    const std::weak_ptr<bool> alive = lifetime();
+    while (!alive.expired() && !records().empty()) co_await worker_gone_.wait();
 }
 
 COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, Schemas schemas,
@@ -208,7 +210,8 @@ COHORT_DECL bool Supervisor::has_worker_of(unsigned group) const {
 }
 
 COHORT_LAZY COHORT_DECL Task<> Supervisor::until_gone(unsigned group) {
-    while (has_worker_of(group)) co_await worker_gone_.wait();
+    const std::weak_ptr<bool> alive = lifetime();
+    while (!alive.expired() && has_worker_of(group)) co_await worker_gone_.wait();
 }
 
 COHORT_DECL std::error_code Supervisor::why_no_worker() const {

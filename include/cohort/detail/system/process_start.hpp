@@ -14,8 +14,12 @@ namespace cohort::detail {
 /// get what is written to standard output. Done before main(), and again when a master begins.
 void open_standard_descriptors() noexcept;
 
-/// The command line: proc(5), /proc/self/cmdline.
-std::vector<std::string> own_arguments();
+/// The command line as it is now: a program may write over its arguments, as to hide a password. Empty: there is no
+/// /proc (proc(5), /proc/self/cmdline).
+std::vector<std::string> arguments_now();
+
+/// What this process was started with; read before main().
+const std::vector<std::string>& own_arguments();
 
 /// A folder by its name, and which one that was.
 struct NamedFolder {

@@ -29,10 +29,15 @@ COHORT_DECL void open_standard_descriptors() noexcept {
     }
 }
 
-COHORT_DECL std::vector<std::string> own_arguments() {
+COHORT_DECL std::vector<std::string> arguments_now() {
     std::ifstream file("/proc/self/cmdline");
     std::vector<std::string> arguments;
     for (std::string one; std::getline(file, one, '\0');) arguments.push_back(one);
+    return arguments;
+}
+
+COHORT_DECL const std::vector<std::string>& own_arguments() {
+    static const std::vector<std::string> arguments = arguments_now();
     return arguments;
 }
 
@@ -113,6 +118,7 @@ COHORT_DECL bool ignored_hangup_at_start() {
     open_standard_descriptors();
     ignored_hangup_at_start();
     files_at_start();
+    own_arguments();
     own_program();
     folder_at_start();
 }

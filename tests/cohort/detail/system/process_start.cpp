@@ -7,8 +7,13 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <span>
+#include <sstream>
+#include <string>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -58,6 +63,29 @@ TEST_CASE("standard streams that are closed later are opened again, each and all
 TEST_CASE("the program is known by a name that leads to it, and the folder too") {
     CHECK(std::filesystem::equivalent(own_program(), "/proc/self/exe"));
     CHECK(std::filesystem::equivalent(folder_at_start().name, "."));
+}
+
+/// Where the arguments of this process lie: proc(5), stat, field 48.
+char* arguments_begin() {
+    std::ifstream file("/proc/self/stat");
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    std::istringstream fields(text.substr(text.rfind(')') + 1));
+    std::string skipped;
+    for (int field = 3; field != 48; ++field) fields >> skipped;
+    std::uintptr_t begin = 0;
+    fields >> begin;
+    return reinterpret_cast<char*>(begin);
+}
+
+TEST_CASE("arguments that the program writes over are known as they were, and are shown as they are") {
+    REQUIRE_FALSE(own_arguments().empty());
+    Helper helper([before = own_arguments()] {
+        if (arguments_now() != before) return 1;
+        arguments_begin()[0] = '#';
+        if (own_arguments() != before) return 2;
+        return arguments_now().front().front() == '#' ? 0 : 3;
+    });
+    CHECK(helper.wait() == ExitStatus::exited(0));
 }
 
 TEST_CASE("a program that has gone elsewhere stays there") {
