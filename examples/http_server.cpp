@@ -1,10 +1,11 @@
 // The demo, and the target of tests and measurements: a web server with a choice of mode.
 // Run:    http_server [--port N] [--workers N] [--mode round-robin|least-connections|shared-socket] [--idle-timeout MS]
-//                     [--body-limit BYTES]
+//                     [--body-limit BYTES] [--control PATH]
 // Expect: one line with the address; GET / /hello/:name? /worker /bytes/:n /sleep/:ms /count /opened /private /small
 // /exit/:code /crash.
 
 #include <cohort.hpp>
+#include <cohort/control.hpp>
 
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/redirect_error.hpp>
@@ -278,6 +279,7 @@ struct Arguments {
     unsigned idle_timeout = 65'000; // ms
     unsigned body_limit = 1024 * 1024;
     std::string mode = RoundRobin::name;
+    std::string control; // the path of its control socket
 };
 
 std::optional<unsigned> to_number(std::string_view text, unsigned largest) {
@@ -288,14 +290,17 @@ std::optional<unsigned> to_number(std::string_view text, unsigned largest) {
 }
 
 std::optional<Arguments> parse(int argc, char** argv) {
-    const option options[] = {
-        {"port", required_argument, nullptr, 'p'},       {"workers", required_argument, nullptr, 'w'},
-        {"mode", required_argument, nullptr, 'm'},       {"idle-timeout", required_argument, nullptr, 'i'},
-        {"body-limit", required_argument, nullptr, 'b'}, {}};
+    const option options[] = {{"port", required_argument, nullptr, 'p'},
+                              {"workers", required_argument, nullptr, 'w'},
+                              {"mode", required_argument, nullptr, 'm'},
+                              {"idle-timeout", required_argument, nullptr, 'i'},
+                              {"body-limit", required_argument, nullptr, 'b'},
+                              {"control", required_argument, nullptr, 'c'},
+                              {}};
     Arguments arguments;
     for (int option = 0; (option = ::getopt_long(argc, argv, "", options, nullptr)) != -1;) {
-        if (option == 'm') {
-            arguments.mode = optarg;
+        if (option == 'm' || option == 'c') {
+            (option == 'm' ? arguments.mode : arguments.control) = optarg;
             continue;
         }
         const unsigned largest = option == 'p' ? 65535 : option == 'w' ? 1024 : option == 'b' ? 1u << 30 : 3'600'000;
@@ -319,6 +324,7 @@ int run_server(const Arguments& arguments) {
     const Endpoint endpoint(arguments.port);
     return run<App<M>>({.workers = arguments.workers,
                         .listen = {endpoint},
+                        .control = {.path = arguments.control},
                         .worker = {.args = {endpoint.to_string(), std::to_string(arguments.idle_timeout),
                                             std::to_string(arguments.body_limit)}}},
                        watch<M>, serve<M>);
@@ -329,7 +335,7 @@ int main(int argc, char** argv) {
     if (!arguments) {
         std::cerr << "usage: http_server [--port 0..65535] [--workers 0..1024 (0: one for each CPU)]"
                      " [--mode round-robin|least-connections|shared-socket] [--idle-timeout MS]"
-                     " [--body-limit BYTES]\n";
+                     " [--body-limit BYTES] [--control PATH]\n";
         return 2;
     }
     if (arguments->mode == RoundRobin::name) return run_server<RoundRobin>(*arguments);

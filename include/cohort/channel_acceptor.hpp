@@ -32,12 +32,16 @@ namespace detail {
 
 class NamedListener;
 
-/// Listens on the path until it is closed.
-std::shared_ptr<NamedListener> listen_on_path(const asio::any_io_executor& executor, const Endpoint& endpoint);
+/// Listens on the path until it is closed. `inherited`: the socket that does so already.
+std::shared_ptr<NamedListener> listen_on_path(const asio::any_io_executor& executor, const Endpoint& endpoint,
+                                              UniqueFd inherited = {});
 /// The next connection; an empty one after close(). It cannot be cancelled between accepting and the return of the
 /// caller, provided the caller does not suspend either.
 Task<UniqueFd> accept_from(std::shared_ptr<NamedListener> listener);
 void close(NamedListener& listener) noexcept;
+/// Closes it here; another process listens on.
+void leave_to_others(NamedListener& listener) noexcept;
+int descriptor_of(const NamedListener& listener) noexcept;
 const Endpoint& endpoint_of(const NamedListener& listener) noexcept;
 asio::any_io_executor executor_of(NamedListener& listener) noexcept;
 

@@ -21,7 +21,9 @@
 #include <cerrno>
 #include <string>
 #include <system_error>
+#include <utility>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 namespace cohort {
@@ -42,8 +44,8 @@ namespace cohort::detail {
 /// A listening Unix socket and its file.
 class NamedListener {
 public:
-    NamedListener(const asio::any_io_executor& executor, const Endpoint& endpoint)
-        : endpoint_(endpoint), socket_(executor, open(endpoint)), file_(endpoint) {}
+    NamedListener(const asio::any_io_executor& executor, const Endpoint& endpoint, UniqueFd inherited)
+        : endpoint_(endpoint), socket_(executor, inherited ? std::move(inherited) : open(endpoint)), file_(endpoint) {}
     NamedListener(const NamedListener&) = delete;
     NamedListener& operator=(const NamedListener&) = delete;
     ~NamedListener() { close(); }
@@ -52,12 +54,19 @@ public:
     /// caller, provided the caller does not suspend either.
     static Task<UniqueFd> accept(std::shared_ptr<NamedListener> self);
     void close() noexcept;
+    void leave_to_others() noexcept {
+        file_.release();
+        close();
+    }
 
+    int descriptor() const noexcept { return socket_.get(); }
     const Endpoint& endpoint() const noexcept { return endpoint_; }
     asio::any_io_executor executor() noexcept { return socket_.get_executor(); }
 
 private:
     static constexpr int backlog = 4096;
+
+    static UniqueFd null_device() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
     static UniqueFd open(const Endpoint& endpoint);
     /// Whether it is a temporary shortage of descriptors or memory.
@@ -65,10 +74,15 @@ private:
         return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
     }
 
+    /// The connection, or the system's error as errno says it. When descriptors run short, the one kept for that is
+    /// given for it.
+    UniqueFd try_to_accept();
+
     Endpoint endpoint_;
     AsyncFd socket_;
     TurnBudget turn_;
     SocketFile file_;
+    UniqueFd spare_ = null_device();
 };
 
 COHORT_DECL UniqueFd NamedListener::open(const Endpoint& endpoint) {
@@ -86,6 +100,14 @@ COHORT_DECL void NamedListener::close() noexcept {
     socket_.close();
 }
 
+COHORT_DECL UniqueFd NamedListener::try_to_accept() {
+    if (!spare_) spare_ = null_device();
+    UniqueFd connection(System::current().accept(socket_.get()));
+    if (connection || errno != EMFILE || !spare_) return connection;
+    spare_.reset();
+    return UniqueFd(System::current().accept(socket_.get()));
+}
+
 COHORT_DECL Task<UniqueFd> NamedListener::accept(std::shared_ptr<NamedListener> self) {
     const bool steady = co_await switched();
     if (!steady || self->turn_.is_over()) {
@@ -95,7 +117,7 @@ COHORT_DECL Task<UniqueFd> NamedListener::accept(std::shared_ptr<NamedListener> 
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
         throw_if_cancelled(cancellation);
         if (!self->socket_.is_open()) co_return UniqueFd();
-        UniqueFd connection(System::current().accept(self->socket_.get()));
+        UniqueFd connection = self->try_to_accept();
         if (connection) co_return connection;
         const int error = errno;
         std::error_code ignored;
@@ -112,8 +134,8 @@ COHORT_DECL Task<UniqueFd> NamedListener::accept(std::shared_ptr<NamedListener> 
 }
 
 COHORT_DECL std::shared_ptr<NamedListener> listen_on_path(const asio::any_io_executor& executor,
-                                                          const Endpoint& endpoint) {
-    return detail::share<NamedListener>(executor, endpoint);
+                                                          const Endpoint& endpoint, UniqueFd inherited) {
+    return detail::share<NamedListener>(executor, endpoint, std::move(inherited));
 }
 
 COHORT_DECL Task<UniqueFd> accept_from(std::shared_ptr<NamedListener> listener) {
@@ -121,6 +143,10 @@ COHORT_DECL Task<UniqueFd> accept_from(std::shared_ptr<NamedListener> listener) 
 }
 
 COHORT_DECL void close(NamedListener& listener) noexcept { listener.close(); }
+
+COHORT_DECL void leave_to_others(NamedListener& listener) noexcept { listener.leave_to_others(); }
+
+COHORT_DECL int descriptor_of(const NamedListener& listener) noexcept { return listener.descriptor(); }
 
 COHORT_DECL const Endpoint& endpoint_of(const NamedListener& listener) noexcept { return listener.endpoint(); }
 

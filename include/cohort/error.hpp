@@ -34,6 +34,7 @@ enum class Errc {
     unresponsive,      ///< a worker's event loop stood still
     not_activated,     ///< the process was not started with this socket (LISTEN_FDS)
     too_many,          ///< a worker or peer has as many of these, or has left as much unread, as one may
+    no_such_action,    ///< a master does nothing of this name (cohort/control.hpp)
 };
 
 namespace detail {

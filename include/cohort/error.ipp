@@ -33,6 +33,7 @@ COHORT_DECL std::string ErrorCategory::message(int value) const {
         case Errc::unresponsive: return "the worker's event loop stood still";
         case Errc::not_activated: return "the process was not started with this socket (LISTEN_FDS)";
         case Errc::too_many: return "more than one may have, or leave unread";
+        case Errc::no_such_action: return "the master knows no action of this name";
     }
     return "unknown cohort error";
 }

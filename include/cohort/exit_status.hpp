@@ -12,6 +12,8 @@ namespace cohort {
 /// The end of a worker process, as waitid(2) tells it.
 class ExitStatus {
 public:
+    /// As unknown().
+    ExitStatus() noexcept = default;
     /// From the `si_code` and `si_status` that waitid(2) fills in.
     static ExitStatus from_wait(int how, int value) noexcept {
         return how == CLD_EXITED ? exited(value) : signaled(value, how == CLD_DUMPED);
@@ -22,7 +24,7 @@ public:
     }
     /// The process has ended, and its status went to another wait of the program, as waitpid(-1) is one, or to nobody,
     /// where SIGCHLD is ignored: neither code() nor signal(), and no success.
-    static ExitStatus unknown() noexcept { return {How::unknown, 0, false}; }
+    static ExitStatus unknown() noexcept { return {}; }
 
     /// The exit code, if the process ended by itself.
     std::optional<int> code() const noexcept { return how_ == How::exited ? std::optional(value_) : std::nullopt; }
@@ -38,14 +40,19 @@ public:
 
     friend bool operator==(const ExitStatus&, const ExitStatus&) = default;
 
+    static void serialize(auto& archive, auto& self) {
+        archive(self.how_, self.core_dumped_, self.value_);
+        if (self.how_ > How::unknown) archive.reject();
+    }
+
 private:
     enum class How : unsigned char { exited, signaled, unknown };
 
     ExitStatus(How how, int value, bool core_dumped) noexcept : how_(how), core_dumped_(core_dumped), value_(value) {}
 
-    How how_;
-    bool core_dumped_;
-    int value_;
+    How how_ = How::unknown;
+    bool core_dumped_ = false;
+    int value_ = 0;
 };
 
 } // namespace cohort

@@ -184,6 +184,21 @@ struct WorkerOptions {
     bool kill_group = false;
 };
 
+/// Whether, and for whom, a master can be seen and steered from outside: cohort/control.hpp.
+struct ControlOptions {
+    /// The path of a Unix socket; empty: there is none. Its folder is made when it is missing, for this user alone; one
+    /// in which others may make files is refused, unless its sticky bit is set.
+    std::string path{};
+    /// Who may use it beside root and the user of this process: then the socket's file is open to all (mode 0666), and
+    /// the kernel says who connects (SO_PEERCRED, unix(7)).
+    std::vector<uid_t> users{};
+    /// How many connections it has at a time. One more takes the place of the one that has asked for nothing for the
+    /// longest time.
+    std::size_t clients = 16;
+    /// How long a connection may take to ask for something.
+    std::chrono::milliseconds silence{5'000};
+};
+
 /// The cluster. Every member has a default that suits a server.
 struct Options {
     /// How many slots run() fills; 0: the number of CPUs that this process may use (sched_getaffinity(2)).
@@ -235,6 +250,7 @@ struct Options {
     /// waits for children of its own must not. Empty: when it is process 1, or a subreaper (prctl(2)).
     std::optional<bool> reap_strangers{};
     Hooks hooks{};
+    ControlOptions control{};
     /// Attributes of the workers that run() starts, and the default of Master::spawn.
     WorkerOptions worker{};
 };

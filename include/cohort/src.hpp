@@ -45,6 +45,7 @@
 #include <cohort/detail/socket/inherited_socket.ipp>
 #include <cohort/detail/socket/listen_queue.ipp>
 #include <cohort/detail/socket/listen_socket.ipp>
+#include <cohort/detail/socket/private_folder.ipp>
 #include <cohort/detail/socket/shared_address.ipp>
 #include <cohort/detail/socket/socket_address.ipp>
 #include <cohort/detail/socket/socket_file.ipp>
@@ -52,8 +53,8 @@
 #include <cohort/detail/system/debugger.ipp>
 #include <cohort/detail/system/fd_passing.ipp>
 #include <cohort/detail/system/fork.ipp>
-#include <cohort/detail/system/memfd.ipp>
 #include <cohort/detail/system/forked_copy.ipp>
+#include <cohort/detail/system/memfd.ipp>
 #include <cohort/detail/system/orphan_reaper.ipp>
 #include <cohort/detail/system/process_setup.ipp>
 #include <cohort/detail/system/process_start.ipp>
@@ -110,6 +111,11 @@
 
 // Unit 3: the master
 #if !defined(COHORT_SOURCE_UNIT) || COHORT_SOURCE_UNIT == 3
+#include <cohort/control.ipp>
+#include <cohort/control/client.ipp>
+#include <cohort/control/messages.ipp>
+#include <cohort/detail/control_socket/control_socket.ipp>
+#include <cohort/detail/control_socket/master_actions.ipp>
 #include <cohort/detail/process/control_reader.ipp>
 #include <cohort/detail/process/control_service.ipp>
 #include <cohort/detail/process/event_log.ipp>
@@ -122,13 +128,13 @@
 #include <cohort/detail/reload/slot_replacer.ipp>
 #include <cohort/detail/supervise/autoscale_loop.ipp>
 #include <cohort/detail/supervise/call_pool.ipp>
+#include <cohort/detail/supervise/cpu_time.ipp>
 #include <cohort/detail/supervise/health_monitor.ipp>
 #include <cohort/detail/supervise/hooks.ipp>
 #include <cohort/detail/supervise/resident_memory.ipp>
 #include <cohort/detail/supervise/respawn_queue.ipp>
 #include <cohort/detail/supervise/slot_manager.ipp>
 #include <cohort/detail/supervise/stats_collector.ipp>
-#include <cohort/detail/supervise/cpu_time.ipp>
 #include <cohort/detail/supervise/supervisor.ipp>
 #include <cohort/detail/supervise/worker_shutdown.ipp>
 #include <cohort/detail/upgrade/master_upgrade.ipp>

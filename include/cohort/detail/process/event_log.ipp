@@ -12,23 +12,23 @@
 namespace cohort::detail {
 
 COHORT_DECL void EventLog::add(Event event) {
-    if (events_.size() == capacity) {
+    if (entries_.size() == capacity_) {
         const unsigned most = std::ranges::max_element(counts_, {}, &decltype(counts_)::value_type::second)->first;
-        take(std::ranges::find(events_, most, &Event::slot));
+        take(std::ranges::find(entries_, most, [](const Entry& entry) { return entry.event.slot; }));
     }
     ++counts_[event.slot];
-    events_.push_back(std::move(event));
+    entries_.push_back({next_number_++, std::chrono::system_clock::now(), std::move(event)});
     happened_.notify_all(); // all, since a single waiter may just have been cancelled
 }
 
 COHORT_DECL std::optional<Event> EventLog::next() {
-    if (events_.empty()) return std::nullopt;
-    return take(events_.begin());
+    if (entries_.empty()) return std::nullopt;
+    return take(entries_.begin());
 }
 
-COHORT_DECL Event EventLog::take(std::list<Event>::iterator event) {
-    Event taken = std::move(*event);
-    events_.erase(event);
+COHORT_DECL Event EventLog::take(std::list<Entry>::iterator entry) {
+    Event taken = std::move(entry->event);
+    entries_.erase(entry);
     const auto count = counts_.find(taken.slot);
     if (--count->second == 0) counts_.erase(count);
     return taken;

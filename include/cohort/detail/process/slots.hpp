@@ -5,6 +5,7 @@
 #include <cohort/detail/policy/restart_policy.hpp>
 #include <cohort/detail/process/worker_record.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <random>
@@ -20,8 +21,10 @@ struct Slot {
     bool wanted = true;    // its worker is not to leave, or there is to be another
     bool listened = false; // one of those before did
     WorkerId current = 0;
-    WorkerId successor = 0;        // takes over when it is ready
-    unsigned wanted_endpoints = 0; // before its next worker is ready: as many as the last one that listened had
+    WorkerId successor = 0;               // takes over when it is ready
+    std::uint32_t restarts = 0;           // workers that ended and got a successor
+    std::optional<ExitStatus> last_end{}; // how the last of them did
+    unsigned wanted_endpoints = 0;        // before its next worker is ready: as many as the last one that listened had
 
     bool is_vacant() const noexcept { return current == 0 && successor == 0; }
 };
@@ -32,6 +35,8 @@ public:
     /// Adds a slot, with the lowest number that is free, and returns the number.
     unsigned add(WorkerSpec assignment, RestartPolicy policy);
     Slot& operator[](unsigned slot) noexcept { return *slots_[slot]; }
+    const Slot& operator[](unsigned slot) const noexcept { return *slots_[slot]; }
+    unsigned size() const noexcept { return static_cast<unsigned>(slots_.size()); }
     /// The slots of a group that have, or will have, a worker that is to stay.
     std::vector<unsigned> wanted(unsigned group) const;
     /// Whether a slot waits for a worker, or for its worker to listen, as one before did.

@@ -82,6 +82,10 @@ COHORT_DECL std::optional<std::chrono::milliseconds> Slots::follow(const WorkerR
                              .to_be_replaced = record.to_be_replaced});
     given_up_ = given_up_ || (slot.policy.has_given_up() && !record.voluntary);
     slot.occupied = slot.wanted = restart.has_value();
+    if (restart) {
+        ++slot.restarts;
+        slot.last_end = status;
+    }
     return restart;
 }
 

@@ -67,10 +67,13 @@ public:
     /// listening. Returns the complete event.
     Event enter(WorkerRecord& record, WorkerState state, Event details = {});
     COHORT_LAZY Task<std::optional<Event>> next_event();
+    /// What has happened lately, for any number of readers.
+    EventLog& history() noexcept { return history_; }
     /// Wakes the coroutines that wait for events or messages, so that they see whether any will come.
     void notify() {
         mailbox_.notify();
         events_.notify();
+        history_.notify();
     }
 
     const WorkerRecords& records() const noexcept { return records_; }
@@ -95,25 +98,26 @@ private:
     Task<> hear(RecordPtr record);
     Task<> read_mail(RecordPtr record);
     Task<> await_exit(RecordPtr record);
+    ExitStatus leave_to_tracer(const WorkerRecord& record);
+    void reap_traced();
 
     asio::io_context& context_;
     const Options& options_;
-    ExitStatus leave_to_tracer(const WorkerRecord& record);
-    void reap_traced();
     Schemas schemas_;
     SharedPage& page_;
     Owner& owner_;
     WorkerRecords records_;
     ControlReader control_reader_;
     Mailbox mailbox_;
-    EventLog events_;
+    EventLog events_; // that nobody has asked for yet
+    EventLog history_;
     Timer send_parts_later_;
+    std::vector<UniqueFd> traced_; // pidfds of workers that have ended and are held by somebody else
+    Timer reap_later_;
     WorkerId last_id_ = 0;
     pid_t process_ = ::getpid();
 };
 
-    std::vector<UniqueFd> traced_; // pidfds of workers that have ended and are held by somebody else
-    Timer reap_later_;
 } // namespace cohort::detail
 
 #if !defined(COHORT_SEPARATE_COMPILATION)

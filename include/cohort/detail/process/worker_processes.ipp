@@ -35,7 +35,8 @@ COHORT_DECL WorkerProcesses::WorkerProcesses(asio::io_context& context, const Op
       owner_(owner),
       control_reader_(context, options.grace, owner),
       mailbox_(context.get_executor(), *this),
-      events_(context.get_executor()),
+      events_(context.get_executor(), 4096),
+      history_(context.get_executor(), 1024),
       send_parts_later_(context.get_executor()),
       reap_later_(context.get_executor()) {
     AbortReport::prepare();
@@ -57,9 +58,9 @@ COHORT_DECL WorkerProcesses::~WorkerProcesses() {
 }
 
 COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& assignment, std::vector<int> inherited) {
-    Identity identity;
     if (::getpid() != process_)
         throw std::system_error(EPERM, std::system_category(), "a worker has no use for its master's functions");
+    Identity identity;
     identity.id = last_id_ + 1;
     identity.slot = slot;
     identity.master = ::getpid();
@@ -165,9 +166,9 @@ COHORT_DECL Task<> WorkerProcesses::await_exit(RecordPtr record) {
         // Not reaped yet, so the number is still its own.
         if (record->kill_group && has_ended(record->pidfd.get())) ::kill(-record->pid, SIGKILL);
         status = reap(record->pidfd.get());
+        if (!status && has_ended(record->pidfd.get())) status = leave_to_tracer(*record);
     }
     if (!status) co_return;
-        if (!status && has_ended(record->pidfd.get())) status = leave_to_tracer(*record);
     record->reaped = true;
     // Its last messages come first, then its exit.
     try {
@@ -179,8 +180,6 @@ COHORT_DECL Task<> WorkerProcesses::await_exit(RecordPtr record) {
     if (!record->abandoned) owner_.on_exit(record, *status);
 }
 
-COHORT_DECL bool WorkerProcesses::is_serving() const {
-    return std::ranges::any_of(records_, [](const auto& each) { return each.second->messages->is_serving(); });
 /// Its end is seen, but its status goes to its tracer first, and to this process when that lets it go (ptrace(2)): any
 /// orphan of a worker may be one.
 COHORT_DECL ExitStatus WorkerProcesses::leave_to_tracer(const WorkerRecord& record) {
@@ -199,6 +198,8 @@ COHORT_DECL void WorkerProcesses::reap_traced() {
         reap_later_.expire_after(std::chrono::seconds(1), action<&WorkerProcesses::reap_traced>(this));
 }
 
+COHORT_DECL bool WorkerProcesses::is_serving() const {
+    return std::ranges::any_of(records_, [](const auto& each) { return each.second->messages->is_serving(); });
 }
 
 COHORT_DECL void WorkerProcesses::on_bad_message(WorkerRecord& record, std::error_code error) {
@@ -237,6 +238,7 @@ COHORT_DECL Event WorkerProcesses::enter(WorkerRecord& record, WorkerState state
     details.slot = record.slot;
     details.pid = record.pid;
     events_.add(details);
+    history_.add(details);
     return details;
 }
 

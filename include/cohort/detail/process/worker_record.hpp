@@ -11,6 +11,7 @@
 #include <cohort/mode.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -47,7 +48,8 @@ struct WorkerRecord : DispatchTarget {
     std::function<void(WorkerRecord&)> at_end_of_lifetime;
     bool in_line = false; // of the Mailbox
     WorkerState state = WorkerState::forked;
-    unsigned group = 0; // Assignment::group
+    unsigned group = 0;           // Assignment::group
+    std::uint64_t generation = 0; // how many reloads had begun when it was started
     std::optional<int> stop_signal;
     bool kill_group = false; // with it
     unsigned calls = 0;      // of the pool, under way

@@ -10,6 +10,7 @@
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/supervise/autoscale_loop.hpp>
 #include <cohort/detail/supervise/call_pool.hpp>
+#include <cohort/detail/supervise/control_plane.hpp>
 #include <cohort/detail/supervise/health_monitor.hpp>
 #include <cohort/detail/supervise/slot_manager.hpp>
 #include <cohort/detail/supervise/stats_collector.hpp>
@@ -20,6 +21,8 @@
 #include <asio/io_context.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -48,6 +51,8 @@ public:
     void disconnect(WorkerId worker) { let_go(record(worker)); }
     void kill(WorkerId worker, int signal) { worker_shutdown_.kill(record(worker), signal); }
     Task<ReloadReport> reload() { return change(reloads_, &Supervisor::reload_now); }
+    /// Gives the slot of this worker another one. Throws Errc::no_such_worker: it is not there, or leaves.
+    Task<ReloadReport> restart(WorkerId worker);
     Task<ReloadReport> upgrade() { return change(upgrades_, &Supervisor::upgrade_now); }
     /// A signal that came for a master which has a successor is for that one. False: it has none.
     bool forward_signal(int signal) const noexcept { return upgrade_.forward_signal(signal); }
@@ -68,6 +73,13 @@ public:
     std::vector<WorkerInfo> workers() const { return processes_.workers(); }
     Stats stats() const { return stats_.stats(); }
     SharedPage& page() noexcept { return page_; }
+    EventLog& history() noexcept { return processes_.history(); }
+    /// Null: Options::control is not set.
+    ControlPlane* control() const noexcept { return control_.get(); }
+    std::chrono::steady_clock::time_point born() const noexcept { return born_; }
+    /// How many reloads have begun.
+    std::uint64_t generation() const noexcept { return generation_; }
+    bool is_finished() const noexcept { return finished(); }
     bool has_given_up() const noexcept { return slot_manager_.slots().has_given_up(); }
     bool stopping() const noexcept override { return stopping_; }
     const Options& options() const noexcept { return options_; }
@@ -120,7 +132,10 @@ private:
 
     /// One reload or upgrade at a time. A request that comes meanwhile is served after it.
     Task<ReloadReport> change(CoalescedRequests& requests, Change carry_out);
-    Task<ReloadReport> reload_now() { return reloader_.reload(options_); }
+    Task<ReloadReport> reload_now() {
+        ++generation_;
+        return reloader_.reload(options_);
+    }
     Task<ReloadReport> upgrade_now();
     // CallPool::Owner
     COHORT_DECL std::error_code why_no_worker() const override;
@@ -133,6 +148,7 @@ private:
     /// Ends what waits for something that comes only while the cluster goes on.
     void begin_end();
     void end_all(bool goes_on);
+    void open_control();
     bool all_ready() const;
     bool has_worker_of(unsigned group) const;
     Task<> until_gone();
@@ -159,7 +175,10 @@ private:
     CoalescedRequests reloads_;
     CoalescedRequests upgrades_;
     bool changing_ = false;
+    std::uint64_t generation_ = 0;
+    std::chrono::steady_clock::time_point born_ = std::chrono::steady_clock::now();
     std::shared_ptr<bool> alive_ = share<bool>(true);
+    std::shared_ptr<ControlPlane> control_;
     bool stopping_ = false;
 };
 

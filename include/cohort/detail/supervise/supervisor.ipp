@@ -49,9 +49,25 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
     keep_exit_statuses();
     dispatcher_->prepare();
     upgrade_.receive_connections(*dispatcher_, &can_take_back);
+    open_control();
 }
 
-COHORT_DECL Supervisor::~Supervisor() { stopping_ = true; }
+COHORT_DECL Supervisor::~Supervisor() {
+    stopping_ = true;
+    if (control_) control_->close();
+}
+
+/// A new master accepts there when the one before leaves it to it, not before.
+COHORT_DECL void Supervisor::open_control() {
+    UniqueFd inherited = upgrade_.take_control(options_.control.path);
+    if (options_.control.path.empty()) return;
+    if (detail::open_control == nullptr)
+        throw std::system_error(std::make_error_code(std::errc::operation_not_supported),
+                                "Options::control: no source file of this program includes <cohort/control.hpp>");
+    const bool follows = static_cast<bool>(inherited);
+    control_ = detail::open_control(*this, std::move(inherited));
+    if (!follows) control_->begin();
+}
 
 // Starting
 
@@ -68,6 +84,7 @@ COHORT_DECL WorkerId Supervisor::start(unsigned slot) {
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping)); // by the hook
     const WorkerSpec& spec = slot_manager_.slots()[slot].assignment;
     const WorkerId worker = processes_.start(slot, spec, dispatcher_->inherited(slot));
+    record(worker).generation = generation_;
     slot_manager_.slots()[slot].occupied = true;
     health_monitor_.watch();
     if (spec.options.lifetime)
@@ -98,7 +115,10 @@ COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet& packet) {
         processes_.show_parts(record);
         pool_->grant();
     }
-    if (upgrade_.is_awaited() && all_ready()) upgrade_.tell_ready();
+    if (upgrade_.is_awaited() && all_ready()) {
+        upgrade_.tell_ready();
+        if (control_) control_->begin();
+    }
     if (record.reaped || !slot_manager_.slots().is_ready(record, options_.readiness)) return;
     record.ready = true;
     reloader_.on_ready(record.id);
@@ -130,6 +150,7 @@ COHORT_DECL void Supervisor::notify_if_finished() {
     pool_->review();
     processes_.mail().end();
     bus_.finish();
+    if (control_) control_->finish();
     worker_gone_.notify_all();
     processes_.notify();
 }
@@ -169,6 +190,31 @@ COHORT_DECL Task<ReloadReport> Supervisor::change(CoalescedRequests& requests, C
     co_return report;
 }
 
+COHORT_DECL Task<ReloadReport> Supervisor::restart(WorkerId worker) {
+    const std::weak_ptr<bool> alive = lifetime();
+    while (changing_ && !stopping_) co_await change_over_.wait();
+    ReloadReport report;
+    report.error = Errc::stopping;
+    if (stopping_) co_return report;
+    std::exception_ptr failed;
+    changing_ = true;
+    try {
+        co_await reloader_.until_idle();
+        const WorkerRecord& old = record(worker);
+        if (old.state >= WorkerState::draining || !slot_manager_.slots().is_current(old))
+            throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(worker));
+        report = co_await reloader_.replace(old.slot, options_.boot_timeout);
+    } catch (...) {
+        failed = std::current_exception();
+    }
+    if (!alive.expired()) {
+        changing_ = false;
+        change_over_.notify_all();
+    }
+    if (failed) std::rethrow_exception(failed);
+    co_return report;
+}
+
 /// Also of a worker that has just been started.
 COHORT_DECL bool Supervisor::all_ready() const {
     const auto is_ready = [this](const auto& any) {
@@ -193,7 +239,9 @@ COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
         report.error = Errc::stopping;
         co_return report;
     }
+    if (control_) upgrade_.offer_control(options_.control.path, control_->listener());
     report = co_await upgrade_.pass_on(*dispatcher_, control_service_, records());
+    if (report && control_) control_->pass_on();
     if (report) end_all(true);
     co_return report;
 }

@@ -16,6 +16,8 @@
 #include <csignal>
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
 
 namespace cohort::detail {
 
@@ -29,7 +31,7 @@ public:
           options_(options),
           old_master_(OldMaster::take(context.get_executor())),
           changed_(context.get_executor()) {
-        if (old_master_) old_master_->receive(listeners_, datagrams_);
+        if (old_master_) old_master_->receive(listeners_, datagrams_, control_);
     }
     MasterUpgrade(const MasterUpgrade&) = delete;
     MasterUpgrade& operator=(const MasterUpgrade&) = delete;
@@ -47,6 +49,12 @@ public:
 
     TransferredListeners& listeners() noexcept { return listeners_; }
     TransferredListeners& datagrams() noexcept { return datagrams_; }
+    /// The control socket of this path; empty: the master before had none.
+    UniqueFd take_control(const std::string& path) noexcept {
+        TransferredControl taken = std::exchange(control_, {});
+        if (taken.path != path) taken.socket.reset();
+        return std::move(taken.socket);
+    }
     /// How many endpoints the first worker of a slot is to share before it counts as ready: as many as there.
     unsigned wanted_endpoints(unsigned slot) const noexcept { return is_awaited() ? old_master_->endpoints(slot) : 0; }
     /// Has the dispatcher give away the connections that the workers of the master before give back, each when there is
@@ -65,6 +73,8 @@ public:
 
     // Handing over to a new master
 
+    /// The control socket that the next one gets.
+    void offer_control(const std::string& path, int listener) { offered_control_ = {path, listener}; }
     /// Starts the program anew, gives it the sockets, and waits until its workers are ready. From then on it gets what
     /// is open in those here when they leave.
     Task<ReloadReport> pass_on(Dispatcher& dispatcher, ControlService& control_service, const WorkerRecords& workers);
@@ -88,8 +98,8 @@ private:
     static Task<> hear_old_master(std::weak_ptr<bool> alive, MasterUpgrade& self,
                                   std::function<void(ConnectionTransfer&, UniqueFd)> take,
                                   std::function<bool()> has_room);
-    static void transfer_sockets(NewMaster& new_master, Dispatcher& dispatcher, const ControlService& control_service,
-                                 const WorkerRecords& workers);
+    void transfer_sockets(NewMaster& new_master, Dispatcher& dispatcher, const ControlService& control_service,
+                          const WorkerRecords& workers) const;
 
     static constexpr unsigned most_slots = 1024; // that are told; the others' workers are ready when they run
 
@@ -98,6 +108,8 @@ private:
     std::unique_ptr<OldMaster> old_master_;
     TransferredListeners listeners_;
     TransferredListeners datagrams_;
+    TransferredControl control_;
+    std::pair<std::string, int> offered_control_{"", -1};
     std::shared_ptr<NewMaster> new_master_;
     std::shared_ptr<bool> alive_ = share<bool>(true);
     Notifier changed_;

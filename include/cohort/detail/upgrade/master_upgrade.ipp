@@ -35,7 +35,9 @@ COHORT_DECL Task<> MasterUpgrade::until_alone() {
 }
 
 COHORT_DECL void MasterUpgrade::transfer_sockets(NewMaster& new_master, Dispatcher& dispatcher,
-                                                 const ControlService& control_service, const WorkerRecords& workers) {
+                                                 const ControlService& control_service,
+                                                 const WorkerRecords& workers) const {
+    if (offered_control_.second >= 0) new_master.give(ControlTransfer{offered_control_.first}, offered_control_.second);
     for (const auto& each : dispatcher.listeners())
         new_master.give(SocketTransfer{each.requested, each.slot, false}, each.descriptor);
     for (const auto& each : control_service.datagram_sockets())

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,12 @@ std::optional<int> take_upgrade_from_environment();
 /// Of a program that was started to replace a master: until its own Master takes it up. Read before main().
 extern std::optional<int> pending_upgrade;
 
+/// The control socket of the master before, if it had one.
+struct TransferredControl {
+    std::string path{};
+    UniqueFd socket{};
+};
+
 class OldMaster {
 public:
     /// The old master that started this process, the first time it is asked for; null otherwise.
@@ -36,7 +43,7 @@ public:
     void close() noexcept { link_->close(); }
 
     /// Receives all its sockets. Blocks until they are here. Throws what the link does, and ETIMEDOUT.
-    void receive(TransferredListeners& listeners, TransferredListeners& datagrams);
+    void receive(TransferredListeners& listeners, TransferredListeners& datagrams, TransferredControl& control);
     /// How many endpoints its worker of this slot shares.
     unsigned endpoints(unsigned slot) const noexcept { return slot < endpoints_.size() ? endpoints_[slot] : 0; }
     /// Tells it, once, that the workers here are ready, so that its own may leave.

@@ -42,7 +42,8 @@ COHORT_DECL OldMaster::OldMaster(const asio::any_io_executor& executor, UniqueFd
 
 COHORT_DECL std::optional<int> pending_upgrade = take_upgrade_from_environment();
 
-COHORT_DECL void OldMaster::receive(TransferredListeners& listeners, TransferredListeners& datagrams) {
+COHORT_DECL void OldMaster::receive(TransferredListeners& listeners, TransferredListeners& datagrams,
+                                    TransferredControl& control) {
     const auto deadline = std::chrono::steady_clock::now() + patience;
     while (std::chrono::steady_clock::now() < deadline) {
         auto packet = link_->try_receive();
@@ -56,6 +57,8 @@ COHORT_DECL void OldMaster::receive(TransferredListeners& listeners, Transferred
             endpoints_ = packet->read<SocketsTransferred>().endpoints;
             return;
         }
+        if (packet->holds<ControlTransfer>() && !packet->descriptors.empty())
+            control = {packet->read<ControlTransfer>().path, std::move(packet->descriptors.front())};
         if (!packet->holds<SocketTransfer>() || packet->descriptors.empty()) continue;
         auto transfer = packet->read<SocketTransfer>();
         (transfer.datagrams ? datagrams : listeners)

@@ -33,12 +33,18 @@ struct ConnectionTransfer {
     Endpoint endpoint;
     std::string state;
 };
+/// The control socket, attached.
+struct ControlTransfer {
+    static constexpr std::uint8_t number = 3;
+
+    std::string path;
+};
 /// The new master's workers are ready: the old one's may leave.
 struct NewMasterReady {
     static constexpr std::uint8_t number = 0;
 };
 
-using FromOldMaster = MessageSet<SocketTransfer, SocketsTransferred, ConnectionTransfer>;
+using FromOldMaster = MessageSet<SocketTransfer, SocketsTransferred, ConnectionTransfer, ControlTransfer>;
 using FromNewMaster = MessageSet<NewMasterReady>;
 
 } // namespace cohort::detail

@@ -22,9 +22,9 @@ Event event_of(unsigned slot, int number) {
 
 TEST_CASE("events come in their order; those of slots that cause too many are their own last ones, and no others go") {
     asio::io_context io;
-    EventLog log(io.get_executor());
+    EventLog log(io.get_executor(), 1'000);
     constexpr unsigned floods = 20;
-    constexpr int capacity = EventLog::capacity;
+    constexpr int capacity = 1'000;
     for (int i = 0; i != 3; ++i) log.add(event_of(0, i));
     for (int i = 0; i != capacity; ++i)
         for (unsigned slot = 1; slot <= floods; ++slot) log.add(event_of(slot, i));

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+// The bodies of master_actions.hpp (layer 4).
+#pragma once
+
+#include <cohort/detail/control_socket/master_actions.hpp>
+
+#include <cohort/control/messages.hpp>
+#include <cohort/detail/config.hpp>
+#include <cohort/detail/control_socket/make_action.hpp>
+#include <cohort/detail/supervise/cpu_time.hpp>
+#include <cohort/detail/supervise/resident_memory.hpp>
+#include <cohort/detail/supervise/supervisor.hpp>
+#include <cohort/detail/system/process_start.hpp>
+#include <cohort/version.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include <unistd.h>
+
+namespace cohort::detail {
+
+/// A coroutine of a supervisor and an argument. It is not begun any more when the supervisor has gone; one that waits
+/// must not use it afterwards.
+template <class Argument, class Result>
+struct MasterAction {
+    Task<Result> operator()(const Argument& argument) const { return run(supervisor, argument); }
+
+    Supervisor& supervisor;
+    Task<Result> (*run)(Supervisor&, Argument);
+};
+
+template <class Argument, class Result>
+void add_action(ControlPlane& control, Supervisor& supervisor, const char* name,
+                Task<Result> (*run)(Supervisor&, Argument)) {
+    control.add(name, make_action<Argument>(MasterAction<Argument, Result>{supervisor, run}));
+}
+
+// Looking
+
+COHORT_DECL std::chrono::milliseconds time_since(std::chrono::steady_clock::time_point begin) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+}
+
+COHORT_DECL control::WorkerStatus status_of(const WorkerRecord& record, SharedPage& page) {
+    const WorkerCell& cell = page.worker(record.cell);
+    control::WorkerStatus status;
+    status.id = record.id;
+    status.slot = record.slot;
+    status.pid = record.pid;
+    status.state = record.state;
+    status.ready = record.ready;
+    status.slow = record.slow;
+    status.generation = record.generation;
+    status.uptime = time_since(record.born);
+    status.connections = cell.open_connections();
+    status.requests = WorkerCell::count_of(cell.begun);
+    if (record.reaped) return status;
+    status.memory = resident_memory(record.pid).value_or(0);
+    status.cpu = cpu_time(record.pid).value_or(std::chrono::milliseconds(0));
+    return status;
+}
+
+COHORT_DECL std::string program_line() {
+    std::string line;
+    for (const std::string& word : arguments_now()) line += (line.empty() ? "" : " ") + word;
+    return line;
+}
+
+COHORT_DECL Task<control::MasterStatus> tell_status(Supervisor& supervisor, control::Nothing) {
+    control::MasterStatus status;
+    status.program = program_line();
+    status.version = COHORT_VERSION_STRING;
+    status.pid = ::getpid();
+    status.uptime = time_since(supervisor.born());
+    status.generation = supervisor.generation();
+    status.wanted = supervisor.slot_manager().count();
+    status.stopping = supervisor.stopping();
+    status.given_up = supervisor.has_given_up();
+    const Slots& slots = supervisor.slot_manager().slots();
+    for (unsigned slot = 0; slot != slots.size(); ++slot) {
+        if (!slots[slot].occupied && slots[slot].restarts == 0) continue;
+        const std::string end = slots[slot].last_end ? slots[slot].last_end->describe() : "";
+        status.slots.push_back({slot, slots[slot].restarts, end});
+    }
+    for (const auto& [id, record] : supervisor.records())
+        status.workers.push_back(status_of(*record, supervisor.page()));
+    co_return status;
+}
+
+COHORT_DECL Task<control::Statistics> tell_statistics(Supervisor& supervisor, control::Nothing) {
+    co_return control::Statistics{supervisor.stats(), supervisor.page().totals()};
+}
+
+COHORT_DECL control::NumberedEvent to_numbered(const EventLog::Entry& entry) {
+    const Event& event = entry.event;
+    return {entry.number, entry.time,     event.kind,   event.worker,    event.slot,
+            event.pid,    event.endpoint, event.status, event.voluntary, control::Failure::of(event.error)};
+}
+
+/// Those that were asked for and are there, and how many are not.
+COHORT_DECL control::Events events_since(const EventLog& log, control::EventsFrom from) {
+    constexpr std::uint32_t most = 256;
+    from.number = std::max<std::uint64_t>(from.number, 1);
+    from.most = std::clamp<std::uint32_t>(from.most, 1, most);
+    control::Events events;
+    events.next = std::max(from.number, log.next_number());
+    std::uint64_t expected = from.number;
+    for (const auto& entry : log.entries()) {
+        if (entry.number < from.number) continue;
+        if (events.events.size() == from.most) {
+            events.next = expected;
+            return events;
+        }
+        events.missed += entry.number - expected;
+        expected = entry.number + 1;
+        events.events.push_back(to_numbered(entry));
+    }
+    events.missed += events.next - expected;
+    return events;
+}
+
+COHORT_DECL Task<control::Events> tell_events(Supervisor& supervisor, control::EventsFrom from) {
+    EventLog& log = supervisor.history();
+    for (;;) {
+        control::Events events = events_since(log, from);
+        events.ended = supervisor.is_finished() && events.next == log.next_number();
+        if (events.ended || events.missed != 0 || !events.events.empty()) co_return events;
+        co_await log.wait(); // throws when the supervisor goes
+    }
+}
+
+// Steering
+
+/// What was begun goes on when the one who asked for it has gone.
+COHORT_DECL auto regardless_of_the_caller() {
+    return asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+}
+
+COHORT_DECL control::Outcome to_outcome(const ReloadReport& report) {
+    return {report.replaced, control::Failure::of(report.error), report.failed, report.status};
+}
+
+COHORT_DECL Task<control::Outcome> reload(Supervisor& supervisor, control::Nothing) {
+    co_await regardless_of_the_caller();
+    const ReloadReport report = co_await supervisor.reload();
+    co_return to_outcome(report);
+}
+
+COHORT_DECL Task<control::Outcome> upgrade(Supervisor& supervisor, control::Nothing) {
+    co_await regardless_of_the_caller();
+    const ReloadReport report = co_await supervisor.upgrade();
+    co_return to_outcome(report);
+}
+
+COHORT_DECL Task<control::Outcome> restart(Supervisor& supervisor, control::OfWorker which) {
+    co_await regardless_of_the_caller();
+    const ReloadReport report = co_await supervisor.restart(which.worker);
+    co_return to_outcome(report);
+}
+
+COHORT_DECL Task<control::Nothing> stop(Supervisor& supervisor, control::Nothing) {
+    co_await regardless_of_the_caller();
+    co_await supervisor.stop();
+    co_return control::Nothing{};
+}
+
+COHORT_DECL Task<control::Nothing> scale(Supervisor& supervisor, control::Scale wanted) {
+    supervisor.slot_manager().scale(wanted.workers);
+    co_return control::Nothing{};
+}
+
+COHORT_DECL Task<control::Nothing> send_signal_to(Supervisor& supervisor, control::Signal signal) {
+    supervisor.kill(signal.worker, signal.number);
+    co_return control::Nothing{};
+}
+
+COHORT_DECL Task<control::Nothing> disconnect(Supervisor& supervisor, control::OfWorker which) {
+    supervisor.disconnect(which.worker);
+    co_return control::Nothing{};
+}
+
+COHORT_DECL void add_master_actions(ControlPlane& control, Supervisor& supervisor) {
+    add_action(control, supervisor, "status", &tell_status);
+    add_action(control, supervisor, "statistics", &tell_statistics);
+    add_action(control, supervisor, "events", &tell_events);
+    add_action(control, supervisor, "reload", &reload);
+    add_action(control, supervisor, "upgrade", &upgrade);
+    add_action(control, supervisor, "restart", &restart);
+    add_action(control, supervisor, "stop", &stop);
+    add_action(control, supervisor, "scale", &scale);
+    add_action(control, supervisor, "signal", &send_signal_to);
+    add_action(control, supervisor, "disconnect", &disconnect);
+}
+
+} // namespace cohort::detail

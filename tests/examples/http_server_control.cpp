@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+// The demo server, seen and steered by another program through its control socket: under load, at an upgrade, with a
+// worker that is stuck.
+#include "support/example.hpp"
+#include "support/folder.hpp"
+#include "support/http_client.hpp"
+#include "support/process.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+using test::Example;
+using test::HttpClient;
+
+namespace {
+
+/// What `steer` says, and how it ends.
+std::string steer(const std::string& path, const std::string& command) {
+    return test::run_shell(Example::path_of("steer") + " " + path + " " + command + " 2>&1 || echo \"failed: $?\"");
+}
+
+pid_t master_in(const std::string& status) { return std::stoi(status.substr(status.find("(process ") + 9)); }
+
+std::size_t lines_with(const std::string& text, const std::string& word) {
+    std::size_t count = 0;
+    for (auto at = text.find(word); at != text.npos; at = text.find(word, at + 1)) ++count;
+    return count;
+}
+
+void keep_asking(const std::stop_token& stop, std::uint16_t port, std::atomic<int>& failed) {
+    HttpClient client(port);
+    while (!stop.stop_requested())
+        if (client.get("/").status != 200) ++failed;
+}
+
+struct Server {
+    Server() : server("http_server", {"--port", "0", "--workers", "2", "--mode", mode, "--control", path}) {
+        port = server.port_after("http_server: listening on ");
+        REQUIRE(test::eventually([this] { return lines_with(steer(path, "status"), "listening") == 2; }));
+    }
+
+    std::string mode = test::each_kind_of_mode();
+    test::Folder folder;
+    std::string path = folder / "private/control";
+    Example server;
+    std::uint16_t port = 0;
+};
+
+} // namespace
+
+TEST_CASE("http_server: another program lists its workers, reloads, restarts, scales and stops it, under load") {
+    Server one;
+    std::atomic<int> failed = 0;
+    std::vector<std::jthread> clients;
+    for (int i = 0; i != 4; ++i)
+        clients.emplace_back([&](const std::stop_token& stop) { keep_asking(stop, one.port, failed); });
+    const std::string status = steer(one.path, "status");
+    CHECK(master_in(status) == one.server.pid());
+    CHECK(lines_with(status, "listening") == 2);
+    CHECK(steer(one.path, "reload") == "2 replaced\n");
+    CHECK(lines_with(steer(one.path, "status"), "worker 3 ") == 1);
+    CHECK(steer(one.path, "restart 3") == "1 replaced\n");
+    CHECK(steer(one.path, "restart 3").find("no living worker has this id") != std::string::npos);
+    CHECK(steer(one.path, "scale 3").empty());
+    CHECK(test::eventually([&] { return lines_with(steer(one.path, "status"), "listening") == 3; }));
+    CHECK(steer(one.path, "scale 2").empty());
+    clients.clear();
+    CHECK(failed == 0);
+    CHECK(steer(one.path, "stop").empty());
+    CHECK(one.server.wait() == cohort::ExitStatus::exited(0));
+    CHECK(::access(one.path.c_str(), F_OK) != 0);
+    CHECK(steer(one.path, "status").find("No such file") != std::string::npos);
+}
+
+TEST_CASE("http_server: its control socket stays where it is through an upgrade, and shows the new master then") {
+    Server one;
+    const pid_t first = one.server.pid();
+    CHECK(steer(one.path, "upgrade") == "2 replaced\n");
+    CHECK(one.server.wait() == cohort::ExitStatus::exited(0));
+    CHECK(::access(one.path.c_str(), F_OK) == 0);
+    const std::string status = steer(one.path, "status");
+    const pid_t second = master_in(status);
+    const test::Watched watched(second);
+    CHECK(second != first);
+    CHECK(lines_with(status, "listening") == 2);
+    CHECK(steer(one.path, "reload") == "2 replaced\n");
+    CHECK(HttpClient(one.port).get("/").status == 200);
+    CHECK(steer(one.path, "stop").empty());
+    CHECK(watched.ends_within(20s));
+    CHECK(::access(one.path.c_str(), F_OK) != 0);
+}
+
+TEST_CASE("http_server: it is seen and steered also with a worker that is stopped") {
+    Server one;
+    const std::vector<pid_t> workers = test::children_of(one.server.pid());
+    ::kill(workers.at(0), SIGSTOP);
+    CHECK(lines_with(steer(one.path, "status"), "listening") == 2);
+    CHECK(steer(one.path, "reload") == "2 replaced\n");
+    ::kill(workers.at(0), SIGKILL);
+    CHECK(test::eventually([&] { return lines_with(steer(one.path, "status"), "listening") == 2; }));
+    CHECK(steer(one.path, "stop").empty());
+    CHECK(one.server.wait() == cohort::ExitStatus::exited(0));
+}
+
+TEST_CASE("http_server: who follows what happens is told everything, to the last worker's end") {
+    Server one;
+    test::Helper follower([&one] {
+        const std::string program = Example::path_of("steer");
+        ::execl(program.c_str(), program.c_str(), one.path.c_str(), "events", nullptr);
+        return 119;
+    });
+    CHECK(follower.line().value_or("").starts_with("1  worker 1  slot 0  forked"));
+    const std::vector<pid_t> workers = test::children_of(one.server.pid());
+    ::kill(workers.at(0), SIGKILL);
+    bool was_killed = false;
+    while (const auto line = follower.line()) {
+        was_killed = was_killed || line->find("killed by SIGKILL") != std::string::npos;
+        if (line->find("worker 3  slot 0  listening") != std::string::npos) break;
+    }
+    CHECK(was_killed);
+    one.server.signal(SIGTERM);
+    const std::string rest = follower.rest();
+    CHECK(follower.wait() == cohort::ExitStatus::exited(0));
+    CHECK(lines_with(rest, "exited with code 0") == 2);
+    CHECK(one.server.wait() == cohort::ExitStatus::exited(0));
+}
