@@ -32,13 +32,15 @@ namespace detail {
 
 class NamedListener;
 
-/// Listens on the path until it is closed. `inherited`: the socket that does so already.
+/// Listens on the path until it is closed. `inherited`: the socket that does so already; its file is another process's
+/// until take_over().
 std::shared_ptr<NamedListener> listen_on_path(const asio::any_io_executor& executor, const Endpoint& endpoint,
                                               UniqueFd inherited = {});
 /// The next connection; an empty one after close(). It cannot be cancelled between accepting and the return of the
 /// caller, provided the caller does not suspend either.
 Task<UniqueFd> accept_from(std::shared_ptr<NamedListener> listener);
 void close(NamedListener& listener) noexcept;
+void take_over(NamedListener& listener);
 /// Closes it here; another process listens on.
 void leave_to_others(NamedListener& listener) noexcept;
 int descriptor_of(const NamedListener& listener) noexcept;

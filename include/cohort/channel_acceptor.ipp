@@ -45,7 +45,11 @@ namespace cohort::detail {
 class NamedListener {
 public:
     NamedListener(const asio::any_io_executor& executor, const Endpoint& endpoint, UniqueFd inherited)
-        : endpoint_(endpoint), socket_(executor, inherited ? std::move(inherited) : open(endpoint)), file_(endpoint) {}
+        : endpoint_(endpoint),
+          is_lent_(inherited),
+          socket_(executor, inherited ? std::move(inherited) : open(endpoint)) {
+        if (!is_lent_) file_ = SocketFile(endpoint);
+    }
     NamedListener(const NamedListener&) = delete;
     NamedListener& operator=(const NamedListener&) = delete;
     ~NamedListener() { close(); }
@@ -54,6 +58,9 @@ public:
     /// caller, provided the caller does not suspend either.
     static Task<UniqueFd> accept(std::shared_ptr<NamedListener> self);
     void close() noexcept;
+    void take_over() {
+        if (std::exchange(is_lent_, false)) file_ = SocketFile(endpoint_);
+    }
     void leave_to_others() noexcept {
         file_.release();
         close();
@@ -79,6 +86,7 @@ private:
     UniqueFd try_to_accept();
 
     Endpoint endpoint_;
+    bool is_lent_;
     AsyncFd socket_;
     TurnBudget turn_;
     SocketFile file_;
@@ -143,6 +151,8 @@ COHORT_DECL Task<UniqueFd> accept_from(std::shared_ptr<NamedListener> listener) 
 }
 
 COHORT_DECL void close(NamedListener& listener) noexcept { listener.close(); }
+
+COHORT_DECL void take_over(NamedListener& listener) { listener.take_over(); }
 
 COHORT_DECL void leave_to_others(NamedListener& listener) noexcept { listener.leave_to_others(); }
 

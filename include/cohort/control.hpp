@@ -20,8 +20,8 @@ namespace cohort {
 
 namespace detail {
 
-/// Throws Errc::closed, as std::system_error: it has none.
-ControlPlane& control_of(MasterBase& master);
+/// Null in a program that was started as a worker. Throws Errc::closed, as std::system_error: it has none.
+ControlPlane* control_of(MasterBase& master);
 
 } // namespace detail
 
@@ -40,7 +40,8 @@ void on(MasterBase& master, std::string name, Handler handler) {
     static_assert(
         requires(const Argument& argument) { handler(argument); },
         "cohort: the handler of an action must be callable as Task<Result>(const Argument&)");
-    detail::control_of(master).add(std::move(name), detail::make_action<Argument>(std::move(handler)));
+    if (auto* const control = detail::control_of(master))
+        control->add(std::move(name), detail::make_action<Argument>(std::move(handler)));
 }
 
 } // namespace control

@@ -9,6 +9,7 @@
 #include <cohort/detail/control_socket/master_actions.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/supervise/supervisor.hpp>
+#include <cohort/detail/worker/identity.hpp>
 
 namespace cohort::detail {
 
@@ -21,10 +22,11 @@ COHORT_DECL std::shared_ptr<ControlPlane> open_control_socket(Supervisor& superv
 
 COHORT_DECL const bool has_control = (open_control = &open_control_socket) != nullptr;
 
-COHORT_DECL ControlPlane& control_of(MasterBase& master) {
+COHORT_DECL ControlPlane* control_of(MasterBase& master) {
     ControlPlane* const control = Access::supervisor(master).control();
-    if (control == nullptr) throw std::system_error(make_error_code(Errc::closed), "Options::control is not set");
-    return *control;
+    if (control == nullptr && !pending_identity)
+        throw std::system_error(make_error_code(Errc::closed), "Options::control is not set");
+    return control;
 }
 
 } // namespace cohort::detail

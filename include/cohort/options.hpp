@@ -184,7 +184,9 @@ struct WorkerOptions {
     bool kill_group = false;
 };
 
-/// Whether, and for whom, a master can be seen and steered from outside: cohort/control.hpp.
+/// Whether, and for whom, a master can be seen and steered from outside: cohort/control.hpp. Workers do not inherit it;
+/// but one of the same user may connect as that user may, so workers that are not to be trusted have another one
+/// (WorkerOptions::uid).
 struct ControlOptions {
     /// The path of a Unix socket; empty: there is none. Its folder is made when it is missing, for this user alone; one
     /// in which others may make files is refused, unless its sticky bit is set.

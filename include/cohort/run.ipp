@@ -201,11 +201,13 @@ COHORT_DECL Task<> watch_over(Supervisor& supervisor, Task<> watch, Watching& wa
         co_await std::move(watch);
         co_await supervisor.mail().discard();
     } catch (...) {
+        end_if_forked_copy(); // before it stops what is its parent's
         if (!watching.is_cancelled() && !is_told_to_stop(supervisor)) {
             log_line("master: " + exception_text());
             code = 1;
         }
     }
+    end_if_forked_copy();
     watching.end();
     if (!watching.is_cancelled()) co_await supervisor.stop();
 }
@@ -254,13 +256,12 @@ COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& 
     int code = 0;
     Watching watching(context.get_executor());
     Commands commands(supervisor, orphans, watching);
-    CopyGuard::protect(context);
+    const CopyGuard guard(context);
     for (SignalSource& source : signals) spawn(context.get_executor(), obey_signals(commands, source));
     spawn(context.get_executor(), watch_over(supervisor, std::move(watch), watching, code), watching.slot());
     spawn(context.get_executor(), close_down(supervisor, signals, orphans, watching));
     context.run();
     end_if_forked_copy();
-    CopyGuard::release();
     context.restart();
     Access::drop_bus(master);
     context.run_for(last_moments); // what was queued is carried out; what waits for ever is dropped

@@ -56,7 +56,8 @@ public:
     [[nodiscard]] Task<MasterStatus> status() const { return call<MasterStatus>("status", Nothing{}); }
     [[nodiscard]] Task<Statistics> statistics() const { return call<Statistics>("statistics", Nothing{}); }
     /// What has happened since this number, from 1 on; waits until there is something, or nothing more will come. To
-    /// follow, ask for Events::next.
+    /// follow, ask for Events::next. The master that follows at an upgrade begins anew with 1; whoever asks it for a
+    /// number that it has not reached gets all that it knows.
     [[nodiscard]] Task<Events> events(std::uint64_t from) const { return call<Events>("events", EventsFrom{from}); }
 
     [[nodiscard]] Task<Outcome> reload() const { return call<Outcome>("reload", Nothing{}); }
@@ -64,7 +65,7 @@ public:
     /// Replaces one worker, as Recycle does: its successor is ready before it leaves. Waits for a reload under way.
     /// Errc::no_such_worker: also of one that is leaving already.
     [[nodiscard]] Task<Outcome> restart(WorkerId worker) const { return call<Outcome>("restart", OfWorker{worker}); }
-    /// Waits until the last worker has ended.
+    /// Waits until the last worker has ended. Errc::stopping: the master has a successor, which is to be asked.
     [[nodiscard]] Task<Nothing> stop() const { return call<Nothing>("stop", Nothing{}); }
     [[nodiscard]] Task<Nothing> scale(std::uint32_t workers) const { return call<Nothing>("scale", Scale{workers}); }
     /// See Master::kill.

@@ -16,6 +16,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -156,6 +157,7 @@ bool comes_back(const Row& row) { return std::string_view(row.how) != "return"; 
 /// The master's own function forks for each of them.
 Task<> fork_in_master(App& app) {
     const std::uint16_t port = co_await served_port(app);
+    std::cout << "worker " << app.workers().at(0).pid << std::endl;
     for (const Row& row : rows) {
         if (!comes_back(row)) continue;
         const std::string reply = co_await fork_and(row.how);
@@ -170,7 +172,12 @@ Task<> fork_in_master(App& app) {
 
 TEST_CASE("a child of the master that comes back ends, and the cluster serves on") {
     handler = fork_there;
-    Helper server([] { return run<App>(permanent_options(), fork_in_master, serve_http); });
+    Helper server([] {
+        Options options = permanent_options();
+        options.workers = 1;
+        return run<App>(options, fork_in_master, serve_http);
+    });
+    const pid_t worker = server.number_after("worker ");
     for (const Row& row : rows) {
         CAPTURE(row.how);
         if (comes_back(row)) CHECK(server.line() == row.reply);
@@ -178,6 +185,7 @@ TEST_CASE("a child of the master that comes back ends, and the cluster serves on
     const auto port = static_cast<std::uint16_t>(server.number_after("port "));
     HttpClient client(port);
     check_service(port, client);
+    CHECK(children_of(server.pid()) == std::vector<pid_t>{worker}); // nobody was told to leave
     server.signal(SIGHUP);
     check_service(port, client);
     server.signal(SIGTERM);

@@ -52,19 +52,38 @@ Task<> answer(std::shared_ptr<Handler> handler, M mail) {
     }
 }
 
+/// Held by a handler until it has ended, or is dropped with its event loop.
+class Running {
+public:
+    Running(std::shared_ptr<Serving> serving, Serving::Signal signal, std::shared_ptr<ServedCall> call)
+        : serving_(std::move(serving)),
+          place_(serving_->running.insert(serving_->running.end(), std::move(signal))),
+          call_(std::move(call)) {}
+    Running(Running&&) noexcept = default;
+    Running& operator=(Running&&) = delete;
+    ~Running() {
+        if (!serving_) return;
+        if (call_) call_->cancellation_slot().clear();
+        serving_->running.erase(place_);
+        serving_->ended.notify_all();
+    }
+
+    void operator()(const std::exception_ptr&) const noexcept {}
+
+private:
+    std::shared_ptr<Serving> serving_;
+    std::list<Serving::Signal>::iterator place_;
+    std::shared_ptr<ServedCall> call_;
+};
+
 template <class Handler, class M>
 void start_answer(const asio::any_io_executor& executor, const std::shared_ptr<Serving>& serving,
                   const std::shared_ptr<Handler>& handler, M mail) {
     const auto signal = std::make_shared<asio::cancellation_signal>();
-    const auto place = serving->running.insert(serving->running.end(), signal);
     const auto call = Access::call(mail);
     if (call) call->cancellation_slot().assign([signal](asio::cancellation_type type) { signal->emit(type); });
     asio::co_spawn(executor, answer(handler, std::move(mail)),
-                   asio::bind_cancellation_slot(signal->slot(), [serving, place, call](std::exception_ptr) {
-                       if (call) call->cancellation_slot().clear();
-                       serving->running.erase(place);
-                       serving->ended.notify_all();
-                   }));
+                   asio::bind_cancellation_slot(signal->slot(), Running(serving, signal, call)));
 }
 
 template <class Source, class Handler>
@@ -97,6 +116,7 @@ Task<> serve_calls(Source& source, Handler its_handler, std::size_t at_once) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     serving->cancel_all();
     while (!serving->running.empty()) co_await serving->ended.wait();
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation()); // as it was
     std::rethrow_exception(failure);
 }
 

@@ -64,7 +64,9 @@ private:
     static Task<> wind_up(std::shared_ptr<ControlSocket> self, ClientPtr client);
     Task<std::vector<std::byte>> carry_out(control::Request& request) const;
     bool may_use(uid_t user) const noexcept;
-    bool make_room();
+    static bool goes_before(const ClientPtr& one, const ClientPtr& other) noexcept;
+    void make_room();
+    void try_to_admit(UniqueFd connection);
     void admit(UniqueFd connection);
 
     asio::any_io_executor executor_;
@@ -73,6 +75,7 @@ private:
     std::map<std::string, ControlAction> actions_;
     std::list<ClientPtr> clients_;
     bool accepts_ = false;
+    bool finished_ = false;
     bool refused_somebody_ = false;
 };
 

@@ -43,7 +43,9 @@ COHORT_DECL void ControlSocket::add(std::string name, ControlAction action) {
 }
 
 COHORT_DECL void ControlSocket::begin() {
-    if (!std::exchange(accepts_, true)) spawn(executor_, accept(shared_from_this()));
+    if (std::exchange(accepts_, true)) return;
+    take_over(*listener_);
+    spawn(executor_, accept(shared_from_this()));
 }
 
 COHORT_DECL int ControlSocket::listener() const noexcept { return descriptor_of(*listener_); }
@@ -51,6 +53,7 @@ COHORT_DECL int ControlSocket::listener() const noexcept { return descriptor_of(
 COHORT_DECL void ControlSocket::pass_on() noexcept { leave_to_others(*listener_); }
 
 COHORT_DECL void ControlSocket::finish() {
+    if (std::exchange(finished_, true)) return;
     detail::close(*listener_);
     for (const ClientPtr& client : clients_) spawn(executor_, wind_up(shared_from_this(), client));
 }
@@ -68,10 +71,18 @@ COHORT_DECL Task<> ControlSocket::accept(std::shared_ptr<ControlSocket> self) {
         for (;;) {
             UniqueFd connection = co_await accept_from(self->listener_);
             if (!connection) co_return;
-            self->admit(std::move(connection));
+            self->try_to_admit(std::move(connection));
         }
     } catch (const std::system_error& error) {
         log_line(std::string("control: ") + error.what());
+    }
+}
+
+COHORT_DECL void ControlSocket::try_to_admit(UniqueFd connection) {
+    try {
+        admit(std::move(connection));
+    } catch (const std::exception& error) {
+        log_line(std::string("control: ") + error.what()); // it is closed; others may come
     }
 }
 
@@ -91,24 +102,25 @@ COHORT_DECL void ControlSocket::admit(UniqueFd connection) {
             log_line("control: user " + std::to_string(user) + " is refused, and so are others from now on in silence");
         return;
     }
-    if (!make_room()) return;
+    make_room();
     const ClientPtr client = share<ControlClient>(executor_, std::move(connection));
     clients_.push_back(client);
     client->patience.expire_after(options_.silence, action<&ControlClient::give_up>(client.get()));
     spawn(executor_, serve(shared_from_this(), client));
 }
 
-/// Of those who wait for no answer the one who has been silent for the longest time gives its place.
-COHORT_DECL bool ControlSocket::make_room() {
-    if (clients_.size() < options_.clients) return true;
-    auto silent = clients_.end();
-    for (auto each = clients_.begin(); each != clients_.end(); ++each)
-        if ((*each)->calls == 0 && (silent == clients_.end() || (*each)->silent_since < (*silent)->silent_since))
-            silent = each;
-    if (silent == clients_.end()) return false;
-    (*silent)->give_up();
-    clients_.erase(silent);
-    return true;
+/// The one who has been silent for the longest time gives its place; who waits for an answer only where all do.
+COHORT_DECL bool ControlSocket::goes_before(const ClientPtr& one, const ClientPtr& other) noexcept {
+    if ((one->calls == 0) != (other->calls == 0)) return one->calls == 0;
+    return one->silent_since < other->silent_since;
+}
+
+COHORT_DECL void ControlSocket::make_room() {
+    while (!clients_.empty() && clients_.size() >= options_.clients) {
+        const auto first = std::ranges::min_element(clients_, &ControlSocket::goes_before);
+        (*first)->give_up();
+        clients_.erase(first);
+    }
 }
 
 // What they ask for
@@ -129,7 +141,7 @@ COHORT_DECL Task<> ControlSocket::serve(std::shared_ptr<ControlSocket> self, Cli
     try {
         AnswerClient handler{&ControlSocket::answer, self, client};
         co_await client->channel.serve(std::move(handler), at_once);
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
         // It has gone, or speaks something else.
     }
     client->patience.cancel();
@@ -179,7 +191,6 @@ COHORT_DECL Task<> ControlSocket::wind_up(std::shared_ptr<ControlSocket> self, C
             pause.expires_after(ControlClient::until_it_asks / 10);
             co_await pause.async_wait(asio::use_awaitable);
         }
-        co_await client->channel.flush();
     } catch (const std::system_error&) {
         // It has gone.
     }

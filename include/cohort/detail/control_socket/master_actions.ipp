@@ -65,7 +65,8 @@ COHORT_DECL control::WorkerStatus status_of(const WorkerRecord& record, SharedPa
 COHORT_DECL std::string program_line() {
     std::string line;
     for (const std::string& word : arguments_now()) line += (line.empty() ? "" : " ") + word;
-    return line;
+    constexpr std::size_t most = 4'096;
+    return line.substr(0, most);
 }
 
 COHORT_DECL Task<control::MasterStatus> tell_status(Supervisor& supervisor, control::Nothing) {
@@ -102,10 +103,12 @@ COHORT_DECL control::NumberedEvent to_numbered(const EventLog::Entry& entry) {
 /// Those that were asked for and are there, and how many are not.
 COHORT_DECL control::Events events_since(const EventLog& log, control::EventsFrom from) {
     constexpr std::uint32_t most = 256;
+    // A number that has not been reached is one of the master before: what there is here it has not told.
+    if (from.number > log.next_number()) from.number = 1;
     from.number = std::max<std::uint64_t>(from.number, 1);
     from.most = std::clamp<std::uint32_t>(from.most, 1, most);
     control::Events events;
-    events.next = std::max(from.number, log.next_number());
+    events.next = log.next_number();
     std::uint64_t expected = from.number;
     for (const auto& entry : log.entries()) {
         if (entry.number < from.number) continue;
@@ -123,12 +126,15 @@ COHORT_DECL control::Events events_since(const EventLog& log, control::EventsFro
 
 COHORT_DECL Task<control::Events> tell_events(Supervisor& supervisor, control::EventsFrom from) {
     EventLog& log = supervisor.history();
-    for (;;) {
+    const std::weak_ptr<bool> alive = supervisor.lifetime();
+    while (!alive.expired()) {
         control::Events events = events_since(log, from);
-        events.ended = supervisor.is_finished() && events.next == log.next_number();
+        const bool is_last = supervisor.stopping() && supervisor.is_finished();
+        events.ended = is_last && events.next == log.next_number();
         if (events.ended || events.missed != 0 || !events.events.empty()) co_return events;
-        co_await log.wait(); // throws when the supervisor goes
+        co_await log.wait();
     }
+    throw std::system_error(make_error_code(Errc::closed));
 }
 
 // Steering
@@ -162,6 +168,8 @@ COHORT_DECL Task<control::Outcome> restart(Supervisor& supervisor, control::OfWo
 
 COHORT_DECL Task<control::Nothing> stop(Supervisor& supervisor, control::Nothing) {
     co_await regardless_of_the_caller();
+    // Of a master that has a successor, which serves on: that one can be asked.
+    if (supervisor.forward_signal(0)) throw std::system_error(make_error_code(Errc::stopping));
     co_await supervisor.stop();
     co_return control::Nothing{};
 }

@@ -186,8 +186,8 @@ COHORT_DECL ExitStatus WorkerProcesses::leave_to_tracer(const WorkerRecord& reco
     try {
         traced_.push_back(duplicate(record.pidfd.get()));
         reap_traced();
-    } catch (const std::system_error&) {
-        // No descriptor is left: it stays a zombie.
+    } catch (const std::exception&) {
+        // No descriptor, or no memory, is left: it stays a zombie.
     }
     return ExitStatus::unknown();
 }

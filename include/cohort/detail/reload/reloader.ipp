@@ -38,7 +38,8 @@ COHORT_DECL void Reloader::fail(std::error_code error) {
 }
 
 COHORT_DECL Task<> Reloader::until_idle() {
-    while (rollout_ && !closed_) co_await progress_.wait();
+    const std::weak_ptr<bool> alive = reloading_;
+    while (!alive.expired() && rollout_ && !closed_) co_await progress_.wait();
 }
 
 COHORT_DECL Task<ReloadReport> Reloader::reload(const Options& options) {

@@ -150,7 +150,7 @@ COHORT_DECL void Supervisor::notify_if_finished() {
     pool_->review();
     processes_.mail().end();
     bus_.finish();
-    if (control_) control_->finish();
+    if (control_ && stopping_) control_->finish();
     worker_gone_.notify_all();
     processes_.notify();
 }
@@ -166,14 +166,15 @@ COHORT_DECL WorkerRecord& Supervisor::record(WorkerId worker) {
 
 COHORT_DECL Task<ReloadReport> Supervisor::change(CoalescedRequests& requests, Change carry_out) {
     const std::uint64_t request = requests.add();
+    const std::weak_ptr<bool> alive = lifetime();
     if (&requests == &upgrades_) co_await upgrade_.until_alone();
-    while (changing_ && !stopping_) co_await change_over_.wait();
-    if (requests.is_served(request)) co_return requests.report();
+    while (!alive.expired() && changing_ && !stopping_) co_await change_over_.wait();
     ReloadReport report;
     report.error = Errc::stopping;
+    if (alive.expired()) co_return report;
+    if (requests.is_served(request)) co_return requests.report();
     if (stopping_) co_return report;
     const std::uint64_t last = requests.begin();
-    const std::weak_ptr<bool> alive = lifetime();
     std::exception_ptr given_up;
     changing_ = true;
     try {
@@ -192,14 +193,15 @@ COHORT_DECL Task<ReloadReport> Supervisor::change(CoalescedRequests& requests, C
 
 COHORT_DECL Task<ReloadReport> Supervisor::restart(WorkerId worker) {
     const std::weak_ptr<bool> alive = lifetime();
-    while (changing_ && !stopping_) co_await change_over_.wait();
+    while (!alive.expired() && changing_ && !stopping_) co_await change_over_.wait();
     ReloadReport report;
     report.error = Errc::stopping;
-    if (stopping_) co_return report;
+    if (alive.expired() || stopping_) co_return report;
     std::exception_ptr failed;
     changing_ = true;
     try {
         co_await reloader_.until_idle();
+        if (alive.expired()) co_return report;
         const WorkerRecord& old = record(worker);
         if (old.state >= WorkerState::draining || !slot_manager_.slots().is_current(old))
             throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(worker));
@@ -234,8 +236,9 @@ COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
         report.error = std::make_error_code(std::errc::operation_not_supported);
         co_return report;
     }
+    const std::weak_ptr<bool> alive = lifetime();
     co_await reloader_.until_idle();
-    if (stopping_) {
+    if (alive.expired() || stopping_) {
         report.error = Errc::stopping;
         co_return report;
     }

@@ -4,6 +4,9 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <span>
+#include <vector>
+
 namespace cohort::detail {
 
 /// This process was forked, not by cohort, from a worker or from what run() runs: nothing that it has from there is its
@@ -13,10 +16,13 @@ extern bool is_forked_copy;
 /// Set while cohort itself forks: that process becomes a worker or another program.
 extern bool forks_itself;
 
-/// Puts something that is closed on the other side in the place of each of these descriptors, and of every epoll set,
-/// timer and event of an event loop: those are shared with the parent, and what is removed or set here is there, too.
-/// Their numbers stay taken, or the next file that the copy opens would get what is meant for them.
-void cut_off_from_parent(const int* links, int count) noexcept;
+/// The epoll sets, timers and events of event loops that this process has.
+std::vector<int> event_loop_descriptors();
+
+/// Puts something that is closed on the other side in the place of each of these links, and of what still is of an
+/// event loop: that is shared with the parent, and what is removed or set here is there, too. Their numbers stay taken,
+/// or the next file that the copy opens would get what is meant for them.
+void cut_off_from_parent(std::span<const int> links, std::span<const int> of_loop) noexcept;
 
 /// The copy has come back to the library, as by an exception after an exec(3) that failed: its parent goes on with
 /// whatever it was about. Ends it, with code 1 and a line that says so.

@@ -21,21 +21,28 @@ namespace cohort::detail {
 COHORT_DECL bool is_forked_copy = false;
 COHORT_DECL bool forks_itself = false;
 
-COHORT_DECL void cut_off_from_parent(const int* links, int count) noexcept {
+COHORT_DECL std::vector<int> event_loop_descriptors() {
+    std::vector<int> descriptors;
+    std::error_code error; // there may be no /proc
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+        const int fd = std::atoi(entry.path().filename().c_str());
+        if (belongs_to_event_loop(fd)) descriptors.push_back(fd);
+    }
+    return descriptors;
+}
+
+COHORT_DECL void cut_off_from_parent(std::span<const int> links, std::span<const int> of_loop) noexcept {
     is_forked_copy = true;
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return;
     ::close(ends[1]); // so that writing fails
-    for (int i = 0; i != count; ++i)
-        if (links[i] >= 0) ::dup3(ends[0], links[i], O_CLOEXEC);
+    for (const int link : links)
+        if (link >= 0) ::dup3(ends[0], link, O_CLOEXEC);
     try {
-        std::error_code error;
-        for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
-            const int fd = std::atoi(entry.path().filename().c_str());
+        for (const int fd : of_loop)
             if (belongs_to_event_loop(fd)) ::dup3(ends[0], fd, O_CLOEXEC);
-        }
     } catch (const std::exception&) {
-        // No memory: as where there is no /proc.
+        // No memory.
     }
     ::close(ends[0]);
 }

@@ -31,7 +31,8 @@ COHORT_DECL Task<> MasterUpgrade::hear_old_master(std::weak_ptr<bool> alive, Mas
 }
 
 COHORT_DECL Task<> MasterUpgrade::until_alone() {
-    while (old_master_ && !alone_ && !failed_) co_await changed_.wait();
+    const std::weak_ptr<bool> alive = alive_;
+    while (!alive.expired() && old_master_ && !alone_ && !failed_) co_await changed_.wait();
 }
 
 COHORT_DECL void MasterUpgrade::transfer_sockets(NewMaster& new_master, Dispatcher& dispatcher,
@@ -84,6 +85,7 @@ COHORT_DECL Task<ReloadReport> MasterUpgrade::pass_on(Dispatcher& dispatcher, Co
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     co_await NewMaster::end(new_master, options_.grace);
     if (!alive.expired()) new_master_ = nullptr;
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation()); // as it was
     if (given_up) std::rethrow_exception(given_up);
     co_return report;
 }

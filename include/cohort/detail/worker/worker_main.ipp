@@ -79,7 +79,7 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
         std::atexit([] {
             if (::getpid() == process) current->finish();
         });
-        CopyGuard::protect(*context, [](int(&links)[CopyGuard::most_links]) {
+        const CopyGuard guard(*context, [](int(&links)[CopyGuard::most_links]) {
             std::tie(links[0], links[1]) = current->links();
             return CopyGuard::most_links;
         });

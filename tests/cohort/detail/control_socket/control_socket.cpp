@@ -234,3 +234,23 @@ TEST_CASE("at the end what was asked for is answered, and the file is gone") {
     CHECK(reply == "hello");
     CHECK(::access(served.path().c_str(), F_OK) != 0);
 }
+
+TEST_CASE("the file stays while a socket is only lent, and goes with whoever has taken it over") {
+    Served served;
+    control::Client client = served.connect();
+    const auto lend = [&served] {
+        return share<ControlSocket>(served.io.get_executor(), ControlOptions{.path = served.path()},
+                                    duplicate(served.socket().listener()));
+    };
+    const auto is_there = [&served] { return ::access(served.path().c_str(), F_OK) == 0; };
+    lend()->close(); // a master that has not become ready
+    CHECK(is_there());
+    CHECK(served.answers(client));
+    const auto next = lend();
+    served.socket().pass_on();
+    next->begin();
+    CHECK(is_there());
+    next->close();
+    test::settle(served.io);
+    CHECK_FALSE(is_there());
+}

@@ -27,7 +27,7 @@ unsigned mode_of(const std::string& path) {
 
 TEST_CASE("a folder that is missing is made for this user alone, whatever the umask is") {
     const test::Folder folder;
-    for (const mode_t mask : {0000, 0022, 0777}) {
+    for (const mode_t mask : {0000U, 0022U, 0777U}) {
         const mode_t before = ::umask(mask);
         const std::string name = std::to_string(mask);
         const auto of_mine = prepare_folder_of(folder / (name + "/socket"), false);

@@ -210,6 +210,7 @@ COHORT_DECL Task<> serve_all(std::unique_ptr<AnyAcceptor> acceptor, std::unique_
         }
     }
     server->stop();
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation()); // as it was
     if (failure) std::rethrow_exception(failure);
 }
 

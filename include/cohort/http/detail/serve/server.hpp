@@ -23,10 +23,10 @@
 
 namespace cohort::http::detail {
 
-/// The timeouts of the options, as numbers of ticks.
 /// Between two pieces of a head while others wait for room: so many times what there is for its first byte.
 inline constexpr std::uint64_t head_patience = 4;
 
+/// The timeouts of the options, as numbers of ticks.
 struct Ticks {
     std::uint64_t head, body, write, idle, linger, linger_in_all, fresh, park;
 };
