@@ -42,7 +42,7 @@ namespace control {
 /// call()'s timeout. Lives on one event loop.
 ///
 ///     auto client = co_await control::Client::connect(io.get_executor(), "/run/app/control");
-///     for (const auto& worker : (co_await client.status()).workers) ...
+///     const control::MasterStatus status = co_await client.status();
 ///     const control::Outcome outcome = co_await client.reload();
 ///
 /// Errors, as std::system_error: Errc::closed, ECONNRESET, EPIPE: the master has ended, or has refused this user;

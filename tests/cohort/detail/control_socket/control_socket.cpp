@@ -191,16 +191,16 @@ TEST_CASE("who says nothing, half of something, or nonsense is not waited for, a
 }
 
 TEST_CASE("who waits for an answer is not silent, and keeps the place") {
+    std::string reply;
     Served served({.clients = 2, .silence = 50ms});
     control::Client first = served.connect();
     control::Client second = served.connect();
-    std::string reply[2];
-    test::start(served.io, Served::ask(first, "wait", reply[0]));
+    test::start(served.io, Served::ask(first, "wait", reply));
     CHECK(served.answers(second));
     control::Client third = served.connect(); // in the place of the second
     CHECK(served.answers(third));
     CHECK_FALSE(served.answers(second));
-    CHECK(reply[0].empty());
+    CHECK(reply.empty());
 }
 
 TEST_CASE("with no descriptor left one more client is served") {
@@ -224,10 +224,10 @@ TEST_CASE("with no descriptor left one more client is served") {
 }
 
 TEST_CASE("at the end what was asked for is answered, and the file is gone") {
+    std::string reply;
     Served served;
     control::Client client = served.connect();
     CHECK(served.answers(client));
-    std::string reply;
     test::start(served.io, Served::ask(client, "echo", reply));
     served.socket().finish();
     test::run_until(served.io, [&] { return !reply.empty(); });
