@@ -23,16 +23,20 @@ int tracing[2]; // as long as its writing end is open, the tracer holds what it 
 
 char trace(pid_t worker) { return ::ptrace(PTRACE_SEIZE, worker, nullptr, nullptr) == 0 ? 'y' : 'n'; }
 
-/// Whether the worker is traced now.
+/// Whether the worker is traced now. No signal may reach it from here on: it would stop, and wait for its tracer.
 bool begin_tracing() {
+    int told[2];
     int said[2];
-    if (::pipe(said) != 0) return false;
+    if (::pipe(told) != 0 || ::pipe(said) != 0) return false;
     const pid_t worker = ::getpid();
     ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
-    if (::fork() == 0) {
+    const pid_t between = ::fork();
+    if (between == 0) {
         if (::fork() != 0) ::_exit(0);
         ::close(tracing[1]);
         ::close(said[0]);
+        char begin = 0;
+        [[maybe_unused]] const auto waited = ::read(told[0], &begin, 1);
         const char answer = trace(worker);
         [[maybe_unused]] const auto written = ::write(said[1], &answer, 1);
         char end = 0;
@@ -40,7 +44,9 @@ bool begin_tracing() {
         ::_exit(0);
     }
     ::close(said[1]);
-    char answer = 0;
+    ::waitpid(between, nullptr, 0);
+    char answer = 'n';
+    [[maybe_unused]] const auto written = ::write(told[1], &answer, 1);
     [[maybe_unused]] const auto read = ::read(said[0], &answer, 1);
     return answer == 'y';
 }
