@@ -7,6 +7,7 @@
 
 #include "support/child.hpp"
 #include "support/client.hpp"
+#include "support/free_port.hpp"
 #include "support/process.hpp"
 
 #include <asio/post.hpp>
@@ -29,12 +30,8 @@ Endpoint wanted; // for bodies, set before the fork
 
 Endpoint local(std::uint16_t port) { return Endpoint::tcp("127.0.0.1", port); }
 
-/// An address that nobody has. It is not the one that other tests get their ports from, so it stays free.
-Endpoint free_endpoint() {
-    std::error_code error;
-    return cohort::detail::local_endpoint(
-        cohort::detail::open_listener(Endpoint("127.0.0.86:0"), false, 1, error).get());
-}
+/// An address that nobody has, and that nobody is given by chance.
+Endpoint free_endpoint() { return Endpoint::tcp("127.0.0.86", free_port()); }
 
 /// Another program could have it.
 bool is_free(const Endpoint& endpoint) {
