@@ -124,6 +124,7 @@
 #include <cohort/detail/process/slots.ipp>
 #include <cohort/detail/process/worker_processes.ipp>
 #include <cohort/detail/process/worker_record.ipp>
+#include <cohort/detail/reload/change_turn.ipp>
 #include <cohort/detail/reload/reloader.ipp>
 #include <cohort/detail/reload/slot_replacer.ipp>
 #include <cohort/detail/supervise/autoscale_loop.ipp>

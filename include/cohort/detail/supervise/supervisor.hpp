@@ -6,6 +6,7 @@
 #include <cohort/detail/policy/coalesced_requests.hpp>
 #include <cohort/detail/process/control_service.hpp>
 #include <cohort/detail/process/worker_processes.hpp>
+#include <cohort/detail/reload/change_turn.hpp>
 #include <cohort/detail/reload/slot_replacer.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/supervise/autoscale_loop.hpp>
@@ -132,6 +133,7 @@ private:
 
     /// One reload or upgrade at a time. A request that comes meanwhile is served after it.
     Task<ReloadReport> change(CoalescedRequests& requests, Change carry_out);
+    Task<ReloadReport> restart_now(WorkerId worker);
     Task<ReloadReport> reload_now() {
         ++generation_;
         return reloader_.reload(options_);
@@ -171,10 +173,9 @@ private:
     HealthMonitor health_monitor_;
     AutoscaleLoop autoscale_loop_;
     Notifier worker_gone_;
-    Notifier change_over_;
+    ChangeTurn turn_;
     CoalescedRequests reloads_;
     CoalescedRequests upgrades_;
-    bool changing_ = false;
     std::uint64_t generation_ = 0;
     std::chrono::steady_clock::time_point born_ = std::chrono::steady_clock::now();
     std::shared_ptr<bool> alive_ = share<bool>(true);

@@ -43,7 +43,7 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
       health_monitor_(context.get_executor(), options_, page_, processes_.records(), slot_manager_.slots(), *this),
       autoscale_loop_(context.get_executor(), options_.autoscale, *this),
       worker_gone_(context.get_executor()),
-      change_over_(context.get_executor()) {
+      turn_(context.get_executor()) {
     if (pending_identity) return;
     open_standard_descriptors();
     keep_exit_statuses();
@@ -168,52 +168,39 @@ COHORT_DECL Task<ReloadReport> Supervisor::change(CoalescedRequests& requests, C
     const std::uint64_t request = requests.add();
     const std::weak_ptr<bool> alive = lifetime();
     if (&requests == &upgrades_) co_await upgrade_.until_alone();
-    while (!alive.expired() && changing_ && !stopping_) co_await change_over_.wait();
+    const bool may_begin = co_await turn_.wait();
     ReloadReport report;
     report.error = Errc::stopping;
     if (alive.expired()) co_return report;
     if (requests.is_served(request)) co_return requests.report();
-    if (stopping_) co_return report;
+    if (!may_begin) co_return report;
     const std::uint64_t last = requests.begin();
-    std::exception_ptr given_up;
-    changing_ = true;
-    try {
-        report = co_await (this->*carry_out)();
-    } catch (...) {
-        given_up = std::current_exception();
-    }
-    if (!alive.expired()) {
-        changing_ = false;
-        if (!given_up) requests.end(last, report);
-        change_over_.notify_all();
-    }
-    if (given_up) std::rethrow_exception(given_up);
+    Task<ReloadReport> work = (this->*carry_out)();
+    report = co_await turn_.take(std::move(work));
+    if (!alive.expired()) requests.end(last, report);
     co_return report;
 }
 
 COHORT_DECL Task<ReloadReport> Supervisor::restart(WorkerId worker) {
-    const std::weak_ptr<bool> alive = lifetime();
-    while (!alive.expired() && changing_ && !stopping_) co_await change_over_.wait();
     ReloadReport report;
     report.error = Errc::stopping;
-    if (alive.expired() || stopping_) co_return report;
-    std::exception_ptr failed;
-    changing_ = true;
-    try {
-        co_await reloader_.until_idle();
-        if (alive.expired()) co_return report;
-        const WorkerRecord& old = record(worker);
-        if (old.state >= WorkerState::draining || !slot_manager_.slots().is_current(old))
-            throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(worker));
-        report = co_await reloader_.replace(old.slot, options_.boot_timeout);
-    } catch (...) {
-        failed = std::current_exception();
-    }
-    if (!alive.expired()) {
-        changing_ = false;
-        change_over_.notify_all();
-    }
-    if (failed) std::rethrow_exception(failed);
+    const bool may_begin = co_await turn_.wait();
+    if (!may_begin) co_return report;
+    Task<ReloadReport> work = restart_now(worker);
+    report = co_await turn_.take(std::move(work));
+    co_return report;
+}
+
+COHORT_DECL Task<ReloadReport> Supervisor::restart_now(WorkerId worker) {
+    const std::weak_ptr<bool> alive = lifetime();
+    ReloadReport report;
+    report.error = Errc::stopping;
+    co_await reloader_.until_idle();
+    if (alive.expired()) co_return report;
+    const WorkerRecord& old = record(worker);
+    if (old.state >= WorkerState::draining || !slot_manager_.slots().is_current(old))
+        throw std::system_error(make_error_code(Errc::no_such_worker), "worker " + std::to_string(worker));
+    report = co_await reloader_.replace(old.slot, options_.boot_timeout);
     co_return report;
 }
 
@@ -279,7 +266,7 @@ COHORT_DECL void Supervisor::begin_end() {
     autoscale_loop_.stop();
     slot_manager_.stop();
     pool_->review();
-    change_over_.notify_all();
+    turn_.close();
     processes_.mail().refuse_calls_unless_received();
 }
 
