@@ -216,11 +216,17 @@ struct Flushed {
     std::vector<std::string> entries;
 };
 
+Task<> fail_with(int error) {
+    co_await yield();
+    throw std::system_error(error, std::system_category());
+}
+
 Task<Flushed> flush(const Flush& wanted) {
     if (wanted.cache == "unknown") throw std::system_error(ENOENT, std::system_category(), "no such cache");
     if (wanted.cache == "broken") throw std::runtime_error("the cache is broken");
     if (wanted.cache == "odd") throw 42;
     if (wanted.cache == "slow") co_await never();
+    if (wanted.cache == "two") co_await both(fail_with(ENOENT), fail_with(EIO));
     co_return Flushed{{wanted.cache, std::to_string(wanted.seconds)}};
 }
 
@@ -238,6 +244,8 @@ TEST_CASE("a program has actions of its own") {
         const Flushed flushed = co_await client.call<Flushed>("flush-cache", wanted);
         CHECK(flushed.entries == std::vector<std::string>{"names", "3"});
         wanted.cache = "unknown";
+        co_await fails_with(client.call<Flushed>("flush-cache", wanted), std::errc::no_such_file_or_directory);
+        wanted.cache = "two";
         co_await fails_with(client.call<Flushed>("flush-cache", wanted), std::errc::no_such_file_or_directory);
         wanted.cache = "odd";
         co_await fails_with(client.call<Flushed>("flush-cache", wanted), Errc::call_failed);

@@ -30,6 +30,8 @@ struct Failure {
 
     /// Without words of its own it has those of the code.
     static Failure of(std::error_code error, std::string text = {});
+    /// The exception that is being handled; of several at a time (asio's `&&`) the first.
+    static Failure current();
     std::error_code code() const noexcept;
 };
 
@@ -89,7 +91,7 @@ struct Statistics {
     Totals totals;
 };
 
-/// An Event with its place among all of this master, and when it happened.
+/// An Event as it travels: with its place among all of this master, when it happened, and its error in words.
 struct NumberedEvent {
     std::uint64_t number = 0; ///< from 1 on
     std::chrono::system_clock::time_point time{};

@@ -5,7 +5,9 @@
 #include <cohort/control/messages.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/exception_text.hpp>
 
+#include <exception>
 #include <utility>
 
 namespace cohort::control {
@@ -13,6 +15,16 @@ namespace cohort::control {
 COHORT_DECL Failure Failure::of(std::error_code error, std::string text) {
     if (!error) return {};
     return {error.category().name(), error.value(), text.empty() ? error.message() : std::move(text)};
+}
+
+COHORT_DECL Failure Failure::current() {
+    try {
+        std::rethrow_exception(detail::current_cause());
+    } catch (const std::system_error& error) {
+        return of(error.code(), error.what());
+    } catch (...) {
+        return of(make_error_code(Errc::call_failed), detail::exception_text());
+    }
 }
 
 COHORT_DECL std::error_code Failure::code() const noexcept {

@@ -81,6 +81,17 @@ Task<Answer> fail_always(const Question& question) {
     throw 7;
 }
 
+Task<> fail_later(std::uint64_t number) {
+    co_await test::yield();
+    throw std::runtime_error("no answer to " + std::to_string(number));
+}
+
+/// Both of two tasks beside each other throw.
+Task<Answer> fail_twice(const Question& question) {
+    co_await test::both(fail_later(question.number), fail_later(question.number));
+    co_return Answer{};
+}
+
 /// Waits for ever, and notes how it ended.
 struct Patient {
     std::shared_ptr<int> begun = std::make_shared<int>(0);
@@ -302,6 +313,12 @@ TEST_CASE("a call that is let go of, whose handler throws, or that no one receiv
         CHECK(outcome.what.find("no answer to 3") != std::string::npos);
         test::run_for(pair.io, ask(pair.a, 7, outcome));
         CHECK(outcome.error == Errc::call_failed);
+    }
+    SUBCASE("two tasks of the handler throw: the first one's words are told") {
+        test::start(pair.io, pair.b.serve(&fail_twice));
+        test::run_for(pair.io, ask(pair.a, 3, outcome));
+        CHECK(outcome.error == Errc::call_failed);
+        CHECK(outcome.what.find("no answer to 3") != std::string::npos);
     }
     SUBCASE("nobody receives") {
         test::run_for(pair.io, ask(pair.a, 1, outcome, soon));

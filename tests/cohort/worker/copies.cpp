@@ -37,7 +37,7 @@ Task<std::string> fork_and(std::string how) {
     if (child != 0) co_return "parent of " + std::to_string(end_of_child(child));
     if (how == "throw") throw std::runtime_error("no such program");
     if (how == "throw 42") throw 42;
-    if (how == "wait") co_await sleep_for(1ms);
+    if (how == "wait") co_await yield();
     if (how == "wait for ever") co_await never();
     if (how == "exit") ::_exit(7);
     if (how == "abort") std::abort();

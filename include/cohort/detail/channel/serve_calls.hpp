@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/async/notifier.hpp>
+#include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/system/forked_copy.hpp>
 #include <cohort/mail.hpp>
 
@@ -43,12 +44,9 @@ Task<> answer(std::shared_ptr<Handler> handler, M mail) {
         const auto reply = co_await std::move(work);
         end_if_forked_copy(); // its parent replies
         co_await mail.reply(reply);
-    } catch (const std::exception& error) {
-        end_if_forked_copy();
-        mail.fail(error.what());
     } catch (...) {
         end_if_forked_copy();
-        mail.fail("the handler threw something that is not a std::exception");
+        mail.fail(exception_text());
     }
 }
 

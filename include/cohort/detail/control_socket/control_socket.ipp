@@ -166,13 +166,8 @@ COHORT_DECL Task<control::Response> ControlSocket::answer(std::shared_ptr<Contro
     try {
         auto work = self->carry_out(request);
         response.result = co_await std::move(work);
-    } catch (const std::system_error& error) {
-        response.failure = control::Failure::of(error.code(), error.what());
-    } catch (const std::exception& error) {
-        response.failure = control::Failure::of(make_error_code(Errc::call_failed), error.what());
     } catch (...) {
-        response.failure =
-            control::Failure::of(make_error_code(Errc::call_failed), "it threw something that is no std::exception");
+        response.failure = control::Failure::current();
     }
     --client->calls;
     client->silent_since = std::chrono::steady_clock::now();

@@ -13,13 +13,6 @@
 
 namespace cohort::detail {
 
-template <class>
-struct ResultOf;
-template <class T>
-struct ResultOf<Task<T>> {
-    using Type = T;
-};
-
 /// Calls the handler with what the bytes encode.
 template <class Argument, class Handler>
 Task<std::vector<std::byte>> carry_out(std::shared_ptr<Handler> handler, std::vector<std::byte> bytes) {
@@ -32,7 +25,7 @@ Task<std::vector<std::byte>> carry_out(std::shared_ptr<Handler> handler, std::ve
 /// `handler` is callable as Task<Result>(const Argument&).
 template <class Argument, class Handler>
 ControlAction make_action(Handler its_handler) {
-    using Result = typename ResultOf<decltype(its_handler(std::declval<const Argument&>()))>::Type;
+    using Result = typename decltype(its_handler(std::declval<const Argument&>()))::value_type;
     const auto handler = std::make_shared<Handler>(std::move(its_handler));
     return {schema_hash<Argument>(), schema_hash<Result>(),
             [handler](std::vector<std::byte> bytes) { return carry_out<Argument>(handler, std::move(bytes)); }};
