@@ -45,7 +45,8 @@ bool is_worker() noexcept;
 bool is_master() noexcept;
 
 /// The process that supervises; the part of Master that is compiled once. Functions that take a MasterBase& work with
-/// every Master.
+/// every Master. In another process, as in a forked worker that can still see the object, what would change something
+/// or send throws EPERM.
 class MasterBase {
 public:
     MasterBase(const MasterBase&) = delete;
@@ -153,9 +154,11 @@ protected:
 private:
     friend detail::Access;
 
+    detail::Supervisor& own() const;
     detail::BusClient connect_bus();
     COHORT_LAZY Task<> publish_encoded(detail::Published published);
 
+    pid_t process_;
     std::unique_ptr<detail::Supervisor> supervisor_;
     detail::Mailbox* mail_;
     std::optional<detail::BusClient> bus_; // made when something is published for the first time

@@ -11,7 +11,10 @@
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include <cerrno>
 #include <system_error>
+
+#include <unistd.h>
 
 namespace cohort {
 
@@ -20,21 +23,29 @@ COHORT_DECL bool is_master() noexcept { return !detail::in_worker; }
 
 COHORT_DECL MasterBase::MasterBase(asio::io_context& context, Options options, detail::Schema outgoing,
                                    detail::Schema incoming, MakeDispatcher make_dispatcher)
-    : supervisor_(std::make_unique<detail::Supervisor>(context, std::move(options), detail::Schemas{outgoing, incoming},
+    : process_(::getpid()),
+      supervisor_(std::make_unique<detail::Supervisor>(context, std::move(options), detail::Schemas{outgoing, incoming},
                                                        make_dispatcher)),
       mail_(&supervisor_->mail()) {}
 
 COHORT_DECL MasterBase::~MasterBase() = default;
 
+/// What it would reach in a forked worker are descriptors with the numbers that its master's had.
+COHORT_DECL detail::Supervisor& MasterBase::own() const {
+    if (::getpid() != process_)
+        throw std::system_error(EPERM, std::system_category(), "a master serves the process that has made it");
+    return *supervisor_;
+}
+
 COHORT_DECL Task<std::optional<Event>> MasterBase::next_event() { return supervisor_->next_event(); }
 
-COHORT_DECL void MasterBase::disconnect(WorkerId worker) { supervisor_->disconnect(worker); }
-COHORT_DECL void MasterBase::scale(unsigned workers) { supervisor_->slot_manager().scale(workers); }
-COHORT_DECL void MasterBase::kill(WorkerId worker, int signal) { supervisor_->kill(worker, signal); }
-COHORT_DECL Task<ReloadReport> MasterBase::reload() { return supervisor_->reload(); }
-COHORT_DECL Task<ReloadReport> MasterBase::upgrade() { return supervisor_->upgrade(); }
-COHORT_DECL Task<> MasterBase::stop() { return supervisor_->stop(); }
-COHORT_DECL void MasterBase::kill_all() { supervisor_->kill_all(); }
+COHORT_DECL void MasterBase::disconnect(WorkerId worker) { own().disconnect(worker); }
+COHORT_DECL void MasterBase::scale(unsigned workers) { own().slot_manager().scale(workers); }
+COHORT_DECL void MasterBase::kill(WorkerId worker, int signal) { own().kill(worker, signal); }
+COHORT_DECL Task<ReloadReport> MasterBase::reload() { return own().reload(); }
+COHORT_DECL Task<ReloadReport> MasterBase::upgrade() { return own().upgrade(); }
+COHORT_DECL Task<> MasterBase::stop() { return own().stop(); }
+COHORT_DECL void MasterBase::kill_all() { own().kill_all(); }
 COHORT_DECL Task<> MasterBase::until_finished() { return supervisor_->until_finished(); }
 
 COHORT_DECL std::vector<WorkerInfo> MasterBase::workers() const { return supervisor_->workers(); }
@@ -46,32 +57,33 @@ COHORT_DECL bool MasterBase::stopping() const noexcept { return supervisor_->sto
 COHORT_DECL const Options& MasterBase::options() const noexcept { return supervisor_->options(); }
 COHORT_DECL asio::io_context& MasterBase::context() noexcept { return supervisor_->context(); }
 
-COHORT_DECL WorkerId MasterBase::start_worker(detail::WorkerSpec spec) { return supervisor_->spawn(std::move(spec)); }
+COHORT_DECL WorkerId MasterBase::start_worker(detail::WorkerSpec spec) { return own().spawn(std::move(spec)); }
 COHORT_DECL SerializeLimits MasterBase::limits() const noexcept { return {.bytes = options().max_message}; }
 
 COHORT_DECL detail::MessageStream& MasterBase::messages_of(WorkerId worker) const {
-    return *supervisor_->record(worker).messages;
+    return *own().record(worker).messages;
 }
 
 COHORT_DECL std::vector<detail::MessageStream*> MasterBase::receivers() const {
     std::vector<detail::MessageStream*> streams;
-    for (const auto& [id, record] : supervisor_->records())
+    for (const auto& [id, record] : own().records())
         if (record->state < WorkerState::draining) streams.push_back(record->messages.get());
     return streams;
 }
 
 COHORT_DECL std::vector<detail::MessageStream*> MasterBase::receivers(std::span<const WorkerId> workers) const {
     std::vector<detail::MessageStream*> streams;
+    const detail::WorkerRecords& records = own().records();
     for (const WorkerId id : workers) {
-        const auto found = supervisor_->records().find(id);
-        const bool is_there = found != supervisor_->records().end() && found->second->state < WorkerState::draining;
+        const auto found = records.find(id);
+        const bool is_there = found != records.end() && found->second->state < WorkerState::draining;
         if (is_there) streams.push_back(found->second->messages.get());
     }
     return streams;
 }
 
 COHORT_DECL Task<detail::CallLease> MasterBase::lease_worker(std::chrono::steady_clock::time_point deadline) {
-    return supervisor_->pool().lease(deadline);
+    return own().pool().lease(deadline);
 }
 
 COHORT_LAZY COHORT_DECL Task<> MasterBase::all_sent(std::vector<Task<>> sends) {
@@ -86,7 +98,7 @@ COHORT_LAZY COHORT_DECL Task<> MasterBase::all_sent(std::vector<Task<>> sends) {
 }
 
 COHORT_DECL detail::BusClient MasterBase::connect_bus() {
-    return {context().get_executor(), supervisor_->connect_bus(), options().max_message};
+    return {context().get_executor(), own().connect_bus(), options().max_message};
 }
 
 COHORT_LAZY COHORT_DECL Task<> MasterBase::publish_encoded(detail::Published published) {

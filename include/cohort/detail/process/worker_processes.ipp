@@ -58,8 +58,6 @@ COHORT_DECL WorkerProcesses::~WorkerProcesses() {
 }
 
 COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& assignment, std::vector<int> inherited) {
-    if (::getpid() != process_)
-        throw std::system_error(EPERM, std::system_category(), "a worker has no use for its master's functions");
     Identity identity;
     identity.id = last_id_ + 1;
     identity.slot = slot;
