@@ -5,6 +5,7 @@
 #include <cohort/detail/channel/bus_client.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -19,33 +20,39 @@ template <class T>
 class Subscription {
 public:
     Subscription(detail::BusClient client, std::string topic, const SerializeLimits& limits)
-        : client_(std::move(client)), topic_(std::move(topic)), limits_(limits) {}
+        : client_(std::move(client)), its_(std::make_shared<Its>(Its{std::move(topic), limits})) {}
 
     /// The next value published, in the order of each publisher; nothing at the end. Nobody waits for a subscriber that
     /// does not keep up: see SlowSubscriber, and missed(). Cancelling loses nothing. Errors: Errc::schema_mismatch:
     /// somebody publishes another type on this topic; the next receive() continues after it.
     [[nodiscard]] Task<std::optional<T>> receive();
-    const std::string& topic() const noexcept { return topic_; }
+    const std::string& topic() const noexcept { return its_->topic; }
     /// How many values were dropped so far, before the last one that was received: a number that grows is a gap.
-    std::uint64_t missed() const noexcept { return missed_; }
+    std::uint64_t missed() const noexcept { return its_->missed; }
 
 private:
+    /// What a receive() under way needs, wherever the subscription is moved meanwhile.
+    struct Its {
+        std::string topic;
+        SerializeLimits limits;
+        std::uint64_t missed = 0;
+    };
+
     detail::BusClient client_;
-    std::string topic_;
-    SerializeLimits limits_;
-    std::uint64_t missed_ = 0;
+    std::shared_ptr<Its> its_;
 };
 
 template <class T>
 Task<std::optional<T>> Subscription<T>::receive() {
+    const auto its = its_;
     const auto published = co_await client_.receive();
     if (!published) co_return std::nullopt;
-    missed_ += published->missed;
+    its->missed += published->missed;
     if (published->type != schema_hash<T>())
-        throw std::system_error(make_error_code(Errc::schema_mismatch), "topic " + topic_);
+        throw std::system_error(make_error_code(Errc::schema_mismatch), "topic " + its->topic);
     std::optional<T> value(std::in_place);
     const auto bytes = std::as_bytes(std::span(published->payload));
-    if (const auto error = decode(bytes, *value, limits_)) throw std::system_error(error, "topic " + topic_);
+    if (const auto error = decode(bytes, *value, its->limits)) throw std::system_error(error, "topic " + its->topic);
     co_return value;
 }
 

@@ -9,8 +9,11 @@
 #include <algorithm>
 #include <csignal>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 using namespace test;
@@ -342,3 +345,36 @@ TEST_CASE("another type on the same topic is an error for the subscriber, who ma
 }
 
 } // namespace
+
+namespace {
+
+Task<> receive_one(Subscription<Price>& prices, std::optional<Price>& got, bool& done) {
+    got = co_await prices.receive();
+    done = true;
+}
+
+} // namespace
+
+TEST_CASE("a subscription may be moved, or go, while somebody receives from it") {
+    for (const bool goes : {false, true}) {
+        CAPTURE(goes);
+        in_master<App>(plain_options(), [goes](App& app) -> Task<> {
+            app.spawn(idle);
+            auto subscribed = co_await app.subscribe<Price>("prices");
+            auto first = std::make_unique<Subscription<Price>>(std::move(subscribed));
+            std::optional<Price> got;
+            bool done = false;
+            spawn(app.context(), receive_one(*first, got, done));
+            co_await pause(app.context(), 1ms); // it waits
+            std::optional<Subscription<Price>> second;
+            if (!goes) second.emplace(std::move(*first));
+            first.reset();
+            const Price price{"symbol", 7};
+            co_await app.publish("prices", price);
+            while (!done) co_await pause(app.context(), 1ms);
+            CHECK(got.has_value() == !goes);
+            if (second) CHECK(second->missed() == 0);
+            app.kill_all();
+        });
+    }
+}
