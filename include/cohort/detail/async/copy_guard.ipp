@@ -5,6 +5,7 @@
 #include <cohort/detail/async/copy_guard.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/fork.hpp>
 #include <cohort/detail/system/forked_copy.hpp>
 
 #include <asio/io_context.hpp>

@@ -55,6 +55,8 @@ std::error_code send_signal(int pidfd, int signal) noexcept;
 
 /// An epoll set, timer or event descriptor of the parent's io_context: shared with it, so useless and harmful here.
 bool belongs_to_event_loop(int fd);
+/// All that there are; none where there is no /proc.
+std::vector<int> event_loop_descriptors();
 
 /// In the child: closes, by number, what cohort owns in the parent and the parent's event loop, except `keep`. Nothing
 /// of the parent's io_context is called: its epoll set is the same object in both processes.

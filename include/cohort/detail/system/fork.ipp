@@ -161,14 +161,21 @@ COHORT_DECL bool belongs_to_event_loop(int fd) {
     return target == "anon_inode:[eventpoll]" || target == "anon_inode:[timerfd]" || target == "anon_inode:[eventfd]";
 }
 
-COHORT_DECL void close_inherited(std::span<const int> keep) {
-    const auto kept = [keep](int fd) { return std::find(keep.begin(), keep.end(), fd) != keep.end(); };
-    std::vector<int> unwanted = OwnedDescriptors::all();
+COHORT_DECL std::vector<int> event_loop_descriptors() {
+    std::vector<int> descriptors;
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
         const int fd = std::atoi(entry.path().filename().c_str());
-        if (belongs_to_event_loop(fd)) unwanted.push_back(fd);
+        if (belongs_to_event_loop(fd)) descriptors.push_back(fd);
     }
+    return descriptors;
+}
+
+COHORT_DECL void close_inherited(std::span<const int> keep) {
+    const auto kept = [keep](int fd) { return std::find(keep.begin(), keep.end(), fd) != keep.end(); };
+    std::vector<int> unwanted = OwnedDescriptors::all();
+    const std::vector<int> of_loops = event_loop_descriptors();
+    unwanted.insert(unwanted.end(), of_loops.begin(), of_loops.end());
     for (const int fd : unwanted) {
         if (kept(fd)) continue;
         OwnedDescriptors::remove(fd);

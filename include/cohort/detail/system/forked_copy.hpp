@@ -5,7 +5,6 @@
 #include <cohort/detail/config.hpp>
 
 #include <span>
-#include <vector>
 
 namespace cohort::detail {
 
@@ -15,9 +14,6 @@ extern bool is_forked_copy;
 
 /// Set while cohort itself forks: that process becomes a worker or another program.
 extern bool forks_itself;
-
-/// The epoll sets, timers and events of event loops that this process has.
-std::vector<int> event_loop_descriptors();
 
 /// Puts something that is closed on the other side in the place of each of these links, and of what still is of an
 /// event loop: that is shared with the parent, and what is removed or set here is there, too. Their numbers stay taken,

@@ -7,10 +7,8 @@
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/system/fork.hpp>
 
-#include <cstdlib>
-#include <filesystem>
+#include <exception>
 #include <string>
-#include <system_error>
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -20,16 +18,6 @@ namespace cohort::detail {
 
 COHORT_DECL bool is_forked_copy = false;
 COHORT_DECL bool forks_itself = false;
-
-COHORT_DECL std::vector<int> event_loop_descriptors() {
-    std::vector<int> descriptors;
-    std::error_code error; // there may be no /proc
-    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
-        const int fd = std::atoi(entry.path().filename().c_str());
-        if (belongs_to_event_loop(fd)) descriptors.push_back(fd);
-    }
-    return descriptors;
-}
 
 COHORT_DECL void cut_off_from_parent(std::span<const int> links, std::span<const int> of_loop) noexcept {
     is_forked_copy = true;
