@@ -135,7 +135,8 @@ protected:
 
     MasterBase(asio::io_context& context, Options options, detail::Schema outgoing, detail::Schema incoming,
                MakeDispatcher make_dispatcher);
-    /// Kills the workers that are left and waits for their end.
+    /// Kills the workers that are left and waits for their end. Whoever waits for a message, an event or the end of the
+    /// last worker gets Errc::closed.
     ~MasterBase();
 
     WorkerId start_worker(detail::WorkerSpec spec);

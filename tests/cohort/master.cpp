@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <fstream>
 #include <future>
+#include <optional>
+#include <system_error>
 #include <thread>
 
 using namespace test;
@@ -325,6 +327,72 @@ TEST_CASE("a master that is destroyed leaves no worker behind") {
         pid = app.workers().at(0).pid;
     });
     CHECK(::kill(pid, 0) == -1);
+}
+
+/// What somebody waits for who does not own the master.
+Task<> note_error(Task<> wait, std::error_code& error) {
+    try {
+        co_await std::move(wait);
+    } catch (const std::system_error& failure) {
+        error = failure.code();
+    }
+}
+Task<> next_of(App& app) {
+    for (bool more = true; more;) {
+        const auto event = co_await app.next_event();
+        more = event.has_value();
+    }
+}
+Task<> receive_from(App& app) { const auto letter = co_await app.receive(); }
+
+struct Wait {
+    const char* what;
+    Task<> (*begin)(App&);
+};
+const Wait waits[] = {
+    {"events", next_of},
+    {"messages", receive_from},
+    {"its end", [](App& app) -> Task<> { return app.until_finished(); }},
+    {"the end of stop()", [](App& app) -> Task<> { return app.stop(); }},
+};
+
+TEST_CASE("who waits for something of a master that is destroyed is told so") {
+    for (const Wait& wait : waits) {
+        CAPTURE(wait.what);
+        asio::io_context io(1);
+        std::optional<App> app(std::in_place, io, plain_options());
+        app->spawn(hang);
+        std::error_code error;
+        spawn(io, note_error(wait.begin(*app), error));
+        io.poll();
+        REQUIRE_FALSE(error);
+        app.reset();
+        io.restart();
+        io.run_for(limit);
+        CHECK(error == Errc::closed);
+    }
+}
+
+Task<> destroy_at_the_end(std::optional<App>& app) {
+    co_await app->until_finished();
+    app.reset();
+}
+
+TEST_CASE("a master may be destroyed as soon as the last worker has ended, whoever else has been woken by that") {
+    for (const Wait& wait : waits) {
+        CAPTURE(wait.what);
+        asio::io_context io(1);
+        std::optional<App> app(std::in_place, io, plain_options());
+        app->spawn(leave_at_once);
+        spawn(io, destroy_at_the_end(app));
+        io.poll();
+        std::error_code error;
+        spawn(io, note_error(wait.begin(*app), error));
+        io.restart();
+        io.run_for(limit);
+        CHECK_FALSE(app);
+        CHECK((!error || error == Errc::closed));
+    }
 }
 
 /// Resident memory in kilobytes.

@@ -28,6 +28,8 @@ public:
     /// Resumes the first waiter before this returns: call it only where anything that waiter may do is harmless.
     void resume_one();
     void notify_all();
+    /// Whoever waits gets Errc::closed: the object that it waits at is about to go.
+    void close();
     bool has_waiters() const noexcept { return !waiters_.empty(); }
 
 private:
@@ -52,6 +54,9 @@ private:
 /// `||` discards the result of the side that ends second; this makes taking and ending one step in a freshly started
 /// side, too, so that nothing taken is discarded. Costs nothing in a coroutine that has been suspended before.
 inline auto switched() noexcept { return asio::detail::awaitable_thread_has_context_switched{}; }
+
+/// Throws Errc::closed if the object that this is the lifetime of went while the calling coroutine was suspended.
+void throw_if_gone(const std::weak_ptr<bool>& alive);
 
 /// Throws operation_aborted if the calling coroutine was cancelled while it was suspended.
 void throw_if_cancelled(const asio::cancellation_state& state);

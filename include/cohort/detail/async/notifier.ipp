@@ -5,6 +5,7 @@
 #include <cohort/detail/async/notifier.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/error.hpp>
 
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/async_result.hpp>
@@ -59,6 +60,10 @@ COHORT_DECL void Notifier::notify_all() {
     while (!waiters_.empty()) complete(waiters_.begin(), {});
 }
 
+COHORT_DECL void Notifier::close() {
+    while (!waiters_.empty()) complete(waiters_.begin(), Errc::closed);
+}
+
 COHORT_DECL Task<> Notifier::wait() {
     return asio::async_initiate<const asio::use_awaitable_t<>, void(std::error_code)>(
         [this](auto handler) { enlist(std::move(handler)); }, asio::use_awaitable);
@@ -68,6 +73,10 @@ COHORT_DECL void Notifier::complete(Waiters::iterator position, std::error_code 
     const auto waiter = std::move(*position);
     waiters_.erase(position);
     waiter->resume(executor_, error, now);
+}
+
+COHORT_DECL void throw_if_gone(const std::weak_ptr<bool>& alive) {
+    if (alive.expired()) throw std::system_error(make_error_code(Errc::closed));
 }
 
 COHORT_DECL void throw_if_cancelled(const asio::cancellation_state& state) {

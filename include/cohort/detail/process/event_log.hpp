@@ -38,6 +38,8 @@ public:
     /// Of those who take the events.
     TurnBudget& turn() noexcept { return turn_; }
     void notify() { happened_.notify_all(); }
+    /// Whoever waits gets Errc::closed.
+    void close() { happened_.close(); }
 
 private:
     Event take(std::list<Entry>::iterator entry);

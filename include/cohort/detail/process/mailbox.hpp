@@ -6,6 +6,7 @@
 #include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/detail/channel/message_stream.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/event.hpp>
 #include <cohort/task.hpp>
 
@@ -74,6 +75,8 @@ public:
     /// Reads all messages and drops them, until the last worker has gone.
     Task<> discard();
     void notify() { arrival_.notify_all(); }
+    /// Whoever waits gets Errc::closed.
+    void close() { arrival_.close(); }
     /// Called when the cluster is to end: when nobody has received for a second, waits to, or owes an answer, workers
     /// would wait for their calls' answers until they are killed. Those calls get Errc::stopping; messages stay.
     void refuse_calls_unless_received();
@@ -101,6 +104,7 @@ private:
     bool used_ = false; // somebody has received, or begun to wait, since the last look
     bool ending_ = false;
     bool refusing_ = false; // calls that nobody will receive
+    std::shared_ptr<bool> alive_ = share<bool>(true);
 };
 
 } // namespace cohort::detail

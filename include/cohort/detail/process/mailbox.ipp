@@ -106,10 +106,13 @@ COHORT_DECL void Mailbox::refuse(std::error_code error) {
 }
 
 COHORT_DECL Task<bool> Mailbox::arrival() {
+    const std::weak_ptr<bool> alive = alive_;
     used_ = true;
     const bool steady = co_await switched();
     if (!steady || turn_is_over()) {
-        co_await turn_.let_others_go_on();
+        co_await asio::post(asio::use_awaitable);
+        throw_if_gone(alive);
+        turn_.begin();
     }
     for (;;) {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
@@ -117,6 +120,7 @@ COHORT_DECL Task<bool> Mailbox::arrival() {
         if (has_mail()) co_return true;
         if (owner_.finished()) co_return false;
         co_await arrival_.wait();
+        throw_if_gone(alive);
         turn_.begin();
     }
 }

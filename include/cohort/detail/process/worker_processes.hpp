@@ -7,6 +7,7 @@
 #include <cohort/detail/process/event_log.hpp>
 #include <cohort/detail/process/mailbox.hpp>
 #include <cohort/detail/process/worker_record.hpp>
+#include <cohort/detail/share.hpp>
 #include <cohort/detail/worker/abort_report.hpp>
 
 #include <asio/io_context.hpp>
@@ -116,6 +117,7 @@ private:
     Timer reap_later_;
     WorkerId last_id_ = 0;
     pid_t process_ = ::getpid();
+    std::shared_ptr<bool> alive_ = share<bool>(true);
 };
 
 } // namespace cohort::detail

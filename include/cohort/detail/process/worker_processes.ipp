@@ -9,7 +9,6 @@
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/policy/liveness_policy.hpp>
-#include <cohort/detail/share.hpp>
 
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
@@ -43,6 +42,9 @@ COHORT_DECL WorkerProcesses::WorkerProcesses(asio::io_context& context, const Op
 }
 
 COHORT_DECL WorkerProcesses::~WorkerProcesses() {
+    events_.close();
+    history_.close();
+    mailbox_.close();
     for (const auto& [id, record] : records_) {
         record->abandoned = true;
         if (::getpid() != process_) continue; // in a forked copy of the master
@@ -241,9 +243,12 @@ COHORT_DECL Event WorkerProcesses::enter(WorkerRecord& record, WorkerState state
 }
 
 COHORT_LAZY COHORT_DECL Task<std::optional<Event>> WorkerProcesses::next_event() {
+    const std::weak_ptr<bool> alive = alive_;
     const bool steady = co_await switched();
     if (!steady || events_.turn().is_over()) {
-        co_await events_.turn().let_others_go_on();
+        co_await asio::post(asio::use_awaitable);
+        throw_if_gone(alive);
+        events_.turn().begin();
     }
     for (;;) {
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
@@ -251,6 +256,7 @@ COHORT_LAZY COHORT_DECL Task<std::optional<Event>> WorkerProcesses::next_event()
         if (auto event = events_.next()) co_return event;
         if (owner_.finished()) co_return std::nullopt;
         co_await events_.wait();
+        throw_if_gone(alive);
         events_.turn().begin();
     }
 }

@@ -55,6 +55,7 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
 COHORT_DECL Supervisor::~Supervisor() {
     stopping_ = true;
     if (control_) control_->close();
+    worker_gone_.close();
 }
 
 /// A new master accepts there when the one before leaves it to it, not before.
