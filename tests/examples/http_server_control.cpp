@@ -11,6 +11,8 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -99,6 +101,33 @@ TEST_CASE("http_server: its control socket stays where it is through an upgrade,
     CHECK(steer(one.path, "stop").empty());
     CHECK(watched.ends_within(20s));
     CHECK(::access(one.path.c_str(), F_OK) != 0);
+}
+
+/// The new program has its control socket elsewhere, or none at all.
+TEST_CASE("http_server: an upgrade to a program with another control socket leaves no file of the one before") {
+    for (const bool has_one : {true, false}) {
+        CAPTURE(has_one);
+        const test::Folder folder;
+        const std::string program = folder / "server", before = folder / "before", after = folder / "after";
+        std::filesystem::copy_file(Example::path_of("http_server"), program);
+        const std::vector<std::string> args{"--port", "0", "--workers", "1", "--control", before};
+        Example server(program, args);
+        server.port_after("http_server: listening on ");
+        std::filesystem::remove(program);
+        std::ofstream(program) << "#!/bin/sh\necho process $$\nexec " << Example::path_of("http_server")
+                               << " --port 0 --workers 1" << (has_one ? " --control " + after : "") << "\n";
+        std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+        CHECK(steer(before, "upgrade") == "1 replaced\n");
+        const int master = server.number_after("process ");
+        const test::Watched watched(master);
+        CHECK(server.wait() == cohort::ExitStatus::exited(0));
+        CHECK_FALSE(std::filesystem::exists(before));
+        CHECK(std::filesystem::exists(after) == has_one);
+        if (has_one) CHECK(lines_with(steer(after, "status"), "listening") == 1);
+        ::kill(master, SIGTERM);
+        CHECK(watched.ends_within(20s));
+        CHECK_FALSE(std::filesystem::exists(after));
+    }
 }
 
 TEST_CASE("http_server: it is seen and steered also with a worker that is stopped") {

@@ -6,6 +6,7 @@
 #include <cohort/detail/process/control_service.hpp>
 #include <cohort/detail/process/worker_record.hpp>
 #include <cohort/detail/share.hpp>
+#include <cohort/detail/socket/socket_file.hpp>
 #include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/upgrade/new_master.hpp>
 #include <cohort/detail/upgrade/old_master.hpp>
@@ -49,11 +50,10 @@ public:
 
     TransferredListeners& listeners() noexcept { return listeners_; }
     TransferredListeners& datagrams() noexcept { return datagrams_; }
-    /// The control socket of this path; empty: the master before had none.
+    /// The control socket of this path; empty: the master before had none there. One of another path is removed when
+    /// this master takes over.
     UniqueFd take_control(const std::string& path) noexcept {
-        TransferredControl taken = std::exchange(control_, {});
-        if (taken.path != path) taken.socket.reset();
-        return std::move(taken.socket);
+        return control_.path == path ? std::move(control_.socket) : UniqueFd();
     }
     /// How many endpoints the first worker of a slot is to share before it counts as ready: as many as there.
     unsigned wanted_endpoints(unsigned slot) const noexcept { return is_awaited() ? old_master_->endpoints(slot) : 0; }
@@ -68,6 +68,8 @@ public:
     void tell_ready() {
         told_ = true;
         accept_commands();
+        if (control_.socket) SocketFile(Endpoint::unix_path(control_.path)).remove();
+        control_.socket.reset();
         old_master_->tell_ready();
     }
 
