@@ -6,6 +6,8 @@
 #include "support/process.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 #include <set>
 
 using namespace test;
@@ -239,6 +241,30 @@ TEST_CASE("a hook before the fork that ends the cluster: nobody is started any m
             co_await it.until_finished();
             CHECK(it.workers().empty());
         }(*app));
+    }
+}
+
+TEST_CASE("a hook before the fork that adds workers is refused while one is added, and may where one is replaced") {
+    const std::function<void(App&)> ways[] = {[](App& app) { app.scale(3); }, [](App& app) { app.spawn(idle); }};
+    for (const auto& add : ways) {
+        std::optional<App>* master = nullptr;
+        bool adds = false;
+        Options options = permanent_options();
+        options.hooks.before_fork = [&](unsigned) {
+            if (adds) add(**master);
+        };
+        asio::io_context io(1);
+        std::optional<App> app;
+        master = &app;
+        app.emplace(io, options);
+        app->spawn(idle);
+        adds = true;
+        CHECK_THROWS_WITH_AS(app->spawn(idle), doctest::Contains("before_fork"), std::system_error);
+        CHECK_THROWS_AS(app->scale(2), std::system_error);
+        CHECK(app->workers().size() == 1);
+        adds = false;
+        app->spawn(idle);
+        CHECK(app->workers().size() == 2);
     }
 }
 

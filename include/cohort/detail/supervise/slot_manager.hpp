@@ -78,6 +78,7 @@ private:
     GroupRestart group_restart_;
     std::optional<WorkerSpec> last_; // of the cluster's own
     unsigned last_group_ = 0;
+    bool adding_ = false; // a worker, in which a hook of the program is called
 };
 
 } // namespace cohort::detail

@@ -22,7 +22,21 @@ COHORT_DECL SlotManager::SlotManager(const asio::any_io_executor& executor, cons
       owner_(owner),
       respawn_queue_(executor, slots_, options.backoff.first, *this) {}
 
+/// True for as long as it lives.
+struct Flag {
+    explicit Flag(bool& flag) noexcept : raised(flag) { raised = true; }
+    Flag(const Flag&) = delete;
+    Flag& operator=(const Flag&) = delete;
+    ~Flag() { raised = false; }
+
+    bool& raised;
+};
+
 COHORT_DECL WorkerId SlotManager::add(WorkerSpec assignment) {
+    if (adding_)
+        throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
+                                "before_fork adds a worker while one is added");
+    const Flag adding(adding_);
     const unsigned slot = slots_.add(std::move(assignment), RestartPolicy(options_.restart, options_.backoff));
     slots_[slot].wanted_endpoints = owner_.wanted_endpoints(slot);
     slots_[slot].current = owner_.start(slot);
