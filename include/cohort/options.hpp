@@ -112,7 +112,7 @@ struct Recycle {
 
 /// A health check of each ready worker, run by the master. A worker that fails is replaced as in Recycle.
 struct Probe {
-    /// Whether the worker is healthy; an exception means no. Cancelled after `timeout`.
+    /// Whether the worker is healthy; an exception means no, and its text is said. Cancelled after `timeout`.
     std::function<Task<bool>(WorkerInfo)> check{};
     std::chrono::milliseconds interval{10'000}; ///< from one to the next
     std::chrono::milliseconds timeout{5'000};   ///< longer than this is a failure

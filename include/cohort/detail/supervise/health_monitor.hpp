@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <string>
 #include <string_view>
 
 namespace cohort::detail {
@@ -62,6 +63,7 @@ private:
         bool told = false; // that it is unhealthy
         bool told_of_debugger = false;
         asio::cancellation_signal probe_cancelled;
+        std::string failure; // why the last check failed, if it has said so
     };
     using HealthPtr = std::shared_ptr<Health>;
 

@@ -151,7 +151,7 @@ COHORT_DECL Task<> HealthMonitor::run_probe(HealthPtr health, Task<bool> check) 
     try {
         healthy = co_await std::move(check);
     } catch (...) {
-        // Any exception of the program's check means unhealthy.
+        if (health->failure.empty()) health->failure = exception_text();
     }
     health->probing.on_result(healthy);
 }
@@ -173,12 +173,17 @@ COHORT_DECL Task<> HealthMonitor::run_replacement(HealthPtr health, WorkerId wor
 
 COHORT_DECL void HealthMonitor::probe(const WorkerRecord& record, const HealthPtr& health, Duration elapsed) {
     const auto step = health->probing.look(elapsed);
-    if (step == ProbePolicy::Step::cancel) health->probe_cancelled.emit(asio::cancellation_type::terminal);
+    if (step == ProbePolicy::Step::cancel) {
+        health->failure = "no answer in time";
+        health->probe_cancelled.emit(asio::cancellation_type::terminal);
+    }
     if (step != ProbePolicy::Step::begin) return;
+    health->failure.clear();
     try {
         auto check = options_.probe.check(record.info());
         spawn(executor_, run_probe(health, std::move(check)), health->probe_cancelled.slot());
     } catch (...) { // it is no coroutine, and threw when it was called
+        health->failure = exception_text();
         health->probing.on_result(false);
     }
 }
@@ -190,7 +195,8 @@ COHORT_DECL void HealthMonitor::consider_replacing(const WorkerRecord& record, c
     const bool is_due = health->is_due || record.to_be_replaced;
     if (!may_begin || (!is_due && !health->probing.is_unhealthy())) return;
     if (health->probing.is_unhealthy() && !std::exchange(health->told, true))
-        say(record, "its probes fail, it is to be replaced");
+        say(record, "its probes fail" + (health->failure.empty() ? "" : " (" + health->failure + ")") +
+                        ", it is to be replaced");
     health->replacing = true;
     spawn(executor_, run_replacement(health, record.id, owner_.replace(record.slot)));
 }

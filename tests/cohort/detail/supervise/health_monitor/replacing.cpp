@@ -4,14 +4,18 @@
 #include <cohort/detail/supervise/resident_memory.hpp>
 
 #include "support/client.hpp"
+#include "support/process.hpp"
 
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <set>
+#include <stdexcept>
+#include <string>
 
 using namespace test;
 
@@ -278,6 +282,42 @@ TEST_CASE("a probe that takes too long is cancelled, and failed like one that th
         while (questions.asked < 10) co_await pause(app.context(), 1ms);
         CHECK(app.workers().back().id == 4);
     });
+}
+
+Task<bool> throw_it(WorkerInfo) {
+    throw std::runtime_error("no database");
+    co_return true;
+}
+Task<bool> say_no(WorkerInfo) { co_return false; }
+
+TEST_CASE("what the probes of a worker fail of is said when it is to be replaced") {
+    struct Row {
+        std::function<Task<bool>(WorkerInfo)> check;
+        const char* said;
+    };
+    const Row rows[] = {
+        {throw_it, "its probes fail (no database), it is"},
+        {[](const WorkerInfo&) -> Task<bool> { throw std::logic_error("at once"); },
+         "its probes fail (at once), it is"},
+        {hang_or_throw, "its probes fail (no answer in time), it is"},
+        {say_no, "its probes fail, it is"},
+    };
+    for (const Row& row : rows) {
+        questions = {};
+        Options options = busy_options();
+        options.probe = {.check = row.check, .interval = 10ms, .timeout = 30ms, .failures = 1};
+        Helper master([&options] {
+            ::dup2(STDOUT_FILENO, STDERR_FILENO);
+            in_master<App>(options, [](App& app) -> Task<> {
+                app.spawn(server);
+                co_await end_of(app, 1);
+            });
+            return 0;
+        });
+        std::string said;
+        while (const auto line = master.line()) said += *line + "\n";
+        CHECK(said.find(row.said) != std::string::npos);
+    }
 }
 
 TEST_CASE("a probe of a worker that ends is cancelled") {
