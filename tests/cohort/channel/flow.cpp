@@ -7,6 +7,7 @@
 #include <support/notes.hpp>
 
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
 
 #include <string>
 
@@ -208,6 +209,20 @@ TEST_CASE("flush waits until the kernel has everything") {
     run_for(io, receive_into(b, inbox, 5000));
     run_until(io, [&] { return flushed; });
     CHECK(inbox.wrong == 0);
+}
+
+TEST_CASE("flush again and again, with nothing to write, holds up nothing else") {
+    asio::io_context io;
+    auto [a, b] = Channel<Numbered>::pair(io.get_executor());
+    bool told = false;
+    struct Run {
+        static Task<> flush_until(Channel<Numbered>& channel, const bool& end) {
+            while (!end) co_await channel.flush();
+        }
+    };
+    start(io, Run::flush_until(a, told));
+    asio::post(io, [&told] { told = true; });
+    run_until(io, [&told] { return told; });
 }
 
 TEST_CASE("try_send says no when send would wait, loses nothing, and says yes when there is room again") {

@@ -7,6 +7,9 @@
 #include <cohort/detail/channel/transport.hpp>
 #include <cohort/detail/config.hpp>
 
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+
 #include <algorithm>
 
 namespace cohort::detail {
@@ -89,6 +92,7 @@ COHORT_DECL Task<> FrameWriter::answers_read(std::shared_ptr<FrameWriter> self) 
 }
 
 COHORT_LAZY COHORT_DECL Task<> FrameWriter::flush(std::shared_ptr<FrameWriter> self) {
+    if (self->queue_.empty()) co_await asio::post(asio::use_awaitable); // in a loop it holds nobody up
     while (!self->queue_.empty()) {
         if (!self->waiting_) self->write_some();
         if (!self->queue_.empty()) co_await self->room_.wait();
