@@ -1,6 +1,8 @@
 // Sees and steers a running cluster through its control socket: Options::control, as of `http_server --control PATH`.
-// Run:    steer PATH [status | events | reload | upgrade | restart WORKER | scale WORKERS | stop]
-// Expect: status, a line for each worker; events, a line for each, until the cluster ends; otherwise what became of it.
+// Run:    steer PATH [status | requests | events | reload | upgrade | restart WORKER | scale WORKERS | stop]
+// Expect: status, a line for each worker; requests, a line for each that is not answered; events, a line for each,
+// until
+//         the cluster ends; otherwise what became of it.
 
 #include <cohort.hpp>
 #include <cohort/control.hpp>
@@ -19,11 +21,18 @@ Task<> show_status(control::Client client) {
     for (const auto& worker : status.workers)
         std::cout << "worker " << worker.id << "  slot " << worker.slot << "  process " << worker.pid << "  "
                   << to_string(worker.state) << "  " << worker.uptime.count() / 1'000 << " s  " << (worker.memory >> 20)
-                  << " MiB  " << worker.cpu.count() << " ms CPU  " << worker.connections << " connections  "
-                  << worker.requests << " requests\n";
+                  << " MiB (" << (worker.private_memory >> 20) << " its own)  " << worker.cpu.count() << " ms CPU  "
+                  << worker.connections << " connections  " << worker.requests << " requests\n";
     for (const auto& slot : status.slots)
         if (slot.restarts != 0)
             std::cout << "slot " << slot.slot << "  " << slot.restarts << " restarts, last " << slot.last_end << '\n';
+}
+
+Task<> show_requests(control::Client client) {
+    const control::Requests all = co_await client.requests();
+    for (const auto& request : all.requests)
+        std::cout << "worker " << request.worker << "  " << request.age.count() << " ms  " << request.what
+                  << (request.client.empty() ? "" : "  from " + request.client) << '\n';
 }
 
 Task<> show_events(control::Client client) {
@@ -55,6 +64,7 @@ Task<> obey(std::vector<std::string> words) {
     const std::string command = words.size() < 2 ? "status" : words[1];
     const unsigned number = words.size() < 3 ? 0 : static_cast<unsigned>(std::stoul(words[2]));
     if (command == "status") co_return co_await show_status(client);
+    if (command == "requests") co_return co_await show_requests(client);
     if (command == "events") co_return co_await show_events(client);
     if (command == "reload") co_return co_await show_outcome(client.reload());
     if (command == "upgrade") co_return co_await show_outcome(client.upgrade());
@@ -66,7 +76,8 @@ Task<> obey(std::vector<std::string> words) {
 
 int main(int argc, char** argv) {
     if (argc < 2) {
-        std::cerr << "usage: steer PATH [status | events | reload | upgrade | restart WORKER | scale WORKERS | stop]\n";
+        std::cerr << "usage: steer PATH "
+                     "[status | requests | events | reload | upgrade | restart WORKER | scale WORKERS | stop]\n";
         return 2;
     }
     asio::io_context io(1);

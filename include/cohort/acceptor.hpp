@@ -12,6 +12,7 @@
 #include <concepts>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace cohort {
@@ -33,8 +34,14 @@ public:
     [[nodiscard]] detail::UniqueFd take();
 
     /// For servers: what is returned counts as one request (SlotStats::requests, Recycle::requests) that is under way
-    /// until it is destroyed. It may outlive the socket.
-    [[nodiscard]] detail::OngoingRequest begin_request() noexcept { return counted_.begin_request(); }
+    /// until it is destroyed, and as what it is (RequestInfo). It may outlive the socket.
+    [[nodiscard]] detail::OngoingRequest begin_request(std::string_view what = {}) noexcept {
+        return begin_request(detail::RequestNote{.method = what, .target = {}, .client = {}, .socket = -1});
+    }
+    [[nodiscard]] detail::OngoingRequest begin_request(detail::RequestNote note) noexcept {
+        note.socket = native_handle();
+        return counted_.begin_request(note);
+    }
 
     /// For servers: an HTTP response with this status is being sent (Totals::responses).
     void count_response(int status) noexcept { counted_.count_response(status); }

@@ -120,6 +120,11 @@ public:
     std::vector<WorkerInfo> workers() const;
     /// Connections per slot, and how many wait in the kernel's queues. Costs a system call per listener.
     Stats stats() const;
+    /// What workers have to answer now, oldest first, at most 1,000; read from shared memory, also of one that is
+    /// stuck.
+    std::vector<RequestInfo> requests() const;
+    /// How many reloads have begun: that of the workers started since the last one (WorkerStats::generation).
+    std::uint64_t generation() const noexcept;
     /// The sums over all workers, which workers can read too.
     Totals totals();
     /// See Worker::counter.

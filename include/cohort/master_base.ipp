@@ -50,6 +50,8 @@ COHORT_DECL Task<> MasterBase::until_finished() { return supervisor_->until_fini
 
 COHORT_DECL std::vector<WorkerInfo> MasterBase::workers() const { return supervisor_->workers(); }
 COHORT_DECL Stats MasterBase::stats() const { return supervisor_->stats(); }
+COHORT_DECL std::vector<RequestInfo> MasterBase::requests() const { return supervisor_->requests(); }
+COHORT_DECL std::uint64_t MasterBase::generation() const noexcept { return supervisor_->generation(); }
 COHORT_DECL Totals MasterBase::totals() { return supervisor_->page().totals(); }
 COHORT_DECL Counter MasterBase::counter(std::string_view name) { return supervisor_->page().counter(name); }
 COHORT_DECL bool MasterBase::has_given_up() const noexcept { return supervisor_->has_given_up(); }

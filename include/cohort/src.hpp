@@ -79,6 +79,7 @@
 #include <cohort/detail/control/connection_count.ipp>
 #include <cohort/detail/control/control_link.ipp>
 #include <cohort/detail/control/mapped_parts.ipp>
+#include <cohort/detail/control/request_table.ipp>
 #include <cohort/detail/control/shared_page.ipp>
 #include <cohort/detail/listen/accept_loop.ipp>
 #include <cohort/detail/listen/accepting_dispatcher.ipp>
@@ -132,6 +133,7 @@
 #include <cohort/detail/supervise/cpu_time.ipp>
 #include <cohort/detail/supervise/health_monitor.ipp>
 #include <cohort/detail/supervise/hooks.ipp>
+#include <cohort/detail/supervise/ongoing_requests.ipp>
 #include <cohort/detail/supervise/resident_memory.ipp>
 #include <cohort/detail/supervise/respawn_queue.ipp>
 #include <cohort/detail/supervise/slot_manager.ipp>

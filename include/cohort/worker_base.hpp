@@ -78,8 +78,9 @@ public:
     /// How many it has: Socket objects from its listeners that are not destroyed yet.
     std::uint32_t open_connections() noexcept;
     /// For protocols of your own: what is returned counts as one request (SlotStats::requests, Recycle::requests) that
-    /// is under way until it is destroyed. http::serve counts by itself.
-    [[nodiscard]] detail::OngoingRequest begin_request() noexcept;
+    /// is under way until it is destroyed. `what` it is can be seen meanwhile (Master::requests), up to 72 bytes.
+    /// http::serve counts by itself.
+    [[nodiscard]] detail::OngoingRequest begin_request(std::string_view what = {}) noexcept;
     /// The sums over all workers, read from shared memory without a message. May be a moment behind.
     Totals totals();
     /// An application-defined number that all processes of this cluster share; it begins with 0. Up to 256 names, as

@@ -34,8 +34,8 @@ COHORT_DECL Task<DatagramSocket> WorkerBase::bind(Endpoint endpoint) { return co
 
 COHORT_DECL void WorkerBase::limit_connections(std::uint32_t most) { core_->connection_count().set_limit(most); }
 COHORT_DECL std::uint32_t WorkerBase::open_connections() noexcept { return core_->connection_count().open(); }
-COHORT_DECL detail::OngoingRequest WorkerBase::begin_request() noexcept {
-    return core_->connection_count().begin_request();
+COHORT_DECL detail::OngoingRequest WorkerBase::begin_request(std::string_view what) noexcept {
+    return core_->connection_count().begin_request({.method = what, .target = {}, .client = {}, .socket = -1});
 }
 COHORT_DECL Totals WorkerBase::totals() { return core_->page().totals(); }
 COHORT_DECL Counter WorkerBase::counter(std::string_view name) { return core_->page().counter(name); }

@@ -3,11 +3,15 @@
 #include <cohort/monitoring.hpp>
 
 #include "support/cluster.hpp"
+#include "support/folder.hpp"
 #include "support/http_client.hpp"
 
 #include <cohort/http/serve.hpp>
 
 #include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <string>
 
 using namespace test;
 
@@ -36,6 +40,14 @@ Task<> work(SharedApp::Worker& self) {
 
 bool has(const std::string& text, const std::string& line) { return text.find("\n" + line + "\n") != text.npos; }
 
+/// What Prometheus' own tool says of it, where that is installed.
+bool is_accepted(const std::string& metrics) {
+    const test::Folder folder;
+    std::ofstream(folder / "metrics") << metrics;
+    const std::string command = "command -v promtool >/dev/null || exit 0; promtool check metrics <";
+    return std::system((command + (folder / "metrics")).c_str()) == 0;
+}
+
 } // namespace
 
 TEST_CASE("liveness, readiness and metrics of a cluster, whichever worker is asked") {
@@ -63,6 +75,14 @@ TEST_CASE("liveness, readiness and metrics of a cluster, whichever worker is ask
         CHECK(has(reply.body, "cohort_http_responses_total{class=\"2xx\"} 2"));
         CHECK(has(reply.body, "cohort_http_responses_total{class=\"4xx\"} 1"));
         CHECK(has(reply.body, "cohort_http_responses_total{class=\"5xx\"} 1"));
+        CHECK(has(reply.body, "# TYPE cohort_request_duration_seconds histogram"));
+        CHECK(has(reply.body, "cohort_request_duration_seconds_bucket{le=\"+Inf\"} 3"));
+        CHECK(has(reply.body, "cohort_request_duration_seconds_count 3"));
+        CHECK(has(reply.body, "cohort_worker_restarts_total 0"));
+        CHECK(has(reply.body, "cohort_reloads_total{result=\"success\"} 0"));
+        for (const char* const slot : {"0", "1"})
+            CHECK(has(reply.body, "cohort_worker_connections_open{slot=\"" + std::string(slot) + "\"} 1"));
+        CHECK(is_accepted(reply.body));
         CHECK(has(reply.body, "# TYPE test_hits_total counter\ntest_hits_total 12"));
         CHECK(app.totals().requests == 4);
 
@@ -75,6 +95,14 @@ TEST_CASE("liveness, readiness and metrics of a cluster, whichever worker is ask
         CHECK(has(reply.body, "cohort_requests_total 5"));
         CHECK(has(reply.body, "cohort_requests_in_progress 1"));
         CHECK(has(reply.body, "test_hits_total 12"));
+        CHECK(has(reply.body, "cohort_worker_restarts_total 2"));
+        CHECK(has(reply.body, "cohort_request_duration_seconds_count 4")); // what killed workers had is not lost
+        const ReloadReport report = co_await app.reload();
+        CHECK(report);
+        HttpClient last(port);
+        reply = last.get("/metrics");
+        CHECK(has(reply.body, "cohort_reloads_total{result=\"success\"} 1"));
+        CHECK(has(reply.body, "cohort_generation 1"));
     });
 }
 

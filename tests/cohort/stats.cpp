@@ -33,6 +33,54 @@ TEST_CASE("a sum of all slots") {
     CHECK(total.requests == 66);
 }
 
+TEST_CASE("what requests have taken is counted by bounds, each inclusive") {
+    struct Row {
+        std::chrono::nanoseconds took;
+        std::size_t bucket;
+    };
+    const Row rows[] = {{0ns, 0},   {100us, 0},      {100us + 1ns, 1},
+                        {250us, 1}, {1ms, 3},        {999ms, 12},
+                        {10s, 15},  {10s + 1ns, 16}, {std::chrono::nanoseconds::max(), 16}};
+    for (const Row& row : rows) {
+        CAPTURE(row.took.count());
+        CHECK(Latency::bucket_of(row.took) == row.bucket);
+    }
+}
+
+TEST_CASE("a share of all requests did not take longer than its quantile") {
+    Latency latency;
+    CHECK(latency.quantile(0.5) == 0us);
+    latency.counts[0] = 98;
+    latency.counts[3] = 1;
+    CHECK(latency.quantile(0) == 100us);
+    CHECK(latency.quantile(0.98) == 100us);
+    CHECK(latency.quantile(0.99) == 1ms);
+    CHECK(latency.quantile(1) == 1ms);
+    CHECK(latency.quantile(7) == 1ms);
+    latency.counts.back() = 1;
+    CHECK(latency.count() == 100);
+    CHECK(latency.quantile(1) == std::chrono::microseconds::max());
+}
+
+TEST_CASE("the workers of a generation are summed up") {
+    Stats stats;
+    stats.workers.resize(3);
+    for (unsigned i = 0; i != 3; ++i) {
+        stats.workers[i].generation = i / 2;
+        stats.workers[i].requests = i + 1;
+        stats.workers[i].responses[4] = 10 * (i + 1);
+        stats.workers[i].latency.counts[2] = 100 * (i + 1);
+        stats.workers[i].latency.sum = 1s;
+    }
+    const WorkerStats before = stats.of_generation(0);
+    CHECK(before.requests == 3);
+    CHECK(before.responses[4] == 30);
+    CHECK(before.latency.counts[2] == 300);
+    CHECK(before.latency.sum == 2s);
+    CHECK(stats.of_generation(1).requests == 3);
+    CHECK(stats.of_generation(2).requests == 0);
+}
+
 TEST_CASE("the master sees what each slot has had, and what it has now") {
     in_master<App>(plain_options(), [](App& app) -> Task<> {
         for (int i = 0; i < 2; ++i) app.spawn(host);

@@ -49,7 +49,8 @@ public:
 
 private:
     tcp::acceptor acceptor_;
-    detail::ConnectionCount connections_{counters, [] {}};
+    detail::RequestTable requests_{};
+    detail::ConnectionCount connections_{counters, requests_, [] {}};
 };
 
 /// The part of HttpServer that is the same for all of them.

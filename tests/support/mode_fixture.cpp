@@ -37,7 +37,9 @@ cohort::Task<> accept_all(std::shared_ptr<cohort::Intake> intake, std::deque<coh
 
 ModeFixtureBase::Worker::Worker(const asio::any_io_executor& executor, cohort::WorkerId id, unsigned slot,
                                 cohort::detail::SharedPage& page)
-    : FakeWorker(executor, id, slot), connection_count(page.worker(page.acquire_worker(id)), [this] { look_again(); }) {
+    : FakeWorker(executor, id, slot),
+      part(page.acquire_worker(id)),
+      connection_count(page.worker(part), page.requests(part), [this] { look_again(); }) {
     target.cell = id - 1;
 }
 

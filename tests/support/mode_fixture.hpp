@@ -30,6 +30,7 @@ struct ModeFixtureBase {
                cohort::detail::SharedPage& page);
         void look_again();
 
+        std::uint32_t part;
         cohort::detail::ConnectionCount connection_count;
         cohort::Grant grant;
         std::shared_ptr<cohort::Intake> intake;

@@ -55,6 +55,8 @@ public:
 
     [[nodiscard]] Task<MasterStatus> status() const { return call<MasterStatus>("status", Nothing{}); }
     [[nodiscard]] Task<Statistics> statistics() const { return call<Statistics>("statistics", Nothing{}); }
+    /// Also of a worker that is stuck.
+    [[nodiscard]] Task<Requests> requests() const { return call<Requests>("requests", Nothing{}); }
     /// What has happened since this number, from 1 on; waits until there is something, or nothing more will come. To
     /// follow, ask for Events::next. The master that follows at an upgrade begins anew with 1; whoever asks it for a
     /// number that it has not reached gets all that it knows.

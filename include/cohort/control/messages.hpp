@@ -61,7 +61,10 @@ struct WorkerStatus {
     std::chrono::milliseconds uptime{}; ///< since it was forked
     std::uint32_t connections = 0;      ///< open now
     std::uint64_t requests = 0;         ///< begun since it was forked
+    std::uint64_t in_progress = 0;      ///< of these, not ended
+    std::chrono::microseconds lag{};    ///< how late its event loop came to its last heartbeat
     std::uint64_t memory = 0;           ///< resident bytes, those it shares with others, too; 0: not known
+    std::uint64_t private_memory = 0;   ///< of these, those that are its own
     std::chrono::milliseconds cpu{};    ///< time that it has used, in user and system mode together
 };
 
@@ -84,6 +87,11 @@ struct MasterStatus {
     bool given_up = false; ///< some slot was given up because its workers kept dying young
     std::vector<SlotStatus> slots{};
     std::vector<WorkerStatus> workers{}; ///< oldest first
+};
+
+/// What workers have to answer.
+struct Requests {
+    std::vector<RequestInfo> requests{}; ///< oldest first, at most 1,000
 };
 
 struct Statistics {

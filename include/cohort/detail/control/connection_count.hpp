@@ -16,7 +16,8 @@ namespace cohort::detail {
 class ConnectionCount {
 public:
     /// Calls `on_room` on the thread of a connection that ends while the worker is full, and in set_limit().
-    ConnectionCount(WorkerCell& cell, std::function<void()> on_room) : cell_(cell), on_room_(std::move(on_room)) {}
+    ConnectionCount(WorkerCell& cell, RequestTable& requests, std::function<void()> on_room)
+        : cell_(cell), requests_(requests), on_room_(std::move(on_room)) {}
     ConnectionCount(const ConnectionCount&) = delete;
     ConnectionCount& operator=(const ConnectionCount&) = delete;
 
@@ -36,7 +37,9 @@ public:
     /// Counts it as accepted once it was taken.
     void count() noexcept { cell_.accepted.fetch_add(1, std::memory_order_relaxed); }
     void count_refused() noexcept { cell_.refused.fetch_add(1, std::memory_order_relaxed); }
-    [[nodiscard]] OngoingRequest begin_request() noexcept { return OngoingRequest(cell_); }
+    [[nodiscard]] OngoingRequest begin_request(const RequestNote& note) noexcept {
+        return OngoingRequest(cell_, requests_, note);
+    }
     void count_response(int status) noexcept { cell_.count_response(status); }
 
 private:
@@ -46,6 +49,7 @@ private:
     }
 
     WorkerCell& cell_;
+    RequestTable& requests_;
     std::function<void()> on_room_;
 };
 

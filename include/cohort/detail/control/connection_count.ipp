@@ -9,14 +9,20 @@
 #include <cohort/detail/control/shared_page.hpp>
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 
 namespace cohort::detail {
 
-COHORT_DECL OngoingRequest::OngoingRequest(WorkerCell& cell) noexcept : cell_(&cell) {
+COHORT_DECL OngoingRequest::OngoingRequest(WorkerCell& cell, RequestTable& requests, const RequestNote& note) noexcept
+    : cell_(&cell), requests_(&requests), begun_(nanoseconds_now()) {
     cell.begun.fetch_add(1, std::memory_order_relaxed);
+    place_ = requests.begin(note, begun_);
 }
 
 COHORT_DECL void OngoingRequest::end() noexcept {
+    if (place_ != nullptr) requests_->end(*place_);
+    if (begun_ != 0) cell_->count_latency(nanoseconds_now() - begun_);
     cell_->ended.fetch_add(1, std::memory_order_release); // after `begun`
 }
 
@@ -26,8 +32,8 @@ COHORT_DECL void CountedConnection::count_response(int status) noexcept {
     if (connections_ != nullptr) connections_->count_response(status);
 }
 
-COHORT_DECL OngoingRequest CountedConnection::begin_request() noexcept {
-    return connections_ == nullptr ? OngoingRequest{} : connections_->begin_request();
+COHORT_DECL OngoingRequest CountedConnection::begin_request(const RequestNote& note) noexcept {
+    return connections_ == nullptr ? OngoingRequest{} : connections_->begin_request(note);
 }
 
 } // namespace cohort::detail

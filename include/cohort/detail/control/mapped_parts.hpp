@@ -52,6 +52,10 @@ public:
     WorkerCell& worker(std::uint32_t index) noexcept {
         return master_ != nullptr ? parts_[index]->shown.vitals : own_->vitals;
     }
+    /// As worker().
+    RequestTable& requests(std::uint32_t index) noexcept {
+        return master_ != nullptr ? parts_[index]->requests : *own_requests_;
+    }
     /// The whole of it, for the master.
     WorkerPart& part(std::uint32_t index) noexcept { return *parts_[index]; }
 
@@ -81,6 +85,7 @@ private:
     const MasterPart* master_seen_ = nullptr;
     ShownPart* own_ = nullptr;                                            // at the same place in a forked worker
     Cell* own_cells_ = nullptr;                                           // null in the master
+    RequestTable* own_requests_ = nullptr;                                // likewise
     std::array<WorkerPart*, worker_cells> parts_{};                       // the master's mappings
     std::array<std::atomic<ShownPart*>, worker_cells / in_view> views_{}; // mappings that cannot be written to
     std::array<std::atomic<WorkerId>, worker_cells> shown_{};             // whose parts these are

@@ -44,6 +44,7 @@ COHORT_DECL MappedParts::MappedParts(UniqueFd master_part, UniqueFd own_part, st
     auto* const part = static_cast<WorkerPart*>(map_shared(own_part.get(), sizeof(WorkerPart), PROT_READ | PROT_WRITE));
     own_ = &part->shown;
     own_cells_ = part->cells.data();
+    own_requests_ = &part->requests;
     seal_for_others(own_part.get());
     show(own, worker, std::move(own_part));
 }
@@ -70,6 +71,7 @@ COHORT_DECL void MappedParts::become_worker(std::uint32_t own) {
     if (::mremap(&part->shown, sizeof(ShownPart), sizeof(ShownPart), MREMAP_MAYMOVE | MREMAP_FIXED, own_) == MAP_FAILED)
         throw_last_error("mremap");
     own_cells_ = part->cells.data();
+    own_requests_ = &part->requests;
     for (WorkerPart* const each : parts_)
         if (each != nullptr && each != part) ::munmap(each, sizeof(WorkerPart));
     parts_.fill(nullptr);

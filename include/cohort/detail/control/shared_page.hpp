@@ -37,6 +37,18 @@ public:
     /// The process is gone; what it has counted stays in the totals.
     void release_worker(std::uint32_t index);
 
+    /// What the master alone knows.
+    void count_restart() noexcept { master()->head.restarts.fetch_add(1, std::memory_order_relaxed); }
+    void count_reload(bool succeeded) noexcept {
+        PageHead& head = master()->head;
+        (succeeded ? head.reloads : head.failed_reloads).fetch_add(1, std::memory_order_relaxed);
+    }
+    void begin_generation(std::uint64_t number) noexcept {
+        master()->head.generation.store(number, std::memory_order_relaxed);
+    }
+
+    /// Of one worker, for the master.
+    Totals::Living living(std::uint32_t index) noexcept { return to_living(index, worker(index)); }
     /// By any process at any time. What a worker cannot have counted is counted as less.
     Totals totals() const;
     /// This process's share of the counter of this name, made when there is none yet. Throws std::invalid_argument for
@@ -49,7 +61,8 @@ public:
 private:
     struct CounterSum;
 
-    Totals sum() const noexcept;
+    Totals sum() const;
+    Totals::Living to_living(std::uint32_t index, const WorkerCell& cell) const noexcept;
     template <class Read>
     auto consistently(Read read) const;
     void add_counters(Totals& totals) const;

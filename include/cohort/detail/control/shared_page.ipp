@@ -47,6 +47,7 @@ COHORT_DECL std::uint32_t SharedPage::acquire_worker(WorkerId worker, unsigned s
     }
     part(index).shown.vitals.limit.store(WorkerCell::no_limit, std::memory_order_relaxed);
     master()->head.workers.fetch_add(1, std::memory_order_relaxed);
+    master()->slots[index].store(slot, std::memory_order_relaxed);
     master()->owners[index].store(worker, std::memory_order_release);
     auto& used = master()->head.used;
     if (used.load(std::memory_order_relaxed) <= index) used.store(index + 1, std::memory_order_release);
@@ -81,13 +82,32 @@ COHORT_DECL void SharedPage::keep_counts(WorkerCell& cell) noexcept {
     keep(begun, dead.ended);
     for (std::size_t i = 0; i != cell.responses.size(); ++i)
         keep(WorkerCell::count_of(cell.responses[i]), dead.responses[i]);
+    for (std::size_t i = 0; i != cell.latency.size(); ++i) keep(WorkerCell::count_of(cell.latency[i]), dead.latency[i]);
+    keep(WorkerCell::count_of(cell.latency_sum), dead.latency_sum);
 }
 
 // Counting
 
-COHORT_DECL Totals SharedPage::sum() const noexcept {
+COHORT_DECL Totals::Living SharedPage::to_living(std::uint32_t index, const WorkerCell& cell) const noexcept {
+    const std::uint64_t ended = WorkerCell::count_of(cell.ended);
+    std::atomic_thread_fence(std::memory_order_acquire);
+    const std::uint64_t begun = WorkerCell::count_of(cell.begun);
+    return {.worker = master_seen().owners[index].load(std::memory_order_relaxed),
+            .slot = master_seen().slots[index].load(std::memory_order_relaxed),
+            .open = cell.open_connections(),
+            .requests = begun,
+            .in_progress = begun - std::min(ended, begun),
+            .lag = std::chrono::microseconds(cell.lag.load(std::memory_order_relaxed))};
+}
+
+COHORT_DECL Totals SharedPage::sum() const {
     Totals totals;
-    totals.workers = master_seen().head.workers.load(std::memory_order_relaxed);
+    const PageHead& head = master_seen().head;
+    totals.workers = head.workers.load(std::memory_order_relaxed);
+    totals.restarts = head.restarts.load(std::memory_order_relaxed);
+    totals.reloads = head.reloads.load(std::memory_order_relaxed);
+    totals.failed_reloads = head.failed_reloads.load(std::memory_order_relaxed);
+    totals.generation = head.generation.load(std::memory_order_relaxed);
     const auto add = [&totals](const WorkerCell& cell, auto count) {
         // What has ended is read first, so that it is not more than has begun; a worker may claim even that.
         const std::uint64_t ended = count(cell.ended);
@@ -99,10 +119,16 @@ COHORT_DECL Totals SharedPage::sum() const noexcept {
         totals.refused += count(cell.refused);
         totals.open += cell.open_connections();
         for (std::size_t i = 0; i != cell.responses.size(); ++i) totals.responses[i] += count(cell.responses[i]);
+        for (std::size_t i = 0; i != cell.latency.size(); ++i) totals.latency.counts[i] += count(cell.latency[i]);
+        totals.latency.sum += std::chrono::nanoseconds(count(cell.latency_sum));
     };
     const std::uint32_t used = master_seen().head.used.load(std::memory_order_acquire);
-    for (std::uint32_t index = 0; index != used; ++index)
-        if (const ShownPart* const part = seen(index)) add(part->vitals, &WorkerCell::count_of);
+    for (std::uint32_t index = 0; index != used; ++index) {
+        const ShownPart* const part = seen(index);
+        if (part == nullptr) continue;
+        add(part->vitals, &WorkerCell::count_of);
+        totals.living.push_back(to_living(index, part->vitals));
+    }
     add(master_seen().dead, [](const auto& counter) { return counter.load(std::memory_order_relaxed); });
     return totals;
 }
@@ -151,11 +177,6 @@ struct SharedPage::CounterSum {
     }
     std::int64_t value() const noexcept { return static_cast<std::int64_t>(added + set_to); }
 };
-
-COHORT_DECL std::uint64_t nanoseconds_now() noexcept {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return static_cast<std::uint64_t>(std::chrono::nanoseconds(now).count());
-}
 
 template <class Visit>
 void SharedPage::for_each_table(Visit visit) const {

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <cohort/counter.hpp>
+#include <cohort/detail/control/request_table.hpp>
+#include <cohort/stats.hpp>
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -44,15 +47,24 @@ struct alignas(64) WorkerCell {
     /// Incremented by its event loop, every `beat_interval` milliseconds. 0: not at all.
     std::atomic<std::uint64_t> heartbeat;
     std::atomic<std::uint32_t> beat_interval;
+    /// How much later than it was to come the last heartbeat came, in microseconds.
+    std::atomic<std::uint32_t> lag;
     /// Requests of any protocol.
     std::atomic<std::uint64_t> begun;
     std::atomic<std::uint64_t> ended;
     /// HTTP responses by class, 1xx to 5xx.
     alignas(64) std::array<std::atomic<std::uint64_t>, 5> responses;
+    /// How many requests took how long (Latency), and all of them together, in nanoseconds.
+    std::array<std::atomic<std::uint64_t>, Latency::buckets> latency;
+    std::atomic<std::uint64_t> latency_sum;
 
     void count_response(int status) noexcept {
         const auto at = static_cast<std::size_t>(status / 100 - 1);
         if (at < responses.size()) responses[at].fetch_add(1, std::memory_order_relaxed);
+    }
+    void count_latency(std::uint64_t nanoseconds) noexcept {
+        latency[Latency::bucket_of(std::chrono::nanoseconds(nanoseconds))].fetch_add(1, std::memory_order_relaxed);
+        latency_sum.fetch_add(nanoseconds, std::memory_order_relaxed);
     }
     static std::uint64_t count_of(const std::atomic<std::uint64_t>& counter) noexcept {
         const std::uint64_t value = counter.load(std::memory_order_relaxed);
@@ -71,8 +83,14 @@ struct alignas(64) PageHead {
     std::atomic<std::uint32_t> workers;
     /// The parts from this one on were never used.
     std::atomic<std::uint32_t> used;
+    /// Workers that got a successor because they had ended.
+    std::atomic<std::uint64_t> restarts;
+    /// Reloads that have succeeded and failed.
+    std::atomic<std::uint64_t> reloads;
+    std::atomic<std::uint64_t> failed_reloads;
+    std::atomic<std::uint64_t> generation;
 };
-static_assert(sizeof(Cell) == 64 && sizeof(WorkerCell) == 128 && sizeof(PageHead) == 64 &&
+static_assert(sizeof(Cell) == 64 && sizeof(WorkerCell) == 256 && sizeof(PageHead) == 64 &&
               std::atomic<std::uint64_t>::is_always_lock_free);
 
 /// What is mapped by itself begins at a multiple of every page size that Linux has.
@@ -89,6 +107,7 @@ struct ShownPart {
 struct WorkerPart {
     ShownPart shown;
     std::array<Cell, 4096> cells; ///< by ListenerId
+    RequestTable requests;        ///< for the master alone
 };
 
 /// What the master writes.
@@ -98,8 +117,11 @@ struct MasterPart {
     PageHead head;
     WorkerCell dead;                                        ///< the sums of all that have ended
     std::array<std::atomic<std::uint32_t>, workers> owners; ///< whose each WorkerPart is; 0: nobody's
+    std::array<std::atomic<std::uint32_t>, workers> slots;  ///< of those
     std::array<NamedCounter, 1024> dead_counters;
-    std::array<std::byte, section - (sizeof head + sizeof dead + sizeof owners + sizeof dead_counters) % section> gap;
+    std::array<std::byte,
+               section - (sizeof head + sizeof dead + sizeof owners + sizeof slots + sizeof dead_counters) % section>
+        gap;
     ShownPart shown; ///< of the master itself: its counters
 };
 static_assert(sizeof(ShownPart) == section && sizeof(WorkerPart) % section == 0 &&

@@ -55,9 +55,14 @@ COHORT_DECL control::WorkerStatus status_of(const WorkerRecord& record, SharedPa
     status.generation = record.generation;
     status.uptime = time_since(record.born);
     status.connections = cell.open_connections();
-    status.requests = WorkerCell::count_of(cell.begun);
+    const Totals::Living counted = page.living(record.cell);
+    status.requests = counted.requests;
+    status.in_progress = counted.in_progress;
+    status.lag = counted.lag;
     if (record.reaped) return status;
-    status.memory = resident_memory(record.pid).value_or(0);
+    const auto memory = memory_of(record.pid).value_or(ProcessMemory{});
+    status.memory = memory.resident;
+    status.private_memory = memory.resident - memory.shared;
     status.cpu = cpu_time(record.pid).value_or(std::chrono::milliseconds(0));
     return status;
 }
@@ -92,6 +97,10 @@ COHORT_DECL Task<control::MasterStatus> tell_status(Supervisor& supervisor, cont
 
 COHORT_DECL Task<control::Statistics> tell_statistics(Supervisor& supervisor, control::Nothing) {
     co_return control::Statistics{supervisor.stats(), supervisor.page().totals()};
+}
+
+COHORT_DECL Task<control::Requests> tell_requests(Supervisor& supervisor, control::Nothing) {
+    co_return control::Requests{supervisor.requests()};
 }
 
 COHORT_DECL control::NumberedEvent to_numbered(const EventLog::Entry& entry) {
@@ -192,6 +201,7 @@ COHORT_DECL Task<control::Nothing> disconnect(Supervisor& supervisor, control::O
 COHORT_DECL void add_master_actions(ControlPlane& control, Supervisor& supervisor) {
     add_action(control, supervisor, "status", &tell_status);
     add_action(control, supervisor, "statistics", &tell_statistics);
+    add_action(control, supervisor, "requests", &tell_requests);
     add_action(control, supervisor, "events", &tell_events);
     add_action(control, supervisor, "reload", &reload);
     add_action(control, supervisor, "upgrade", &upgrade);

@@ -9,6 +9,7 @@
 #include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/share.hpp>
+#include <cohort/detail/supervise/ongoing_requests.hpp>
 #include <cohort/detail/supervise/resident_memory.hpp>
 #include <cohort/detail/system/debugger.hpp>
 
@@ -118,6 +119,7 @@ COHORT_DECL void HealthMonitor::check_liveness(WorkerRecord& record, Health& hea
         case LivenessPolicy::Finding::recovered: record.slow = false; break;
         case LivenessPolicy::Finding::stuck:
             say(record, "stuck: its event loop does not turn, it is aborted");
+            tell_ongoing_requests(record, page_);
             record.error = Errc::unresponsive;
             send_signal(record.pidfd.get(), SIGABRT);
             send_signal(record.pidfd.get(), SIGCONT); // a stopped process takes no other signal before this one

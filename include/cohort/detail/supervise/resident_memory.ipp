@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 
@@ -13,12 +14,20 @@
 
 namespace cohort::detail {
 
-COHORT_DECL std::optional<std::uint64_t> resident_memory(pid_t pid) {
+COHORT_DECL std::optional<ProcessMemory> memory_of(pid_t pid) {
     std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
     std::uint64_t total = 0;
-    std::uint64_t resident = 0;
-    if (!(file >> total >> resident)) return std::nullopt;
-    return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    ProcessMemory memory;
+    if (!(file >> total >> memory.resident >> memory.shared)) return std::nullopt;
+    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    memory.resident *= page;
+    memory.shared = std::min(memory.shared * page, memory.resident);
+    return memory;
+}
+
+COHORT_DECL std::optional<std::uint64_t> resident_memory(pid_t pid) {
+    const auto memory = memory_of(pid);
+    return memory ? std::optional(memory->resident) : std::nullopt;
 }
 
 } // namespace cohort::detail

@@ -15,6 +15,11 @@ COHORT_DECL Stats StatsCollector::stats() const {
     Stats result;
     for (const auto& [slot, kept] : ledger_) result.slots.push_back(of_slot(slot, kept));
     result.queues = dispatcher_.queues();
+    for (const auto& [id, record] : records_) {
+        SlotStats own;
+        add(*record, own);
+        result.workers.push_back({id, record->slot, record->generation, own.requests, own.responses, own.latency});
+    }
     return result;
 }
 
@@ -33,6 +38,11 @@ COHORT_DECL void StatsCollector::add(const WorkerRecord& record, SlotStats& stat
     const WorkerCell& cell = page_.worker(record.cell);
     stats.accepted += WorkerCell::count_of(cell.accepted);
     stats.requests += WorkerCell::count_of(cell.begun);
+    for (std::size_t i = 0; i != cell.responses.size(); ++i)
+        stats.responses[i] += WorkerCell::count_of(cell.responses[i]);
+    for (std::size_t i = 0; i != cell.latency.size(); ++i)
+        stats.latency.counts[i] += WorkerCell::count_of(cell.latency[i]);
+    stats.latency.sum += std::chrono::nanoseconds(WorkerCell::count_of(cell.latency_sum));
 }
 
 } // namespace cohort::detail

@@ -73,6 +73,7 @@ public:
 
     std::vector<WorkerInfo> workers() const { return processes_.workers(); }
     Stats stats() const { return stats_.stats(); }
+    COHORT_DECL std::vector<RequestInfo> requests();
     SharedPage& page() noexcept { return page_; }
     EventLog& history() noexcept { return processes_.history(); }
     /// Null: Options::control is not set.
@@ -134,10 +135,7 @@ private:
     /// One reload or upgrade at a time. A request that comes meanwhile is served after it.
     Task<ReloadReport> change(CoalescedRequests& requests, Change carry_out);
     Task<ReloadReport> restart_now(WorkerId worker);
-    Task<ReloadReport> reload_now() {
-        ++generation_;
-        return reloader_.reload(options_);
-    }
+    Task<ReloadReport> reload_now();
     Task<ReloadReport> upgrade_now();
     // CallPool::Owner
     COHORT_DECL std::error_code why_no_worker() const override;

@@ -7,6 +7,7 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/supervise/hooks.hpp>
+#include <cohort/detail/supervise/ongoing_requests.hpp>
 #include <cohort/detail/system/process_start.hpp>
 #include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/worker/identity.hpp>
@@ -127,6 +128,7 @@ COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet& packet) {
 
 COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& status) {
     const bool successor = slot_manager_.on_exit(*record, status);
+    if (status.signal() && !record->error) tell_ongoing_requests(*record, page_);
     dispatcher_->leave(*record,
                        successor || slot_manager_.slots().is_one_coming(records())); // ports belong to all slots
     control_service_.leave(*record, successor);
@@ -138,6 +140,7 @@ COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& 
     record->drained.notify_all();
     reloader_.on_exit(record->id, status);
     slot_manager_.follow_up(*record);
+    if (successor && !record->voluntary) page_.count_restart();
     pool_->review();
     call_on_exit(options_.hooks, event);
     processes_.mail().notify();
@@ -155,6 +158,8 @@ COHORT_DECL void Supervisor::notify_if_finished() {
     worker_gone_.notify_all();
     processes_.notify();
 }
+
+COHORT_DECL std::vector<RequestInfo> Supervisor::requests() { return ongoing_requests(records(), page_); }
 
 // Talking
 
@@ -179,6 +184,14 @@ COHORT_DECL Task<ReloadReport> Supervisor::change(CoalescedRequests& requests, C
     Task<ReloadReport> work = (this->*carry_out)();
     report = co_await turn_.take(std::move(work));
     if (!alive.expired()) requests.end(last, report);
+    co_return report;
+}
+
+COHORT_DECL Task<ReloadReport> Supervisor::reload_now() {
+    const std::weak_ptr<bool> alive = lifetime();
+    page_.begin_generation(++generation_);
+    ReloadReport report = co_await reloader_.reload(options_);
+    if (!alive.expired()) page_.count_reload(static_cast<bool>(report));
     co_return report;
 }
 

@@ -13,6 +13,7 @@
 namespace cohort::detail {
 
 /// Beats until it is destroyed, or the loop ends. Only the number counts: the clocks of two processes are not compared.
+/// How late each beat comes, by this process's clock, shows how long others of its loop wait.
 class Heartbeat {
 public:
     /// The interval is the master's to choose: this may be another program, with other options.
@@ -32,6 +33,7 @@ private:
     Timer timer_;
     WorkerCell& cell_;
     std::chrono::milliseconds interval_;
+    Timer::Clock::time_point due_{}; // of the next beat
 };
 
 } // namespace cohort::detail

@@ -32,7 +32,8 @@ COHORT_DECL WorkerCore::WorkerCore(const WorkerSetup& setup, const Options& opti
                                    MakeIntake make_intake, std::vector<std::string> args)
     : context_(setup.context),
       page_(setup.page),
-      connections_(setup.page.worker(setup.identity.cell), [this] { look_again(); }),
+      connections_(setup.page.worker(setup.identity.cell), setup.page.requests(setup.identity.cell),
+                   [this] { look_again(); }),
       heartbeat_(context_, page_.worker(setup.identity.cell)),
       identity_(setup.identity),
       grace_(options.grace),

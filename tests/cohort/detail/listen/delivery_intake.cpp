@@ -53,7 +53,7 @@ struct Worker {
     SharedPage page;
     std::uint32_t part = page.acquire_worker(1);
     bool told_of_room = false;
-    ConnectionCount connection_count{page.worker(part), [this] { told_of_room = true; }};
+    ConnectionCount connection_count{page.worker(part), page.requests(part), [this] { told_of_room = true; }};
     test::FakeWorker ends{io.get_executor(), 1};
     std::vector<UniqueFd> clients;
     DeliveryIntake queue{cohort::IntakeContext{io.get_executor(),

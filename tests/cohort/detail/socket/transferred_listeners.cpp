@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/socket/transferred_listeners.hpp>
 
+#include <cohort/detail/system/system.hpp>
 #include <cohort/mode/round_robin.hpp>
 #include <cohort/mode/shared_socket.hpp>
 

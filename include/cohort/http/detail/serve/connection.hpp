@@ -29,6 +29,14 @@ public:
     Responder& responder() noexcept { return responder_; }
     const Request& request() const noexcept { return parser_.request(); }
 
+    /// What others are told of the current request.
+    cohort::detail::RequestNote note() const noexcept {
+        return {.method = to_string(request().method()),
+                .target = request().path(),
+                .client = peer_.known_address(),
+                .socket = -1};
+    }
+
     /// What comes before HTTP: the header of a proxy, TLS.
     bool has_preamble(bool has_layer) const noexcept {
         return has_layer || (stream_.server().options().proxy_protocol && !peer_.introduced());

@@ -47,7 +47,9 @@ public:
 
     std::string_view received() const noexcept { return {reinterpret_cast<const char*>(in_.data()), in_.size()}; }
     void consume(std::size_t count) noexcept { in_.consume(count); }
-    [[nodiscard]] cohort::detail::OngoingRequest begin_request() noexcept { return socket_.begin_request(); }
+    [[nodiscard]] cohort::detail::OngoingRequest begin_request(const cohort::detail::RequestNote& note) noexcept {
+        return socket_.begin_request(note);
+    }
 
     std::string& out() noexcept { return out_; }
     const std::string& out() const noexcept { return out_; }

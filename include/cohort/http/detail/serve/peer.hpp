@@ -33,6 +33,9 @@ public:
         return address_;
     }
 
+    /// Empty: nobody has asked for it yet.
+    std::string_view known_address() const noexcept { return address_; }
+
     std::string state(std::size_t served) const {
         if (introduced_) return std::to_string(served) + " " + address_;
         return served == 0 ? std::string() : std::to_string(served);

@@ -25,6 +25,8 @@ public:
     std::size_t served() const noexcept { return served_; }
     /// Whether the current response is the last.
     bool closing() const noexcept { return closing_; }
+    /// Whether the connection has gone over to another protocol.
+    bool upgraded() const noexcept { return takeover_; }
     /// Whether a request was refused, after which the connection takes no more.
     bool refused() const noexcept { return refused_; }
 

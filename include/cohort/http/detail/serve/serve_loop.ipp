@@ -29,16 +29,20 @@ namespace cohort::http::detail {
 /// Lasts from a request's head to the end of its answer, however that comes.
 class Exchange {
 public:
-    explicit Exchange(Connection& connection) : connection_(connection), counted_(connection.stream().begin_request()) {
+    explicit Exchange(Connection& connection)
+        : connection_(connection), counted_(connection.stream().begin_request(connection.note())) {
         connection.begin_handling();
     }
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
-    ~Exchange() { connection_.responder().end(); }
+    ~Exchange() {
+        connection_.responder().end();
+        if (connection_.responder().upgraded()) counted_.disregard_time();
+    }
 
 private:
     Connection& connection_;
-    const cohort::detail::OngoingRequest counted_;
+    cohort::detail::OngoingRequest counted_;
 };
 
 /// The life of a connection. The response lives here while it is sent.
