@@ -120,6 +120,9 @@ public:
     std::vector<WorkerInfo> workers() const;
     /// Connections per slot, and how many wait in the kernel's queues. Costs a system call per listener.
     Stats stats() const;
+    /// Changes what may change while it runs: all of it, or, with an exception, nothing but the number of workers.
+    /// Errors: EINVAL with a sentence: the options would contradict themselves; those of scale().
+    void set(const Settings& settings);
     /// What workers have to answer now, oldest first, at most 1,000; read from shared memory, also of one that is
     /// stuck.
     std::vector<RequestInfo> requests() const;

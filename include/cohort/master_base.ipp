@@ -41,6 +41,7 @@ COHORT_DECL Task<std::optional<Event>> MasterBase::next_event() { return supervi
 
 COHORT_DECL void MasterBase::disconnect(WorkerId worker) { own().disconnect(worker); }
 COHORT_DECL void MasterBase::scale(unsigned workers) { own().slot_manager().scale(workers); }
+COHORT_DECL void MasterBase::set(const Settings& settings) { own().set(settings); }
 COHORT_DECL void MasterBase::kill(WorkerId worker, int signal) { own().kill(worker, signal); }
 COHORT_DECL Task<ReloadReport> MasterBase::reload() { return own().reload(); }
 COHORT_DECL Task<ReloadReport> MasterBase::upgrade() { return own().upgrade(); }

@@ -257,6 +257,26 @@ struct Options {
     WorkerOptions worker{};
 };
 
+/// All of it as text, a line for each member: "backoff.first: 100 ms". Functions are told as set or not, and of the
+/// environment of workers only the names.
+std::string describe(const Options& options);
+
+/// What may change while the cluster runs (Master::set). Empty: stays as it is.
+struct Settings {
+    std::optional<unsigned> workers{}; ///< as Master::scale
+    std::optional<std::chrono::milliseconds> grace{};
+    std::optional<std::chrono::milliseconds> boot_timeout{};
+    std::optional<unsigned> reload_at_once{};
+    /// Also of the workers that are there, instead of what they have set themselves.
+    std::optional<std::uint32_t> connections_per_worker{};
+    std::optional<unsigned> calls_per_worker{};
+    std::optional<std::size_t> queued_calls{};
+    /// Of all slots from their next end on.
+    std::optional<Backoff> backoff{};
+    /// Of the workers that are there, too.
+    std::optional<Recycle> recycle{};
+};
+
 /// One call to whichever worker has the fewest.
 struct CallOptions {
     /// From the call to its reply, with all waiting.
@@ -267,3 +287,7 @@ struct CallOptions {
 };
 
 } // namespace cohort
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/options.ipp>
+#endif

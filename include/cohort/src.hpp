@@ -117,6 +117,7 @@
 #include <cohort/control/messages.ipp>
 #include <cohort/detail/control_socket/control_socket.ipp>
 #include <cohort/detail/control_socket/master_actions.ipp>
+#include <cohort/detail/policy/option_faults.ipp>
 #include <cohort/detail/process/control_reader.ipp>
 #include <cohort/detail/process/control_service.ipp>
 #include <cohort/detail/process/event_log.ipp>
@@ -145,6 +146,7 @@
 #include <cohort/detail/upgrade/old_master.ipp>
 #include <cohort/master_base.ipp>
 #include <cohort/monitoring.ipp>
+#include <cohort/options.ipp>
 #include <cohort/run.ipp>
 #include <cohort/scope.ipp>
 #endif

@@ -102,6 +102,14 @@ TEST_CASE_TEMPLATE("the status of a cluster is that of its processes", A, App, S
         CHECK(statistics.totals.workers == 2);
         CHECK(statistics.totals.accepted == 1);
         CHECK(statistics.stats.slots.size() == 2);
+        const control::Requests requests = co_await client.requests();
+        CHECK(requests.requests.empty());
+        const control::Description description = co_await client.describe();
+        CHECK(description.options.find("grace: 20000 ms\n") != std::string::npos);
+        const Settings settings{.workers = 3, .grace = 10s};
+        co_await client.set(settings);
+        CHECK(app.workers().size() == 3);
+        CHECK(app.options().grace == 10s);
         co_await client.stop();
         CHECK(app.workers().empty());
     });

@@ -68,3 +68,25 @@ TEST_CASE("the defaults suit a server") {
     CHECK_FALSE(options.worker.uid);
     CHECK_FALSE(options.worker.gid);
 }
+
+TEST_CASE("options can be shown: each by its name, and no secret of the environment") {
+    cohort::Options options;
+    options.workers = 3;
+    options.listen = {cohort::Endpoint("127.0.0.1:80"), cohort::Endpoint("[::1]:81")};
+    options.grace = 7s;
+    options.backoff.jitter = 0.5;
+    options.hooks.before_fork = [](unsigned) {};
+    options.autoscale = {.least = 2};
+    options.worker.env = {{"PASSWORD", "secret"}};
+    options.worker.args = {"one", "\x1b[31mtwo"};
+    const std::string text = describe(options);
+    for (const char* const line :
+         {"workers: 3", "listen: \"127.0.0.1:80\" \"[::1]:81\"", "spawn: \"fork\"", "grace: 7000 ms",
+          "backoff.jitter: 0.5", "hooks.before_fork: set", "hooks.on_exit: -", "autoscale.least: 2",
+          "worker.env: \"PASSWORD\"", "worker.args: \"one\" \"\\x1b[31mtwo\"", "worker.nice: -"}) {
+        CAPTURE(line);
+        CHECK(("\n" + text).find(std::string("\n") + line + "\n") != text.npos);
+    }
+    CHECK(text.find("secret") == text.npos);
+    CHECK(cohort::describe({}).find("autoscale.least") == text.npos);
+}

@@ -55,6 +55,8 @@ public:
 
     [[nodiscard]] Task<MasterStatus> status() const { return call<MasterStatus>("status", Nothing{}); }
     [[nodiscard]] Task<Statistics> statistics() const { return call<Statistics>("statistics", Nothing{}); }
+    /// Its options, as they are now.
+    [[nodiscard]] Task<Description> describe() const { return call<Description>("describe", Nothing{}); }
     /// Also of a worker that is stuck.
     [[nodiscard]] Task<Requests> requests() const { return call<Requests>("requests", Nothing{}); }
     /// What has happened since this number, from 1 on; waits until there is something, or nothing more will come. To
@@ -70,6 +72,8 @@ public:
     /// Waits until the last worker has ended. Errc::stopping: the master has a successor, which is to be asked.
     [[nodiscard]] Task<Nothing> stop() const { return call<Nothing>("stop", Nothing{}); }
     [[nodiscard]] Task<Nothing> scale(std::uint32_t workers) const { return call<Nothing>("scale", Scale{workers}); }
+    /// See Master::set.
+    [[nodiscard]] Task<Nothing> set(Settings settings) const { return call<Nothing>("set", settings); }
     /// See Master::kill.
     [[nodiscard]] Task<Nothing> signal(WorkerId worker, int number) const {
         return call<Nothing>("signal", Signal{worker, number});

@@ -4,6 +4,7 @@
 
 #include <cohort/error.hpp>
 #include <cohort/event.hpp>
+#include <cohort/options.hpp>
 #include <cohort/stats.hpp>
 
 #include <chrono>
@@ -87,6 +88,11 @@ struct MasterStatus {
     bool given_up = false; ///< some slot was given up because its workers kept dying young
     std::vector<SlotStatus> slots{};
     std::vector<WorkerStatus> workers{}; ///< oldest first
+};
+
+/// A master's options: cohort::describe().
+struct Description {
+    std::string options{};
 };
 
 /// What workers have to answer.

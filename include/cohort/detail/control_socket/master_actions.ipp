@@ -188,6 +188,15 @@ COHORT_DECL Task<control::Nothing> scale(Supervisor& supervisor, control::Scale 
     co_return control::Nothing{};
 }
 
+COHORT_DECL Task<control::Nothing> change_settings(Supervisor& supervisor, Settings settings) {
+    supervisor.set(settings);
+    co_return control::Nothing{};
+}
+
+COHORT_DECL Task<control::Description> tell_options(Supervisor& supervisor, control::Nothing) {
+    co_return control::Description{cohort::describe(supervisor.options())};
+}
+
 COHORT_DECL Task<control::Nothing> send_signal_to(Supervisor& supervisor, control::Signal signal) {
     supervisor.kill(signal.worker, signal.number);
     co_return control::Nothing{};
@@ -208,6 +217,8 @@ COHORT_DECL void add_master_actions(ControlPlane& control, Supervisor& superviso
     add_action(control, supervisor, "restart", &restart);
     add_action(control, supervisor, "stop", &stop);
     add_action(control, supervisor, "scale", &scale);
+    add_action(control, supervisor, "set", &change_settings);
+    add_action(control, supervisor, "describe", &tell_options);
     add_action(control, supervisor, "signal", &send_signal_to);
     add_action(control, supervisor, "disconnect", &disconnect);
 }

@@ -50,6 +50,8 @@ public:
         return wait(end.chance);
     }
 
+    /// From the next end on.
+    void set(const Backoff& backoff) { backoff_ = backoff; }
     bool has_given_up() const noexcept { return given_up_; }
 
 private:

@@ -57,6 +57,10 @@ public:
     /// How long the slot of a worker that has ended waits for the next one; empty when there will be none.
     std::optional<std::chrono::milliseconds> follow(const WorkerRecord& record, const ExitStatus& status,
                                                     bool voluntary);
+    /// From the next end of a worker on.
+    void set(const Backoff& backoff) {
+        for (const auto& slot : slots_) slot->policy.set(backoff);
+    }
     bool has_given_up() const noexcept { return given_up_; }
 
 private:

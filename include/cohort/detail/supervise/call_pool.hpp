@@ -45,6 +45,12 @@ public:
     /// Waits for a worker with room. Throws Errc::queue_full when too many wait already, ETIMEDOUT, and why no worker
     /// will come.
     COHORT_LAZY Task<CallLease> lease(Clock::time_point deadline);
+    /// From now on; those under way and those that wait stay.
+    void limit(unsigned calls_per_worker, std::size_t most_waiting) {
+        calls_per_worker_ = calls_per_worker;
+        most_waiting_ = most_waiting;
+        grant();
+    }
     /// Called when a worker has come or has room again: serves the calls that wait.
     void grant();
     /// Called when a worker leaves or is gone: ends the calls that wait if no other will come.

@@ -42,6 +42,8 @@ public:
     /// Called when a worker has been started: begins to check, if that is not under way.
     void watch();
     void on_exit(WorkerId worker);
+    /// Options::recycle has changed.
+    void set_recycling();
 
 private:
     using Duration = ObservedTime::Clock::duration;
@@ -92,7 +94,7 @@ private:
     const WorkerRecords& records_;
     const Slots& slots_;
     Owner& owner_;
-    std::chrono::milliseconds period_;
+    std::chrono::milliseconds period_; // between two looks
     Timer timer_;
     ObservedTime time_;
     bool watching_ = false;

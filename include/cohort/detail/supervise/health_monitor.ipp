@@ -72,6 +72,12 @@ COHORT_DECL void HealthMonitor::on_exit(WorkerId worker) {
     watching_ = false;
 }
 
+COHORT_DECL void HealthMonitor::set_recycling() {
+    period_ = period(options_);
+    for (const auto& [id, health] : health_) health->recycling = RecyclePolicy(options_.recycle, chance_(random_));
+    if (watching_) look_later();
+}
+
 COHORT_DECL void HealthMonitor::look() {
     const Duration elapsed = time_.look(ObservedTime::Clock::now());
     for (const auto& [id, record] : WorkerRecords(records_)) {

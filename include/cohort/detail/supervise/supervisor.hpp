@@ -65,6 +65,9 @@ public:
     void kill_all();
     Task<> until_finished();
 
+    /// See MasterBase::set.
+    void set(const Settings& settings);
+
     SlotManager& slot_manager() noexcept { return slot_manager_; }
     /// Waits until the last worker of this group has ended.
     COHORT_LAZY Task<> until_gone(unsigned group);

@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/log_line.hpp>
+#include <cohort/detail/policy/option_faults.hpp>
 #include <cohort/detail/supervise/hooks.hpp>
 #include <cohort/detail/supervise/ongoing_requests.hpp>
 #include <cohort/detail/system/process_start.hpp>
@@ -27,7 +28,7 @@ COHORT_DECL Task<> Supervisor::until_gone() {
 COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, Schemas schemas,
                                    MakeDispatcher make_dispatcher)
     : context_(context),
-      options_(std::move(options)),
+      options_(consistent(std::move(options))),
       upgrade_(context, options_),
       dispatcher_(
           make_dispatcher(DispatchContext{context.get_executor(), page_, ledger_, options_, &upgrade_.listeners()})),
@@ -253,6 +254,30 @@ COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
 /// A slot that was given up is not tried again in this way.
 COHORT_DECL void Supervisor::scale_to(unsigned workers) {
     if (workers < slot_manager_.count() || !has_given_up()) slot_manager_.scale(workers);
+}
+
+COHORT_DECL void Supervisor::set(const Settings& settings) {
+    Options wanted = options_;
+    const auto change = [](auto& value, const auto& to) {
+        if (to) value = *to;
+    };
+    change(wanted.grace, settings.grace);
+    change(wanted.boot_timeout, settings.boot_timeout);
+    change(wanted.reload_at_once, settings.reload_at_once);
+    change(wanted.connections_per_worker, settings.connections_per_worker);
+    change(wanted.calls_per_worker, settings.calls_per_worker);
+    change(wanted.queued_calls, settings.queued_calls);
+    change(wanted.backoff, settings.backoff);
+    change(wanted.recycle, settings.recycle);
+    refuse_contradictions(wanted);
+    options_ = std::move(wanted);
+    if (settings.backoff) slot_manager_.slots().set(options_.backoff);
+    if (settings.recycle) health_monitor_.set_recycling();
+    if (settings.connections_per_worker)
+        for (const auto& [id, record] : records())
+            page_.worker(record->cell).limit.store(*settings.connections_per_worker, std::memory_order_relaxed);
+    pool_->limit(options_.calls_per_worker, options_.queued_calls);
+    if (settings.workers) slot_manager_.scale(*settings.workers);
 }
 
 // Ending
