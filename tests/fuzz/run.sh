@@ -25,8 +25,9 @@ if [ -e /usr/share/llhttp/llhttp.c ]; then
 fi
 
 # Bytes of an input; a channel does something for each of them, and a server may get each alone.
-declare -A longest=([frames]=512 [channel]=128 [http_parser]=1024 [http_connection]=384)
-for target in frames channel http_parser http_connection; do
+declare -A longest=([frames]=512 [channel]=128 [control]=512 [control_socket]=256 [http_parser]=1024
+  [http_connection]=384)
+for target in frames channel control control_socket http_parser http_connection; do
   "$clang" -std=c++20 -O1 -g1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
     -fsanitize-coverage-allowlist="$build/coverage" -DASIO_STANDALONE -DASIO_HAS_CO_AWAIT -DASIO_HAS_STD_COROUTINE \
     -I "$source_dir/include" -I "$source_dir/tests" -isystem /usr/share/include/llhttp \
