@@ -47,6 +47,10 @@ bool is_master() noexcept;
 /// The process that supervises; the part of Master that is compiled once. Functions that take a MasterBase& work with
 /// every Master. In another process, as in a forked worker that can still see the object, what would change something
 /// or send throws EPERM.
+///
+/// It speaks for the service, if the environment has NOTIFY_SOCKET when the first one of a process is made, and takes
+/// that out of it: sd_notify(3). READY=1 means that the first workers are ready (Options::readiness), and that whoever
+/// connects to one of Options::listen waits for them at most.
 class MasterBase {
 public:
     MasterBase(const MasterBase&) = delete;

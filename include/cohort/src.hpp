@@ -55,6 +55,7 @@
 #include <cohort/detail/system/fork.ipp>
 #include <cohort/detail/system/forked_copy.ipp>
 #include <cohort/detail/system/memfd.ipp>
+#include <cohort/detail/system/notify_socket.ipp>
 #include <cohort/detail/system/orphan_reaper.ipp>
 #include <cohort/detail/system/process_setup.ipp>
 #include <cohort/detail/system/process_start.ipp>
@@ -137,6 +138,7 @@
 #include <cohort/detail/supervise/ongoing_requests.ipp>
 #include <cohort/detail/supervise/resident_memory.ipp>
 #include <cohort/detail/supervise/respawn_queue.ipp>
+#include <cohort/detail/supervise/service_notifier.ipp>
 #include <cohort/detail/supervise/slot_manager.ipp>
 #include <cohort/detail/supervise/stats_collector.ipp>
 #include <cohort/detail/supervise/supervisor.ipp>

@@ -13,6 +13,7 @@
 #include <cohort/detail/supervise/call_pool.hpp>
 #include <cohort/detail/supervise/control_plane.hpp>
 #include <cohort/detail/supervise/health_monitor.hpp>
+#include <cohort/detail/supervise/service_notifier.hpp>
 #include <cohort/detail/supervise/slot_manager.hpp>
 #include <cohort/detail/supervise/stats_collector.hpp>
 #include <cohort/detail/supervise/worker_shutdown.hpp>
@@ -40,7 +41,8 @@ class Supervisor final : WorkerProcesses::Owner,
                          SlotReplacer::Owner,
                          HealthMonitor::Owner,
                          AutoscaleLoop::Owner,
-                         CallPool::Owner {
+                         CallPool::Owner,
+                         ServiceNotifier::Owner {
 public:
     Supervisor(asio::io_context& context, Options options, Schemas schemas, MakeDispatcher make_dispatcher);
     Supervisor(const Supervisor&) = delete;
@@ -125,7 +127,10 @@ private:
     void forget_successor(WorkerId successor) override { reloader_.forget(successor); }
     void interrupt_reload() override { reloader_.interrupt(Errc::not_ready); }
     COHORT_DECL void release(unsigned slot) override;
-    void on_slots_settled() override { notify_if_finished(); }
+    void on_slots_settled() override {
+        review_readiness();
+        notify_if_finished();
+    }
 
     // HealthMonitor::Owner, AutoscaleLoop::Owner
     Task<ReloadReport> replace(unsigned slot) override { return reloader_.replace(slot, options_.boot_timeout); }
@@ -140,8 +145,9 @@ private:
     Task<ReloadReport> restart_now(WorkerId worker);
     Task<ReloadReport> reload_now();
     Task<ReloadReport> upgrade_now();
-    // CallPool::Owner
+    // CallPool::Owner, ServiceNotifier::Owner
     COHORT_DECL std::error_code why_no_worker() const override;
+    COHORT_DECL WorkerCounts count_workers() const override;
 
     void let_go(WorkerRecord& record) {
         worker_shutdown_.let_go(record);
@@ -153,6 +159,8 @@ private:
     void end_all(bool goes_on);
     void open_control();
     bool all_ready() const;
+    /// Tells those who wait for the first workers.
+    void review_readiness();
     bool has_worker_of(unsigned group) const;
     Task<> until_gone();
 
@@ -161,6 +169,7 @@ private:
     SharedPage page_;
     Ledger ledger_;
     MasterUpgrade upgrade_;
+    ServiceNotifier service_;
     std::unique_ptr<Dispatcher> dispatcher_;
     WorkerProcesses processes_;
     StatsCollector stats_;

@@ -30,6 +30,7 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
     : context_(context),
       options_(consistent(std::move(options))),
       upgrade_(context, options_),
+      service_(context.get_executor(), upgrade_.is_awaited(), *this),
       dispatcher_(
           make_dispatcher(DispatchContext{context.get_executor(), page_, ledger_, options_, &upgrade_.listeners()})),
       processes_(context, options_, schemas, page_, *this),
@@ -50,7 +51,7 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
     open_standard_descriptors();
     keep_exit_statuses();
     dispatcher_->prepare();
-    upgrade_.receive_connections(*dispatcher_, &can_take_back);
+    upgrade_.receive_connections(*dispatcher_, &can_take_back, [this] { service_.take_over(); });
     open_control();
 }
 
@@ -90,6 +91,7 @@ COHORT_DECL WorkerId Supervisor::start(unsigned slot) {
     record(worker).generation = generation_;
     slot_manager_.slots()[slot].occupied = true;
     health_monitor_.watch();
+    service_.begin();
     if (spec.options.lifetime)
         processes_.limit_lifetime(worker, *spec.options.lifetime, [this](WorkerRecord& record) { let_go(record); });
     return worker;
@@ -118,12 +120,9 @@ COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet& packet) {
         processes_.show_parts(record);
         pool_->grant();
     }
-    if (upgrade_.is_awaited() && all_ready()) {
-        upgrade_.tell_ready();
-        if (control_) control_->begin();
-    }
+    review_readiness();
     if (record.reaped || !slot_manager_.slots().is_ready(record, options_.readiness)) return;
-    record.ready = true;
+    if (!std::exchange(record.ready, true)) service_.changed();
     reloader_.on_ready(record.id);
 }
 
@@ -144,6 +143,8 @@ COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& 
     if (successor && !record->voluntary) page_.count_restart();
     pool_->review();
     call_on_exit(options_.hooks, event);
+    review_readiness();
+    service_.changed();
     processes_.mail().notify();
     worker_gone_.notify_all();
     notify_if_finished();
@@ -156,6 +157,7 @@ COHORT_DECL void Supervisor::notify_if_finished() {
     processes_.mail().end();
     bus_.finish();
     if (control_ && stopping_) control_->finish();
+    service_.finish();
     worker_gone_.notify_all();
     processes_.notify();
 }
@@ -182,9 +184,18 @@ COHORT_DECL Task<ReloadReport> Supervisor::change(CoalescedRequests& requests, C
     if (requests.is_served(request)) co_return requests.report();
     if (!may_begin) co_return report;
     const std::uint64_t last = requests.begin();
+    service_.begin_change();
     Task<ReloadReport> work = (this->*carry_out)();
-    report = co_await turn_.take(std::move(work));
-    if (!alive.expired()) requests.end(last, report);
+    try {
+        report = co_await turn_.take(std::move(work));
+    } catch (...) { // the caller has cancelled it
+        if (!alive.expired()) service_.end_change({});
+        throw;
+    }
+    if (alive.expired()) co_return report;
+    requests.end(last, report);
+    const char* const what = &requests == &upgrades_ ? "the upgrade failed: " : "the reload failed: ";
+    service_.end_change(report ? "" : what + report.error.message());
     co_return report;
 }
 
@@ -227,6 +238,29 @@ COHORT_DECL bool Supervisor::all_ready() const {
     return slot_manager_.is_idle() && std::ranges::all_of(records(), is_ready);
 }
 
+COHORT_DECL void Supervisor::review_readiness() {
+    const bool is_awaited = upgrade_.is_awaited() || !service_.is_ready();
+    if (!is_awaited || has_given_up() || records().empty() || !all_ready()) return;
+    service_.become_ready();
+    if (!upgrade_.is_awaited()) return;
+    upgrade_.tell_ready();
+    if (control_) control_->begin();
+}
+
+COHORT_DECL WorkerCounts Supervisor::count_workers() const {
+    WorkerCounts counts;
+    const Slots& slots = slot_manager_.slots();
+    for (unsigned slot = 0; slot != slots.size(); ++slot) counts.wanted += slots[slot].occupied && slots[slot].wanted;
+    for (const auto& [id, record] : records()) {
+        ++counts.alive;
+        counts.leaving += record->state >= WorkerState::draining;
+        counts.ready += record->state < WorkerState::draining && slots.is_current(*record) &&
+                        slots.is_ready(*record, options_.readiness);
+    }
+    counts.given_up = has_given_up();
+    return counts;
+}
+
 COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
     ReloadReport report;
     if (::getpid() == 1) { // its exit would end its whole PID namespace
@@ -246,8 +280,11 @@ COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
     }
     if (control_) upgrade_.offer_control(options_.control.path, control_->listener());
     report = co_await upgrade_.pass_on(*dispatcher_, control_service_, records());
-    if (report && control_) control_->pass_on();
-    if (report) end_all(true);
+    if (!report) co_return report;
+    if (control_) control_->pass_on();
+    service_.hand_over(upgrade_.successor());
+    upgrade_.hand_over();
+    end_all(true);
     co_return report;
 }
 
@@ -305,6 +342,7 @@ COHORT_DECL void Supervisor::begin_end() {
     autoscale_loop_.stop();
     slot_manager_.stop();
     pool_->review();
+    service_.stop();
     turn_.close();
     processes_.mail().refuse_calls_unless_received();
 }

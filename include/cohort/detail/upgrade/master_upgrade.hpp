@@ -58,8 +58,10 @@ public:
     /// How many endpoints the first worker of a slot is to share before it counts as ready: as many as there.
     unsigned wanted_endpoints(unsigned slot) const noexcept { return is_awaited() ? old_master_->endpoints(slot) : 0; }
     /// Has the dispatcher give away the connections that the workers of the master before give back, each when there is
-    /// room for it beside those that wait there.
-    void receive_connections(Dispatcher& dispatcher, bool (*may_take)(std::size_t waiting));
+    /// room for it beside those that wait there. `take_over`: this master is the service from now on; called again
+    /// when the one before has gone, as it may have gone without a word.
+    void receive_connections(Dispatcher& dispatcher, bool (*may_take)(std::size_t waiting),
+                             std::function<void()> take_over);
     /// Until the master before has left, with all that it had to give, or fail() is called. Whoever passed its sockets
     /// on earlier would have two successors for one predecessor that does not know which one is ready, and connections
     /// from there for which nobody is left here.
@@ -82,6 +84,10 @@ public:
     Task<ReloadReport> pass_on(Dispatcher& dispatcher, ControlService& control_service, const WorkerRecords& workers);
     bool is_under_way() const noexcept { return new_master_ != nullptr && !succeeded_; }
     bool is_new_master(pid_t pid) const noexcept { return new_master_ && new_master_->pid() == pid; }
+    /// Of the new master.
+    pid_t successor() const noexcept { return new_master_->pid(); }
+    /// Tells the new master, once it has taken over, that it is the service.
+    void hand_over() { new_master_->give(HandedOver{}); }
     /// Whether the new master has taken over.
     bool has_succeeded() const noexcept { return succeeded_; }
     /// Sends it a signal, once it has taken over.
@@ -97,9 +103,7 @@ public:
     std::size_t waiting() const noexcept { return new_master_ ? new_master_->waiting() : 0; }
 
 private:
-    static Task<> hear_old_master(std::weak_ptr<bool> alive, MasterUpgrade& self,
-                                  std::function<void(ConnectionTransfer&, UniqueFd)> take,
-                                  std::function<bool()> has_room);
+    static Task<> hear_old_master(std::weak_ptr<bool> alive, MasterUpgrade& self, OldMaster::Heir heir);
     void transfer_sockets(NewMaster& new_master, Dispatcher& dispatcher, const ControlService& control_service,
                           const WorkerRecords& workers) const;
 

@@ -11,21 +11,24 @@
 
 namespace cohort::detail {
 
-COHORT_DECL void MasterUpgrade::receive_connections(Dispatcher& dispatcher, bool (*may_take)(std::size_t waiting)) {
+COHORT_DECL void MasterUpgrade::receive_connections(Dispatcher& dispatcher, bool (*may_take)(std::size_t waiting),
+                                                    std::function<void()> take_over) {
     if (!old_master_) return;
-    auto take = [&dispatcher](ConnectionTransfer& transfer, UniqueFd connection) {
+    OldMaster::Heir heir;
+    heir.take = [&dispatcher](ConnectionTransfer& transfer, UniqueFd connection) {
         dispatcher.give(transfer.endpoint, TransferredConnection(std::move(connection), std::move(transfer.state)));
     };
-    auto has_room = [&dispatcher, may_take] { return may_take(dispatcher.waiting()); };
-    spawn(context_.get_executor(), hear_old_master(alive_, *this, take, has_room));
+    heir.has_room = [&dispatcher, may_take] { return may_take(dispatcher.waiting()); };
+    heir.take_over = std::move(take_over);
+    spawn(context_.get_executor(), hear_old_master(alive_, *this, std::move(heir)));
 }
 
 COHORT_DECL Task<> MasterUpgrade::hear_old_master(std::weak_ptr<bool> alive, MasterUpgrade& self,
-                                                  std::function<void(ConnectionTransfer&, UniqueFd)> take,
-                                                  std::function<bool()> has_room) {
+                                                  OldMaster::Heir heir) {
     if (alive.expired()) co_return;
-    co_await OldMaster::receive_connections(alive, *self.old_master_, std::move(take), std::move(has_room));
+    co_await OldMaster::receive_connections(alive, *self.old_master_, heir);
     if (alive.expired()) co_return;
+    heir.take_over();
     self.alone_ = true;
     self.changed_.notify_all();
 }

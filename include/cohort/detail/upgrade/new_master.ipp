@@ -8,6 +8,7 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/share.hpp>
+#include <cohort/detail/system/notify_socket.hpp>
 #include <cohort/detail/system/process_start.hpp>
 #include <cohort/detail/system/signals.hpp>
 
@@ -49,6 +50,7 @@ COHORT_DECL void NewMaster::become_master(int link) {
     for (const int signal : {SIGTTIN, SIGTTOU}) ::signal(signal, SIG_IGN);
     close_opened(std::span<const int>(&link, 1));
     ::setenv(upgrade_variable, std::to_string(link).c_str(), 1);
+    restore_service_environment();
     const SignalsHeld held(command_signals);
     const SetupError error = exec(own_program(), own_arguments(), std::span<const int>(&link, 1));
     log_line(own_program() + ": " + std::system_category().message(error.system_error));

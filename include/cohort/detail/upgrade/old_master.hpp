@@ -50,10 +50,14 @@ public:
     void tell_ready() {
         if (!std::exchange(told_, true)) link_->send(NewMasterReady{});
     }
+    /// What this master does with what comes from there.
+    struct Heir {
+        std::function<void(ConnectionTransfer&, UniqueFd)> take;
+        std::function<bool()> has_room;
+        std::function<void()> take_over; // HandedOver, or it has gone
+    };
     /// The connections that its workers give back, until it has gone; no more than there is room for.
-    static Task<> receive_connections(std::weak_ptr<bool> alive, OldMaster& self,
-                                      std::function<void(ConnectionTransfer&, UniqueFd)> take,
-                                      std::function<bool()> has_room);
+    static Task<> receive_connections(std::weak_ptr<bool> alive, OldMaster& self, const Heir& heir);
 
 private:
     using Link = TypedLink<FromNewMaster, FromOldMaster>;

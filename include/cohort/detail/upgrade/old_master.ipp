@@ -67,9 +67,7 @@ COHORT_DECL void OldMaster::receive(TransferredListeners& listeners, Transferred
     throw std::system_error(ETIMEDOUT, std::system_category(), "the master before");
 }
 
-COHORT_DECL Task<> OldMaster::receive_connections(std::weak_ptr<bool> alive, OldMaster& self,
-                                                  std::function<void(ConnectionTransfer&, UniqueFd)> take,
-                                                  std::function<bool()> has_room) {
+COHORT_DECL Task<> OldMaster::receive_connections(std::weak_ptr<bool> alive, OldMaster& self, const Heir& heir) {
     const auto link = self.link_;
     asio::steady_timer pause(co_await asio::this_coro::executor);
     try {
@@ -77,9 +75,10 @@ COHORT_DECL Task<> OldMaster::receive_connections(std::weak_ptr<bool> alive, Old
             if (alive.expired()) co_return;
             if (packet->holds<ConnectionTransfer>() && !packet->descriptors.empty()) {
                 auto transfer = packet->read<ConnectionTransfer>();
-                take(transfer, std::move(packet->descriptors.front()));
+                heir.take(transfer, std::move(packet->descriptors.front()));
             }
-            while (!alive.expired() && !has_room()) {
+            if (packet->holds<HandedOver>()) heir.take_over();
+            while (!alive.expired() && !heir.has_room()) {
                 pause.expires_after(std::chrono::milliseconds(1));
                 co_await pause.async_wait(asio::use_awaitable);
             }

@@ -39,12 +39,16 @@ struct ControlTransfer {
 
     std::string path;
 };
+/// From now on the new master is the one that others know as the service.
+struct HandedOver {
+    static constexpr std::uint8_t number = 4;
+};
 /// The new master's workers are ready: the old one's may leave.
 struct NewMasterReady {
     static constexpr std::uint8_t number = 0;
 };
 
-using FromOldMaster = MessageSet<SocketTransfer, SocketsTransferred, ConnectionTransfer, ControlTransfer>;
+using FromOldMaster = MessageSet<SocketTransfer, SocketsTransferred, ConnectionTransfer, ControlTransfer, HandedOver>;
 using FromNewMaster = MessageSet<NewMasterReady>;
 
 } // namespace cohort::detail
