@@ -101,6 +101,7 @@ TEST_CASE("http_server: SIGHUP replaces the workers, and every request is answer
         ids.insert(number(reply.body, "id"));
     }
     CHECK(ids.size() <= 4);
+    CHECK(server.after("cohort: reload: ").starts_with("2 workers were replaced in "));
     server.end();
 }
 

@@ -72,6 +72,9 @@ public:
     /// It has a successor, and ends when that has all.
     void check_end_with(pid_t new_master) {
         const test::Watched watched(new_master); // whatever goes wrong, it ends
+        const std::string told = after("cohort: upgrade: ");
+        CHECK(told.starts_with("2 workers were replaced in "));
+        CHECK(told.ends_with(" s, process " + std::to_string(new_master) + " follows"));
         CHECK(wait() == ExitStatus::exited(0));
         ::kill(new_master, SIGTERM);
         CHECK(rest() == "");
@@ -129,7 +132,10 @@ TEST_CASE("http_server: the signals that mean something to the master alone end 
             CAPTURE(with_master);
             Busy server(mode);
             Busy::send(signal, with_master ? server.all() : server.workers());
-            if (with_master && signal == SIGHUP) server.check_replaced();
+            if (with_master && signal == SIGHUP) {
+                server.check_replaced();
+                CHECK(server.after("cohort: reload: ").starts_with("2 workers were replaced in "));
+            }
             const bool is_upgrade = with_master && signal == SIGUSR2;
             std::string line;
             if (is_upgrade) line = server.after("http_server: listening on ");
@@ -162,7 +168,8 @@ TEST_CASE("http_server: the first signal to end after an upgrade waits for what 
         CHECK(server.wait() == ExitStatus::exited(0));
         ::kill(new_master, SIGTERM);
         const std::string rest = server.rest(); // what comes first, the signal or the end of the upgrade, is open
-        CHECK((rest == "" || rest == "cohort: upgrade: the cluster is stopping\n"));
+        const bool was_first = rest.starts_with("cohort: upgrade: 2 workers were replaced in ");
+        CHECK((was_first || rest == "cohort: upgrade: the cluster is stopping\n"));
         server.check_nothing_left();
     }
 }

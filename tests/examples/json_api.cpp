@@ -394,6 +394,7 @@ TEST_CASE("json_api: notes outlive a reload under load, workers that are killed,
             if (const int worker = std::stoi(reply.field("x-worker")); worker > 2) seen.insert(worker);
         }
         CHECK(seen == std::set<int>{3, 4});
+        CHECK(server.after("cohort: reload: ").starts_with("2 workers were replaced in "));
         const std::string target = "/notes/" + std::to_string(added);
         const std::string expected = note(added, "note " + std::to_string(added), "", false) + "\n";
         for (const auto& [worker, body] : server.from_workers(target, 2, [](int id) { return id > 2; }))

@@ -59,6 +59,8 @@ public:
     Task<ReloadReport> upgrade() { return change(upgrades_, &Supervisor::upgrade_now); }
     /// A signal that came for a master which has a successor is for that one. False: it has none.
     bool forward_signal(int signal) const noexcept { return upgrade_.forward_signal(signal); }
+    /// The master that has taken over. There is one.
+    pid_t successor() const noexcept { return upgrade_.successor(); }
     /// Begins when it is called, not when it is awaited.
     Task<> stop() {
         end_all(false);
