@@ -253,6 +253,11 @@ struct Options {
     std::optional<bool> reap_strangers{};
     Hooks hooks{};
     ControlOptions control{};
+    /// The path of a file with the number of the master's process, for scripts; empty: there is none. The master has it
+    /// locked (flock(2)) for as long as it lives, so that a second one is refused, with EBUSY and a sentence that names
+    /// the first; what a dead one has left is taken. At an upgrade it goes to the new master without a gap; whoever has
+    /// it at the end removes it.
+    std::string pid_file{};
     /// Attributes of the workers that run() starts, and the default of Master::spawn.
     WorkerOptions worker{};
 };

@@ -2,6 +2,8 @@
 // The demo server as a service of systemd, whose part the test plays: who is its main process after an upgrade.
 #include "support/example.hpp"
 #include "support/folder.hpp"
+#include "support/http_client.hpp"
+#include "support/process.hpp"
 #include "support/service_manager.hpp"
 
 #include <doctest/doctest.h>
@@ -12,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <signal.h>
@@ -97,6 +100,112 @@ TEST_CASE("http_server: an upgrade that fails leaves the main process what it wa
     service.server().signal(SIGTERM);
     CHECK(manager.next("STOPPING=1").from == master);
     CHECK(service.server().wait() == cohort::ExitStatus::exited(0));
+}
+
+// The pid file
+
+/// The number in a file; 0: there is none, or no whole one.
+pid_t number_in(const std::string& path) {
+    std::ifstream file(path);
+    pid_t number = 0;
+    char end = 0;
+    return file >> number && file.get(end) && end == '\n' ? number : 0;
+}
+
+std::vector<std::string> with_pid_file(const std::string& path) {
+    return {"--port", "0", "--workers", "2", "--pid-file", path};
+}
+
+void refuses_another(const std::string& path, pid_t first) {
+    Example second("http_server", with_pid_file(path));
+    CHECK(second.after("cohort: pid file " + path + ": ") ==
+          "process " + std::to_string(first) + " has it: Device or resource busy");
+    CHECK(second.wait() == cohort::ExitStatus::exited(1));
+}
+
+bool has_open(pid_t process, const std::string& path) {
+    const auto files = std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd");
+    return std::ranges::any_of(files, [&path](const auto& entry) {
+        std::error_code closed;
+        return std::filesystem::read_symlink(entry.path(), closed) == path;
+    });
+}
+
+TEST_CASE("http_server: a pid file names its master, keeps others out, and is gone at the end") {
+    const test::Folder folder;
+    const std::string path = folder / "pid";
+    Example server("http_server", with_pid_file(path));
+    const std::uint16_t port = server.port_after("http_server: listening on ");
+    CHECK(number_in(path) == server.pid());
+    CHECK(has_open(server.pid(), path));
+    test::HttpClient client(port);
+    CHECK(client.get("/").body == "Hello World\n");
+    for (const pid_t worker : test::children_of(server.pid())) CHECK_FALSE(has_open(worker, path));
+    refuses_another(path, server.pid());
+    CHECK(client.get("/").body == "Hello World\n");
+    server.signal(SIGTERM);
+    CHECK(server.wait() == cohort::ExitStatus::exited(0));
+    CHECK(std::filesystem::is_empty(folder.path));
+}
+
+TEST_CASE("http_server: what a master has left that was killed is taken") {
+    const test::Folder folder;
+    const std::string path = folder / "pid";
+    {
+        Example killed("http_server", with_pid_file(path));
+        killed.port_after("http_server: listening on ");
+        killed.signal(SIGKILL);
+        killed.wait();
+        killed.rest(); // its workers have gone, too
+        CHECK(number_in(path) != 0);
+    }
+    Example server("http_server", with_pid_file(path));
+    server.port_after("http_server: listening on ");
+    CHECK(number_in(path) == server.pid());
+    server.signal(SIGTERM);
+    CHECK(server.wait() == cohort::ExitStatus::exited(0));
+}
+
+TEST_CASE("http_server: at an upgrade the pid file goes to the new master, and there is always one that has it") {
+    const test::Folder folder;
+    const std::string path = folder / "pid";
+    Example server("http_server", with_pid_file(path));
+    server.port_after("http_server: listening on ");
+    pid_t master = server.pid();
+    std::vector<test::Watched> masters;
+    for (int upgrade = 0; upgrade != 2; ++upgrade) {
+        ::kill(master, SIGUSR2);
+        pid_t named = master;
+        CHECK(test::eventually([&] { return (named = number_in(path)) != master; }, 20s));
+        REQUIRE(named != 0); // never no number
+        CHECK(test::parent_of(named) == master);
+        master = named;
+        masters.emplace_back(master);
+        refuses_another(path, master);
+        // The next upgrade begins when the one before has left.
+    }
+    CHECK(server.wait() == cohort::ExitStatus::exited(0));
+    CHECK(number_in(path) == master);
+    ::kill(master, SIGTERM);
+    for (const test::Watched& each : masters) CHECK(each.ends_within(20s));
+    CHECK(std::filesystem::is_empty(folder.path));
+}
+
+TEST_CASE("http_server: an upgrade that fails leaves the pid file where it is") {
+    const test::Folder folder;
+    const std::string path = folder / "pid";
+    const std::string program = folder / "server";
+    std::filesystem::copy_file(Example::path_of("http_server"), program);
+    Example server(program, with_pid_file(path));
+    server.port_after("http_server: listening on ");
+    std::filesystem::remove(program);
+    server.signal(SIGUSR2);
+    CHECK(server.after("cohort: upgrade: ") == "the new worker did not become ready");
+    CHECK(number_in(path) == server.pid());
+    refuses_another(path, server.pid());
+    server.signal(SIGTERM);
+    CHECK(server.wait() == cohort::ExitStatus::exited(0));
+    CHECK(std::filesystem::is_empty(folder.path));
 }
 
 } // namespace

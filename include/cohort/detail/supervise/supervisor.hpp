@@ -17,6 +17,7 @@
 #include <cohort/detail/supervise/slot_manager.hpp>
 #include <cohort/detail/supervise/stats_collector.hpp>
 #include <cohort/detail/supervise/worker_shutdown.hpp>
+#include <cohort/detail/system/pid_file.hpp>
 #include <cohort/detail/upgrade/master_upgrade.hpp>
 #include <cohort/mode.hpp>
 
@@ -160,6 +161,9 @@ private:
     void begin_end();
     void end_all(bool goes_on);
     void open_control();
+    void open_pid_file();
+    /// This master is the service now: the one before has said so, or is gone.
+    void take_over();
     bool all_ready() const;
     /// Tells those who wait for the first workers.
     void review_readiness();
@@ -172,6 +176,8 @@ private:
     Ledger ledger_;
     MasterUpgrade upgrade_;
     ServiceNotifier service_;
+    PidFile pid_file_;
+    PidFile former_pid_file_; // of the master before, which this one names otherwise
     std::unique_ptr<Dispatcher> dispatcher_;
     WorkerProcesses processes_;
     StatsCollector stats_;

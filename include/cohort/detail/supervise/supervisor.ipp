@@ -7,6 +7,7 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/policy/option_faults.hpp>
+#include <cohort/detail/printable.hpp>
 #include <cohort/detail/supervise/hooks.hpp>
 #include <cohort/detail/supervise/ongoing_requests.hpp>
 #include <cohort/detail/system/process_start.hpp>
@@ -50,8 +51,9 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
     if (pending_identity) return;
     open_standard_descriptors();
     keep_exit_statuses();
+    open_pid_file();
     dispatcher_->prepare();
-    upgrade_.receive_connections(*dispatcher_, &can_take_back, [this] { service_.take_over(); });
+    upgrade_.receive_connections(*dispatcher_, &can_take_back, [this] { take_over(); });
     open_control();
 }
 
@@ -59,6 +61,29 @@ COHORT_DECL Supervisor::~Supervisor() {
     stopping_ = true;
     if (control_) control_->close();
     worker_gone_.close();
+}
+
+/// First of all: a second instance is refused before anything else could be in its way.
+COHORT_DECL void Supervisor::open_pid_file() {
+    const std::string path = absolute_path(options_.pid_file);
+    TransferredFile inherited = upgrade_.take_pid_file();
+    PidFile former(inherited.path, std::move(inherited.descriptor));
+    if (former.path() == path)
+        pid_file_ = std::move(former);
+    else
+        former_pid_file_ = std::move(former);
+    if (!path.empty() && pid_file_.descriptor() < 0) pid_file_ = PidFile(path);
+}
+
+COHORT_DECL void Supervisor::take_over() {
+    service_.take_over();
+    try {
+        pid_file_.take_over();
+        former_pid_file_.take_over();
+    } catch (const std::system_error& error) {
+        log_line(printable(error.what()));
+    }
+    former_pid_file_ = {};
 }
 
 /// A new master accepts there when the one before leaves it to it, not before.
@@ -279,10 +304,12 @@ COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
         co_return report;
     }
     if (control_) upgrade_.offer_control(options_.control.path, control_->listener());
+    upgrade_.offer_pid_file(pid_file_.path(), pid_file_.descriptor());
     report = co_await upgrade_.pass_on(*dispatcher_, control_service_, records());
     if (!report) co_return report;
     if (control_) control_->pass_on();
     service_.hand_over(upgrade_.successor());
+    pid_file_.leave();
     upgrade_.hand_over();
     end_all(true);
     co_return report;

@@ -32,7 +32,7 @@ public:
           options_(options),
           old_master_(OldMaster::take(context.get_executor())),
           changed_(context.get_executor()) {
-        if (old_master_) old_master_->receive(listeners_, datagrams_, control_);
+        if (old_master_) inheritance_ = old_master_->receive();
     }
     MasterUpgrade(const MasterUpgrade&) = delete;
     MasterUpgrade& operator=(const MasterUpgrade&) = delete;
@@ -48,13 +48,15 @@ public:
 
     // Taking over from the old master
 
-    TransferredListeners& listeners() noexcept { return listeners_; }
-    TransferredListeners& datagrams() noexcept { return datagrams_; }
+    TransferredListeners& listeners() noexcept { return inheritance_.listeners; }
+    TransferredListeners& datagrams() noexcept { return inheritance_.datagrams; }
     /// The control socket of this path; empty: the master before had none there. One of another path is removed when
     /// this master takes over.
     UniqueFd take_control(const std::string& path) noexcept {
-        return control_.path == path ? std::move(control_.socket) : UniqueFd();
+        TransferredFile& former = inheritance_.control;
+        return former.path == path ? std::move(former.descriptor) : UniqueFd();
     }
+    TransferredFile take_pid_file() noexcept { return std::exchange(inheritance_.pid_file, {}); }
     /// How many endpoints the first worker of a slot is to share before it counts as ready: as many as there.
     unsigned wanted_endpoints(unsigned slot) const noexcept { return is_awaited() ? old_master_->endpoints(slot) : 0; }
     /// Has the dispatcher give away the connections that the workers of the master before give back, each when there is
@@ -70,15 +72,17 @@ public:
     void tell_ready() {
         told_ = true;
         accept_commands();
-        if (control_.socket) SocketFile(Endpoint::unix_path(control_.path)).remove();
-        control_.socket.reset();
+        TransferredFile& former = inheritance_.control;
+        if (former.descriptor) SocketFile(Endpoint::unix_path(former.path)).remove();
+        former.descriptor.reset();
         old_master_->tell_ready();
     }
 
     // Handing over to a new master
 
-    /// The control socket that the next one gets.
+    /// The control socket and the pid file that the next one gets; -1: none.
     void offer_control(const std::string& path, int listener) { offered_control_ = {path, listener}; }
+    void offer_pid_file(const std::string& path, int lock) { offered_pid_file_ = {path, lock}; }
     /// Starts the program anew, gives it the sockets, and waits until its workers are ready. From then on it gets what
     /// is open in those here when they leave.
     Task<ReloadReport> pass_on(Dispatcher& dispatcher, ControlService& control_service, const WorkerRecords& workers);
@@ -112,10 +116,9 @@ private:
     asio::io_context& context_;
     const Options& options_;
     std::unique_ptr<OldMaster> old_master_;
-    TransferredListeners listeners_;
-    TransferredListeners datagrams_;
-    TransferredControl control_;
+    Inheritance inheritance_;
     std::pair<std::string, int> offered_control_{"", -1};
+    std::pair<std::string, int> offered_pid_file_{"", -1};
     std::shared_ptr<NewMaster> new_master_;
     std::shared_ptr<bool> alive_ = share<bool>(true);
     Notifier changed_;

@@ -42,6 +42,8 @@ COHORT_DECL void MasterUpgrade::transfer_sockets(NewMaster& new_master, Dispatch
                                                  const ControlService& control_service,
                                                  const WorkerRecords& workers) const {
     if (offered_control_.second >= 0) new_master.give(ControlTransfer{offered_control_.first}, offered_control_.second);
+    if (offered_pid_file_.second >= 0)
+        new_master.give(PidFileTransfer{offered_pid_file_.first}, offered_pid_file_.second);
     for (const auto& each : dispatcher.listeners())
         new_master.give(SocketTransfer{each.requested, each.slot, false}, each.descriptor);
     for (const auto& each : control_service.datagram_sockets())

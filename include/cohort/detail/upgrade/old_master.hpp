@@ -25,10 +25,18 @@ std::optional<int> take_upgrade_from_environment();
 /// Of a program that was started to replace a master: until its own Master takes it up. Read before main().
 extern std::optional<int> pending_upgrade;
 
-/// The control socket of the master before, if it had one.
-struct TransferredControl {
+/// What the master before had at a path; empty: nothing.
+struct TransferredFile {
     std::string path{};
-    UniqueFd socket{};
+    UniqueFd descriptor{};
+};
+
+/// All that a master leaves to the next one before that has workers.
+struct Inheritance {
+    TransferredListeners listeners{};
+    TransferredListeners datagrams{};
+    TransferredFile control{};
+    TransferredFile pid_file{};
 };
 
 class OldMaster {
@@ -42,8 +50,8 @@ public:
     ~OldMaster() { close(); }
     void close() noexcept { link_->close(); }
 
-    /// Receives all its sockets. Blocks until they are here. Throws what the link does, and ETIMEDOUT.
-    void receive(TransferredListeners& listeners, TransferredListeners& datagrams, TransferredControl& control);
+    /// Blocks until all is here. Throws what the link does, and ETIMEDOUT.
+    Inheritance receive();
     /// How many endpoints its worker of this slot shares.
     unsigned endpoints(unsigned slot) const noexcept { return slot < endpoints_.size() ? endpoints_[slot] : 0; }
     /// Tells it, once, that the workers here are ready, so that its own may leave.
@@ -61,6 +69,8 @@ public:
 
 private:
     using Link = TypedLink<FromNewMaster, FromOldMaster>;
+
+    static void take(Packet& packet, Inheritance& inheritance);
 
     static constexpr std::chrono::seconds patience{10};
 

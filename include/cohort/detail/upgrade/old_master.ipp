@@ -42,8 +42,21 @@ COHORT_DECL OldMaster::OldMaster(const asio::any_io_executor& executor, UniqueFd
 
 COHORT_DECL std::optional<int> pending_upgrade = take_upgrade_from_environment();
 
-COHORT_DECL void OldMaster::receive(TransferredListeners& listeners, TransferredListeners& datagrams,
-                                    TransferredControl& control) {
+COHORT_DECL void OldMaster::take(Packet& packet, Inheritance& inheritance) {
+    if (packet.descriptors.empty()) return;
+    UniqueFd& descriptor = packet.descriptors.front();
+    if (packet.holds<ControlTransfer>())
+        inheritance.control = {packet.read<ControlTransfer>().path, std::move(descriptor)};
+    if (packet.holds<PidFileTransfer>())
+        inheritance.pid_file = {packet.read<PidFileTransfer>().path, std::move(descriptor)};
+    if (!packet.holds<SocketTransfer>()) return;
+    auto transfer = packet.read<SocketTransfer>();
+    (transfer.datagrams ? inheritance.datagrams : inheritance.listeners)
+        .add(std::move(transfer.requested), transfer.slot, std::move(descriptor));
+}
+
+COHORT_DECL Inheritance OldMaster::receive() {
+    Inheritance inheritance;
     const auto deadline = std::chrono::steady_clock::now() + patience;
     while (std::chrono::steady_clock::now() < deadline) {
         auto packet = link_->try_receive();
@@ -55,14 +68,9 @@ COHORT_DECL void OldMaster::receive(TransferredListeners& listeners, Transferred
         }
         if (packet->holds<SocketsTransferred>()) {
             endpoints_ = packet->read<SocketsTransferred>().endpoints;
-            return;
+            return inheritance;
         }
-        if (packet->holds<ControlTransfer>() && !packet->descriptors.empty())
-            control = {packet->read<ControlTransfer>().path, std::move(packet->descriptors.front())};
-        if (!packet->holds<SocketTransfer>() || packet->descriptors.empty()) continue;
-        auto transfer = packet->read<SocketTransfer>();
-        (transfer.datagrams ? datagrams : listeners)
-            .add(std::move(transfer.requested), transfer.slot, std::move(packet->descriptors.front()));
+        take(*packet, inheritance);
     }
     throw std::system_error(ETIMEDOUT, std::system_category(), "the master before");
 }

@@ -43,12 +43,19 @@ struct ControlTransfer {
 struct HandedOver {
     static constexpr std::uint8_t number = 4;
 };
+/// The file with the process's number, locked, attached.
+struct PidFileTransfer {
+    static constexpr std::uint8_t number = 5;
+
+    std::string path;
+};
 /// The new master's workers are ready: the old one's may leave.
 struct NewMasterReady {
     static constexpr std::uint8_t number = 0;
 };
 
-using FromOldMaster = MessageSet<SocketTransfer, SocketsTransferred, ConnectionTransfer, ControlTransfer, HandedOver>;
+using FromOldMaster =
+    MessageSet<SocketTransfer, SocketsTransferred, ConnectionTransfer, ControlTransfer, HandedOver, PidFileTransfer>;
 using FromNewMaster = MessageSet<NewMasterReady>;
 
 } // namespace cohort::detail
