@@ -6,13 +6,13 @@
 #include <cohort/event.hpp>
 #include <cohort/task.hpp>
 #include <cohort/timeout.hpp>
+#include <cohort/worker_options.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <limits>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -119,20 +119,6 @@ struct Probe {
     unsigned failures = 3;                      ///< failures in a row that make a worker unhealthy
 };
 
-/// On which of its CPUs a worker runs.
-enum class Pinning {
-    none,    ///< on all
-    by_slot, ///< on one: number `slot` modulo their count
-};
-
-/// A limit of getrlimit(2), in its unit.
-struct ResourceLimit {
-    static constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
-
-    std::uint64_t soft = unlimited;
-    std::uint64_t hard = unlimited;
-};
-
 /// A reload begins with some slots, whose successors prove themselves before the others get theirs.
 struct Canary {
     /// How many slots; 0: none. During the trial their old workers serve beside the new ones.
@@ -143,45 +129,6 @@ struct Canary {
     /// Called every `interval`, and at the end: whether the new workers do well; an exception means no.
     std::function<bool()> healthy{};
     std::chrono::milliseconds interval{1'000};
-};
-
-/// The process attributes of a worker. One that the system refuses ends the new process: see Event::error.
-struct WorkerOptions {
-    /// Added to the environment, replacing what has the same name.
-    std::map<std::string, std::string> env{};
-    /// What Worker::args() gives; with Spawn::exec also the arguments of the program.
-    std::vector<std::string> args{};
-    /// The working directory; empty: the master's.
-    std::string cwd{};
-    /// Descriptors by their number in the worker: {{STDOUT_FILENO, log.get()}, {4, pipe.get()}}; -1: /dev/null. The
-    /// sources must stay open in the master for as long as workers are started. Other descriptors that the program has
-    /// opened itself, and standard streams not named here, are inherited as by any child.
-    std::map<int, int> descriptors{};
-    /// CPUs that it may use (sched_setaffinity(2)); empty: the master's.
-    std::vector<unsigned> cpus{};
-    Pinning pinning = Pinning::none;
-    /// -20, highest priority, to 19 (setpriority(2)); empty: the master's.
-    std::optional<int> nice{};
-    /// By resource: {{RLIMIT_NOFILE, {1024, 4096}}} (setrlimit(2)).
-    std::map<int, ResourceLimit> limits{};
-    std::optional<mode_t> umask{};
-    /// Nothing that it executes gets more rights than it has (prctl(2), PR_SET_NO_NEW_PRIVS).
-    bool no_new_privileges = false;
-    /// False: it leaves no core file, and only root sees its memory and environment (prctl(2), PR_SET_DUMPABLE).
-    bool dumpable = true;
-    /// Set permanently before the body runs; supplementary groups are dropped.
-    std::optional<uid_t> uid{};
-    std::optional<gid_t> gid{};
-    /// Spawn::exec: the program to run; empty: the file at this program's path by then, so a reload picks up a new
-    /// version. A script may stand before it that executes it in its own place; until then SIGTERM and the other
-    /// signals that mean something to a worker are held back, from what else the script starts, too.
-    std::string program{};
-    /// A worker that has lived for so long is asked to leave, without a successor.
-    std::optional<std::chrono::milliseconds> lifetime{};
-    /// A signal to send when it is asked to leave, besides the message: for a body, or a program, that waits for one.
-    std::optional<int> stop_signal{};
-    /// When it ends, whatever is left in its process group is killed.
-    bool kill_group = false;
 };
 
 /// Whether, and for whom, a master can be seen and steered from outside: cohort/control.hpp. Workers do not inherit it;

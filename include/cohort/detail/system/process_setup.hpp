@@ -2,7 +2,7 @@
 // The surroundings of a new process: directory, environment, CPUs, limits, user (layer 2).
 #pragma once
 
-#include <cohort/options.hpp>
+#include <cohort/worker_options.hpp>
 
 #include <map>
 #include <optional>

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+#include <cohort/worker_options.hpp>
+
+#include <doctest/doctest.h>
+
+TEST_CASE("without any choice a worker has what its master has") {
+    const cohort::WorkerOptions options;
+    CHECK(options.env.empty());
+    CHECK(options.cwd.empty());
+    CHECK_FALSE(options.uid);
+    CHECK_FALSE(options.gid);
+    CHECK(options.pinning == cohort::Pinning::none);
+    CHECK(options.dumpable);
+}
