@@ -32,10 +32,16 @@ struct ResourceLimit {
 struct WorkerOptions {
     /// Added to the environment, replacing what has the same name.
     std::map<std::string, std::string> env{};
+    /// What of the master's environment it gets, by name; with `*` at the end all names that begin so. Empty: all of
+    /// it. PATH is no exception.
+    std::optional<std::vector<std::string>> keep_env{};
     /// What Worker::args() gives; with Spawn::exec also the arguments of the program.
     std::vector<std::string> args{};
-    /// The working directory; empty: the master's.
+    /// The working directory; empty: the master's, or with `root` that.
     std::string cwd{};
+    /// What it sees as "/" (chroot(2)); empty: the master's. It takes a privilege to set this, and a worker that keeps
+    /// that, as root does, can leave. With Spawn::exec the program and what it is linked to are looked for there.
+    std::string root{};
     /// Descriptors by their number in the worker: {{STDOUT_FILENO, log.get()}, {4, pipe.get()}}; -1: /dev/null. The
     /// sources must stay open in the master for as long as workers are started. Other descriptors that the program has
     /// opened itself, and standard streams not named here, are inherited as by any child.

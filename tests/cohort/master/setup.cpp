@@ -5,6 +5,7 @@
 #include <asio/io_context.hpp>
 
 #include "support/cluster.hpp"
+#include "support/folder.hpp"
 #include "support/process.hpp"
 
 #include <algorithm>
@@ -74,6 +75,19 @@ TEST_CASE("nobody looks into a worker that is not to be dumpable") {
     });
 }
 
+TEST_CASE("a worker sees of the master's environment what it is to see") {
+    ::setenv("COHORT_TEST_A", "secret", 1);
+    ::setenv("COHORT_TEST_B", "known", 1);
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        WorkerOptions options;
+        options.keep_env = {"COHORT_TEST_B*"};
+        app.spawn(say_surroundings, options);
+        const auto env = co_await mail(app);
+        CHECK(env.message.text == "(none) known");
+    });
+    for (const char* name : {"COHORT_TEST_A", "COHORT_TEST_B"}) ::unsetenv(name);
+}
+
 TEST_CASE("a successor is made with the same surroundings") {
     Options options = plain_options();
     options.restart = Restart::permanent;
@@ -111,6 +125,30 @@ TEST_CASE("a directory that does not exist ends the worker with the reason, and 
     CHECK(end.status->code() == 127);
     CHECK(end.error == std::errc::no_such_file_or_directory);
     CHECK_FALSE(end.voluntary);
+}
+
+Task<> say_root(App::Worker& self) {
+    co_await say(self, std::filesystem::exists("/proc") ? "the whole tree" : "its own");
+    co_await say(self, std::filesystem::current_path());
+    const auto listener = co_await self.listen(Endpoint("127.0.0.1:0"));
+    co_await say(self, listener.port() == 0 ? "no port" : "a port");
+}
+
+TEST_CASE("a worker in a root of its own is a worker as any" * doctest::skip(::getuid() != 0)) {
+    const Folder folder;
+    static std::string root;
+    root = folder.path.native();
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        WorkerOptions options;
+        options.root = root;
+        const WorkerId worker = app.spawn(say_root, options);
+        for (const char* expected : {"its own", "/", "a port"}) {
+            const auto said = co_await mail(app);
+            CHECK(said.message.text == expected);
+        }
+        const Event end = co_await end_of(app, worker);
+        CHECK(end.status == ExitStatus::exited(0));
+    });
 }
 
 /// Gives up being root first, for good.

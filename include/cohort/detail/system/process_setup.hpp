@@ -7,6 +7,8 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace cohort::detail {
@@ -30,6 +32,14 @@ std::optional<SetupError> choose_cpus(const WorkerOptions& options, unsigned slo
 std::optional<SetupError> limit_resources(const WorkerOptions& options) noexcept;
 
 std::optional<SetupError> take_identity(const WorkerOptions& options) noexcept;
+
+/// Whether one of `kept` names it, or begins it before a `*` at its end.
+bool is_kept(std::string_view name, std::span<const std::string> kept);
+
+/// Root and working folder.
+std::optional<SetupError> choose_folder(const WorkerOptions& options) noexcept;
+
+std::optional<SetupError> choose_environment(const WorkerOptions& options);
 
 /// In the child: a process group of its own (Ctrl-C then reaches the master alone), directory, environment, CPUs and
 /// limits, and user: last, since afterwards less is permitted.

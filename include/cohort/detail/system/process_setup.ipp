@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
@@ -86,11 +87,39 @@ COHORT_DECL std::optional<SetupError> take_identity(const WorkerOptions& options
     return std::nullopt;
 }
 
-COHORT_DECL std::optional<SetupError> prepare_process(const WorkerOptions& options, unsigned slot) {
-    ::setpgid(0, 0);
-    if (!options.cwd.empty() && ::chdir(options.cwd.c_str()) != 0) return SetupError{errno, "chdir"};
+COHORT_DECL bool is_kept(std::string_view name, std::span<const std::string> kept) {
+    return std::ranges::any_of(kept, [name](std::string_view one) {
+        if (!one.ends_with('*')) return one == name;
+        one.remove_suffix(1);
+        return name.starts_with(one);
+    });
+}
+
+COHORT_DECL std::optional<SetupError> choose_environment(const WorkerOptions& options) {
+    std::vector<std::string> dropped;
+    for (char** one = environ; options.keep_env && one != nullptr && *one != nullptr; ++one) {
+        const std::string_view variable(*one);
+        const std::string_view name = variable.substr(0, variable.find('='));
+        if (!is_kept(name, *options.keep_env)) dropped.emplace_back(name);
+    }
+    for (const std::string& name : dropped) ::unsetenv(name.c_str());
     for (const auto& [name, value] : options.env)
         if (::setenv(name.c_str(), value.c_str(), 1) != 0) return SetupError{errno, "setenv"};
+    return std::nullopt;
+}
+
+/// Whoever changes the root and not the folder is still outside.
+COHORT_DECL std::optional<SetupError> choose_folder(const WorkerOptions& options) noexcept {
+    if (!options.root.empty() && ::chroot(options.root.c_str()) != 0) return SetupError{errno, "chroot"};
+    if (!options.root.empty() && ::chdir("/") != 0) return SetupError{errno, "chdir"};
+    if (!options.cwd.empty() && ::chdir(options.cwd.c_str()) != 0) return SetupError{errno, "chdir"};
+    return std::nullopt;
+}
+
+COHORT_DECL std::optional<SetupError> prepare_process(const WorkerOptions& options, unsigned slot) {
+    ::setpgid(0, 0);
+    if (const auto error = choose_folder(options)) return error;
+    if (const auto error = choose_environment(options)) return error;
     if (const auto error = choose_cpus(options, slot)) return error;
     if (const auto error = limit_resources(options)) return error;
     return take_identity(options);

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <support/child.hpp>
+#include <support/folder.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 using namespace cohort::detail;
 using cohort::Pinning;
@@ -159,4 +161,84 @@ TEST_CASE("shares of the machine that there are not say which they were") {
         return refusal_of(more_important) == Refusal("setpriority", EACCES) ? 0 : 6;
     });
     CHECK(code == 0);
+}
+
+TEST_CASE("a name is kept when it, or a beginning of it with a star, is listed") {
+    struct Row {
+        std::vector<std::string> kept;
+        const char* name;
+        bool is_kept;
+    };
+    const Row rows[] = {
+        {{}, "PATH", false},        {{"PATH"}, "PATH", true},   {{"PATH"}, "PATH_INFO", false},
+        {{"PAT"}, "PATH", false},   {{"LC_*"}, "LC_ALL", true}, {{"LC_*"}, "LC_", true},
+        {{"LC_*"}, "LANG", false},  {{"*"}, "ANYTHING", true},  {{"A*B"}, "AxB", false},
+        {{"X", "LC_*"}, "X", true}, {{""}, "PATH", false},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.name);
+        CHECK(is_kept(row.name, row.kept) == row.is_kept);
+    }
+}
+
+TEST_CASE("a child keeps of the environment what it is to keep, and gets what is added") {
+    const int code = test::in_child([] {
+        ::setenv("COHORT_TEST_KEPT", "1", 1);
+        ::setenv("COHORT_TEST_LC_A", "2", 1);
+        ::setenv("COHORT_TEST_SECRET", "3", 1);
+        cohort::WorkerOptions options;
+        options.keep_env = {"COHORT_TEST_KEPT", "COHORT_TEST_LC_*"};
+        options.env = {{"COHORT_TEST_ADDED", "4"}};
+        if (prepare_process(options)) return 1;
+        std::vector<std::string> left;
+        for (char** one = environ; *one != nullptr; ++one) left.emplace_back(*one);
+        std::ranges::sort(left);
+        const std::vector<std::string> wanted{"COHORT_TEST_ADDED=4", "COHORT_TEST_KEPT=1", "COHORT_TEST_LC_A=2"};
+        return left == wanted ? 0 : 2;
+    });
+    CHECK(code == 0);
+    const int none = test::in_child([] {
+        cohort::WorkerOptions options;
+        options.keep_env.emplace();
+        return !prepare_process(options) && (environ == nullptr || *environ == nullptr) ? 0 : 1;
+    });
+    CHECK(none == 0);
+}
+
+TEST_CASE("a child has another root, stands in it, and can be another user there") {
+    if (::geteuid() != 0) {
+        MESSAGE("skipped: only root may change the root");
+        return;
+    }
+    const test::Folder folder;
+    std::filesystem::permissions(folder.path, std::filesystem::perms(0755));
+    std::filesystem::create_directory(folder / "inside");
+    for (const std::string cwd : {"", "inside", "/inside"}) {
+        CAPTURE(cwd);
+        const int code = test::in_child([&] {
+            cohort::WorkerOptions options;
+            options.root = folder.path.native();
+            options.cwd = cwd;
+            options.uid = options.gid = 65534;
+            if (prepare_process(options)) return 1;
+            if (std::filesystem::exists("/proc") || !std::filesystem::exists("/inside")) return 2;
+            if (::chroot(".") == 0 || ::getuid() != 65534) return 3;
+            return std::filesystem::current_path() == (cwd.empty() ? "/" : "/inside") ? 0 : 4;
+        });
+        CHECK(code == 0);
+    }
+}
+
+TEST_CASE("a root that is none, or may not be had, is refused") {
+    cohort::WorkerOptions options;
+    options.root = "/nonexistent";
+    const int missing =
+        test::in_child([&] { return refusal_of(options) == std::pair<std::string, int>("chroot", ENOENT) ? 0 : 1; });
+    CHECK(missing == 0);
+    options.root = "/";
+    const int refused = test::in_child([&] {
+        if (::geteuid() == 0 && ::setresuid(12345, 12345, 12345) != 0) return 2;
+        return refusal_of(options) == std::pair<std::string, int>("chroot", EPERM) ? 0 : 1;
+    });
+    CHECK(refused == 0);
 }
