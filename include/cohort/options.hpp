@@ -205,6 +205,10 @@ struct Options {
     /// the first; what a dead one has left is taken. At an upgrade it goes to the new master without a gap; whoever has
     /// it at the end removes it.
     std::string pid_file{};
+    /// What ps(1) and top(1) call the processes: "cohort: master TITLE", "cohort: worker 3 TITLE", and whether a worker
+    /// is leaving; empty: what they are called anyway. Without CAP_SYS_RESOURCE it is written over the arguments of
+    /// main(), as far as there is room, and over what a program still keeps of them.
+    std::string title{};
     /// Attributes of the workers that run() starts, and the default of Master::spawn.
     WorkerOptions worker{};
 };

@@ -61,6 +61,7 @@
 #include <cohort/detail/system/process_setup.ipp>
 #include <cohort/detail/system/process_start.ipp>
 #include <cohort/detail/system/process_status.ipp>
+#include <cohort/detail/system/process_title.ipp>
 #include <cohort/detail/system/rights.ipp>
 #include <cohort/detail/system/signals.ipp>
 #include <cohort/detail/system/system.ipp>
@@ -102,6 +103,7 @@
 #include <cohort/detail/worker/worker_core.ipp>
 #include <cohort/detail/worker/worker_main.ipp>
 #include <cohort/detail/worker/worker_signals.ipp>
+#include <cohort/detail/worker/worker_title.ipp>
 #include <cohort/leadership.ipp>
 #include <cohort/listener.ipp>
 #include <cohort/mode.ipp>

@@ -49,8 +49,14 @@ public:
     /// Kills the workers that are left.
     ~WorkerProcesses();
 
-    /// `inherited`: the listening descriptors that the process keeps. Throws what launch() does.
-    WorkerId start(unsigned slot, const WorkerSpec& assignment, std::vector<int> inherited);
+    /// What a process is started with beside its assignment.
+    struct Place {
+        unsigned slot = 0;
+        std::vector<int> inherited{}; // the listening descriptors that it keeps
+        std::uint64_t generation = 0;
+    };
+    /// Throws what launch() does.
+    WorkerId start(Place place, const WorkerSpec& assignment);
     /// Has the process killed when it has not ended by itself within Options::grace.
     void limit(WorkerRecord& record);
     /// For a worker that has sent something that is not valid: kills it. `error` becomes that of its exited event.

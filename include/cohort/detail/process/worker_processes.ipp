@@ -59,14 +59,15 @@ COHORT_DECL WorkerProcesses::~WorkerProcesses() {
     }
 }
 
-COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& assignment, std::vector<int> inherited) {
+COHORT_DECL WorkerId WorkerProcesses::start(Place place, const WorkerSpec& assignment) {
     Identity identity;
     identity.id = last_id_ + 1;
-    identity.slot = slot;
+    identity.slot = place.slot;
     identity.master = ::getpid();
-    identity.inherited = std::move(inherited);
+    identity.inherited = std::move(place.inherited);
+    identity.generation = place.generation;
     identity.dumpable = assignment.options.dumpable;
-    identity.cell = page_.acquire_worker(identity.id, slot, options_.spawn == Spawn::exec);
+    identity.cell = page_.acquire_worker(identity.id, place.slot, options_.spawn == Spawn::exec);
     WorkerCell& chosen = page_.worker(identity.cell);
     chosen.limit.store(options_.connections_per_worker, std::memory_order_relaxed);
     chosen.beat_interval.store(beat_interval(options_.liveness), std::memory_order_relaxed);
@@ -85,6 +86,7 @@ COHORT_DECL WorkerId WorkerProcesses::start(unsigned slot, const WorkerSpec& ass
         share<WorkerRecord>(context_.get_executor(), std::move(identity), std::move(launched), std::move(messages));
     [[maybe_unused]] const auto* const kept = cell.release();
     record->group = assignment.group;
+    record->generation = place.generation;
     record->other_user = assignment.options.uid.value_or(::geteuid()) != ::geteuid() ||
                          assignment.options.gid.value_or(::getegid()) != ::getegid();
     record->stop_signal = assignment.options.stop_signal;

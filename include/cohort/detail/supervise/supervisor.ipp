@@ -13,6 +13,7 @@
 #include <cohort/detail/system/process_start.hpp>
 #include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/worker/identity.hpp>
+#include <cohort/detail/worker/worker_title.hpp>
 
 namespace cohort::detail {
 
@@ -52,6 +53,7 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
     open_standard_descriptors();
     keep_exit_statuses();
     open_pid_file();
+    show_as_master(options_.title, false);
     dispatcher_->prepare();
     upgrade_.receive_connections(*dispatcher_, &can_take_back, [this] { take_over(); });
     open_control();
@@ -112,8 +114,7 @@ COHORT_DECL WorkerId Supervisor::start(unsigned slot) {
     call_before_fork(options_.hooks, slot);
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping)); // by the hook
     const WorkerSpec& spec = slot_manager_.slots()[slot].assignment;
-    const WorkerId worker = processes_.start(slot, spec, dispatcher_->inherited(slot));
-    record(worker).generation = generation_;
+    const WorkerId worker = processes_.start({slot, dispatcher_->inherited(slot), generation_}, spec);
     slot_manager_.slots()[slot].occupied = true;
     health_monitor_.watch();
     service_.begin();
@@ -310,6 +311,7 @@ COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
     if (control_) control_->pass_on();
     service_.hand_over(upgrade_.successor());
     pid_file_.leave();
+    show_as_master(options_.title, true);
     upgrade_.hand_over();
     end_all(true);
     co_return report;

@@ -5,6 +5,7 @@
 #include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/event.hpp>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,7 @@ struct Identity {
     int page = -1; // for a program started anew: what all have in common
     int part = -1; // and what this worker alone may write
     bool dumpable = true;
+    std::uint64_t generation = 0; // how many reloads had begun
     std::vector<int> inherited;
 
     std::vector<int> descriptors() const;

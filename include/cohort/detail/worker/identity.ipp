@@ -35,6 +35,7 @@ COHORT_DECL std::string to_string(const Identity& identity) {
     add(identity.page);
     add(identity.part);
     add(static_cast<int>(identity.dumpable));
+    add(identity.generation);
     for (const int fd : identity.inherited) add(fd);
     return text;
 }
@@ -54,7 +55,7 @@ COHORT_DECL std::optional<std::vector<long>> parse_numbers(std::string_view text
 
 COHORT_DECL std::optional<Identity> parse_identity(std::string_view text) {
     const auto numbers = parse_numbers(text);
-    if (!numbers || numbers->size() < 9) return std::nullopt;
+    if (!numbers || numbers->size() < 10) return std::nullopt;
     const auto& n = *numbers;
     Identity identity{static_cast<WorkerId>(n[0]),
                       static_cast<unsigned>(n[1]),
@@ -65,9 +66,10 @@ COHORT_DECL std::optional<Identity> parse_identity(std::string_view text) {
                       static_cast<int>(n[6]),
                       static_cast<int>(n[7]),
                       n[8] != 0,
+                      static_cast<std::uint64_t>(n[9]),
                       {}};
     if (identity.cell >= SharedPage::worker_cells) return std::nullopt;
-    for (std::size_t i = 9; i < n.size(); ++i) identity.inherited.push_back(static_cast<int>(n[i]));
+    for (std::size_t i = 10; i < n.size(); ++i) identity.inherited.push_back(static_cast<int>(n[i]));
     return identity;
 }
 

@@ -122,6 +122,7 @@ private:
     std::vector<std::weak_ptr<Intake>> own_intakes_; // of listen_alone()
     std::vector<std::function<void()>> exit_actions_;
     std::vector<std::string> args_;
+    std::string title_; // Options::title
     bool stopping_ = false;
     Departure departure_;
 };

@@ -16,6 +16,7 @@
 #include <cohort/detail/system/forked_copy.hpp>
 #include <cohort/detail/system/tool_chain.hpp>
 #include <cohort/detail/worker/worker_spec.hpp>
+#include <cohort/detail/worker/worker_title.hpp>
 
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
@@ -49,7 +50,9 @@ COHORT_DECL WorkerCore::WorkerCore(const WorkerSetup& setup, const Options& opti
       leadership_(link_, changed_),
       peers_(link_, changed_),
       last_minutes_(context_.get_executor()),
-      args_(std::move(args)) {
+      args_(std::move(args)),
+      title_(options.title) {
+    show_as_worker(title_, identity_, false);
     spawn(context_.get_executor(), control());
     link_->send(Online{outgoing.hash, incoming.hash});
 }
@@ -183,6 +186,7 @@ COHORT_DECL void WorkerCore::look_at_intakes() {
 
 COHORT_DECL void WorkerCore::stop(bool hand_over) {
     stopping_ = true;
+    show_as_worker(title_, identity_, true);
     // Half of the grace: the other half is for the last answers.
     departure_ = {hand_over, Timeout(grace_ / 2).deadline()};
     for_each_intake([hand_over](Intake& intake) { intake.stop(hand_over); });

@@ -21,6 +21,7 @@ Identity example() {
     identity.page = 5;
     identity.part = 6;
     identity.dumpable = false;
+    identity.generation = 12;
     identity.inherited = {8, 9};
     return identity;
 }
@@ -33,13 +34,14 @@ TEST_CASE("an identity survives the way through the environment") {
     CHECK(identity->cell == 11);
     CHECK(identity->master == 4711);
     CHECK_FALSE(identity->dumpable);
+    CHECK(identity->generation == 12);
     CHECK(identity->descriptors() == std::vector<int>{8, 9, 3, 4, 5, 6});
 }
 
 TEST_CASE("what no master writes is no identity") {
     for (const char* text :
-         {"", " ", "7", "1 2 3 4 5 6 7", "1 2 3 4 5 6 7 8", "1 2 3 4 5 6 7 8 x", "1 2 3 4 5 6 7 -8 1",
-          "1,2,3,4,5,6,7,8,1", "1 2 3 4 5 6 7 8 1 y", "1 2 99999 4 5 6 7 8 1"}) {
+         {"", " ", "7", "1 2 3 4 5 6 7", "1 2 3 4 5 6 7 8", "1 2 3 4 5 6 7 8 1", "1 2 3 4 5 6 7 8 x 0",
+          "1 2 3 4 5 6 7 -8 1 0", "1,2,3,4,5,6,7,8,1,0", "1 2 3 4 5 6 7 8 1 0 y", "1 2 99999 4 5 6 7 8 1 0"}) {
         CAPTURE(text);
         CHECK_FALSE(parse_identity(text));
     }
