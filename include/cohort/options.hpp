@@ -64,7 +64,7 @@ enum class Readiness {
 /// The number of workers follows the load.
 struct Autoscale {
     unsigned least = 1;
-    unsigned most = 0; ///< 0: the number of CPUs that this process may use (sched_getaffinity(2))
+    unsigned most = 0; ///< 0: as many as Options::workers stands for
     /// The load meant for one worker; when the average exceeds it, a worker is added.
     double load_per_worker = 100;
     /// A worker is removed only if the remaining ones keep this share of it free.
@@ -150,7 +150,8 @@ struct ControlOptions {
 
 /// The cluster. Every member has a default that suits a server.
 struct Options {
-    /// How many slots run() fills; 0: the number of CPUs that this process may use (sched_getaffinity(2)).
+    /// How many slots run() fills; 0: one for each CPU that this process may use (sched_getaffinity(2)), or has the
+    /// time of (cgroups(7), cpu.max), rounded up.
     unsigned workers = 0;
     /// Opened before the first worker exists, so that an endpoint in use, or not permitted, is an error at the start.
     std::vector<Endpoint> listen{};

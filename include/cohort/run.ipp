@@ -15,9 +15,9 @@
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/printable.hpp>
 #include <cohort/detail/supervise/supervisor.hpp>
+#include <cohort/detail/system/cpu_quota.hpp>
 #include <cohort/detail/system/forked_copy.hpp>
 #include <cohort/detail/system/orphan_reaper.hpp>
-#include <cohort/detail/system/process_setup.hpp>
 #include <cohort/detail/system/process_start.hpp>
 #include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/system/terminal.hpp>
@@ -288,7 +288,7 @@ COHORT_DECL Task<> discard_messages(MasterBase& master) { return Access::supervi
 COHORT_DECL unsigned number_of_workers(const Options& options) {
     if (options.workers != 0) return options.workers;
     if (options.autoscale && options.autoscale->least != 0) return options.autoscale->least;
-    return std::max(1U, static_cast<unsigned>(usable_cpus().size()));
+    return cpus_to_fill();
 }
 
 COHORT_DECL void report_failure() noexcept { log_line(exception_text()); }

@@ -50,6 +50,8 @@
 #include <cohort/detail/socket/socket_address.ipp>
 #include <cohort/detail/socket/socket_file.ipp>
 #include <cohort/detail/socket/transferred_listeners.ipp>
+#include <cohort/detail/system/cgroup.ipp>
+#include <cohort/detail/system/cpu_quota.ipp>
 #include <cohort/detail/system/debugger.ipp>
 #include <cohort/detail/system/fd_passing.ipp>
 #include <cohort/detail/system/fork.ipp>

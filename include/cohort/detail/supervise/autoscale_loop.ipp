@@ -7,7 +7,7 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/log_line.hpp>
-#include <cohort/detail/system/process_setup.hpp>
+#include <cohort/detail/system/cpu_quota.hpp>
 
 #include <exception>
 
@@ -18,7 +18,7 @@ COHORT_DECL AutoscaleLoop::AutoscaleLoop(const asio::any_io_executor& executor, 
     : timer_(executor), limits_(limits), owner_(owner) {
     if (!limits_) return;
     Autoscale completed = *limits_;
-    if (completed.most == 0) completed.most = static_cast<unsigned>(usable_cpus().size());
+    if (completed.most == 0) completed.most = cpus_to_fill();
     policy_.emplace(completed);
 }
 
