@@ -66,6 +66,7 @@
 #include <cohort/detail/system/process_title.ipp>
 #include <cohort/detail/system/rights.ipp>
 #include <cohort/detail/system/signals.ipp>
+#include <cohort/detail/system/slot_cgroup.ipp>
 #include <cohort/detail/system/system.ipp>
 #include <cohort/detail/system/terminal.ipp>
 #include <cohort/detail/system/tool_chain.ipp>

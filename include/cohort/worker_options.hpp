@@ -28,6 +28,16 @@ struct ResourceLimit {
     std::uint64_t hard = unlimited;
 };
 
+/// What the kernel lets all processes of one slot have together: cgroups(7), version 2. The master makes a group for
+/// each slot beneath its own, which must have been delegated to it (systemd.unit(5), Delegate=yes); where the system
+/// refuses that, or has no such controller, a worker cannot be started, and the error says which.
+struct CgroupLimits {
+    std::optional<std::uint64_t> memory{};    ///< bytes (memory.max); what exceeds them is killed
+    std::optional<double> cpus{};             ///< CPUs' worth of time, as 0.5 or 2 (cpu.max)
+    std::optional<unsigned> cpu_weight{};     ///< 1 to 10000, beside the other slots' 100 (cpu.weight)
+    std::optional<std::uint64_t> processes{}; ///< and threads (pids.max)
+};
+
 /// The process attributes of a worker. One that the system refuses ends the new process: see Event::error.
 struct WorkerOptions {
     /// Added to the environment, replacing what has the same name.
@@ -51,6 +61,8 @@ struct WorkerOptions {
     Pinning pinning = Pinning::none;
     /// -20, highest priority, to 19 (setpriority(2)); empty: the master's.
     std::optional<int> nice{};
+    /// Of its slot's processes together, those that it starts included.
+    std::optional<CgroupLimits> cgroup{};
     /// By resource: {{RLIMIT_NOFILE, {1024, 4096}}} (setrlimit(2)).
     std::map<int, ResourceLimit> limits{};
     std::optional<mode_t> umask{};

@@ -127,6 +127,25 @@ TEST_CASE("a directory that does not exist ends the worker with the reason, and 
     CHECK_FALSE(end.voluntary);
 }
 
+TEST_CASE("limits of a cgroup that was not delegated are an error of spawn(), which says what is missing") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        WorkerOptions options;
+        options.cgroup.emplace();
+        options.cgroup->memory = std::uint64_t{1} << 40;
+        std::string what;
+        try {
+            app.spawn(idle, options);
+        } catch (const std::system_error& error) {
+            what = error.what();
+        }
+        if (what.empty())
+            MESSAGE("here it was delegated");
+        else
+            CHECK(what.starts_with("cgroup: "));
+        co_await app.stop();
+    });
+}
+
 Task<> say_root(App::Worker& self) {
     co_await say(self, std::filesystem::exists("/proc") ? "the whole tree" : "its own");
     co_await say(self, std::filesystem::current_path());

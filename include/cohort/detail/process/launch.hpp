@@ -6,6 +6,8 @@
 #include <cohort/detail/worker/identity.hpp>
 #include <cohort/detail/worker/worker_main.hpp>
 
+#include <string>
+
 namespace cohort::detail {
 
 /// What the master keeps of a process it has launched.
@@ -19,11 +21,12 @@ struct Launched {
 /// that could not be run.
 [[noreturn]] void report_failure(const Identity& identity, SetupError error);
 
-/// Runs in the child and does not return, as the stack below is a copy of the parent's.
+/// Runs in the child and does not return, as the stack below is a copy of the parent's. `cgroup`: the folder of the
+/// group that it is to be in; empty: its parent's.
 [[noreturn]] void become_worker(Identity identity, const WorkerSpec& assignment, const Options& options,
-                                SharedPage& page);
+                                SharedPage& page, const std::string& cgroup);
 
-/// Forks. Returns in the master only; throws what fork_process() and socketpair(2) say.
+/// Forks. Returns in the master only; throws what fork_process(), socketpair(2) and make_slot_cgroup() say.
 Launched launch(Identity identity, const WorkerSpec& assignment, const Options& options, SharedPage& page);
 
 } // namespace cohort::detail

@@ -12,6 +12,7 @@
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/system/fd_passing.hpp>
 #include <cohort/detail/system/signals.hpp>
+#include <cohort/detail/system/slot_cgroup.hpp>
 #include <cohort/detail/worker/worker_signals.hpp>
 
 #include <string>
@@ -26,7 +27,7 @@ COHORT_DECL void report_failure(const Identity& identity, SetupError error) {
 }
 
 COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, const Options& options,
-                               SharedPage& page) {
+                               SharedPage& page, const std::string& cgroup) {
     try {
         if (options.spawn == Spawn::fork) page.become_worker(identity.cell);
         identity.page = page.descriptor();
@@ -38,6 +39,8 @@ COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, 
         close_inherited(kept);
         if (misplaced) report_failure(identity, *misplaced);
         for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name); // the master's own
+        const auto kept_out = cgroup.empty() ? std::nullopt : enter_cgroup(cgroup);
+        if (kept_out) report_failure(identity, *kept_out);
         if (const auto error = prepare_process(assignment.options, identity.slot)) report_failure(identity, *error);
         if (options.spawn == Spawn::fork) run_as_worker(page, identity, options, assignment.make);
         ::setenv(identity_variable, to_string(identity).c_str(), 1);
@@ -52,6 +55,8 @@ COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, 
 }
 
 COHORT_DECL Launched launch(Identity identity, const WorkerSpec& assignment, const Options& options, SharedPage& page) {
+    const auto& limits = assignment.options.cgroup;
+    const std::string cgroup = limits ? make_slot_cgroup(identity.slot, *limits) : "";
     auto [control, its_control] = make_socketpair(SOCK_SEQPACKET);
     auto [channel, its_channel] = make_socketpair(SOCK_STREAM);
     const AfterFork then = options.spawn == Spawn::exec ? AfterFork::execs : AfterFork::lives;
@@ -59,7 +64,7 @@ COHORT_DECL Launched launch(Identity identity, const WorkerSpec& assignment, con
     if (process.pid != 0) return {std::move(process), std::move(control), std::move(channel)};
     identity.control = its_control.release();
     identity.channel = its_channel.release();
-    become_worker(std::move(identity), assignment, options, page);
+    become_worker(std::move(identity), assignment, options, page, cgroup);
 }
 
 } // namespace cohort::detail

@@ -9,6 +9,7 @@
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/policy/liveness_policy.hpp>
+#include <cohort/detail/system/slot_cgroup.hpp>
 
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
@@ -212,6 +213,7 @@ COHORT_DECL void WorkerProcesses::forget(WorkerRecord& record) {
     record.grace.cancel();
     page_.release_worker(record.cell);
     record.link->close();
+    remove_slot_cgroup(record.slot);
     records_.erase(record.id);
 }
 
