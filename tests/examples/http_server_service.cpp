@@ -13,6 +13,8 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -206,6 +208,54 @@ TEST_CASE("http_server: an upgrade that fails leaves the pid file where it is") 
     server.signal(SIGTERM);
     CHECK(server.wait() == cohort::ExitStatus::exited(0));
     CHECK(std::filesystem::is_empty(folder.path));
+}
+
+// The unit file of the README
+
+/// What stands between the line ```ini and the next ```.
+std::string unit_of_readme() {
+    std::ifstream readme(std::filesystem::path(COHORT_SOURCE_DIR) / "README.md");
+    std::string unit;
+    bool is_unit = false;
+    for (std::string line; std::getline(readme, line);) {
+        if (is_unit && line == "```") return unit;
+        if (is_unit) unit += line + "\n";
+        if (line == "```ini") is_unit = true;
+    }
+    return unit;
+}
+
+TEST_CASE("the unit file in the README is one that systemd understands") {
+    const std::string unit = unit_of_readme();
+    REQUIRE(unit.starts_with("[Unit]\n"));
+    const std::set<std::string> known = {"After",          "Delegate",    "Description",    "ExecReload", "ExecStart",
+                                         "KillMode",       "LimitNOFILE", "NotifyAccess",   "Restart",    "Type",
+                                         "TimeoutStopSec", "WantedBy",    "WatchdogSec",    "User",       "DynamicUser",
+                                         "Wants",          "RestartSec",  "TimeoutStartSec"};
+    std::istringstream lines(unit);
+    for (std::string line; std::getline(lines, line);) {
+        CAPTURE(line);
+        const bool is_section = line == "[Unit]" || line == "[Service]" || line == "[Install]";
+        CHECK((line.empty() || is_section || known.contains(line.substr(0, line.find('=')))));
+    }
+    if (!test::run_shell("command -v systemd-analyze").starts_with("/")) {
+        MESSAGE("not verified: there is no systemd-analyze");
+        return;
+    }
+    const test::Folder folder;
+    const std::string program = folder / "app";
+    std::filesystem::copy_file("/bin/true", program);
+    std::string text = unit;
+    const std::string place = "/usr/local/bin/app";
+    REQUIRE(text.find(place) != text.npos);
+    text.replace(text.find(place), place.size(), program);
+    std::ofstream(folder / "app.service") << text;
+    const std::string said =
+        test::run_shell("SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no --recursive-errors=no " +
+                        (folder / "app.service") + "; echo code $?");
+    CAPTURE(said);
+    CHECK(said.ends_with("code 0\n"));
+    CHECK(said.find("app.service:") == said.npos); // no warning about it
 }
 
 } // namespace
