@@ -128,13 +128,21 @@ COHORT_DECL void add_worker(OptionLines& lines, const WorkerOptions& options) {
     std::vector<std::string> names;
     for (const auto& [name, value] : options.env) names.push_back(name);
     lines.add("worker.env", names);
+    lines.add("worker.keep_env", options.keep_env);
     lines.add("worker.args", options.args);
     lines.add("worker.cwd", options.cwd);
+    lines.add("worker.root", options.root);
     for (const auto& [number, source] : options.descriptors)
         lines.add("worker.descriptors." + std::to_string(number), source);
     lines.add("worker.cpus", options.cpus);
     lines.add("worker.pinning", options.pinning == Pinning::by_slot ? "by_slot" : "none");
     lines.add("worker.nice", options.nice);
+    if (options.cgroup) {
+        lines.add("worker.cgroup.memory", options.cgroup->memory);
+        lines.add("worker.cgroup.cpus", options.cgroup->cpus);
+        lines.add("worker.cgroup.cpu_weight", options.cgroup->cpu_weight);
+        lines.add("worker.cgroup.processes", options.cgroup->processes);
+    }
     for (const auto& [resource, limit] : options.limits) {
         lines.add("worker.limits." + std::to_string(resource) + ".soft", limit.soft);
         lines.add("worker.limits." + std::to_string(resource) + ".hard", limit.hard);
@@ -163,6 +171,8 @@ COHORT_DECL std::string describe(const Options& options) {
     detail::add_supervision(lines, options);
     detail::add_traffic(lines, options);
     lines.add("reap_strangers", options.reap_strangers);
+    lines.add("pid_file", options.pid_file);
+    lines.add("title", options.title);
     lines.add("hooks.before_fork", options.hooks.before_fork);
     lines.add("hooks.in_worker", options.hooks.in_worker);
     lines.add("hooks.on_exit", options.hooks.on_exit);

@@ -55,6 +55,8 @@ TEST_CASE("options that contradict themselves are refused with a sentence that n
              o.control.clients = 0;
          }},
         {"worker.program", [](Options& o) { o.worker.program = "/bin/true"; }},
+        {"worker.cgroup.cpus", [](Options& o) { o.worker.cgroup = {.cpus = 0}; }},
+        {"worker.cgroup.cpu_weight", [](Options& o) { o.worker.cgroup = {.cpu_weight = 10'001}; }},
         {"worker.nice", [](Options& o) { o.worker.nice = 20; }},
         {"worker.limits",
          [](Options& o) {
