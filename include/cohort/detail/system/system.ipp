@@ -5,6 +5,7 @@
 #include <cohort/detail/system/system.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/error.hpp>
 
 #include <algorithm>
 #include <cerrno>
