@@ -244,13 +244,18 @@ TEST_CASE("a service manager that does not read, or is not there, holds nothing 
     }
 }
 
+Task<> say_when_ready(App& app) {
+    for (int i = 0; i < 2; ++i) co_await next(app, WorkerState::online);
+    print("ready");
+}
+
 TEST_CASE("what there was no room for is said when there is") {
     ServiceManager manager;
     manager.fill();
-    Helper helper(as_service(manager, run_two));
-    for (int i = 0; i < 2; ++i) helper.after("variables: ");
+    Helper helper(as_service(manager, [] { return run<App>(service_options(2), say_when_ready, idle); }));
+    helper.after("ready");
     helper.signal(SIGHUP);
-    for (int i = 0; i < 2; ++i) helper.after("variables: ");
+    helper.after("cohort: reload: ");
     manager.next("READY=1");
     manager.next("RELOADING=1");
     manager.next("READY=1");
