@@ -24,6 +24,7 @@ const std::vector<std::string> folders = {
     "detail/serialize",
     "detail/policy",
     "detail/async",
+    "detail/logs",
     "detail/channel",
     "detail/control",
     "detail/listen",

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// LogFile: the file that a log is written to, whatever others do with it (layer 2).
+#pragma once
+
+#include <cohort/detail/logs/rotated_files.hpp>
+#include <cohort/detail/logs/rotation_policy.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
+#include <cohort/options.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <sys/stat.h>
+
+namespace cohort::detail {
+
+/// Of a log file, between all its writers (flock(2)): many may write, or one may rotate or see how it ends.
+class FileLock {
+public:
+    enum Kind { shared, exclusive };
+
+    /// Waits for it.
+    FileLock(int file, Kind kind) noexcept;
+    FileLock(const FileLock&) = delete;
+    FileLock& operator=(const FileLock&) = delete;
+    ~FileLock();
+
+private:
+    int file_;
+};
+
+/// Other processes may append to the same file, as the master before an upgrade does, rename or delete it. Blocks for
+/// as long as the disk does. Without a path it is standard error.
+class LogFile {
+public:
+    explicit LogFile(const LogOptions& options);
+
+    /// Opens the file, if it is not open, or the path has another one by now, and begins a new one if that is due. To
+    /// be called before each write. Sets `is_new` if it was opened. EINVAL: it is something else than a file.
+    std::error_code prepare(std::size_t more, bool& is_new);
+    /// How many of the bytes were written; some may have been although there is an error.
+    std::size_t write(std::string_view bytes, std::error_code& error) noexcept;
+    /// The next prepare() opens the file anew.
+    void close() noexcept { file_.reset(); }
+    /// A former file was added since this was last asked.
+    bool has_rotated() noexcept { return std::exchange(rotated_, false); }
+
+    const std::string& path() const noexcept { return options_.path; }
+    const RotatedFiles& former() const noexcept { return former_; }
+    /// Calls `action` while no other writer rotates. Does nothing, and returns false, if the path has another file.
+    template <class Action>
+    bool while_locked(Action action) {
+        if (!file_) return false;
+        const FileLock lock(file_.get(), FileLock::exclusive);
+        if (!is_at_path()) return false;
+        action();
+        return true;
+    }
+
+private:
+    bool is_own_output() const noexcept { return options_.path.empty(); }
+    bool is_at_path() const noexcept;
+    std::error_code open();
+    void end_torn_line() const noexcept;
+    static std::size_t write(int file, std::string_view bytes, std::error_code& error) noexcept;
+    std::error_code rotate();
+
+    LogOptions options_;
+    RotationPolicy policy_;
+    RotatedFiles former_;
+    UniqueFd file_;
+    bool rotated_ = false;
+};
+
+} // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/logs/log_file.ipp>
+#endif
