@@ -117,6 +117,9 @@ public:
     [[nodiscard]] Task<> stop();
     /// Stops without grace: kills every worker.
     void kill_all();
+    /// Options::logs: opens the file anew, as when it was renamed; what was written before it still goes to the old
+    /// one.
+    void reopen_logs();
     /// Until the last worker has gone and none will come.
     [[nodiscard]] Task<> until_finished();
 

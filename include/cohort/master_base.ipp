@@ -47,6 +47,9 @@ COHORT_DECL Task<ReloadReport> MasterBase::reload() { return own().reload(); }
 COHORT_DECL Task<ReloadReport> MasterBase::upgrade() { return own().upgrade(); }
 COHORT_DECL Task<> MasterBase::stop() { return own().stop(); }
 COHORT_DECL void MasterBase::kill_all() { own().kill_all(); }
+COHORT_DECL void MasterBase::reopen_logs() {
+    if (auto* const logs = own().logs()) logs->reopen();
+}
 COHORT_DECL Task<> MasterBase::until_finished() { return supervisor_->until_finished(); }
 
 COHORT_DECL std::vector<WorkerInfo> MasterBase::workers() const { return supervisor_->workers(); }

@@ -157,10 +157,12 @@ enum class LogFormat {
 /// Where the lines go that workers write to their standard output and error, with what the library itself says in the
 /// master (stream "cohort", no worker). The master reads them from pipes and a process of its own writes them, so that
 /// nobody else waits for the disk. While that process does not keep up, workers that write much are held up for 100 ms
-/// of every second at most; beyond that lines are lost, whole ones, and a line says how many of each worker. What a
-/// worker has written before it ends, however it ends, is in the log; what the program itself has buffered is not (its
-/// stdout is line-buffered; std::cout, too, unless std::ios::sync_with_stdio says otherwise). A line longer than 8 KiB
-/// becomes several: "stdout+" in text and "partial":true in JSON say of each but the last that it goes on.
+/// of every second at most, longer only where what it lacks is a CPU; beyond that lines are lost, whole ones, and a
+/// line says how many of each worker. What a worker has written before it ends, however it ends, is in the log; what
+/// the program itself has buffered is not (its stdout is line-buffered; std::cout, too, unless
+/// std::ios::sync_with_stdio says otherwise). A line longer than 8 KiB becomes several: "stdout+" in text and
+/// "partial":true in JSON say of each but the last that it goes on.
+///
 /// A stream that WorkerOptions::descriptors names is not captured.
 struct LogOptions {
     /// A file; it is opened anew when it was renamed or deleted, and at Master::reopen_logs(), with run() also SIGUSR1.
@@ -234,6 +236,8 @@ struct Options {
     std::optional<bool> reap_strangers{};
     Hooks hooks{};
     ControlOptions control{};
+    /// Empty: what workers write goes where the master's standard streams go.
+    std::optional<LogOptions> logs{};
     /// The path of a file with the number of the master's process, for scripts; empty: there is none. The master has it
     /// locked (flock(2)) for as long as it lives, so that a second one is refused, with EBUSY and a sentence that names
     /// the first; what a dead one has left is taken. At an upgrade it goes to the new master without a gap; whoever has

@@ -35,10 +35,10 @@ void report_failure() noexcept;
 ///
 /// SIGTERM, SIGINT and SIGQUIT stop it gracefully (Options::grace), a second one at once; SIGHUP reloads
 /// (Master::reload), SIGUSR2 replaces the master (Master::upgrade), and a line on standard error says how that went;
-/// SIGTTIN and SIGTTOU start one worker more or end one, but not the last; SIGUSR1 does nothing, unless the program has
-/// a handler for it. They may be sent to all processes of the service alike: workers leave them to the master. One that
-/// gets SIGTERM, SIGINT or SIGQUIT alone is replaced: it leaves when its successor is ready; a second one ends it at
-/// once.
+/// SIGTTIN and SIGTTOU start one worker more or end one, but not the last; SIGUSR1 has the log opened anew
+/// (Options::logs), unless the program has a handler for it. They may be sent to all processes of the service alike:
+/// workers leave them to the master. One that gets SIGTERM, SIGINT or SIGQUIT alone is replaced: it leaves when its
+/// successor is ready; a second one ends it at once.
 ///
 /// What a terminal sends is no command: in its background the cluster may write to it, also after `stty tostop`. A
 /// SIGHUP because the terminal is gone stops the cluster gracefully, and a line on standard error says so; where SIGHUP

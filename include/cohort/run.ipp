@@ -131,6 +131,7 @@ public:
 private:
     void hang_up(const Signal& signal);
     void scale(const Signal& signal);
+    void reopen_logs();
     void end();
     void begin(Task<> task) { spawn(supervisor_.context().get_executor(), std::move(task)); }
 
@@ -148,7 +149,7 @@ COHORT_DECL void Commands::obey(const Signal& signal) {
         case SIGUSR2: return begin(upgrade_and_tell(supervisor_));
         case SIGTTIN:
         case SIGTTOU: return scale(signal);
-        case SIGUSR1: return; // elsewhere it has logs opened again; whoever sends it to every service ends none
+        case SIGUSR1: return reopen_logs();
         default: end();
     }
 }
@@ -165,6 +166,13 @@ COHORT_DECL void Commands::scale(const Signal& signal) {
     if (signal.from_kernel) return; // some other process of the group has used the terminal
     const unsigned count = supervisor_.slot_manager().count();
     scale_and_tell(supervisor_, signal.number == SIGTTIN ? count + 1 : std::max(2U, count) - 1);
+}
+
+/// A master without a log does nothing: whoever sends this to every service ends none. A successor may have one.
+COHORT_DECL void Commands::reopen_logs() {
+    if (supervisor_.logs() == nullptr) return;
+    supervisor_.logs()->reopen();
+    supervisor_.forward_signal(SIGUSR1);
 }
 
 COHORT_DECL void Commands::end() {
@@ -278,6 +286,7 @@ COHORT_DECL int run_to_the_end(MasterBase& master, const std::function<void()>& 
     end_if_forked_copy();
     context.restart();
     Access::drop_bus(master);
+    if (supervisor.logs() != nullptr) supervisor.logs()->finish();
     context.run_for(last_moments); // what was queued is carried out; what waits for ever is dropped
     Leftovers::drop(context);
     return supervisor.has_given_up() ? 1 : code;

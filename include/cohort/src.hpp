@@ -40,13 +40,17 @@
 #include <cohort/detail/channel/transport.ipp>
 #include <cohort/detail/exception_text.ipp>
 #include <cohort/detail/log_line.ipp>
+#include <cohort/detail/logs/captured_stream.ipp>
 #include <cohort/detail/logs/line_splitter.ipp>
 #include <cohort/detail/logs/log_compressor.ipp>
 #include <cohort/detail/logs/log_file.ipp>
 #include <cohort/detail/logs/log_formatter.ipp>
 #include <cohort/detail/logs/log_queue.ipp>
+#include <cohort/detail/logs/log_service.ipp>
 #include <cohort/detail/logs/log_writer.ipp>
+#include <cohort/detail/logs/recent_lines.ipp>
 #include <cohort/detail/logs/rotated_files.ipp>
+#include <cohort/detail/logs/writer_process.ipp>
 #include <cohort/detail/printable.ipp>
 #include <cohort/detail/socket/activation.ipp>
 #include <cohort/detail/socket/inherited_socket.ipp>

@@ -29,6 +29,7 @@ TEST_CASE("any choice of options can be named, in their order, and the others ke
         .autoscale = cohort::Autoscale{.least = 2, .most = 4},
         .reap_strangers = false,
         .hooks = {.before_fork = [](unsigned) {}},
+        .logs = cohort::LogOptions{.path = "/var/log/app.log", .rotate_every = 24h, .keep = 30},
         .worker = {.env = {{"A", "1"}},
                    .args = {"x"},
                    .cwd = "/",
@@ -57,6 +58,7 @@ TEST_CASE("the defaults suit a server") {
     CHECK(options.strategy == cohort::Strategy::one_for_one);
     CHECK_FALSE(options.autoscale);
     CHECK_FALSE(options.hooks.on_exit);
+    CHECK_FALSE(options.logs);
     CHECK(options.grace == 30s);
     CHECK(options.credit > 0);
     CHECK(options.max_message == 16U * 1024 * 1024);

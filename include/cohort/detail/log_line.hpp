@@ -6,6 +6,19 @@
 
 namespace cohort::detail {
 
+/// Who takes such lines instead of standard error.
+class LineSink {
+public:
+    /// False: not from this process, or thread, or not now.
+    virtual bool log(std::string_view text) noexcept = 0;
+
+protected:
+    ~LineSink() = default;
+};
+
+/// The log of a master, if it has one.
+inline LineSink* line_sink = nullptr;
+
 /// "cohort: ", and the text. See LineLog: nobody waits for whoever reads there.
 void log_line(std::string_view text) noexcept;
 

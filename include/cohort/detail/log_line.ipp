@@ -14,6 +14,7 @@
 namespace cohort::detail {
 
 COHORT_DECL void log_line(std::string_view text) noexcept {
+    if (line_sink != nullptr && line_sink->log(text)) return;
     static LineLog standard_error(STDERR_FILENO);
     try {
         standard_error.write(std::string("cohort: ").append(text));

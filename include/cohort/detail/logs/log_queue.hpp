@@ -31,6 +31,8 @@ public:
     void pop(std::size_t bytes) noexcept;
     /// Says how many lines were lost since it was last said, unless it is full or none were.
     void tell_lost(Time time);
+    /// How many that was not said of, with all that are here.
+    std::uint64_t count_lost() const noexcept;
 
 private:
     std::size_t size() const noexcept { return bytes_.size() - begin_; }

@@ -58,4 +58,10 @@ COHORT_DECL void LogQueue::tell_lost(Time time) {
     }
 }
 
+COHORT_DECL std::uint64_t LogQueue::count_lost() const noexcept {
+    auto count = static_cast<std::uint64_t>(std::ranges::count(std::string_view(bytes_).substr(begin_), '\n'));
+    for (const auto& [worker, lines] : lost_) count += lines;
+    return count;
+}
+
 } // namespace cohort::detail

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/logs/log_service.hpp>
 #include <cohort/detail/process/control_reader.hpp>
 #include <cohort/detail/process/event_log.hpp>
 #include <cohort/detail/process/mailbox.hpp>
@@ -43,7 +44,9 @@ public:
         ~Owner() = default;
     };
 
-    WorkerProcesses(asio::io_context& context, const Options& options, Schemas schemas, SharedPage& page, Owner& owner);
+    /// `logs`: null, if what workers write is not captured.
+    WorkerProcesses(asio::io_context& context, const Options& options, Schemas schemas, SharedPage& page,
+                    LogService* logs, Owner& owner);
     WorkerProcesses(const WorkerProcesses&) = delete;
     WorkerProcesses& operator=(const WorkerProcesses&) = delete;
     /// Kills the workers that are left.
@@ -98,6 +101,7 @@ private:
     bool finished() const override { return owner_.finished(); }
     COHORT_DECL bool is_serving() const override;
     COHORT_DECL void on_bad_message(WorkerRecord& record, std::error_code error) override;
+    Launched launch_captured(const Identity& identity, WorkerSpec assignment);
     void show_part(WorkerId worker, std::uint32_t cell, WorkerRecord& other) const;
     void send_parts();
     bool send_parts_to(WorkerRecord& record) const;
@@ -112,6 +116,7 @@ private:
     const Options& options_;
     Schemas schemas_;
     SharedPage& page_;
+    LogService* logs_;
     Owner& owner_;
     WorkerRecords records_;
     ControlReader control_reader_;

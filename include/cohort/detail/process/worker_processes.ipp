@@ -27,11 +27,12 @@ COHORT_DECL std::vector<WorkerInfo> WorkerProcesses::workers() const {
 }
 
 COHORT_DECL WorkerProcesses::WorkerProcesses(asio::io_context& context, const Options& options, Schemas schemas,
-                                             SharedPage& page, Owner& owner)
+                                             SharedPage& page, LogService* logs, Owner& owner)
     : context_(context),
       options_(options),
       schemas_(schemas),
       page_(page),
+      logs_(logs),
       owner_(owner),
       control_reader_(context, options.grace, owner),
       mailbox_(context.get_executor(), *this),
@@ -79,7 +80,7 @@ COHORT_DECL WorkerId WorkerProcesses::start(Place place, const WorkerSpec& assig
         send_parts();
         page_.forget_descriptor(identity.cell);
     }
-    auto launched = launch(identity, assignment, options_, page_);
+    auto launched = launch_captured(identity, assignment);
     auto messages = MessageStream::open(
         context_.get_executor(), std::make_unique<Transport>(context_.get_executor(), std::move(launched.channel)),
         {.max_length = options_.max_message}, schemas_.outgoing, schemas_.incoming);
@@ -98,6 +99,15 @@ COHORT_DECL WorkerId WorkerProcesses::start(Place place, const WorkerSpec& assig
     // Later: the process may already have sent something, or ended, before the caller knows its id.
     spawn(context_.get_executor(), begin(record));
     return record->id;
+}
+
+/// With pipes for what it writes, if that is wanted.
+COHORT_DECL Launched WorkerProcesses::launch_captured(const Identity& identity, WorkerSpec assignment) {
+    WorkerPipes pipes;
+    if (logs_ != nullptr) pipes = LogService::open_pipes(assignment.options.descriptors);
+    Launched launched = launch(identity, assignment, options_, page_);
+    if (logs_ != nullptr) logs_->capture(identity.id, identity.slot, std::move(pipes));
+    return launched;
 }
 
 COHORT_DECL void WorkerProcesses::show_part(WorkerId worker, std::uint32_t cell, WorkerRecord& other) const {
@@ -173,6 +183,7 @@ COHORT_DECL Task<> WorkerProcesses::await_exit(RecordPtr record) {
     }
     if (!status) co_return;
     record->reaped = true;
+    if (logs_ != nullptr) logs_->worker_ended(record->id);
     // Its last messages come first, then its exit.
     try {
         co_await control_reader_.finish(record);

@@ -83,6 +83,8 @@ public:
     Stats stats() const { return stats_.stats(); }
     COHORT_DECL std::vector<RequestInfo> requests();
     SharedPage& page() noexcept { return page_; }
+    /// Null: Options::logs is not set.
+    LogService* logs() const noexcept { return logs_.get(); }
     EventLog& history() noexcept { return processes_.history(); }
     /// Null: Options::control is not set.
     ControlPlane* control() const noexcept { return control_.get(); }
@@ -95,9 +97,10 @@ public:
     const Options& options() const noexcept { return options_; }
     asio::io_context& context() noexcept { return context_; }
 
-    /// Whether it is a child that is watched already: a worker, or the next master.
+    /// Whether it is a child that is watched already: a worker, the next master, or the writer of the log.
     bool is_watched(pid_t pid) const noexcept {
         const auto is_it = [pid](const auto& entry) { return entry.second->pid == pid; };
+        if (logs_ && logs_->is_writer(pid)) return true;
         return upgrade_.is_new_master(pid) || std::ranges::any_of(records(), is_it);
     }
     /// The worker's record. Throws Errc::no_such_worker.
@@ -174,6 +177,7 @@ private:
     Options options_;
     SharedPage page_;
     Ledger ledger_;
+    std::unique_ptr<LogService> logs_; // the last to go
     MasterUpgrade upgrade_;
     ServiceNotifier service_;
     PidFile pid_file_;

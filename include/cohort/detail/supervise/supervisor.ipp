@@ -27,15 +27,22 @@ COHORT_DECL Task<> Supervisor::until_gone() {
     while (!alive.expired() && !records().empty()) co_await worker_gone_.wait();
 }
 
+/// A program that was started as a worker is no master.
+COHORT_DECL std::unique_ptr<LogService> open_logs(asio::io_context& context, const Options& options) {
+    if (!options.logs || pending_identity) return nullptr;
+    return std::make_unique<LogService>(context.get_executor(), *options.logs);
+}
+
 COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, Schemas schemas,
                                    MakeDispatcher make_dispatcher)
     : context_(context),
       options_(consistent(std::move(options))),
+      logs_(open_logs(context, options_)),
       upgrade_(context, options_),
       service_(context.get_executor(), upgrade_.is_awaited(), *this),
       dispatcher_(
           make_dispatcher(DispatchContext{context.get_executor(), page_, ledger_, options_, &upgrade_.listeners()})),
-      processes_(context, options_, schemas, page_, *this),
+      processes_(context, options_, schemas, page_, logs_.get(), *this),
       stats_(page_, processes_.records(), ledger_, *dispatcher_),
       slot_manager_(context.get_executor(), options_, processes_.records(), *this),
       pool_(share<CallPool>(context.get_executor(), processes_.records(), options_,
@@ -186,6 +193,7 @@ COHORT_DECL void Supervisor::notify_if_finished() {
     service_.finish();
     worker_gone_.notify_all();
     processes_.notify();
+    if (logs_) logs_->rest(stopping_);
 }
 
 COHORT_DECL std::vector<RequestInfo> Supervisor::requests() { return ongoing_requests(records(), page_); }

@@ -22,6 +22,7 @@
 #include <asio/io_context.hpp>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <string>
@@ -30,6 +31,7 @@
 #include <utility>
 
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace cohort::detail {
@@ -59,6 +61,12 @@ COHORT_DECL Task<> run_body(WorkerCore& core, Task<int> body) {
     core.exit(code);
 }
 
+/// Standard output to a pipe is else written when 4 KiB have come together (setvbuf(3)), and a crash would lose them.
+COHORT_DECL void buffer_lines() noexcept {
+    struct stat status {};
+    if (::fstat(STDOUT_FILENO, &status) == 0 && S_ISFIFO(status.st_mode)) ::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+}
+
 COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const Options& options,
                                const MakeWorker& make) {
     in_worker = true;
@@ -70,6 +78,7 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
         die_with_parent(identity.master, options.grace);
         AbortReport::install(identity.id, identity.slot, page.worker(identity.cell));
         survive_failed_writes();
+        if (options.logs) buffer_lines();
         if (options.hooks.in_worker) options.hooks.in_worker(identity.id, identity.slot);
         auto* const context = new asio::io_context(1);
         RunningWorker worker = make({*context, page, identity});

@@ -51,6 +51,7 @@ TEST_CASE("what there is no room for is lost in whole lines, counted for each wo
     CHECK(queue.is_full());
     for (int i = 0; i != 4; ++i) CHECK_FALSE(queue.add(worker(2), now, {"second"}));
     CHECK_FALSE(queue.add({}, now, {"of the master"}));
+    CHECK(queue.count_lost() == static_cast<unsigned>(taken) + 6);
     queue.tell_lost(now); // there is no room for that either
     std::string all = drain(queue);
     CHECK(std::ranges::count(all, '\n') == taken);

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+// Options::logs: the file, whatever others do with it, and a disk or a reader that takes nothing.
+#include <cohort/master.hpp>
+
+#include "support/logs.hpp"
+#include "support/process.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+using namespace test;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int many = 120'000;
+
+Task<> write_many(App::Worker&) {
+    for (int i = 0; i != many; ++i) write_line("line " + std::to_string(i));
+    co_return;
+}
+
+Task<> repeat(App::Worker& self) {
+    while (const auto note = co_await self.receive()) write_line(note->text);
+}
+
+bool ends_with(const std::vector<std::string>& lines, const std::string& text) {
+    return !lines.empty() && lines.back().ends_with(": " + text);
+}
+
+/// Has the worker write a line, and waits until it is the last one of this file.
+Task<> write_to(App& app, std::string path, std::string text) {
+    co_await tell(app, 1, text);
+    auto wait = until(app.context(), [path, text] { return ends_with(lines_of_file(path), text); });
+    const bool has_come = co_await std::move(wait);
+    CHECK_MESSAGE(has_come, text);
+}
+
+bool is_complete(const std::vector<std::string>& lines) {
+    const auto numbers = numbers_in(lines);
+    return std::ranges::is_sorted(numbers) && std::ranges::adjacent_find(numbers) == numbers.end() &&
+           static_cast<int>(numbers.size()) + lost_in(lines) == many;
+}
+
+} // namespace
+
+TEST_CASE("a file that is renamed or deleted is followed by a new one, and nothing is lost") {
+    const Log log;
+    in_master<App>(log.options(), [&log](App& app) -> Task<> {
+        const std::string path = log.path();
+        app.spawn(repeat);
+        co_await write_to(app, path, "one");
+        fs::rename(path, path + ".old");
+        co_await write_to(app, path, "two");
+        CHECK(ends_with(lines_of_file(path + ".old"), "one"));
+        CHECK(lines_of_file(path).size() == 1);
+        fs::remove(path);
+        co_await write_to(app, path, "three");
+        CHECK(lines_of_file(path).size() == 1);
+        std::ofstream(path + ".new") << "of somebody else\nin the midst of a line";
+        fs::rename(path + ".new", path);
+        co_await write_to(app, path, "four");
+        CHECK(lines_of_file(path).size() == 3);
+        fs::rename(path, path + ".older");
+        app.reopen_logs();
+        auto wait = until(app.context(), [path] { return fs::exists(path); });
+        CHECK(co_await std::move(wait)); // although nobody has written anything
+        co_await write_to(app, path, "five");
+        app.reopen_logs(); // the same file
+        co_await write_to(app, path, "six");
+        CHECK(lines_of_file(path).size() == 2);
+        co_await app.stop();
+    });
+}
+
+TEST_CASE("files do not get larger than they may; the former ones are kept, compressed, and go in the end") {
+    const Log log;
+    Options options = log.options();
+    options.logs->rotate_size = 400'000;
+    options.logs->compress = true;
+    bool keeps_all = true;
+    SUBCASE("all") { options.logs->keep = 100; }
+    SUBCASE("two") {
+        options.logs->keep = 2;
+        keeps_all = false;
+    }
+    SUBCASE("none") {
+        options.logs->keep = 0;
+        options.logs->compress = false;
+        keeps_all = false;
+    }
+    const std::string path = log.path();
+    in_master<App>(options, [&](App& app) -> Task<> {
+        app.spawn(write_many);
+        co_await all_events(app);
+        if (options.logs->compress) {
+            auto wait = until(app.context(), [path] { return fs::exists(path + ".2.gz") && !fs::exists(path + ".2"); });
+            CHECK(co_await std::move(wait));
+        }
+    });
+    for (const auto& entry : fs::directory_iterator(log.folder.path)) CHECK(entry.file_size() <= 400'000);
+    CHECK_FALSE(fs::exists(path + ".gz.part"));
+    const auto lines = log.lines();
+    if (keeps_all) {
+        CHECK(is_complete(lines));
+        return;
+    }
+    const auto numbers = numbers_in(lines);
+    REQUIRE_FALSE(numbers.empty());
+    CHECK(numbers.back() == many - 1);
+    CHECK(std::ranges::adjacent_find(numbers, [](int one, int next) { return next != one + 1; }) == numbers.end());
+    const auto files = std::distance(fs::directory_iterator(log.folder.path), fs::directory_iterator());
+    CHECK(files == options.logs->keep + 1);
+}
+
+TEST_CASE("a file of yesterday is a former one when the first line of today comes") {
+    const Log log;
+    Options options = log.options();
+    options.logs->rotate_every = std::chrono::hours(24);
+    std::ofstream(log.path()) << "2026-11-29T23:59:59.999999Z cohort: yesterday\n";
+    fs::last_write_time(log.path(), fs::file_time_type::clock::now() - std::chrono::hours(24));
+    in_master<App>(options, [&log](App& app) -> Task<> {
+        app.spawn(repeat);
+        co_await write_to(app, log.path(), "today");
+        CHECK(lines_of_file(log.path()).size() == 1);
+        CHECK(ends_with(lines_of_file(log.path() + ".1"), "yesterday"));
+        co_await app.stop();
+    });
+}
+
+TEST_CASE("two masters, as in an upgrade, write to one log and rotate it") {
+    const Log log;
+    Options options = log.options();
+    options.logs->rotate_size = 150'000;
+    options.logs->keep = 200;
+    options.logs->compress = true;
+    const auto write = [&options] {
+        in_master<App>(options, [](App& app) -> Task<> {
+            app.spawn(write_many);
+            co_await all_events(app);
+        });
+        return 0;
+    };
+    {
+        Helper one(write);
+        Helper other(write);
+        CHECK(one.wait().code() == 0);
+        CHECK(other.wait().code() == 0);
+    }
+    const auto lines = log.lines();
+    std::vector<int> times(many);
+    for (const int number : numbers_in(lines)) ++times[static_cast<std::size_t>(number)];
+    if (lost_in(lines) == 0) CHECK(std::ranges::count(times, 2) == many);
+    CHECK(static_cast<int>(numbers_in(lines).size()) + lost_in(lines) == 2 * many);
+}
+
+namespace {
+
+/// While nothing can be written: the worker ends all the same.
+void write_in_vain(const Options& options, const std::function<void()>& make_room) {
+    in_master<App>(options, [&make_room](App& app) -> Task<> {
+        app.spawn(write_many);
+        co_await all_events(app);
+        make_room();
+    });
+}
+
+} // namespace
+
+TEST_CASE("a file that may not grow holds up no worker; what is lost is counted, and no line is torn") {
+    const Log log;
+    const std::string path = log.path();
+    Helper helper([&] {
+        constexpr rlim_t most = 3'000'000;
+        const rlimit limit{most, most};
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+        ::close(STDERR_FILENO); // there it says so
+        write_in_vain(log.options(), [&path] { fs::rename(path, path + ".1"); });
+        return 0;
+    });
+    CHECK(helper.wait().code() == 0);
+    const auto lines = log.lines();
+    CHECK(lost_in(lines) > 0);
+    CHECK(is_complete(lines));
+}
+
+TEST_CASE("a full disk holds up no worker; when there is room again the log goes on") {
+    const Log log;
+    const Log copy;
+    Helper helper([&] {
+        if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+            ::mount("none", log.folder.path.c_str(), "tmpfs", 0, "size=16m") != 0)
+            return 77;
+        const std::string filler = log.folder / "filler";
+        std::ofstream(filler) << std::string(16'000'000, 'x');
+        ::close(STDERR_FILENO);
+        write_in_vain(log.options(), [&filler] { fs::remove(filler); });
+        fs::copy_file(log.path(), copy.path());
+        return 0;
+    });
+    const auto code = helper.wait().code();
+    if (code == 77) {
+        MESSAGE("this user may not mount a file system: skipped");
+        return;
+    }
+    CHECK(code == 0);
+    const auto lines = copy.lines();
+    CHECK(lost_in(lines) > 0);
+    CHECK(is_complete(lines));
+}
+
+namespace {
+
+std::string read_all(int fd) {
+    std::string all;
+    char buffer[4096];
+    for (ssize_t size = 0; (size = ::read(fd, buffer, sizeof buffer)) > 0;)
+        all.append(buffer, static_cast<std::size_t>(size));
+    return all;
+}
+
+} // namespace
+
+TEST_CASE("without a path the log is standard error, and nobody waits for whoever reads there") {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    Helper helper([&ends] {
+        ::dup2(ends[1], STDERR_FILENO);
+        ::close(ends[1]);
+        Options options = plain_options();
+        options.logs.emplace();
+        write_in_vain(options, [] { write_line("written"); });
+        return 0;
+    });
+    ::close(ends[1]);
+    bool reads = true;
+    SUBCASE("who reads when all is over") {}
+    SUBCASE("who never reads") { reads = false; }
+    helper.after("written");
+    if (reads) {
+        const Log log;
+        std::ofstream(log.path()) << read_all(ends[0]);
+        CHECK(lost_in(log.lines()) > 0);
+        CHECK(is_complete(log.lines()));
+    }
+    CHECK(helper.wait().code() == 0);
+    ::close(ends[0]);
+}
