@@ -64,6 +64,14 @@ public:
     /// number that it has not reached gets all that it knows.
     [[nodiscard]] Task<Events> events(std::uint64_t from) const { return call<Events>("events", EventsFrom{from}); }
 
+    /// The same for the lines of the log. The master has the last of each slot, 256 KiB in all; the file may have more.
+    /// EOPNOTSUPP: Options::logs is not set.
+    [[nodiscard]] Task<Logs> logs(std::uint64_t from) const { return call<Logs>("logs", LogsFrom{from}); }
+    /// The last lines of a worker, which may have ended. Does not wait.
+    [[nodiscard]] Task<Logs> last_logs(WorkerId worker, std::uint32_t most = 50) const {
+        return call<Logs>("last logs", LogsOf{worker, most});
+    }
+
     [[nodiscard]] Task<Outcome> reload() const { return call<Outcome>("reload", Nothing{}); }
     [[nodiscard]] Task<Outcome> upgrade() const { return call<Outcome>("upgrade", Nothing{}); }
     /// Replaces one worker, as Recycle does: its successor is ready before it leaves. Waits for a reload under way.

@@ -126,6 +126,24 @@ struct Events {
     bool ended = false;       ///< there will be no more: the last worker has ended and none will follow
 };
 
+/// A line of the log (Options::logs).
+struct LogLine {
+    std::uint64_t number = 0; ///< from 1 on
+    std::chrono::system_clock::time_point time{};
+    WorkerId worker = 0; ///< 0: the master itself
+    unsigned slot = 0;
+    std::string stream{}; ///< "stdout", "stderr"; "cohort": what the library says in the master
+    std::string text{};
+    bool partial = false; ///< it was too long: the next one of this stream goes on with it
+};
+/// A piece of the log.
+struct Logs {
+    std::vector<LogLine> lines{};
+    std::uint64_t missed = 0; ///< how many of those that were asked for the master does not have any more
+    std::uint64_t next = 1;   ///< the number to ask for next
+    bool ended = false;       ///< there will be no more: the last worker has ended and none will follow
+};
+
 /// How a reload, a restart or an upgrade went: a ReloadReport.
 struct Outcome {
     std::uint32_t replaced = 0;
@@ -141,6 +159,14 @@ struct Outcome {
 struct EventsFrom {
     std::uint64_t number = 1;
     std::uint32_t most = 256; ///< in one answer; the master gives no more than 256
+};
+struct LogsFrom {
+    std::uint64_t number = 1;
+    std::uint32_t most = 256; ///< in one answer; the master gives no more than 256
+};
+struct LogsOf {
+    WorkerId worker = 0;
+    std::uint32_t most = 50;
 };
 struct OfWorker {
     WorkerId worker = 0;

@@ -7,6 +7,7 @@
 #include <cohort/control/messages.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/control_socket/make_action.hpp>
+#include <cohort/detail/logs/log_service.hpp>
 #include <cohort/detail/supervise/cpu_time.hpp>
 #include <cohort/detail/supervise/resident_memory.hpp>
 #include <cohort/detail/supervise/supervisor.hpp>
@@ -14,6 +15,7 @@
 #include <cohort/version.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <string>
 
@@ -146,6 +148,54 @@ COHORT_DECL Task<control::Events> tell_events(Supervisor& supervisor, control::E
     throw std::system_error(make_error_code(Errc::closed));
 }
 
+COHORT_DECL LogService& log_of(Supervisor& supervisor) {
+    if (LogService* const logs = supervisor.logs()) return *logs;
+    throw std::system_error(EOPNOTSUPP, std::system_category(), "Options::logs is not set");
+}
+
+COHORT_DECL control::LogLine to_log_line(const RecentLines::Entry& entry) {
+    const LogSource& source = entry.source;
+    const std::string stream(to_string(source.stream));
+    return {entry.number, entry.time, source.worker, source.slot, stream, entry.text, entry.goes_on};
+}
+
+COHORT_DECL control::Logs to_logs(const RecentLines::Entries& entries, std::uint64_t next) {
+    control::Logs logs;
+    logs.next = next;
+    for (const auto* const entry : entries) logs.lines.push_back(to_log_line(*entry));
+    return logs;
+}
+
+COHORT_DECL control::Logs logs_since(const RecentLines& recent, control::LogsFrom from) {
+    constexpr std::uint32_t most = 256;
+    const std::uint64_t next = recent.next_number();
+    if (from.number > next || from.number == 0) from.number = 1; // see events_since()
+    from.most = std::clamp<std::uint32_t>(from.most, 1, most);
+    const auto entries = recent.since(from.number, from.most);
+    const bool is_all = entries.size() < from.most;
+    control::Logs logs = to_logs(entries, is_all ? next : entries.back()->number + 1);
+    logs.missed = logs.next - from.number - entries.size();
+    return logs;
+}
+
+COHORT_DECL Task<control::Logs> tell_logs(Supervisor& supervisor, control::LogsFrom from) {
+    RecentLines& recent = log_of(supervisor).recent();
+    const std::weak_ptr<bool> alive = supervisor.lifetime();
+    while (!alive.expired()) {
+        control::Logs logs = logs_since(recent, from);
+        const bool is_last = supervisor.stopping() && supervisor.is_finished();
+        logs.ended = is_last && logs.next == recent.next_number();
+        if (logs.ended || logs.missed != 0 || !logs.lines.empty()) co_return logs;
+        co_await recent.wait();
+    }
+    throw std::system_error(make_error_code(Errc::closed));
+}
+
+COHORT_DECL Task<control::Logs> tell_last_logs(Supervisor& supervisor, control::LogsOf of) {
+    const RecentLines& recent = log_of(supervisor).recent();
+    co_return to_logs(recent.last(of.worker, of.most), recent.next_number());
+}
+
 // Steering
 
 /// What was begun goes on when the one who asked for it has gone.
@@ -212,6 +262,8 @@ COHORT_DECL void add_master_actions(ControlPlane& control, Supervisor& superviso
     add_action(control, supervisor, "statistics", &tell_statistics);
     add_action(control, supervisor, "requests", &tell_requests);
     add_action(control, supervisor, "events", &tell_events);
+    add_action(control, supervisor, "logs", &tell_logs);
+    add_action(control, supervisor, "last logs", &tell_last_logs);
     add_action(control, supervisor, "reload", &reload);
     add_action(control, supervisor, "upgrade", &upgrade);
     add_action(control, supervisor, "restart", &restart);
