@@ -171,6 +171,15 @@ COHORT_DECL std::string describe(const Options& options) {
     detail::add_supervision(lines, options);
     detail::add_traffic(lines, options);
     lines.add("reap_strangers", options.reap_strangers);
+    if (options.logs) {
+        lines.add("logs.path", options.logs->path);
+        lines.add("logs.format", options.logs->format == LogFormat::json ? "json" : "text");
+        lines.add("logs.rotate_size", options.logs->rotate_size);
+        lines.add("logs.rotate_every", std::chrono::milliseconds(options.logs->rotate_every));
+        lines.add("logs.keep", options.logs->keep);
+        lines.add("logs.compress", options.logs->compress);
+        lines.add("logs.mode", options.logs->mode);
+    }
     lines.add("pid_file", options.pid_file);
     lines.add("title", options.title);
     lines.add("hooks.before_fork", options.hooks.before_fork);
