@@ -187,7 +187,7 @@ COHORT_DECL bool LogService::hold() {
     if (hold_.is_set()) return true;
     held_since_ = HoldBudget::Clock::now();
     hold_for(hold_budget_.left(held_since_));
-    return !losing_;
+    return hold_.is_set();
 }
 
 /// Longer, for a while, if the writer does not wait for the disk, but for a CPU: others have to wait then, too.
@@ -197,8 +197,9 @@ COHORT_DECL void LogService::hold_for(HoldBudget::Clock::duration time) {
     const auto now = HoldBudget::Clock::now();
     const bool is_over = time <= time.zero();
     if (is_over && now - held_since_ < longest && writer_->is_runnable()) time = longer;
-    losing_ = time <= time.zero();
-    if (!losing_) hold_.expire_at(now + time, action<&LogService::end_hold>(this));
+    if (time > time.zero()) return hold_.expire_at(now + time, action<&LogService::end_hold>(this));
+    send(); // it may have caught up just now
+    losing_ = queue_.is_full();
 }
 
 COHORT_DECL void LogService::end_hold() {
