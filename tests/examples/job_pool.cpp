@@ -117,11 +117,14 @@ bool has_open(int pid, const std::string& path) {
     return false;
 }
 
-/// The worker of this program that has the file.
+/// One that was just forked has all files of its master, until it has an event loop of its own.
+bool is_worker(int pid) { return has_open(pid, "anon_inode:[eventpoll]") && !has_open(pid, "anon_inode:[signalfd]"); }
+
+/// The worker of this program that was given the file.
 std::optional<int> worker_at(const Example& example, const std::string& path) {
     for (const auto& entry : fs::directory_iterator("/proc")) {
         const int pid = std::atoi(entry.path().filename().c_str());
-        if (pid > 0 && stat_of(pid).parent == example.pid() && has_open(pid, path)) return pid;
+        if (pid > 0 && stat_of(pid).parent == example.pid() && is_worker(pid) && has_open(pid, path)) return pid;
     }
     return std::nullopt;
 }
