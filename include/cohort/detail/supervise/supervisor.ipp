@@ -161,7 +161,8 @@ COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet& packet) {
 
 COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& status) {
     const bool successor = slot_manager_.on_exit(*record, status);
-    if (status.signal() && !record->error) tell_ongoing_requests(*record, page_);
+    const bool was_told_to_end = record->voluntary || record->error || stopping_;
+    if (status.signal() && !was_told_to_end) tell_ongoing_requests(*record, page_);
     dispatcher_->leave(*record,
                        successor || slot_manager_.slots().is_one_coming(records())); // ports belong to all slots
     control_service_.leave(*record, successor);
