@@ -68,8 +68,6 @@ COHORT_DECL const char* traffic_fault(const Options& options) noexcept {
 COHORT_DECL const char* worker_fault(const Options& options) noexcept {
     const WorkerOptions& worker = options.worker;
     return first_of({
-        {options.spawn == Spawn::fork && !worker.program.empty(),
-         "worker.program is set, but a forked worker executes none: Spawn::exec"},
         {worker.cgroup && worker.cgroup->cpus && !(*worker.cgroup->cpus > 0), "worker.cgroup.cpus is not more than 0"},
         {worker.cgroup && (worker.cgroup->cpu_weight.value_or(1) < 1 || worker.cgroup->cpu_weight.value_or(1) > 10'000),
          "worker.cgroup.cpu_weight is not from 1 to 10000"},

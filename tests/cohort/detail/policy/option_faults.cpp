@@ -54,7 +54,6 @@ TEST_CASE("options that contradict themselves are refused with a sentence that n
              o.control.path = "/run/app";
              o.control.clients = 0;
          }},
-        {"worker.program", [](Options& o) { o.worker.program = "/bin/true"; }},
         {"worker.cgroup.cpus", [](Options& o) { o.worker.cgroup = {.cpus = 0}; }},
         {"worker.cgroup.cpu_weight", [](Options& o) { o.worker.cgroup = {.cpu_weight = 10'001}; }},
         {"worker.nice", [](Options& o) { o.worker.nice = 20; }},
@@ -77,10 +76,11 @@ TEST_CASE("what only looks like a contradiction is accepted") {
         [](Options& o) { o.liveness = {.interval = 0ms, .slow_after = 2ms, .timeout = 1ms}; }, // there are no checks
         [](Options& o) { o.probe.failures = 0; },                                              // nor probes
         [](Options& o) { o.control.clients = 0; },                                             // nor a control socket
-        [](Options& o) { o.autoscale = {.least = 3}; },   // most is as many as there are CPUs
-        [](Options& o) { o.liveness.timeout = 2s; },      // it is never said to be slow
-        [](Options& o) { o.backoff.longest = 1ms; },      // shorter than the first wait: that is shorter, too
-        [](Options& o) { o.connections_per_worker = 0; }, // until Worker::limit_connections
+        [](Options& o) { o.autoscale = {.least = 3}; },     // most is as many as there are CPUs
+        [](Options& o) { o.liveness.timeout = 2s; },        // it is never said to be slow
+        [](Options& o) { o.backoff.longest = 1ms; },        // shorter than the first wait: that is shorter, too
+        [](Options& o) { o.worker.program = "/bin/true"; }, // for Spawn::exec, when that is chosen
+        [](Options& o) { o.connections_per_worker = 0; },   // until Worker::limit_connections
     };
     for (const auto& choose : choices) {
         Options options;
