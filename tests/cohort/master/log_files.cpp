@@ -181,8 +181,8 @@ TEST_CASE("a file that may not grow holds up no worker; what is lost is counted,
     const std::string path = log.path();
     Helper helper([&] {
         constexpr rlim_t most = 3'000'000;
-        const rlimit limit{most, most};
-        ::setrlimit(RLIMIT_FSIZE, &limit);
+        const rlimit size{most, most};
+        ::setrlimit(RLIMIT_FSIZE, &size);
         ::close(STDERR_FILENO); // there it says so
         write_in_vain(log.options(), [&path] { fs::rename(path, path + ".1"); });
         return 0;

@@ -162,7 +162,7 @@ TEST_CASE("where no descriptor is left a worker cannot start, and the next one i
     const Log log;
     in_master<App>(log.options(), [](App& app) -> Task<> {
         for (unsigned long free = 0; free != 4; ++free) {
-            const DescriptorLimit limit(lowest_free_descriptor() + free);
+            const DescriptorLimit descriptors(lowest_free_descriptor() + free);
             CHECK(error_of([&app] { app.spawn(write_one); }) == std::errc::too_many_files_open);
         }
         app.spawn(write_one);
