@@ -94,7 +94,7 @@ int lost_in(const std::vector<std::string>& lines) {
 }
 
 Task<bool> until(asio::io_context& io, std::function<bool()> is_so) {
-    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    const auto deadline = std::chrono::steady_clock::now() + 25s;
     while (!is_so()) {
         if (std::chrono::steady_clock::now() >= deadline) co_return false;
         co_await pause(io, 1ms);
