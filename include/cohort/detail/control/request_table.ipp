@@ -7,6 +7,7 @@
 #include <cohort/detail/config.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstring>
 #include <span>
@@ -21,11 +22,11 @@ COHORT_DECL std::uint64_t nanoseconds_now() noexcept {
 /// As many bytes as there is room for, and a zero if there is room for that, too.
 COHORT_DECL void store_text(std::string_view text, std::span<std::atomic<std::uint64_t>> words) noexcept {
     for (auto& word : words) {
-        std::uint64_t bytes = 0;
-        std::memcpy(&bytes, text.data(), std::min(text.size(), sizeof bytes));
-        word.store(bytes, std::memory_order_relaxed);
-        if (text.size() < sizeof bytes) return;
-        text.remove_prefix(sizeof bytes);
+        std::array<char, sizeof(std::uint64_t)> bytes{};
+        const std::size_t taken = text.copy(bytes.data(), bytes.size());
+        word.store(std::bit_cast<std::uint64_t>(bytes), std::memory_order_relaxed);
+        if (taken < bytes.size()) return;
+        text.remove_prefix(taken);
     }
 }
 
@@ -40,11 +41,7 @@ COHORT_DECL void load_text(std::span<const std::atomic<std::uint64_t>> words, st
 COHORT_DECL void RequestCell::write(const RequestNote& note, std::uint64_t now) noexcept {
     std::array<char, sizeof what> text;
     std::size_t length = 0;
-    const auto append = [&](std::string_view part) {
-        const std::size_t taken = std::min(part.size(), text.size() - length);
-        std::memcpy(text.data() + length, part.data(), taken);
-        length += taken;
-    };
+    const auto append = [&](std::string_view part) { length += part.copy(text.data() + length, text.size() - length); };
     append(note.method);
     if (!note.method.empty() && !note.target.empty()) append(" ");
     append(note.target.substr(0, note.target.find('?')));
