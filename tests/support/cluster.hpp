@@ -35,7 +35,7 @@ using App = Master<Note, RoundRobin>;
 using SharedApp = Master<Note, SharedSocket>;
 
 /// The longest a test may take, on a busy machine and with sanitizers.
-inline constexpr std::chrono::seconds limit{30};
+inline constexpr std::chrono::seconds limit{60};
 
 /// Workers that end are not replaced, unless a test is about that.
 Options plain_options();

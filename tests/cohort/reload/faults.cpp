@@ -134,7 +134,7 @@ TEST_CASE("a new program that is missing, is none, crashes or speaks otherwise l
     Options options = permanent_options();
     options.spawn = Spawn::exec;
     options.worker.program = program.path();
-    options.boot_timeout = 1s;
+    options.boot_timeout = 3s;
     in_master<App>(options, [&](App& app) { return install_bad_ones(app, program); });
 }
 
