@@ -395,6 +395,60 @@ TEST_CASE("a master may be destroyed as soon as the last worker has ended, whoev
     }
 }
 
+/// Says that it is ready only when it is told to.
+Task<> ready_when_told(App::Worker& self) {
+    const auto word = co_await self.receive();
+    if (word) self.ready();
+    co_await self.until_stopping();
+}
+
+Task<> reload_into(App& app, std::optional<ReloadReport>& report) { report = co_await app.reload(); }
+Options announcing_options() {
+    Options options = plain_options();
+    options.readiness = Readiness::announced;
+    return options;
+}
+
+TEST_CASE("a reload of a master that is destroyed ends, as do those that wait for it") {
+    asio::io_context io(1);
+    std::optional<App> app(std::in_place, io, announcing_options());
+    app->spawn(ready_when_told);
+    std::optional<ReloadReport> reports[3];
+    for (auto& report : reports) spawn(io, reload_into(*app, report));
+    io.poll();
+    CHECK(app->workers().size() == 2); // the successor is never ready
+    app.reset();
+    io.restart();
+    io.run_for(limit);
+    for (const auto& report : reports) {
+        REQUIRE(report);
+        CHECK(report->error == Errc::stopping);
+    }
+}
+
+/// Whoever is told first destroys it.
+Task<> destroy_at_exit_of(std::optional<App>& app, WorkerId worker) {
+    co_await end_of(*app, worker);
+    app.reset();
+}
+
+TEST_CASE("a master may be destroyed by whoever hears first of what a reload waits for") {
+    asio::io_context io(1);
+    std::optional<App> app(std::in_place, io, announcing_options());
+    app->spawn(ready_when_told);
+    spawn(io, destroy_at_exit_of(app, 2));
+    std::optional<ReloadReport> report;
+    spawn(io, reload_into(*app, report));
+    io.poll();
+    REQUIRE(app->workers().size() == 2);
+    app->kill(2, SIGKILL);
+    io.restart();
+    io.run_for(limit);
+    CHECK_FALSE(app);
+    REQUIRE(report);
+    CHECK(report->error);
+}
+
 /// Resident memory in kilobytes.
 long memory() {
     std::ifstream file("/proc/self/status");

@@ -77,19 +77,22 @@ private:
         std::shared_ptr<bool> taken_; // whoever holds it may outlive the Reloader
     };
 
+    /// Until it is over, or this object has gone (Errc::stopping).
     Task<ReloadReport> carry_out(Rollout rollout);
     void hand_over() {
         for (const WorkerId successor : rollout_->take_accepted()) workers_.take_over(successor);
     }
     void start_successors();
     void judge();
-    Task<> wait();
+    void set_deadline();
+    void go_on();
     ReloadReport finish();
 
     Workers& workers_;
     Notifier progress_;
     Timer deadline_;
     std::shared_ptr<bool> reloading_ = share<bool>(false);
+    std::shared_ptr<bool> alive_ = share<bool>(true);
     std::optional<Rollout> rollout_;
     std::error_code closed_;
     Canary canary_;

@@ -38,14 +38,17 @@ COHORT_DECL void Reloader::fail(std::error_code error) {
 }
 
 COHORT_DECL Task<> Reloader::until_idle() {
-    const std::weak_ptr<bool> alive = reloading_;
+    const std::weak_ptr<bool> alive = alive_;
     while (!alive.expired() && rollout_ && !closed_) co_await progress_.wait();
 }
 
 COHORT_DECL Task<ReloadReport> Reloader::reload(const Options& options) {
     ReloadReport report;
+    report.error = Errc::stopping;
     const Turn turn(reloading_);
+    const std::weak_ptr<bool> alive = alive_;
     co_await until_idle();
+    if (alive.expired()) co_return report;
     report.error = closed_;
     if (closed_) co_return report;
     canary_ = options.canary;
@@ -66,10 +69,19 @@ COHORT_DECL Task<ReloadReport> Reloader::replace(unsigned slot, Timeout boot_tim
 }
 
 COHORT_DECL Task<ReloadReport> Reloader::carry_out(Rollout rollout) {
+    const std::weak_ptr<bool> alive = alive_;
+    ReloadReport gone;
+    gone.error = Errc::stopping;
     rollout_.emplace(std::move(rollout));
     try {
-        for (start_successors(); !rollout_->is_over(); start_successors()) co_await wait();
+        for (start_successors(); !rollout_->is_over(); start_successors()) {
+            set_deadline();
+            co_await progress_.wait();
+            if (alive.expired()) co_return gone;
+            go_on();
+        }
     } catch (...) {
+        if (alive.expired()) throw;
         rollout_->fail(asio::error::operation_aborted);
         finish();
         throw;
@@ -103,11 +115,13 @@ COHORT_DECL void Reloader::judge() {
     if (!healthy) rollout_->fail(Errc::canary_failed);
 }
 
-COHORT_DECL Task<> Reloader::wait() {
+COHORT_DECL void Reloader::set_deadline() {
     const bool asks = rollout_->is_on_trial() && canary_.healthy;
     const auto next_question = asks ? Timeout(canary_.interval).deadline() : Rollout::Clock::time_point::max();
     deadline_.expire_at(std::min(rollout_->deadline(), next_question), action<&Notifier::notify_all>(&progress_));
-    co_await progress_.wait();
+}
+
+COHORT_DECL void Reloader::go_on() {
     judge();
     rollout_->on_time(Rollout::Clock::now());
     hand_over();

@@ -69,6 +69,9 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
 COHORT_DECL Supervisor::~Supervisor() {
     stopping_ = true;
     if (control_) control_->close();
+    reloader_.fail(Errc::stopping);
+    upgrade_.fail(Errc::stopping);
+    turn_.close();
     worker_gone_.close();
 }
 
