@@ -136,6 +136,7 @@
 #include <cohort/detail/control_socket/control_socket.ipp>
 #include <cohort/detail/control_socket/master_actions.ipp>
 #include <cohort/detail/policy/option_faults.ipp>
+#include <cohort/detail/policy/settings.ipp>
 #include <cohort/detail/process/control_reader.ipp>
 #include <cohort/detail/process/control_service.ipp>
 #include <cohort/detail/process/event_log.ipp>

@@ -101,6 +101,45 @@ TEST_CASE("settings that would contradict the options change nothing, and are re
     });
 }
 
+/// What a function among the options has captured must outlive the change.
+TEST_CASE("settings may be changed while a function among the options runs, and by one of them") {
+    struct Seen {
+        int begun = 0;
+        int ended = 0;
+        bool same = true;
+        App* app = nullptr;
+    };
+    Seen seen;
+    Options options = permanent_options();
+    const std::string text(100, 'x');
+    options.probe.interval = 5ms;
+    options.probe.check = [&seen, text](const WorkerInfo&) -> Task<bool> {
+        ++seen.begun;
+        co_await pause(seen.app->context(), 20ms);
+        seen.same = seen.same && text == std::string(100, 'x');
+        ++seen.ended;
+        co_return true;
+    };
+    options.hooks.before_fork = [&seen, text](unsigned) {
+        if (seen.app != nullptr) seen.app->set({.grace = 11s});
+        seen.same = seen.same && text == std::string(100, 'x');
+    };
+    in_master<App>(options, [&seen](App& app) -> Task<> {
+        seen.app = &app;
+        app.spawn(idle);
+        for (int i = 0; i != 3; ++i) {
+            while (seen.begun == seen.ended) co_await pause(app.context(), 1ms);
+            const int before = seen.ended;
+            app.set({.reload_at_once = 2, .recycle = Recycle{}});
+            while (seen.ended == before) co_await pause(app.context(), 1ms);
+        }
+        CHECK(seen.same);
+        CHECK(app.options().grace == 11s);
+        CHECK(app.options().reload_at_once == 2);
+        co_await app.stop();
+    });
+}
+
 TEST_CASE("a master whose options contradict themselves is not made") {
     asio::io_context io(1);
     Options options = plain_options();

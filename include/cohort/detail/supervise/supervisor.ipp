@@ -7,6 +7,7 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/policy/option_faults.hpp>
+#include <cohort/detail/policy/settings.hpp>
 #include <cohort/detail/printable.hpp>
 #include <cohort/detail/supervise/hooks.hpp>
 #include <cohort/detail/supervise/ongoing_requests.hpp>
@@ -336,19 +337,9 @@ COHORT_DECL void Supervisor::scale_to(unsigned workers) {
 
 COHORT_DECL void Supervisor::set(const Settings& settings) {
     Options wanted = options_;
-    const auto change = [](auto& value, const auto& to) {
-        if (to) value = *to;
-    };
-    change(wanted.grace, settings.grace);
-    change(wanted.boot_timeout, settings.boot_timeout);
-    change(wanted.reload_at_once, settings.reload_at_once);
-    change(wanted.connections_per_worker, settings.connections_per_worker);
-    change(wanted.calls_per_worker, settings.calls_per_worker);
-    change(wanted.queued_calls, settings.queued_calls);
-    change(wanted.backoff, settings.backoff);
-    change(wanted.recycle, settings.recycle);
+    apply(settings, wanted);
     refuse_contradictions(wanted);
-    options_ = std::move(wanted);
+    apply(settings, options_);
     if (settings.backoff) slot_manager_.slots().set(options_.backoff);
     if (settings.recycle) health_monitor_.set_recycling();
     if (settings.connections_per_worker)
