@@ -38,7 +38,9 @@ public:
     void release_worker(std::uint32_t index);
 
     /// What the master alone knows.
-    void count_restart() noexcept { master()->head.restarts.fetch_add(1, std::memory_order_relaxed); }
+    void note_restarts(std::uint64_t so_far) noexcept {
+        master()->head.restarts.store(so_far, std::memory_order_relaxed);
+    }
     void count_reload(bool succeeded) noexcept {
         PageHead& head = master()->head;
         (succeeded ? head.reloads : head.failed_reloads).fetch_add(1, std::memory_order_relaxed);

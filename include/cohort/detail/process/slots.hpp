@@ -62,11 +62,14 @@ public:
         for (const auto& slot : slots_) slot->policy.set(backoff);
     }
     bool has_given_up() const noexcept { return given_up_; }
+    /// Of all slots, those that are no more included.
+    std::uint64_t restarts() const noexcept { return restarts_; }
 
 private:
     std::vector<std::unique_ptr<Slot>> slots_;
     std::minstd_rand random_{std::random_device{}()};
     std::uniform_real_distribution<> chance_;
+    std::uint64_t restarts_ = 0;
     bool given_up_ = false;
 };
 

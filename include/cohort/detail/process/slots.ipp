@@ -84,6 +84,7 @@ COHORT_DECL std::optional<std::chrono::milliseconds> Slots::follow(const WorkerR
     slot.occupied = slot.wanted = restart.has_value();
     if (restart) {
         ++slot.restarts;
+        ++restarts_;
         slot.last_end = status;
     }
     return restart;

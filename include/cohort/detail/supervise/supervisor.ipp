@@ -178,7 +178,7 @@ COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& 
     record->drained.notify_all();
     reloader_.on_exit(record->id, status);
     slot_manager_.follow_up(*record);
-    if (successor && !record->voluntary) page_.count_restart();
+    page_.note_restarts(slot_manager_.slots().restarts());
     pool_->review();
     call_on_exit(options_.hooks, event);
     review_readiness();
