@@ -13,8 +13,8 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/exception_text.hpp>
 #include <cohort/detail/log_line.hpp>
-#include <cohort/detail/printable.hpp>
 #include <cohort/detail/supervise/supervisor.hpp>
+#include <cohort/detail/supervise/told_changes.hpp>
 #include <cohort/detail/system/cpu_quota.hpp>
 #include <cohort/detail/system/forked_copy.hpp>
 #include <cohort/detail/system/orphan_reaper.hpp>
@@ -28,47 +28,12 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <optional>
 #include <span>
-#include <string>
 #include <utility>
 #include <vector>
 
 namespace cohort::detail {
-
-/// "4 workers were replaced in 1.2 s".
-COHORT_DECL std::string describe(const ReloadReport& report, std::chrono::steady_clock::time_point begin) {
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
-    char time[32];
-    std::snprintf(time, sizeof time, " in %.1f s", taken.count());
-    return std::to_string(report.replaced) + (report.replaced == 1 ? " worker was" : " workers were") + " replaced" +
-           time;
-}
-
-COHORT_DECL Task<> reload_and_tell(Supervisor& supervisor) {
-    const auto begin = std::chrono::steady_clock::now();
-    const ReloadReport report = co_await supervisor.reload();
-    if (report.error == Errc::stopping && supervisor.forward_signal(SIGHUP)) co_return;
-    log_line("reload: " + (report ? describe(report, begin) : report.error.message()));
-}
-
-COHORT_DECL Task<> upgrade_and_tell(Supervisor& supervisor) {
-    const auto begin = std::chrono::steady_clock::now();
-    const ReloadReport report = co_await supervisor.upgrade();
-    if (report.error == Errc::stopping && supervisor.forward_signal(SIGUSR2)) co_return;
-    std::string text = report ? describe(report, begin) : report.error.message();
-    if (report) text += ", process " + std::to_string(supervisor.successor()) + " follows";
-    log_line("upgrade: " + text);
-}
-
-COHORT_DECL void scale_and_tell(Supervisor& supervisor, unsigned workers) {
-    try {
-        supervisor.slot_manager().scale(workers);
-    } catch (const std::system_error& error) {
-        log_line(std::string("scale: ") + printable(error.what()));
-    }
-}
 
 /// Reaps children that are not watched here; tries again while a worker not reaped yet may hide others, or many were
 /// left.

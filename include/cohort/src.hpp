@@ -160,7 +160,10 @@
 #include <cohort/detail/supervise/slot_manager.ipp>
 #include <cohort/detail/supervise/stats_collector.ipp>
 #include <cohort/detail/supervise/supervisor.ipp>
+#include <cohort/detail/supervise/told_changes.ipp>
+#include <cohort/detail/supervise/worker_counts.ipp>
 #include <cohort/detail/supervise/worker_shutdown.ipp>
+#include <cohort/detail/upgrade/master_pid_file.ipp>
 #include <cohort/detail/upgrade/master_upgrade.ipp>
 #include <cohort/detail/upgrade/new_master.ipp>
 #include <cohort/detail/upgrade/old_master.ipp>

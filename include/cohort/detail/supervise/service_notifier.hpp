@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cohort/detail/async/timer.hpp>
+#include <cohort/detail/supervise/worker_counts.hpp>
 #include <cohort/detail/system/notify_socket.hpp>
 
 #include <asio/any_io_executor.hpp>
@@ -14,18 +15,6 @@
 #include <sys/types.h>
 
 namespace cohort::detail {
-
-/// What the service manager is told of the workers.
-struct WorkerCounts {
-    unsigned wanted = 0; // slots that have a worker, or are to have one
-    unsigned ready = 0;
-    unsigned leaving = 0;
-    unsigned alive = 0;
-    bool given_up = false; // a slot was
-};
-
-/// "3 of 4 workers are ready, 1 is leaving"; "stopping, 2 workers are left".
-std::string describe(const WorkerCounts& counts, bool stopping);
 
 /// systemd(1), or whoever else sets NOTIFY_SOCKET: sd_notify(3). One process of a service speaks at a time, the one
 /// that is listened to as its main process: of two masters, the old one until it has said who follows.

@@ -16,18 +16,6 @@
 
 namespace cohort::detail {
 
-COHORT_DECL std::string describe(const WorkerCounts& counts, bool stopping) {
-    const auto number = [](unsigned count, const char* one, const char* many) {
-        return std::to_string(count) + (count == 1 ? one : many);
-    };
-    if (stopping) return "stopping, " + number(counts.alive, " worker is left", " workers are left");
-    std::string text =
-        std::to_string(counts.ready) + " of " + number(counts.wanted, " worker is ready", " workers are ready");
-    if (counts.leaving != 0) text += ", " + number(counts.leaving, " is leaving", " are leaving");
-    if (counts.given_up) text += ", a slot was given up";
-    return text;
-}
-
 /// Of CLOCK_MONOTONIC: whoever asks for a reload can tell whether this one began before that.
 COHORT_DECL std::string monotonic_microseconds() {
     timespec now{};
@@ -135,7 +123,7 @@ COHORT_DECL void ServiceNotifier::say(std::string state) {
         again_.expire_after(std::chrono::milliseconds(100), action<&ServiceNotifier::try_again>(this));
 }
 
-/// Also when nobody is there any more; false: there is no room for now.
+/// Also when nobody is there any more; false: there is no room.
 COHORT_DECL bool ServiceNotifier::deliver(const std::string& state) const noexcept {
     const std::error_code error = socket_.send(state);
     return !would_block(error.value()) && !is_kernel_limit(error.value());

@@ -17,7 +17,7 @@
 #include <cohort/detail/supervise/slot_manager.hpp>
 #include <cohort/detail/supervise/stats_collector.hpp>
 #include <cohort/detail/supervise/worker_shutdown.hpp>
-#include <cohort/detail/system/pid_file.hpp>
+#include <cohort/detail/upgrade/master_pid_file.hpp>
 #include <cohort/detail/upgrade/master_upgrade.hpp>
 #include <cohort/mode.hpp>
 
@@ -164,7 +164,6 @@ private:
     void begin_end();
     void end_all(bool goes_on);
     void open_control();
-    void open_pid_file();
     /// This master is the service now: the one before has said so, or is gone.
     void take_over();
     bool all_ready() const;
@@ -180,8 +179,7 @@ private:
     std::unique_ptr<LogService> logs_; // the last to go
     MasterUpgrade upgrade_;
     ServiceNotifier service_;
-    PidFile pid_file_;
-    PidFile former_pid_file_; // of the master before, which this one names otherwise
+    MasterPidFile pid_file_;
     std::unique_ptr<Dispatcher> dispatcher_;
     WorkerProcesses processes_;
     StatsCollector stats_;

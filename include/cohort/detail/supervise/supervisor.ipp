@@ -8,7 +8,6 @@
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/policy/option_faults.hpp>
 #include <cohort/detail/policy/settings.hpp>
-#include <cohort/detail/printable.hpp>
 #include <cohort/detail/supervise/hooks.hpp>
 #include <cohort/detail/supervise/ongoing_requests.hpp>
 #include <cohort/detail/system/process_start.hpp>
@@ -60,7 +59,7 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
     if (pending_identity) return;
     open_standard_descriptors();
     keep_exit_statuses();
-    open_pid_file();
+    pid_file_.open(options_.pid_file, upgrade_.take_pid_file()); // first of all: nothing is in a second instance's way
     show_as_master(options_.title, false);
     dispatcher_->prepare();
     upgrade_.receive_connections(*dispatcher_, &can_take_back, [this] { take_over(); });
@@ -76,27 +75,9 @@ COHORT_DECL Supervisor::~Supervisor() {
     worker_gone_.close();
 }
 
-/// First of all: a second instance is refused before anything else could be in its way.
-COHORT_DECL void Supervisor::open_pid_file() {
-    const std::string path = absolute_path(options_.pid_file);
-    TransferredFile inherited = upgrade_.take_pid_file();
-    PidFile former(inherited.path, std::move(inherited.descriptor));
-    if (former.path() == path)
-        pid_file_ = std::move(former);
-    else
-        former_pid_file_ = std::move(former);
-    if (!path.empty() && pid_file_.descriptor() < 0) pid_file_ = PidFile(path);
-}
-
 COHORT_DECL void Supervisor::take_over() {
     service_.take_over();
-    try {
-        pid_file_.take_over();
-        former_pid_file_.take_over();
-    } catch (const std::system_error& error) {
-        log_line(printable(error.what()));
-    }
-    former_pid_file_ = {};
+    pid_file_.take_over();
 }
 
 /// A new master accepts there when the one before leaves it to it, not before.
@@ -287,17 +268,7 @@ COHORT_DECL void Supervisor::review_readiness() {
 }
 
 COHORT_DECL WorkerCounts Supervisor::count_workers() const {
-    WorkerCounts counts;
-    const Slots& slots = slot_manager_.slots();
-    for (unsigned slot = 0; slot != slots.size(); ++slot) counts.wanted += slots[slot].occupied && slots[slot].wanted;
-    for (const auto& [id, record] : records()) {
-        ++counts.alive;
-        counts.leaving += record->state >= WorkerState::draining;
-        counts.ready += record->state < WorkerState::draining && slots.is_current(*record) &&
-                        slots.is_ready(*record, options_.readiness);
-    }
-    counts.given_up = has_given_up();
-    return counts;
+    return detail::count_workers(slot_manager_.slots(), records(), options_.readiness);
 }
 
 COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
