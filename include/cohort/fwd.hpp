@@ -25,6 +25,8 @@ class ExitStatus;
 struct Event;
 struct Options;
 struct ReloadReport;
+struct RequestInfo;
+struct Settings;
 struct Stats;
 struct Totals;
 struct WorkerInfo;

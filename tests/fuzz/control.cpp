@@ -4,9 +4,8 @@
 // event once, from whichever number on.
 //
 //     tests/fuzz/run.sh          builds all targets and runs them for a while
+#include "control.hpp"
 #include "target.hpp"
-
-#include <cohort/control.hpp>
 
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
@@ -26,26 +25,7 @@ using cohort::Task;
 
 namespace {
 
-/// What a program's own action might take.
-struct Tree {
-    std::string name;
-    std::vector<Tree> below;
-    std::optional<std::uint64_t> number;
-};
-
-template <class T>
-Task<T> give_back(const T& argument) {
-    co_return argument;
-}
-
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
-
-template <class T>
-std::string encoded(const T& value) {
-    detail::Buffer out;
-    cohort::encode(value, out);
-    return {reinterpret_cast<const char*>(out.data()), out.size()};
-}
 
 /// What comes from a master, or a client, that may be anybody.
 template <class T>

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A libFuzzer target: a control socket, and clients that send what the input says; what a master of another make
-// answers is fuzzed as well. Nothing may crash, leak, hang or keep descriptors; an action gets only what is of its
-// type; a client that behaves is answered beside all that; what is decoded can be encoded again.
+// A libFuzzer target: a control socket, and clients that send what the input says. Nothing may crash, leak, hang or
+// keep descriptors, and a client that behaves is answered beside all that.
 //
 //     tests/fuzz/run.sh          builds all targets and runs them for a while
+#include "control.hpp"
 #include "target.hpp"
-
-#include <cohort/control.hpp>
 
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
@@ -33,17 +31,6 @@ using cohort::Task;
 
 namespace {
 
-// Every type that a master's own actions take, and one of a program's.
-struct Tree {
-    std::string name;
-    std::vector<Tree> below;
-    std::optional<std::uint64_t> number;
-};
-
-template <class T>
-Task<T> give_back(const T& argument) {
-    co_return argument;
-}
 Task<control::Nothing> wait_for_ever(const control::Nothing&) {
     asio::steady_timer never(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
     co_await never.async_wait(asio::use_awaitable);
@@ -120,10 +107,6 @@ Master& master() {
     return *only;
 }
 
-std::string bytes_of(const detail::Buffer& buffer) {
-    return {reinterpret_cast<const char*>(buffer.data()), buffer.size()};
-}
-
 std::string frame(detail::FrameKind kind, std::uint64_t correlation, const std::string& payload) {
     detail::FrameHeader header;
     header.kind = kind;
@@ -133,13 +116,11 @@ std::string frame(detail::FrameKind kind, std::uint64_t correlation, const std::
 }
 
 std::string greeting() {
-    detail::Buffer out;
-    cohort::encode(detail::greeting_of(detail::Schema::of<control::Request>()), out);
-    return frame(detail::FrameKind::hello, 0, bytes_of(out));
+    return frame(detail::FrameKind::hello, 0, encoded(detail::greeting_of(detail::Schema::of<control::Request>())));
 }
 
 /// An action, called with the right hashes or others, and an argument of whatever bytes.
-std::string request(Script& script, std::uint64_t correlation) {
+std::string next_request(Script& script, std::uint64_t correlation) {
     const std::uint8_t how = script.next();
     const std::size_t which = how % names.size();
     auto [takes, gives] = master().hashes_of(which);
@@ -147,10 +128,8 @@ std::string request(Script& script, std::uint64_t correlation) {
     if (how & 128) ++gives;
     const std::string_view argument = script.take(script.next());
     const auto* const begin = reinterpret_cast<const std::byte*>(argument.data());
-    detail::Buffer out;
-    cohort::encode(control::Request{names.at(which), takes, gives, {begin, begin + argument.size()}}, out);
-    const auto kind = how & 32 ? detail::FrameKind::message : detail::FrameKind::call;
-    return frame(kind, correlation, bytes_of(out));
+    const control::Request request{names.at(which), takes, gives, {begin, begin + argument.size()}};
+    return frame(how & 32 ? detail::FrameKind::message : detail::FrameKind::call, correlation, encoded(request));
 }
 
 void send(const detail::UniqueFd& client, std::string_view bytes) {
@@ -171,7 +150,7 @@ void talk(Script script) {
         switch ((step / 8) % 4) {
             case 0: send(client, script.take(script.next())); break;
             case 1:
-            case 2: send(client, request(script, ++correlation)); break;
+            case 2: send(client, next_request(script, ++correlation)); break;
             default: client.reset();
         }
         if (step & 64) master().poll();
@@ -183,10 +162,9 @@ void talk(Script script) {
 /// Whatever others have said to it: who behaves is answered.
 void ask_one_thing() {
     const detail::UniqueFd client = master().connect();
-    detail::Buffer out;
     const auto [takes, gives] = master().hashes_of(0);
-    cohort::encode(control::Request{names[0], takes, gives, detail::to_bytes(control::Nothing{})}, out);
-    send(client, greeting() + frame(detail::FrameKind::call, 1, bytes_of(out)));
+    const control::Request request{names[0], takes, gives, detail::to_bytes(control::Nothing{})};
+    send(client, greeting() + frame(detail::FrameKind::call, 1, encoded(request)));
     master().poll();
     std::array<char, 4096> reply{};
     const auto size = ::recv(client.get(), reply.data(), reply.size(), 0);

@@ -39,4 +39,16 @@ Task<bool> until(asio::io_context& io, std::function<bool()> is_so);
 /// Written in one piece to standard output, or another descriptor.
 void write_line(const std::string& line, int descriptor = 1);
 
+#if defined(COHORT_SANITIZED) // many times slower, the writer of the log, too
+inline constexpr int many = 5'000;
+#else
+inline constexpr int many = 50'000;
+#endif
+/// "line 0.", "line 1." and so on, as fast as it can.
+template <int count = many>
+Task<> write_lines(App::Worker&) {
+    for (int i = 0; i != count; ++i) write_line("line " + std::to_string(i) + ".");
+    co_return;
+}
+
 } // namespace test

@@ -22,24 +22,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-#if defined(COHORT_SANITIZED) // many times slower, the writer, too
-constexpr int many = 10'000;
-#else
-constexpr int many = 120'000;
-#endif
-
-Task<> write_many(App::Worker&) {
-    for (int i = 0; i != many; ++i) write_line("line " + std::to_string(i));
-    co_return;
-}
-
 /// More than there will be room for.
 constexpr int too_many = 120'000;
-
-Task<> write_too_many(App::Worker&) {
-    for (int i = 0; i != too_many; ++i) write_line("line " + std::to_string(i));
-    co_return;
-}
 
 Task<> repeat(App::Worker& self) {
     while (const auto note = co_await self.receive()) write_line(note->text);
@@ -113,7 +97,7 @@ TEST_CASE("files do not get larger than they may; the former ones are kept, comp
     }
     const std::string path = log.path();
     in_master<App>(options, [&](App& app) -> Task<> {
-        app.spawn(write_many);
+        app.spawn(write_lines<>);
         co_await all_events(app);
         if (options.logs->compress) {
             auto wait = until(app.context(), [path] { return fs::exists(path + ".2.gz") && !fs::exists(path + ".2"); });
@@ -158,7 +142,7 @@ TEST_CASE("two masters, as in an upgrade, write to one log and rotate it") {
     options.logs->compress = true;
     const auto write = [&options] {
         in_master<App>(options, [](App& app) -> Task<> {
-            app.spawn(write_many);
+            app.spawn(write_lines<>);
             co_await all_events(app);
         });
         return 0;
@@ -181,7 +165,7 @@ namespace {
 /// While nothing can be written: the worker ends all the same.
 void write_in_vain(const Options& options, const std::function<void()>& make_room) {
     in_master<App>(options, [&make_room](App& app) -> Task<> {
-        app.spawn(write_too_many);
+        app.spawn(write_lines<too_many>);
         co_await all_events(app);
         make_room();
     });

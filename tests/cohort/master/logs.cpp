@@ -18,7 +18,6 @@
 #include <map>
 #include <numeric>
 #include <string>
-#include <thread>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -195,14 +194,13 @@ constexpr unsigned at_once = 8;
 std::atomic<int>* begun[at_once];
 std::atomic<int>* done[at_once];
 
-Task<> write_for_ever(App::Worker& self) {
-    for (int i = 0;; ++i) {
+Task<> write_until_killed(App::Worker& self) {
+    for (int i = 0; i != 500; ++i) { // some are killed while they write, others when they have written all
         *begun[self.slot()] = i + 1;
         write_line("line " + std::to_string(i));
         *done[self.slot()] = i + 1;
-        if (i % 100 == 99) std::this_thread::sleep_for(10ms); // the test should not take long
     }
-    co_return;
+    for (;;) co_await pause(self.context(), 1h);
 }
 
 struct Killed {
@@ -215,7 +213,7 @@ Task<> kill_some(App& app, int least, std::map<WorkerId, Killed>& killed) {
     std::vector<WorkerId> workers;
     for (unsigned slot = 0; slot != at_once; ++slot) {
         *begun[slot] = *done[slot] = 0;
-        workers.push_back(app.spawn(write_for_ever));
+        workers.push_back(app.spawn(write_until_killed));
     }
     for (const auto* const number : done)
         while (*number < least) co_await pause(app.context(), 1ms);
@@ -302,17 +300,6 @@ TEST_CASE("what a process writes that the worker has left is in the log, and kee
 
 namespace {
 
-#if defined(COHORT_SANITIZED) // many times slower, the writer, too
-constexpr int many = 5'000;
-#else
-constexpr int many = 50'000;
-#endif
-
-Task<> write_many(App::Worker&) {
-    for (int i = 0; i != many; ++i) write_line("line " + std::to_string(i) + ".");
-    co_return;
-}
-
 std::vector<pid_t> log_writers() {
     std::vector<pid_t> writers;
     for (const pid_t child : children_of(::getpid())) {
@@ -336,7 +323,7 @@ TEST_CASE("a writer that is killed, again and again, loses nothing that is not t
     const Log log;
     int kills = 0;
     in_master<App>(log.options(), [&kills](App& app) -> Task<> {
-        app.spawn(write_many);
+        app.spawn(write_lines<>);
         co_await kill_writers(app, kills);
     });
     CHECK(kills > 0);
@@ -356,7 +343,7 @@ TEST_CASE("a signal that stops the service does not stop its log") {
     in_master<App>(log.options(), [](App& app) -> Task<> {
         for (const pid_t writer : log_writers())
             for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2}) ::kill(writer, signal);
-        app.spawn(write_many);
+        app.spawn(write_lines<>);
         co_await all_events(app);
     });
     const auto lines = log.lines();

@@ -4,6 +4,7 @@
 #include <cohort/reload.hpp>
 
 #include <cohort/detail/system/system.hpp>
+#include <cohort/run.hpp>
 
 #include "support/client.hpp"
 #include "support/exec_worker.hpp"
