@@ -40,6 +40,11 @@ Task<> work(SharedApp::Worker& self) {
 
 bool has(const std::string& text, const std::string& line) { return text.find("\n" + line + "\n") != text.npos; }
 
+/// A worker counts an answer when it has sent it, so whoever has the answer may be there first.
+Task<> until_answered(SharedApp& app, std::uint64_t count) {
+    while (app.totals().answered < count) co_await pause(app.context(), 1ms);
+}
+
 /// What Prometheus' own tool says of it, where that is installed.
 bool is_accepted(const std::string& metrics) {
     const test::Folder folder;
@@ -64,6 +69,8 @@ TEST_CASE("liveness, readiness and metrics of a cluster, whichever worker is ask
         CHECK(client.get("/count").status == 404);
         CHECK(client.ask("BREW", "/").status == 501);
 
+        co_await until_answered(app, 3);
+
         HttpClient other(port);
         HttpReply reply = other.get("/metrics");
         CHECK(reply.field("content-type") == "text/plain; version=0.0.4; charset=utf-8");
@@ -86,6 +93,7 @@ TEST_CASE("liveness, readiness and metrics of a cluster, whichever worker is ask
         CHECK(has(reply.body, "# TYPE test_hits_total counter\ntest_hits_total 12"));
         CHECK(app.totals().requests == 4);
 
+        co_await until_answered(app, 4);
         for (const auto& worker : app.workers()) ::kill(worker.pid, SIGKILL);
         for (int i = 0; i != 2; ++i) mail = co_await app.receive(); // their successors listen
         HttpClient later(port);

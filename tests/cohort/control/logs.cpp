@@ -87,20 +87,20 @@ TEST_CASE("who comes too late is told how much was missed; the last lines of a q
         control::Client client = co_await connect(app);
         std::vector<control::LogLine> quiet;
         co_await both(keep_result(follow(client, 1, 1), quiet), tell(app, 1, "quiet"));
-        constexpr std::int64_t many = 20'000;
-        co_await tell(app, 2, std::string(100, 'x'), many - 1);
+        constexpr std::int64_t count = 20'000;
+        co_await tell(app, 2, std::string(100, 'x'), count - 1);
         control::Logs loud;
         loud.next = 2;
         std::uint64_t seen = 1;
         std::uint64_t missed = 0;
-        while (loud.next != many + 2) {
+        while (loud.next != count + 2) {
             loud = co_await client.logs(loud.next);
             seen += loud.lines.size();
             missed += loud.missed;
         }
-        CHECK(seen + missed == many + 1);
+        CHECK(seen + missed == count + 1);
         const control::Logs all = co_await client.logs(1);
-        CHECK(all.missed > many / 2);
+        CHECK(all.missed > count / 2);
         REQUIRE_FALSE(all.lines.empty());
         CHECK(all.lines.front().text == "quiet");
         const control::Logs last = co_await client.last_logs(1);
@@ -108,7 +108,7 @@ TEST_CASE("who comes too late is told how much was missed; the last lines of a q
         CHECK(last.lines.front().text == "quiet");
         const control::Logs of_loud = co_await client.last_logs(2, 7);
         CHECK(of_loud.lines.size() == 7);
-        CHECK(of_loud.lines.back().number == many + 1);
+        CHECK(of_loud.lines.back().number == count + 1);
         app.kill(1, SIGKILL);
         co_await end_of(app, 1);
         const control::Logs of_dead = co_await client.last_logs(1);

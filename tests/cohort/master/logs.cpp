@@ -231,7 +231,7 @@ TEST_CASE("all that a worker had written when it was killed is in the log, or to
     }
     const Log log;
     std::map<WorkerId, Killed> killed;
-    constexpr int times = 25;
+    constexpr int times = many / 2'000; // a fork is slower with sanitizers, too
     in_master<App>(log.options(), [&killed](App& app) -> Task<> {
         for (int i = 0; i != times; ++i) co_await kill_some(app, 1 + i * 4, killed);
     });
@@ -387,5 +387,7 @@ TEST_CASE("lines of many workers at once: each is there, and takes no memory of 
     });
     const auto lines = log.lines();
     CHECK(numbers_in(lines).size() + static_cast<std::size_t>(lost_in(lines)) == many * workers);
+#if !defined(COHORT_SANITIZED) // it keeps freed memory for a while
     CHECK(grown <= std::size_t{1} << 20);
+#endif
 }

@@ -72,7 +72,7 @@ TEST_CASE_TEMPLATE("the successor of a killed worker listens within half a secon
     in_master<A>(options, [](A& app) -> Task<> {
         for (int i = 0; i < 4; ++i) app.spawn(server);
         co_await served_port(app, 4);
-        auto fastest = std::chrono::steady_clock::duration::max();
+        [[maybe_unused]] auto fastest = std::chrono::steady_clock::duration::max();
         for (WorkerId worker = 1; worker <= 4; ++worker) { // one of them is not delayed by other programs
             const auto killed = std::chrono::steady_clock::now();
             const auto workers = app.workers();
@@ -81,7 +81,9 @@ TEST_CASE_TEMPLATE("the successor of a killed worker listens within half a secon
             CHECK(event.slot == worker - 1);
             fastest = std::min(fastest, std::chrono::steady_clock::now() - killed);
         }
+#if !defined(COHORT_SANITIZED) // there a fork alone may take that long
         CHECK(fastest <= 500ms);
+#endif
     });
 }
 
