@@ -31,17 +31,28 @@ public:
     void pop(std::size_t bytes) noexcept;
     /// Says how many lines were lost since it was last said, unless it is full or none were.
     void tell_lost(Time time);
-    /// How many that was not said of, with all that are here.
+    /// How many are lost if nothing more is taken from here: those that are here, and those of which it was not said,
+    /// or is only said here.
     std::uint64_t count_lost() const noexcept;
+    /// The line about it.
+    void tell_lost_at_end(Time time, std::uint64_t count);
 
 private:
     std::size_t size() const noexcept { return bytes_.size() - begin_; }
     void lose(const LogSource& source);
+    void say_lost(Time time, std::uint64_t count, const std::string& whose);
 
     LogFormatter formatter_;
     std::size_t capacity_;
     std::string bytes_;
     std::size_t begin_ = 0; // what stands before it was popped
+
+    struct Told {
+        std::uint64_t end; // of the line, in all that was ever added
+        std::uint64_t lines;
+    };
+    std::vector<Told> told_; // that are here
+    std::uint64_t popped_ = 0;
     std::vector<std::pair<WorkerId, std::uint64_t>> lost_;
 };
 

@@ -29,6 +29,8 @@ COHORT_DECL std::string_view LogQueue::front(std::size_t bytes) const noexcept {
 
 COHORT_DECL void LogQueue::pop(std::size_t bytes) noexcept {
     begin_ += bytes;
+    popped_ += bytes;
+    std::erase_if(told_, [this](const Told& line) { return line.end <= popped_; });
     if (begin_ < bytes_.size() / 2) return;
     bytes_.erase(0, begin_);
     begin_ = 0;
@@ -47,19 +49,28 @@ COHORT_DECL void LogQueue::lose(const LogSource& source) {
     ++place->second;
 }
 
+COHORT_DECL void LogQueue::say_lost(Time time, std::uint64_t count, const std::string& whose) {
+    const std::string text = std::to_string(count) + " lines" + whose + " were lost: the log was written too slowly";
+    formatter_.append(bytes_, {}, time, {text});
+    told_.push_back({popped_ + size(), count});
+}
+
 COHORT_DECL void LogQueue::tell_lost(Time time) {
     while (!lost_.empty() && !is_full()) {
-        const auto& [worker, count] = lost_.back();
-        const std::string whose = worker == 0 ? "" : " of worker " + std::to_string(worker);
-        const std::string text =
-            std::to_string(count) + " lines" + whose + " were lost: the log was written too slowly";
-        formatter_.append(bytes_, {}, time, {text});
+        const auto [worker, count] = lost_.back();
+        say_lost(time, count, worker == 0 ? "" : " of worker " + std::to_string(worker));
         lost_.pop_back();
     }
 }
 
+COHORT_DECL void LogQueue::tell_lost_at_end(Time time, std::uint64_t count) {
+    if (count != 0) say_lost(time, count, "");
+}
+
 COHORT_DECL std::uint64_t LogQueue::count_lost() const noexcept {
     auto count = static_cast<std::uint64_t>(std::ranges::count(std::string_view(bytes_).substr(begin_), '\n'));
+    count -= told_.size();
+    for (const Told& line : told_) count += line.lines;
     for (const auto& [worker, lines] : lost_) count += lines;
     return count;
 }

@@ -72,9 +72,7 @@ COHORT_DECL void LogService::finish() {
     writer_->revive();
     read_to_the_end(deadline);
     send_all(deadline);
-    if (const auto lost = queue_.count_lost(); lost != 0)
-        log_line(std::to_string(lost) + " lines of the log were lost at the end: it was written too slowly");
-    writer_->finish(deadline);
+    writer_->finish(deadline, queue_.count_lost());
 }
 
 // Workers

@@ -6,7 +6,9 @@
 #include <cohort/detail/logs/log_file.hpp>
 #include <cohort/options.hpp>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <system_error>
 #include <vector>
@@ -25,8 +27,8 @@ class LogWriter {
 public:
     static constexpr std::size_t largest_packet = std::size_t{256} << 10;
 
-    /// `socket`: SOCK_SEQPACKET. It ends with the master.
-    LogWriter(int socket, const LogOptions& options);
+    /// `socket`: SOCK_SEQPACKET. It ends with the master. `lost_at_end`: how many lines that had no room for, by then.
+    LogWriter(int socket, const LogOptions& options, const std::atomic<std::uint64_t>& lost_at_end);
 
     /// Until all is written that came before the end of the socket.
     void run();
@@ -38,9 +40,12 @@ private:
     bool wait_out(std::error_code error);
     void give_up(std::string_view lines, std::error_code error);
     void compress();
+    void tell_lost_at_end();
     bool is_master_gone() const noexcept;
 
     int socket_;
+    const std::atomic<std::uint64_t>& lost_at_end_;
+    LogFormat format_;
     bool compresses_;
     LogFile file_;
     LogCompressor compressor_;

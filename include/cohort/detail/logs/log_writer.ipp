@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/log_line.hpp>
+#include <cohort/detail/logs/log_queue.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -17,8 +18,10 @@
 
 namespace cohort::detail {
 
-COHORT_DECL LogWriter::LogWriter(int socket, const LogOptions& options)
+COHORT_DECL LogWriter::LogWriter(int socket, const LogOptions& options, const std::atomic<std::uint64_t>& lost_at_end)
     : socket_(socket),
+      lost_at_end_(lost_at_end),
+      format_(options.format),
       compresses_(options.compress && options.keep > 1 && !options.path.empty()),
       file_(options),
       compressor_(file_),
@@ -43,7 +46,16 @@ COHORT_DECL void LogWriter::run() {
         carry_out(packet);
         ::recv(socket_, buffer_.data(), 0, MSG_DONTWAIT); // takes the whole of it
     }
+    tell_lost_at_end();
     compressor_.abandon();
+}
+
+/// The master itself could say it only where nobody reads the log, or not at all.
+COHORT_DECL void LogWriter::tell_lost_at_end() {
+    LogQueue last(format_, largest_packet);
+    last.tell_lost_at_end(std::chrono::system_clock::now(), lost_at_end_.load(std::memory_order_acquire));
+    ended_ = false;
+    write(last.front(largest_packet));
 }
 
 COHORT_DECL void LogWriter::carry_out(std::string_view packet) {

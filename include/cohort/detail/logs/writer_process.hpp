@@ -10,13 +10,30 @@
 
 #include <asio/any_io_executor.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
 
 namespace cohort::detail {
+
+/// One that processes forked from this one see, too.
+class SharedNumber {
+public:
+    /// Throws ENOMEM.
+    SharedNumber();
+    SharedNumber(const SharedNumber&) = delete;
+    SharedNumber& operator=(const SharedNumber&) = delete;
+    ~SharedNumber();
+
+    std::atomic<std::uint64_t>& value() noexcept { return *value_; }
+
+private:
+    std::atomic<std::uint64_t>* value_;
+};
 
 /// It outlives the signals that stop a service, and its master, until all is written. One that has ended otherwise gets
 /// a successor, which goes on with what is in the socket.
@@ -56,8 +73,9 @@ public:
     void rest();
     /// For when the event loop does not run any more: one that has ended gets its successor.
     void revive() noexcept;
-    /// Waits until all that was sent is written, and for the end of the process. With what is left then it goes on.
-    void finish(Deadline deadline) noexcept;
+    /// Waits until all that was sent is written, and for the end of the process. With what is left then it goes on, and
+    /// says how many lines were `lost`.
+    void finish(Deadline deadline, std::uint64_t lost) noexcept;
 
 private:
     void launch();
@@ -72,6 +90,7 @@ private:
     Owner* owner_; // null: finished
     AsyncFd socket_;
     UniqueFd its_end_; // a copy, so that what is in the socket outlives a writer
+    SharedNumber lost_at_end_;
     std::optional<AsyncFd> pidfd_;
     pid_t pid_ = 0;
     std::chrono::steady_clock::time_point born_{};

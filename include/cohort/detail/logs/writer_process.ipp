@@ -22,6 +22,7 @@
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -47,12 +48,13 @@ COHORT_DECL void keep_only(int descriptor) noexcept {
 
 /// A session of its own: neither a terminal nor who signals a process group reaches it. The program may have threads,
 /// so that nothing of it may be used here.
-[[noreturn]] COHORT_DECL void become_writer(int socket, const LogOptions& options) noexcept {
+[[noreturn]] COHORT_DECL void become_writer(int socket, const LogOptions& options,
+                                            const std::atomic<std::uint64_t>& lost_at_end) noexcept {
     ::setsid();
     ::prctl(PR_SET_NAME, "cohort-log");
     keep_only(socket);
     try {
-        LogWriter(socket, options).run();
+        LogWriter(socket, options, lost_at_end).run();
     } catch (const std::exception&) { // there is no memory
         ::_exit(1);
     }
@@ -60,6 +62,14 @@ COHORT_DECL void keep_only(int descriptor) noexcept {
 }
 
 // In the master
+
+COHORT_DECL SharedNumber::SharedNumber() {
+    void* const memory = ::mmap(nullptr, sizeof *value_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw_last_error("mmap");
+    value_ = ::new (memory) std::atomic<std::uint64_t>(0);
+}
+
+COHORT_DECL SharedNumber::~SharedNumber() { ::munmap(value_, sizeof *value_); }
 
 COHORT_DECL std::shared_ptr<WriterProcess> WriterProcess::start(const asio::any_io_executor& executor,
                                                                 const LogOptions& options, Owner& owner) {
@@ -89,7 +99,7 @@ COHORT_DECL WriterProcess::WriterProcess(const asio::any_io_executor& executor, 
 
 COHORT_DECL void WriterProcess::launch() {
     Process process = fork_process(AfterFork::execs, &ignore_what_ends_a_service);
-    if (process.pid == 0) become_writer(its_end_.get(), options_);
+    if (process.pid == 0) become_writer(its_end_.get(), options_, lost_at_end_.value());
     pid_ = process.pid;
     born_ = std::chrono::steady_clock::now();
     pidfd_.emplace(executor_, std::move(process.pidfd));
@@ -179,8 +189,9 @@ COHORT_DECL void WriterProcess::revive() noexcept {
     if (pid_ == 0) launch_again();
 }
 
-COHORT_DECL void WriterProcess::finish(Deadline deadline) noexcept {
+COHORT_DECL void WriterProcess::finish(Deadline deadline, std::uint64_t lost) noexcept {
     owner_ = nullptr;
+    lost_at_end_.value().store(lost, std::memory_order_release);
     retry_.cancel();
     const auto is_late = [deadline] { return std::chrono::steady_clock::now() >= deadline; };
     while (!is_drained() && !is_late()) std::this_thread::sleep_for(std::chrono::milliseconds(1));

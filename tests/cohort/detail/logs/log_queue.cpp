@@ -80,3 +80,24 @@ TEST_CASE("without a next line it is told, too; many workers together") {
     }
     CHECK(lost == workers);
 }
+
+TEST_CASE("what is only said here of lost lines counts as lost, and not as a line, until it is taken") {
+    LogQueue queue(LogFormat::text, 200);
+    std::uint64_t given = 0;
+    std::uint64_t taken = 0;
+    for (int i = 0; i != 200; ++i) {
+        queue.add(worker(1), now, {std::to_string(i)});
+        ++given;
+        if (i % 7 != 0) continue;
+        const std::string line(queue.front(1));
+        queue.pop(line.size());
+        const bool is_said = has(line, " were lost: ");
+        taken += is_said ? std::stoull(line.substr(line.find("cohort: ") + 8)) : 1;
+        CHECK(taken + queue.count_lost() == given);
+    }
+    LogQueue last(LogFormat::text, 200);
+    last.tell_lost_at_end(now, queue.count_lost());
+    CHECK(has(drain(last), "cohort: " + std::to_string(given - taken) + " lines were lost: "));
+    last.tell_lost_at_end(now, 0);
+    CHECK(last.is_empty());
+}
