@@ -1,8 +1,7 @@
 // Sees and steers a running cluster through its control socket: Options::control, as of `http_server --control PATH`.
-// Run:    steer PATH [status | requests | events | reload | upgrade | restart WORKER | scale WORKERS | stop]
+// Run:    steer PATH [status | requests | events | crashes | reload | upgrade | restart WORKER | scale WORKERS | stop]
 // Expect: status, a line for each worker; requests, a line for each that is not answered; events, a line for each,
-// until
-//         the cluster ends; otherwise what became of it.
+//         until the cluster ends; crashes, what is known of the last ones; otherwise what became of it.
 
 #include <cohort.hpp>
 #include <cohort/control.hpp>
@@ -49,6 +48,11 @@ Task<> show_events(control::Client client) {
     }
 }
 
+Task<> show_crashes(control::Client client) {
+    const control::Crashes all = co_await client.crashes();
+    for (const auto& crash : all.crashes) std::cout << crash.report.describe() << '\n';
+}
+
 Task<> show_outcome(Task<control::Outcome> change) {
     const control::Outcome outcome = co_await std::move(change);
     std::cout << outcome.replaced << " replaced\n";
@@ -66,6 +70,7 @@ Task<> obey(std::vector<std::string> words) {
     if (command == "status") co_return co_await show_status(client);
     if (command == "requests") co_return co_await show_requests(client);
     if (command == "events") co_return co_await show_events(client);
+    if (command == "crashes") co_return co_await show_crashes(client);
     if (command == "reload") co_return co_await show_outcome(client.reload());
     if (command == "upgrade") co_return co_await show_outcome(client.upgrade());
     if (command == "restart") co_return co_await show_outcome(client.restart(number));
@@ -76,8 +81,8 @@ Task<> obey(std::vector<std::string> words) {
 
 int main(int argc, char** argv) {
     if (argc < 2) {
-        std::cerr << "usage: steer PATH "
-                     "[status | requests | events | reload | upgrade | restart WORKER | scale WORKERS | stop]\n";
+        std::cerr << "usage: steer PATH [status | requests | events | crashes | reload | upgrade | restart WORKER | "
+                     "scale WORKERS | stop]\n";
         return 2;
     }
     asio::io_context io(1);

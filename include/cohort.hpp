@@ -16,6 +16,7 @@
 
 // Plain data: what a program chooses, and what it is told
 #include <cohort/counter.hpp>
+#include <cohort/crash_report.hpp>
 #include <cohort/endpoint.hpp>
 #include <cohort/event.hpp>
 #include <cohort/exit_status.hpp>

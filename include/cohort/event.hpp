@@ -6,6 +6,7 @@
 #include <cohort/exit_status.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -13,6 +14,8 @@
 #include <sys/types.h>
 
 namespace cohort {
+
+struct CrashReport;
 
 /// Names a worker for as long as the master lives: ids begin at 1, grow, and are never used again.
 using WorkerId = std::uint32_t;
@@ -54,6 +57,9 @@ struct Event {
     /// exited: why the master gave up on it, if it did (a malformed message, a set-up that failed; Errc::not_ready, it
     /// took longer than Options::boot_timeout; Errc::unresponsive, Options::liveness).
     std::error_code error{};
+    /// exited: by a crash, and what is known of it: cohort/crash_report.hpp. Null also when it is one of the oldest of
+    /// more than 16 that nobody has received yet.
+    std::shared_ptr<const CrashReport> crash{};
 };
 
 /// A living worker, seen from the master.

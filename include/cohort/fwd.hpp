@@ -20,6 +20,7 @@ struct SharedSocket;
 struct SharedListener;
 
 // Plain data
+struct CrashReport;
 class Endpoint;
 class ExitStatus;
 struct Event;

@@ -181,6 +181,9 @@ struct LogOptions {
     bool compress = false;
     /// Of a new file, less the umask.
     mode_t mode = 0640;
+    /// A folder in which each crash of a worker leaves a file (CrashReport), for this user alone; made when it is
+    /// missing. The last 100 stay. Empty: none.
+    std::string crash_reports{};
 };
 
 /// The cluster. Every member has a default that suits a server.

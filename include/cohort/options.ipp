@@ -179,6 +179,7 @@ COHORT_DECL std::string describe(const Options& options) {
         lines.add("logs.keep", options.logs->keep);
         lines.add("logs.compress", options.logs->compress);
         lines.add("logs.mode", options.logs->mode);
+        lines.add("logs.crash_reports", options.logs->crash_reports);
     }
     lines.add("pid_file", options.pid_file);
     lines.add("title", options.title);

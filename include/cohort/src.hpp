@@ -18,6 +18,7 @@
 #include <cohort/blob.ipp>
 #include <cohort/channel_acceptor.ipp>
 #include <cohort/counter.ipp>
+#include <cohort/crash_report.ipp>
 #include <cohort/detail/async/action.ipp>
 #include <cohort/detail/async/async_fd.ipp>
 #include <cohort/detail/async/copy_guard.ipp>
@@ -41,6 +42,7 @@
 #include <cohort/detail/exception_text.ipp>
 #include <cohort/detail/log_line.ipp>
 #include <cohort/detail/logs/captured_stream.ipp>
+#include <cohort/detail/logs/crash_files.ipp>
 #include <cohort/detail/logs/line_splitter.ipp>
 #include <cohort/detail/logs/log_compressor.ipp>
 #include <cohort/detail/logs/log_file.ipp>
@@ -62,6 +64,7 @@
 #include <cohort/detail/socket/socket_file.ipp>
 #include <cohort/detail/socket/transferred_listeners.ipp>
 #include <cohort/detail/system/cgroup.ipp>
+#include <cohort/detail/system/core_file.ipp>
 #include <cohort/detail/system/cpu_quota.ipp>
 #include <cohort/detail/system/debugger.ipp>
 #include <cohort/detail/system/fd_passing.ipp>
@@ -151,6 +154,7 @@
 #include <cohort/detail/supervise/autoscale_loop.ipp>
 #include <cohort/detail/supervise/call_pool.ipp>
 #include <cohort/detail/supervise/cpu_time.ipp>
+#include <cohort/detail/supervise/crash_reports.ipp>
 #include <cohort/detail/supervise/health_monitor.ipp>
 #include <cohort/detail/supervise/hooks.ipp>
 #include <cohort/detail/supervise/ongoing_requests.ipp>

@@ -77,6 +77,9 @@ struct RequestInfo {
     std::chrono::milliseconds age{};
     std::string what{};   ///< "GET /users/7": method and path, what is too long is cut; empty: it was not said
     std::string client{}; ///< its address; empty: not known
+
+    /// For people: "GET /users/7, for 12 ms, from 192.0.2.1:4711".
+    std::string describe() const;
 };
 
 /// The kernel's queue of one listener: connections that nobody has accepted yet.

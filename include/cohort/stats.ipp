@@ -5,6 +5,7 @@
 #include <cohort/stats.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/printable.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -35,6 +36,11 @@ COHORT_DECL Latency& Latency::operator+=(const Latency& other) noexcept {
     add(counts, other.counts);
     sum += other.sum;
     return *this;
+}
+
+COHORT_DECL std::string RequestInfo::describe() const {
+    const std::string from = client.empty() ? "" : ", from " + detail::printable(client);
+    return detail::printable(what) + ", for " + std::to_string(age.count()) + " ms" + from;
 }
 
 COHORT_DECL std::uint64_t Stats::load() const noexcept {

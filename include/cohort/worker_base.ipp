@@ -39,7 +39,7 @@ COHORT_DECL detail::OngoingRequest WorkerBase::begin_request(std::string_view wh
 }
 COHORT_DECL Totals WorkerBase::totals() { return core_->page().totals(); }
 COHORT_DECL Counter WorkerBase::counter(std::string_view name) { return core_->page().counter(name); }
-COHORT_DECL void WorkerBase::doing(std::string_view what) noexcept { detail::AbortReport::set_note(what); }
+COHORT_DECL void WorkerBase::doing(std::string_view what) noexcept { detail::AbortReport::set_doing(what); }
 
 COHORT_DECL Task<Leadership> WorkerBase::leader(std::string role) { return core_->leader(std::move(role)); }
 COHORT_DECL Task<> WorkerBase::flush() { return core_->messages()->flush(); }

@@ -64,8 +64,11 @@ public:
     /// number that it has not reached gets all that it knows.
     [[nodiscard]] Task<Events> events(std::uint64_t from) const { return call<Events>("events", EventsFrom{from}); }
 
-    /// The same for the lines of the log. The master has the last of each slot, 256 KiB in all; the file may have more.
-    /// EOPNOTSUPP: Options::logs is not set.
+    /// What is known of the last workers that have crashed, 16 at most.
+    [[nodiscard]] Task<Crashes> crashes() const { return call<Crashes>("crashes", Nothing{}); }
+
+    /// As events(), for the lines of the log. The master has the last of each slot, 256 KiB in all; the file may have
+    /// more. EOPNOTSUPP: Options::logs is not set.
     [[nodiscard]] Task<Logs> logs(std::uint64_t from) const { return call<Logs>("logs", LogsFrom{from}); }
     /// The last lines of a worker, which may have ended. Does not wait.
     [[nodiscard]] Task<Logs> last_logs(WorkerId worker, std::uint32_t most = 50) const {

@@ -2,6 +2,7 @@
 // What a master and those who steer it from outside say to each other (layer 1).
 #pragma once
 
+#include <cohort/crash_report.hpp>
 #include <cohort/error.hpp>
 #include <cohort/event.hpp>
 #include <cohort/options.hpp>
@@ -124,6 +125,15 @@ struct Events {
     std::uint64_t missed = 0; ///< how many of those that were asked for the master does not have any more
     std::uint64_t next = 1;   ///< the number to ask for next
     bool ended = false;       ///< there will be no more: the last worker has ended and none will follow
+};
+
+struct Crash {
+    std::uint64_t number = 0; ///< of the exited event
+    CrashReport report{};
+};
+/// The last crashes, oldest first.
+struct Crashes {
+    std::vector<Crash> crashes{};
 };
 
 /// A line of the log (Options::logs).

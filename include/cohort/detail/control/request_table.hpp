@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// RequestTable: what a worker has to answer, where its master can see it also when it is stuck (layer 2).
+// RequestTable: what a worker does, where its master can see it also when it is stuck or dead (layer 2).
 #pragma once
 
 #include <array>
@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace cohort::detail {
@@ -45,7 +46,7 @@ struct alignas(128) RequestCell {
 /// Begin and end cost some ten nanoseconds, on any thread; all zero it is empty. Requests beyond its size are not in
 /// it. Lies in memory that only its worker writes, to the end of its process.
 struct alignas(128) RequestTable {
-    static constexpr std::uint32_t size = 511;
+    static constexpr std::uint32_t size = 510;
 
     /// Null: it is full.
     RequestCell* begin(const RequestNote& note, std::uint64_t now) noexcept;
@@ -53,8 +54,13 @@ struct alignas(128) RequestTable {
     /// Above this number none was ever used.
     std::uint32_t used() const noexcept;
 
+    /// What the process does, in the program's own words; up to 127 bytes.
+    void set_doing(std::string_view text) noexcept;
+    std::string doing_text() const;
+
     std::atomic<std::uint64_t> free; ///< the first one that is, from 1 on, beside a number that each change increments
     std::atomic<std::uint32_t> touched;
+    std::array<std::atomic<char>, 128> doing; ///< to a zero; the handler of a signal may interrupt who writes it
     std::array<RequestCell, size> cells;
 };
 static_assert(sizeof(RequestCell) == 128 && sizeof(RequestTable) == 65'536);

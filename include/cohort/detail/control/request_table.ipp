@@ -99,4 +99,20 @@ COHORT_DECL std::uint32_t RequestTable::used() const noexcept {
     return std::min(touched.load(std::memory_order_relaxed), size);
 }
 
+COHORT_DECL void RequestTable::set_doing(std::string_view text) noexcept {
+    const std::size_t length = std::min(text.size(), doing.size() - 1);
+    for (std::size_t i = 0; i < length; ++i) doing[i].store(text[i], std::memory_order_relaxed);
+    doing[length].store('\0', std::memory_order_relaxed);
+}
+
+COHORT_DECL std::string RequestTable::doing_text() const {
+    std::string text;
+    for (const auto& each : doing) {
+        const char c = each.load(std::memory_order_relaxed);
+        if (c == '\0') break;
+        text += c;
+    }
+    return text;
+}
+
 } // namespace cohort::detail

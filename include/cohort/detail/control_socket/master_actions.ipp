@@ -148,6 +148,13 @@ COHORT_DECL Task<control::Events> tell_events(Supervisor& supervisor, control::E
     throw std::system_error(make_error_code(Errc::closed));
 }
 
+COHORT_DECL Task<control::Crashes> tell_crashes(Supervisor& supervisor, control::Nothing) {
+    control::Crashes crashes;
+    for (const auto& entry : supervisor.history().entries())
+        if (entry.event.crash) crashes.crashes.push_back({entry.number, *entry.event.crash});
+    co_return crashes;
+}
+
 COHORT_DECL LogService& log_of(Supervisor& supervisor) {
     if (LogService* const logs = supervisor.logs()) return *logs;
     throw std::system_error(EOPNOTSUPP, std::system_category(), "Options::logs is not set");
@@ -262,6 +269,7 @@ COHORT_DECL void add_master_actions(ControlPlane& control, Supervisor& superviso
     add_action(control, supervisor, "statistics", &tell_statistics);
     add_action(control, supervisor, "requests", &tell_requests);
     add_action(control, supervisor, "events", &tell_events);
+    add_action(control, supervisor, "crashes", &tell_crashes);
     add_action(control, supervisor, "logs", &tell_logs);
     add_action(control, supervisor, "last logs", &tell_last_logs);
     add_action(control, supervisor, "reload", &reload);

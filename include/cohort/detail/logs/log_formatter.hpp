@@ -11,6 +11,9 @@
 
 namespace cohort::detail {
 
+/// In UTC with microseconds: 2026-11-30T14:40:35.123456Z
+void append_time(std::string& out, std::chrono::system_clock::time_point time);
+
 /// Time is RFC 3339's, in UTC with microseconds. As text a line is given as it is; "+" behind its stream says that it
 /// goes on in the next one. As JSON (RFC 8259) what is no UTF-8 in it is replaced by U+FFFD.
 ///

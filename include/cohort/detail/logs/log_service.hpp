@@ -14,9 +14,11 @@
 #include <asio/any_io_executor.hpp>
 
 #include <cstddef>
+#include <deque>
 #include <list>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace cohort::detail {
@@ -51,6 +53,9 @@ public:
     /// The file is opened anew, once what came before is written.
     void reopen();
 
+    /// A file of LogOptions::crash_reports, if those are wanted; what is longer than a packet is cut.
+    void report(const std::string& name, const std::string& text);
+
     /// No worker is left: this keeps no event loop from running out of work, until the next one is captured. Unless the
     /// cluster is `stopping`, what workers have started and left is still listened to.
     void rest(bool stopping);
@@ -80,6 +85,7 @@ private:
     void rest_writer();
     void say(std::string_view text);
     void send();
+    bool is_all_sent() const noexcept { return queue_.is_empty() && reports_.empty(); }
     bool hold();
     void hold_for(HoldBudget::Clock::duration time);
     void end_hold();
@@ -90,6 +96,8 @@ private:
 
     asio::any_io_executor executor_;
     LogQueue queue_;
+    std::deque<std::string> reports_; // packets
+    bool keeps_reports_;
     RecentLines recent_;
     std::shared_ptr<WriterProcess> writer_;
     std::list<StreamPtr> streams_;

@@ -26,6 +26,11 @@ inline constexpr std::size_t most_recent_lines = std::size_t{256} << 10;
 /// The writer tries again for ever; here a mistake is to be an error.
 COHORT_DECL LogOptions check_log(LogOptions options) {
     open_standard_descriptors();
+    if (!options.crash_reports.empty()) {
+        options.crash_reports = std::filesystem::absolute(options.crash_reports).native();
+        if (const auto error = CrashFiles(options.crash_reports).prepare())
+            throw std::system_error(error, "the crash reports " + options.crash_reports);
+    }
     if (options.path.empty()) return options;
     options.path = std::filesystem::absolute(options.path).native();
     bool is_new = false;
@@ -37,6 +42,7 @@ COHORT_DECL LogOptions check_log(LogOptions options) {
 COHORT_DECL LogService::LogService(const asio::any_io_executor& executor, LogOptions options)
     : executor_(executor),
       queue_(options.format, most_queued_lines),
+      keeps_reports_(!options.crash_reports.empty()),
       recent_(executor, most_recent_lines),
       writer_(WriterProcess::start(executor, check_log(std::move(options)), *this)),
       hold_(executor),
@@ -158,6 +164,7 @@ COHORT_DECL void LogService::say(std::string_view text) {
 
 COHORT_DECL void LogService::send() {
     if (reopens_) reopens_ = !writer_->send(LogPacket::reopen, {});
+    while (!reports_.empty() && writer_->send(LogPacket::report, reports_.front())) reports_.pop_front();
     do {
         while (!queue_.is_empty()) {
             const std::string_view lines = queue_.front(writer_->packet_size());
@@ -171,6 +178,14 @@ COHORT_DECL void LogService::send() {
 
 COHORT_DECL void LogService::reopen() {
     reopens_ = true;
+    send();
+}
+
+COHORT_DECL void LogService::report(const std::string& name, const std::string& text) {
+    constexpr std::size_t most = 8; // they wait only while the writer does not keep up
+    if (!keeps_reports_) return;
+    if (reports_.size() == most) return say(name + ": no crash report was written: the disk is too slow");
+    reports_.push_back((name + "\n" + text).substr(0, writer_->packet_size()));
     send();
 }
 
@@ -233,7 +248,7 @@ COHORT_DECL void LogService::read_to_the_end(std::chrono::steady_clock::time_poi
 
 COHORT_DECL void LogService::send_all(std::chrono::steady_clock::time_point deadline) {
     send();
-    while (!queue_.is_empty() && writer_->wait_for_room(deadline)) send();
+    while (!is_all_sent() && writer_->wait_for_room(deadline)) send();
 }
 
 } // namespace cohort::detail

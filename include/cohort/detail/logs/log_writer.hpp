@@ -2,6 +2,7 @@
 // LogWriter: what the process that writes a log does (layer 2).
 #pragma once
 
+#include <cohort/detail/logs/crash_files.hpp>
 #include <cohort/detail/logs/log_compressor.hpp>
 #include <cohort/detail/logs/log_file.hpp>
 #include <cohort/options.hpp>
@@ -19,6 +20,7 @@ namespace cohort::detail {
 enum class LogPacket : char {
     lines = 'L',  // whole lines follow
     reopen = 'R', // the file is to be opened anew
+    report = 'C', // of a crash: the name of its file, a newline, its text
 };
 
 /// The disk may keep this process waiting, and nobody else. A packet is taken from the socket when it was carried out:
@@ -37,6 +39,7 @@ private:
     std::string_view look();
     void carry_out(std::string_view packet);
     void write(std::string_view lines);
+    void write_report(std::string_view name, std::string_view text);
     bool wait_out(std::error_code error);
     void give_up(std::string_view lines, std::error_code error);
     void compress();
@@ -49,6 +52,7 @@ private:
     bool compresses_;
     LogFile file_;
     LogCompressor compressor_;
+    CrashFiles crashes_;
     std::vector<char> buffer_;
     bool failing_ = false;
     bool compressing_failed_ = false;

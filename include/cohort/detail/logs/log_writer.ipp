@@ -25,6 +25,7 @@ COHORT_DECL LogWriter::LogWriter(int socket, const LogOptions& options, const st
       compresses_(options.compress && options.keep > 1 && !options.path.empty()),
       file_(options),
       compressor_(file_),
+      crashes_(options.crash_reports),
       buffer_(largest_packet) {}
 
 /// The next packet, which stays in the socket. Empty: it has ended, or it is time to look after the compressor.
@@ -59,7 +60,13 @@ COHORT_DECL void LogWriter::tell_lost_at_end() {
 }
 
 COHORT_DECL void LogWriter::carry_out(std::string_view packet) {
-    if (packet.front() == static_cast<char>(LogPacket::lines)) return write(packet.substr(1));
+    const char kind = packet.front();
+    packet.remove_prefix(1);
+    if (kind == static_cast<char>(LogPacket::lines)) return write(packet);
+    if (kind == static_cast<char>(LogPacket::report)) {
+        const std::size_t end = packet.find('\n');
+        return write_report(packet.substr(0, end), packet.substr(end + 1));
+    }
     file_.close();
     bool is_new = false;
     file_.prepare(0, is_new); // whoever asked for it may want to see the file
@@ -78,6 +85,12 @@ COHORT_DECL void LogWriter::write(std::string_view lines) {
     }
     failing_ = false;
     if (compresses_ && file_.has_rotated()) compressor_.begin();
+}
+
+/// The log goes on without it: what the report says of lines and requests stands there, too.
+COHORT_DECL void LogWriter::write_report(std::string_view name, std::string_view text) {
+    if (const auto error = crashes_.write(name, text))
+        log_line(std::string(name) + ": no crash report was written: " + error.message());
 }
 
 COHORT_DECL bool LogWriter::is_master_gone() const noexcept {

@@ -16,9 +16,11 @@
 namespace cohort::detail {
 
 /// Bounded: beyond its capacity the oldest go, of the slot that has most. A worker can cause as many events as it
-/// likes, but those of other slots stay.
+/// likes, but those of other slots stay. Reports of crashes are larger, and fewer of them are kept.
 class EventLog {
 public:
+    static constexpr std::size_t most_reports = 16;
+
     struct Entry {
         std::uint64_t number; // from 1 on
         std::chrono::system_clock::time_point time;
@@ -43,6 +45,7 @@ public:
 
 private:
     Event take(std::list<Entry>::iterator entry);
+    void drop_oldest_report();
 
     Notifier happened_;
     TurnBudget turn_;

@@ -17,8 +17,16 @@ COHORT_DECL void EventLog::add(Event event) {
         take(std::ranges::find(entries_, most, [](const Entry& entry) { return entry.event.slot; }));
     }
     ++counts_[event.slot];
+    if (event.crash) drop_oldest_report();
     entries_.push_back({next_number_++, std::chrono::system_clock::now(), std::move(event)});
     happened_.notify_all(); // all, since a single waiter may just have been cancelled
+}
+
+/// If there are as many as there may be.
+COHORT_DECL void EventLog::drop_oldest_report() {
+    const auto has_report = [](const Entry& entry) { return entry.event.crash != nullptr; };
+    if (std::ranges::count_if(entries_, has_report) < static_cast<std::ptrdiff_t>(most_reports)) return;
+    std::ranges::find_if(entries_, has_report)->event.crash.reset();
 }
 
 COHORT_DECL std::optional<Event> EventLog::next() {

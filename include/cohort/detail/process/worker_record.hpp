@@ -9,6 +9,7 @@
 #include <cohort/detail/process/launch.hpp>
 #include <cohort/event.hpp>
 #include <cohort/mode.hpp>
+#include <cohort/stats.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -70,6 +71,7 @@ struct WorkerRecord : DispatchTarget {
     bool refused = false;    // it has asked for something that its master may have and it may not
     bool abandoned = false;
     std::error_code error;
+    std::vector<RequestInfo> unanswered; // when it was found stuck, or had crashed
     std::chrono::steady_clock::time_point born = std::chrono::steady_clock::now();
 };
 

@@ -125,7 +125,7 @@ COHORT_DECL void HealthMonitor::check_liveness(WorkerRecord& record, Health& hea
         case LivenessPolicy::Finding::recovered: record.slow = false; break;
         case LivenessPolicy::Finding::stuck:
             say(record, "stuck: its event loop does not turn, it is aborted");
-            tell_ongoing_requests(record, page_);
+            note_unanswered(record, page_);
             record.error = Errc::unresponsive;
             send_signal(record.pidfd.get(), SIGABRT);
             send_signal(record.pidfd.get(), SIGCONT); // a stopped process takes no other signal before this one

@@ -15,8 +15,8 @@ namespace cohort::detail {
 /// client is found out (pidfd_getfd(2)).
 std::vector<RequestInfo> ongoing_requests(const WorkerRecords& workers, SharedPage& page, std::size_t most = 1'000);
 
-/// Says on standard error what a worker that is stuck, or has died, has not answered: its oldest requests.
-void tell_ongoing_requests(const WorkerRecord& worker, SharedPage& page);
+/// Notes what a worker that is stuck, or has died, has not answered, and says the oldest on standard error.
+void note_unanswered(WorkerRecord& worker, SharedPage& page);
 
 } // namespace cohort::detail
 

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/supervise/ongoing_requests.hpp>
 
+#include <cohort/crash_report.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/printable.hpp>
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <span>
 #include <string>
 
 #include <sys/socket.h>
@@ -82,15 +84,13 @@ COHORT_DECL std::vector<RequestInfo> ongoing_requests(const WorkerRecords& worke
     return infos;
 }
 
-COHORT_DECL void tell_ongoing_requests(const WorkerRecord& worker, SharedPage& page) {
-    constexpr std::size_t most = 8;
+COHORT_DECL void note_unanswered(WorkerRecord& worker, SharedPage& page) {
+    constexpr std::size_t most_said = 8;
     const std::uint64_t now = nanoseconds_now();
-    for (const OngoingOf& each : oldest_requests(worker, page, most)) {
-        const RequestInfo info = describe(each, now, true);
-        if (info.what.empty()) continue;
-        log_line("worker " + std::to_string(worker.id) + ": not answered: " + info.what + ", for " +
-                 std::to_string(info.age.count()) + " ms" + (info.client.empty() ? "" : ", from " + info.client));
-    }
+    for (const OngoingOf& each : oldest_requests(worker, page, CrashReport::most_requests))
+        worker.unanswered.push_back(describe(each, now, true));
+    for (const RequestInfo& info : std::span(worker.unanswered).first(std::min(worker.unanswered.size(), most_said)))
+        if (!info.what.empty()) log_line("worker " + std::to_string(worker.id) + ": not answered: " + info.describe());
 }
 
 } // namespace cohort::detail

@@ -162,6 +162,7 @@ private:
     void notify_if_finished();
     /// Ends what waits for something that comes only while the cluster goes on.
     void begin_end();
+    std::shared_ptr<const CrashReport> report_crash(WorkerRecord& record, const ExitStatus& status);
     void end_all(bool goes_on);
     void open_control();
     /// This master is the service now: the one before has said so, or is gone.

@@ -8,6 +8,7 @@
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/policy/option_faults.hpp>
 #include <cohort/detail/policy/settings.hpp>
+#include <cohort/detail/supervise/crash_reports.hpp>
 #include <cohort/detail/supervise/hooks.hpp>
 #include <cohort/detail/supervise/ongoing_requests.hpp>
 #include <cohort/detail/system/process_start.hpp>
@@ -146,16 +147,16 @@ COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet& packet) {
 
 COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& status) {
     const bool successor = slot_manager_.on_exit(*record, status);
-    const bool was_told_to_end = record->voluntary || record->error || stopping_;
-    if (status.signal() && !was_told_to_end) tell_ongoing_requests(*record, page_);
+    const auto crash = report_crash(*record, status);
     dispatcher_->leave(*record,
                        successor || slot_manager_.slots().is_one_coming(records())); // ports belong to all slots
     control_service_.leave(*record, successor);
     stats_.keep(*record);
     processes_.forget(*record);
     health_monitor_.on_exit(record->id);
-    const Event event = processes_.enter(*record, WorkerState::exited,
-                                         {.status = status, .voluntary = record->voluntary, .error = record->error});
+    const Event event =
+        processes_.enter(*record, WorkerState::exited,
+                         {.status = status, .voluntary = record->voluntary, .error = record->error, .crash = crash});
     record->drained.notify_all();
     reloader_.on_exit(record->id, status);
     slot_manager_.follow_up(*record);
@@ -167,6 +168,18 @@ COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& 
     processes_.mail().notify();
     worker_gone_.notify_all();
     notify_if_finished();
+}
+
+/// Null: it was none.
+COHORT_DECL std::shared_ptr<const CrashReport> Supervisor::report_crash(WorkerRecord& record,
+                                                                        const ExitStatus& status) {
+    if (!is_crash(record, status, stopping_)) return nullptr;
+    if (!record.error) note_unanswered(record, page_);
+    const WorkerOptions& worker = slot_manager_.slots()[record.slot].assignment.options;
+    const RecentLines* const lines = logs_ ? &logs_->recent() : nullptr;
+    const auto report = share<CrashReport>(make_crash_report(record, status, page_, lines, folder_of(worker)));
+    if (logs_) logs_->report(file_name_of(*report), report->describe());
+    return report;
 }
 
 COHORT_DECL void Supervisor::notify_if_finished() {

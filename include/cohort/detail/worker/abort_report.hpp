@@ -6,8 +6,8 @@
 #include <cohort/line_log.hpp>
 
 #include <array>
-#include <atomic>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -28,20 +28,26 @@ public:
         ::backtrace(&frame, 1);
     }
 
-    /// Once, in the worker; `cell` stays.
-    static void install(std::uint32_t worker, unsigned slot, const WorkerCell& cell) noexcept;
+    /// Once, in the worker; `cell` and `table` stay.
+    static void install(std::uint32_t worker, unsigned slot, const WorkerCell& cell, RequestTable& table) noexcept;
 
-    /// What the process is doing, in the program's own words; up to 127 bytes.
-    static void set_note(std::string_view text) noexcept;
+    /// See RequestTable::set_doing().
+    static void set_doing(std::string_view text) noexcept;
+
+    /// The first one, and one for each frame.
+    static constexpr std::size_t most_frames = 64;
+    static constexpr std::size_t most_lines = 1 + most_frames;
+    /// Whether a line of this worker is the first of its report.
+    static bool is_begin(std::string_view line, std::uint32_t worker);
 
 private:
     struct State {
         std::uint32_t worker = 0;
         unsigned slot = 0;
         const WorkerCell* cell = nullptr;
+        RequestTable* table = nullptr;
         pid_t process = 0;
-        struct sigaction next {};                  // whose turn it is then
-        std::array<std::atomic<char>, 128> note{}; // the handler may interrupt who writes it; the last byte stays 0
+        struct sigaction next {}; // whose turn it is then
     };
     static State& state() noexcept {
         static State only;

@@ -7,18 +7,20 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/printable.hpp>
 
-#include <algorithm>
 #include <charconv>
 #include <csignal>
+#include <string>
 
 #include <fcntl.h>
 
 namespace cohort::detail {
 
-COHORT_DECL void AbortReport::install(std::uint32_t worker, unsigned slot, const WorkerCell& cell) noexcept {
+COHORT_DECL void AbortReport::install(std::uint32_t worker, unsigned slot, const WorkerCell& cell,
+                                      RequestTable& table) noexcept {
     state().worker = worker;
     state().slot = slot;
     state().cell = &cell;
+    state().table = &table;
     state().process = ::getpid();
     prepare();
     struct sigaction action {};
@@ -27,11 +29,13 @@ COHORT_DECL void AbortReport::install(std::uint32_t worker, unsigned slot, const
     ::sigaction(SIGABRT, &action, &state().next);
 }
 
-COHORT_DECL void AbortReport::set_note(std::string_view text) noexcept {
-    auto& note = state().note;
-    const std::size_t size = std::min(text.size(), note.size() - 1);
-    for (std::size_t i = 0; i < size; ++i) note[i].store(text[i], std::memory_order_relaxed);
-    note[size].store('\0', std::memory_order_relaxed);
+COHORT_DECL void AbortReport::set_doing(std::string_view text) noexcept {
+    if (state().table != nullptr) state().table->set_doing(text);
+}
+
+COHORT_DECL bool AbortReport::is_begin(std::string_view line, std::uint32_t worker) {
+    return line.starts_with("cohort: worker " + std::to_string(worker) + " (slot ") &&
+           line.find(") is aborted: ") != line.npos;
 }
 
 COHORT_DECL AbortReport::Line& AbortReport::Line::operator<<(std::string_view text) noexcept {
@@ -50,7 +54,7 @@ COHORT_DECL AbortReport::Line& AbortReport::Line::operator<<(std::uint64_t numbe
 COHORT_DECL void AbortReport::write_backtrace() noexcept {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return;
-    std::array<void*, 64> frames{};
+    std::array<void*, most_frames> frames{};
     ::backtrace_symbols_fd(frames.data(), ::backtrace(frames.data(), frames.size()), ends[1]);
     Line line;
     for (char c = '\0'; ::read(ends[0], &c, 1) == 1;) {
@@ -74,11 +78,12 @@ COHORT_DECL void AbortReport::write_and_abort(int) noexcept {
     Line line;
     line << "cohort: worker " << std::uint64_t{own.worker} << " (slot " << std::uint64_t{own.slot}
          << ") is aborted: " << count(own.cell->begun) << " requests begun, " << count(own.cell->ended) << " ended";
-    if (count(own.note[0]) != '\0') line << "; doing: ";
-    for (std::size_t i = 0; i + 1 < own.note.size() && count(own.note[i]) != '\0'; ++i) { // its last one is a zero
-        const char c = count(own.note[i]);
+    const auto& doing = own.table->doing;
+    if (count(doing[0]) != '\0') line << "; doing: ";
+    for (std::size_t i = 0; i + 1 < doing.size() && count(doing[i]) != '\0'; ++i) { // its last one is a zero
+        const char c = count(doing[i]);
         const std::size_t length =
-            control_length(static_cast<unsigned char>(c), static_cast<unsigned char>(count(own.note[i + 1])));
+            control_length(static_cast<unsigned char>(c), static_cast<unsigned char>(count(doing[i + 1])));
         line << std::string_view(length != 0 ? "?" : &c, 1);
         if (length > 1) ++i;
     }

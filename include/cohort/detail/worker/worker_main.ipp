@@ -76,7 +76,7 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
         WorkerSignals::install();
         if (!identity.dumpable) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); // here, since execve(2) would undo it
         die_with_parent(identity.master, options.grace);
-        AbortReport::install(identity.id, identity.slot, page.worker(identity.cell));
+        AbortReport::install(identity.id, identity.slot, page.worker(identity.cell), page.requests(identity.cell));
         survive_failed_writes();
         if (options.logs) buffer_lines();
         if (options.hooks.in_worker) options.hooks.in_worker(identity.id, identity.slot);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/process/event_log.hpp>
 
+#include <cohort/crash_report.hpp>
+
 #include <doctest/doctest.h>
 
 #include <asio/io_context.hpp>
@@ -43,4 +45,21 @@ TEST_CASE("events come in their order; those of slots that cause too many are th
     CHECK_FALSE(log.next().has_value());
     log.add(event_of(2, 0));
     CHECK(log.next()->slot == 2);
+}
+
+TEST_CASE("of more reports of crashes than there is room for, the oldest go; their events stay") {
+    asio::io_context io;
+    EventLog log(io.get_executor(), 1'000);
+    constexpr int crashes = 40;
+    for (int i = 0; i != crashes; ++i) {
+        Event event = event_of(static_cast<unsigned>(i % 3), i);
+        event.crash = std::make_shared<cohort::CrashReport>();
+        log.add(event);
+        log.add(event_of(0, i));
+    }
+    for (int i = 0; i != crashes; ++i) {
+        const bool is_kept = i + static_cast<int>(EventLog::most_reports) >= crashes;
+        CHECK((log.next()->crash != nullptr) == is_kept);
+        CHECK(log.next()->crash == nullptr);
+    }
 }

@@ -31,7 +31,8 @@ Report report_of(Body body) {
         static WorkerCell cell{};
         cell.begun = 12;
         cell.ended = 10;
-        AbortReport::install(7, 3, cell);
+        static RequestTable table{};
+        AbortReport::install(7, 3, cell, table);
         body();
         return 0;
     });
@@ -54,26 +55,28 @@ TEST_CASE("a process that is aborted says who it is, what it had to do and where
     for (const auto& report : reports) {
         CHECK(report.ended == -SIGABRT);
         CHECK(first_line(report) == "cohort: worker 7 (slot 3) is aborted: 12 requests begun, 10 ended");
+        CHECK(AbortReport::is_begin(first_line(report), 7));
+        CHECK_FALSE(AbortReport::is_begin(first_line(report), 70));
         CHECK_MESSAGE(report.text.find("[0x") != std::string::npos, report.text);
     }
 }
 
 TEST_CASE("what it was doing is the last note, cut when it is too long") {
     const auto report = report_of([] {
-        AbortReport::set_note("something before that was rather longer");
-        AbortReport::set_note("GET /slow");
+        AbortReport::set_doing("something before that was rather longer");
+        AbortReport::set_doing("GET /slow");
         std::abort();
     });
     CHECK(first_line(report).ends_with("10 ended; doing: GET /slow"));
     const auto cut = report_of([] {
-        AbortReport::set_note(std::string(500, 'x'));
+        AbortReport::set_doing(std::string(500, 'x'));
         std::abort();
     });
     CHECK(first_line(cut).ends_with(" doing: " + std::string(127, 'x')));
 }
 
 TEST_CASE("who is not aborted says nothing") {
-    const auto report = report_of([] { AbortReport::set_note("all is well"); });
+    const auto report = report_of([] { AbortReport::set_doing("all is well"); });
     CHECK(report.ended == 0);
     CHECK(report.text.empty());
 }

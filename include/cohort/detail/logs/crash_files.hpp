@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// CrashFiles: a folder with the reports of the last crashes (layer 2).
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace cohort::detail {
+
+/// Blocks for as long as the disk does. Nobody sees half of a file: it has its name when it is whole.
+class CrashFiles {
+public:
+    /// How many are kept, of all masters together that use the folder.
+    static constexpr std::size_t most = 100;
+
+    explicit CrashFiles(std::string folder) : folder_(std::move(folder)) {}
+
+    /// Makes the folder, for this user alone, if it is missing. Why nothing can be written there.
+    std::error_code prepare() const;
+    /// A file of this name, instead of one that is there. The oldest of more than `most` go, by their names.
+    std::error_code write(std::string_view name, std::string_view text) const;
+
+private:
+    void remove_oldest() const;
+
+    std::string folder_;
+};
+
+} // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/logs/crash_files.ipp>
+#endif

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// What a master can find out about a worker that has crashed (layer 4).
+#pragma once
+
+#include <cohort/crash_report.hpp>
+#include <cohort/detail/control/shared_page.hpp>
+#include <cohort/detail/logs/log_service.hpp>
+#include <cohort/detail/process/worker_record.hpp>
+
+#include <string>
+
+namespace cohort::detail {
+
+/// Whether this end is one that nobody in the cluster wanted, or that only the master did. One that was to leave may
+/// be killed; a signal that a fault raises is a crash all the same.
+bool is_crash(const WorkerRecord& worker, const ExitStatus& status, bool stopping) noexcept;
+
+/// Before its part of the shared page goes to another; all that it has written was read. `folder`: where it ran. Null:
+/// there is no log.
+CrashReport make_crash_report(const WorkerRecord& worker, const ExitStatus& status, SharedPage& page,
+                              const RecentLines* lines, const std::string& folder);
+
+/// Where a worker with these options begins to run.
+std::string folder_of(const WorkerOptions& options);
+
+/// Of its file: in the order of time.
+std::string file_name_of(const CrashReport& report);
+
+} // namespace cohort::detail
+
+#if !defined(COHORT_SEPARATE_COMPILATION)
+#include <cohort/detail/supervise/crash_reports.ipp>
+#endif

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// The bodies of core_file.hpp (layer 2).
+#pragma once
+
+#include <cohort/detail/system/core_file.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/detail/system/unique_fd.hpp>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace cohort::detail {
+
+/// The first line of a small file of /proc; empty: there is none.
+COHORT_DECL std::string first_line_of(const char* path) {
+    const UniqueFd file(::open(path, O_RDONLY | O_CLOEXEC));
+    char text[512];
+    const ssize_t size = file ? ::read(file.get(), text, sizeof text) : 0;
+    const std::string_view all(text, size > 0 ? static_cast<std::size_t>(size) : 0);
+    return std::string(all.substr(0, all.find('\n')));
+}
+
+COHORT_DECL std::string core_file(std::string_view pattern, bool with_pid, pid_t pid, int signal,
+                                  const std::string& folder) {
+    if (pattern.empty() && !with_pid) return {};
+    const bool is_program = pattern.starts_with('|');
+    if (is_program) pattern = pattern.substr(0, pattern.find(' '));
+    bool has_pid = is_program;
+    std::string name;
+    for (std::size_t i = 0; i < pattern.size(); ++i) {
+        if (pattern[i] != '%') {
+            name += pattern[i];
+            continue;
+        }
+        switch (++i < pattern.size() ? pattern[i] : '\0') {
+            case '\0': break; // at the end it stands for nothing
+            case '%': name += '%'; break;
+            case 'p':
+                name += std::to_string(pid);
+                has_pid = true;
+                break;
+            case 's': name += std::to_string(signal); break;
+            default: name += '*';
+        }
+    }
+    if (is_program) return "| " + name.substr(1);
+    if (with_pid && !has_pid) name += '.' + std::to_string(pid);
+    return name.starts_with('/') ? name : folder + '/' + name;
+}
+
+COHORT_DECL std::string core_file(pid_t pid, int signal, const std::string& folder) {
+    const bool with_pid = first_line_of("/proc/sys/kernel/core_uses_pid") == "1";
+    const std::string pattern = first_line_of("/proc/sys/kernel/core_pattern");
+    return pattern.empty() ? std::string() : core_file(pattern, with_pid, pid, signal, folder);
+}
+
+} // namespace cohort::detail
