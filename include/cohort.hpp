@@ -52,6 +52,7 @@
 #include <cohort/run.hpp>
 #include <cohort/scheduler.hpp>
 #include <cohort/scope.hpp>
+#include <cohort/server_socket.hpp>
 #include <cohort/worker.hpp>
 #include <cohort/worker_base.hpp>
 

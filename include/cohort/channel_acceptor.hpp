@@ -30,22 +30,22 @@ PeerCredentials peer_credentials(int socket);
 
 namespace detail {
 
-class NamedListener;
+class OwnListener;
 
 /// Listens on the path until it is closed. `inherited`: the socket that does so already; its file is another process's
 /// until take_over().
-std::shared_ptr<NamedListener> listen_on_path(const asio::any_io_executor& executor, const Endpoint& endpoint,
-                                              UniqueFd inherited = {});
+std::shared_ptr<OwnListener> listen_on_path(const asio::any_io_executor& executor, const Endpoint& endpoint,
+                                            UniqueFd inherited = {});
 /// The next connection; an empty one after close(). It cannot be cancelled between accepting and the return of the
 /// caller, provided the caller does not suspend either.
-Task<UniqueFd> accept_from(std::shared_ptr<NamedListener> listener);
-void close(NamedListener& listener) noexcept;
-void take_over(NamedListener& listener);
+Task<UniqueFd> accept_from(std::shared_ptr<OwnListener> listener);
+void close(OwnListener& listener) noexcept;
+void take_over(OwnListener& listener);
 /// Closes it here; another process listens on.
-void leave_to_others(NamedListener& listener) noexcept;
-int descriptor_of(const NamedListener& listener) noexcept;
-const Endpoint& endpoint_of(const NamedListener& listener) noexcept;
-asio::any_io_executor executor_of(NamedListener& listener) noexcept;
+void leave_to_others(OwnListener& listener) noexcept;
+int descriptor_of(const OwnListener& listener) noexcept;
+const Endpoint& endpoint_of(const OwnListener& listener) noexcept;
+asio::any_io_executor executor_of(OwnListener& listener) noexcept;
 
 } // namespace detail
 
@@ -91,7 +91,7 @@ public:
     const Endpoint& endpoint() const noexcept { return detail::endpoint_of(*listener_); }
 
 private:
-    static Task<std::optional<Accepted>> accept(std::shared_ptr<detail::NamedListener> listener, ChannelLimits limits) {
+    static Task<std::optional<Accepted>> accept(std::shared_ptr<detail::OwnListener> listener, ChannelLimits limits) {
         auto connection = co_await detail::accept_from(listener);
         if (!connection) co_return std::nullopt;
         const PeerCredentials peer = peer_credentials(connection.get());
@@ -100,7 +100,7 @@ private:
         co_return accepted;
     }
 
-    std::shared_ptr<detail::NamedListener> listener_;
+    std::shared_ptr<detail::OwnListener> listener_;
     ChannelLimits limits_;
 };
 

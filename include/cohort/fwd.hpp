@@ -11,6 +11,7 @@ class Dispatcher;
 class Intake;
 class Listener;
 class DatagramSocket;
+class ServerSocket;
 class Leadership;
 class LineLog;
 class Counter;

@@ -23,6 +23,7 @@
 #include <cohort/detail/async/async_fd.ipp>
 #include <cohort/detail/async/copy_guard.ipp>
 #include <cohort/detail/async/notifier.ipp>
+#include <cohort/detail/async/own_listener.ipp>
 #include <cohort/detail/async/spawn.ipp>
 #include <cohort/detail/async/timer.ipp>
 #include <cohort/detail/async/turn_budget.ipp>
@@ -89,6 +90,7 @@
 #include <cohort/error.ipp>
 #include <cohort/exit_status.ipp>
 #include <cohort/line_log.ipp>
+#include <cohort/server_socket.ipp>
 #include <cohort/stats.ipp>
 #include <cohort/transport.ipp>
 #endif

@@ -20,6 +20,10 @@ struct Access {
     static auto& core(W& worker) noexcept {
         return *worker.core_;
     }
+    template <class S>
+    static auto listener(S& socket) noexcept {
+        return socket.listener_;
+    }
     template <class C>
     static auto& stream(C& channel) noexcept {
         return *channel.stream_;

@@ -71,7 +71,7 @@ private:
 
     asio::any_io_executor executor_;
     ControlOptions options_;
-    std::shared_ptr<NamedListener> listener_;
+    std::shared_ptr<OwnListener> listener_;
     std::map<std::string, ControlAction> actions_;
     std::list<ClientPtr> clients_;
     bool accepts_ = false;

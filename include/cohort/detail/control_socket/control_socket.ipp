@@ -24,8 +24,8 @@ COHORT_DECL ControlClient::ControlClient(const asio::any_io_executor& executor, 
     : channel(Channel::accepted(executor, std::move(connection), {.max_length = most_of_control})),
       patience(executor) {}
 
-COHORT_DECL std::shared_ptr<NamedListener> listen_for_control(const asio::any_io_executor& executor,
-                                                              const ControlOptions& options, UniqueFd inherited) {
+COHORT_DECL std::shared_ptr<OwnListener> listen_for_control(const asio::any_io_executor& executor,
+                                                            const ControlOptions& options, UniqueFd inherited) {
     const bool is_open_to_others = !options.users.empty();
     if (const auto error = prepare_folder_of(options.path, is_open_to_others))
         throw std::system_error(error, "the folder of the control socket " + options.path);
