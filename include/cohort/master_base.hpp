@@ -122,9 +122,13 @@ public:
     void reopen_logs();
     /// Until the last worker has gone and none will come.
     [[nodiscard]] Task<> until_finished();
+    /// Until it stops, whoever asked for that, or has a successor (upgrade()), or until_finished().
+    [[nodiscard]] Task<> until_stopping();
 
     /// The living workers, oldest first.
     std::vector<WorkerInfo> workers() const;
+    /// How many of them are ready (Options::readiness), and not leaving.
+    unsigned ready_workers() const;
     /// Connections per slot, and how many wait in the kernel's queues. Costs a system call per listener.
     Stats stats() const;
     /// Changes what may change while it runs: all of it, or, with an exception, nothing but the number of workers.

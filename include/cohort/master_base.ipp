@@ -52,7 +52,11 @@ COHORT_DECL void MasterBase::reopen_logs() {
 }
 COHORT_DECL Task<> MasterBase::until_finished() { return supervisor_->until_finished(); }
 
+COHORT_DECL Task<> MasterBase::until_stopping() { return supervisor_->until_stopping(); }
+
 COHORT_DECL std::vector<WorkerInfo> MasterBase::workers() const { return supervisor_->workers(); }
+COHORT_DECL unsigned MasterBase::ready_workers() const { return supervisor_->ready_workers(); }
+
 COHORT_DECL Stats MasterBase::stats() const { return supervisor_->stats(); }
 COHORT_DECL std::vector<RequestInfo> MasterBase::requests() const { return supervisor_->requests(); }
 COHORT_DECL std::uint64_t MasterBase::generation() const noexcept { return supervisor_->generation(); }

@@ -5,7 +5,6 @@
 #include <cohort/monitoring.hpp>
 
 #include <cohort/detail/config.hpp>
-
 #include <cohort/version.hpp>
 
 #include <chrono>
@@ -89,12 +88,13 @@ COHORT_DECL void expose_workers(Exposition& out, const std::vector<Totals::Livin
          [](const Totals::Living& worker) { return in_seconds(worker.lag); });
 }
 
-COHORT_DECL std::string expose(const Totals& totals) {
-    Exposition out;
+COHORT_DECL void expose(Exposition& out, const Totals& totals) {
     out.add("cohort_workers", "gauge", "Worker processes.", totals.workers);
     out.add("cohort_connections_open", "gauge", "Connections that workers have.", totals.open);
     out.add("cohort_connections_accepted_total", "counter", "Connections that workers have accepted.", totals.accepted);
     out.add("cohort_connections_refused_total", "counter", "Connections that workers have given back.", totals.refused);
+    out.add("cohort_connections_queued", "gauge", "Connections that nobody has accepted yet.", totals.queued);
+    out.add("cohort_calls_waiting", "gauge", "Calls that wait for a worker.", totals.waiting_calls);
     out.add("cohort_requests_total", "counter", "Requests that have begun.", totals.requests);
     out.add("cohort_requests_in_progress", "gauge", "Requests that have not ended.", totals.requests - totals.answered);
     out.describe("cohort_http_responses_total", "counter", "HTTP responses by class of status.");
@@ -112,22 +112,30 @@ COHORT_DECL std::string expose(const Totals& totals) {
     out.sample("cohort_build_info", "{version=\"" COHORT_VERSION_STRING "\"}", 1);
     for (const auto& count : totals.counts)
         out.add(count.name, count.name.ends_with("_total") ? "counter" : "gauge", "", count.value);
-    return std::move(out).text();
+}
+
+COHORT_DECL http::Response to_response(Exposition out) {
+    http::Response response = http::text(std::move(out).text());
+    response.default_type("text/plain; version=0.0.4; charset=utf-8");
+    return response;
 }
 
 COHORT_LAZY COHORT_DECL Task<http::Response> answer_liveness() { co_return http::text("alive\n"); }
 
+COHORT_DECL http::Response unready(const char* why) {
+    http::Response response = http::text(why);
+    response.status(503);
+    return response;
+}
+
 COHORT_LAZY COHORT_DECL Task<http::Response> answer_readiness(bool stopping) {
-    if (!stopping) co_return http::text("ready\n");
-    http::Response leaving = http::text("leaving\n");
-    leaving.status(503);
-    co_return leaving;
+    co_return stopping ? unready("leaving\n") : http::text("ready\n");
 }
 
 COHORT_LAZY COHORT_DECL Task<http::Response> answer_metrics(Totals totals) {
-    http::Response response = http::text(expose(totals));
-    response.default_type("text/plain; version=0.0.4; charset=utf-8");
-    co_return response;
+    Exposition out;
+    expose(out, totals);
+    co_return to_response(std::move(out));
 }
 
 } // namespace cohort::monitoring::detail

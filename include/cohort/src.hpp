@@ -175,6 +175,7 @@
 #include <cohort/detail/upgrade/old_master.ipp>
 #include <cohort/master_base.ipp>
 #include <cohort/monitoring.ipp>
+#include <cohort/monitoring/master.ipp>
 #include <cohort/options.ipp>
 #include <cohort/run.ipp>
 #include <cohort/scope.ipp>

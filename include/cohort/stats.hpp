@@ -45,6 +45,17 @@ struct Latency {
     Latency& operator+=(const Latency& other) noexcept;
 };
 
+/// Messages between the master and workers, on their channels; what goes between workers, and what is published, is not
+/// among them.
+struct MessageCounts {
+    std::uint64_t sent = 0;           ///< by the master
+    std::uint64_t received = 0;       ///< by the master
+    std::uint64_t calls_made = 0;     ///< by the master
+    std::uint64_t calls_received = 0; ///< by the master
+
+    MessageCounts& operator+=(const MessageCounts& other) noexcept;
+};
+
 /// Sums over all workers that a slot has had since the master began: counters survive the death of a worker.
 struct SlotStats {
     unsigned slot = 0;
@@ -58,6 +69,7 @@ struct SlotStats {
     std::uint64_t requests = 0;       ///< that its workers have begun (http::serve, Worker::begin_request)
     std::array<std::uint64_t, 5> responses{}; ///< HTTP responses of each class, 1xx to 5xx
     Latency latency{};
+    MessageCounts messages{};
 };
 
 /// One living worker: to compare those of a new generation with those before, as Canary::healthy may.
@@ -68,6 +80,7 @@ struct WorkerStats {
     std::uint64_t requests = 0;               ///< that it has begun
     std::array<std::uint64_t, 5> responses{}; ///< of each class, 1xx to 5xx
     Latency latency{};
+    MessageCounts messages{};
 };
 
 /// A request that has not been answered yet, as its worker tells it, also when that is stuck.
@@ -108,6 +121,9 @@ struct Totals {
     std::uint64_t reloads = 0;  ///< that have succeeded
     std::uint64_t failed_reloads = 0;
     std::uint64_t generation = 0; ///< reloads that have begun
+
+    std::uint64_t queued = 0;        ///< connections that nobody has accepted yet, a second ago at most
+    std::uint64_t waiting_calls = 0; ///< calls of Master::call(request) that wait for a worker, a second ago at most
 
     /// A worker that is there now.
     struct Living {

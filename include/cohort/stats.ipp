@@ -43,6 +43,14 @@ COHORT_DECL std::string RequestInfo::describe() const {
     return detail::printable(what) + ", for " + std::to_string(age.count()) + " ms" + from;
 }
 
+COHORT_DECL MessageCounts& MessageCounts::operator+=(const MessageCounts& other) noexcept {
+    sent += other.sent;
+    received += other.received;
+    calls_made += other.calls_made;
+    calls_received += other.calls_received;
+    return *this;
+}
+
 COHORT_DECL std::uint64_t Stats::load() const noexcept {
     std::uint64_t sum = 0;
     for (const auto& slot : slots) sum += slot.open;
@@ -62,6 +70,7 @@ COHORT_DECL SlotStats Stats::total() const noexcept {
         sum.requests += each.requests;
         add(sum.responses, each.responses);
         sum.latency += each.latency;
+        sum.messages += each.messages;
     }
     return sum;
 }
@@ -74,6 +83,7 @@ COHORT_DECL WorkerStats Stats::of_generation(std::uint64_t generation) const noe
         sum.requests += each.requests;
         add(sum.responses, each.responses);
         sum.latency += each.latency;
+        sum.messages += each.messages;
     }
     return sum;
 }

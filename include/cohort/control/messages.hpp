@@ -68,6 +68,8 @@ struct WorkerStatus {
     std::uint64_t memory = 0;           ///< resident bytes, those it shares with others, too; 0: not known
     std::uint64_t private_memory = 0;   ///< of these, those that are its own
     std::chrono::milliseconds cpu{};    ///< time that it has used, in user and system mode together
+    MessageCounts messages{};
+    std::uint32_t calls = 0; ///< of Master::call(request), under way
 };
 
 /// A place for one worker after the other.

@@ -8,6 +8,7 @@
 #include <cohort/detail/config.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <optional>
@@ -20,6 +21,15 @@ public:
     MessageStream(const asio::any_io_executor& executor, std::shared_ptr<Transport> transport, StreamLimits limits,
                   Schema incoming, Schema outgoing = {});
 
+    /// How many this side has sent, and has taken. An acked message is one, a call and its answer are one call.
+    struct Counts {
+        std::uint64_t sent = 0;
+        std::uint64_t received = 0;
+        std::uint64_t calls_made = 0;
+        std::uint64_t calls_received = 0;
+    };
+    const Counts& counts() const noexcept { return counts_; }
+
     /// Creates a stream and queues its greeting.
     static std::shared_ptr<MessageStream> open(const asio::any_io_executor& executor,
                                                std::shared_ptr<Transport> transport, StreamLimits limits,
@@ -29,7 +39,7 @@ public:
     template <class Fill>
     Task<> send(Fill&& fill) {
         if (last_sent_) return refused();
-        if (can_send()) push(FrameKind::message, 0, std::forward<Fill>(fill));
+        if (can_send()) push_message(std::forward<Fill>(fill));
         return can_send() && has_room() ? done() : room();
     }
     /// Queues a message if that can be done without waiting afterwards. Throws why nothing can be sent.
@@ -37,7 +47,7 @@ public:
     bool try_send(Fill&& fill) {
         if (last_sent_ || !can_send()) throw std::system_error(last_sent_ ? Errc::closed : send_error());
         if (!has_room()) return false;
-        push(FrameKind::message, 0, std::forward<Fill>(fill));
+        push_message(std::forward<Fill>(fill));
         return true;
     }
     /// Queues a call; its reply will be a T.
@@ -92,6 +102,11 @@ private:
     COHORT_DECL bool wants_more() const noexcept override;
 
     template <class Fill>
+    void push_message(Fill&& fill) {
+        push(FrameKind::message, 0, std::forward<Fill>(fill));
+        ++counts_.sent;
+    }
+    template <class Fill>
     void begin(PendingAnswer& answer, FrameKind kind, Fill&& fill);
     bool is_dealt_with(const Frame& frame, bool in_turn);
     void look_for_answers();
@@ -116,6 +131,7 @@ private:
     /// The message that has_front() has seen.
     Frame known_front() const noexcept;
 
+    Counts counts_;
     Schema incoming_;
     Schema outgoing_;
     CallTable calls_;
@@ -164,6 +180,7 @@ std::shared_ptr<ServedCall> MessageStream::take(T& message, const SerializeLimit
 inline std::shared_ptr<ServedCall> MessageStream::taken(const Frame& frame) {
     const FrameHeader header = frame.header;
     drop(frame);
+    ++(header.kind == FrameKind::call ? counts_.calls_received : counts_.received);
     if (header.kind == FrameKind::acked) push(FrameKind::taken, header.correlation);
     return header.kind == FrameKind::call ? serve(header.correlation) : nullptr;
 }
@@ -188,6 +205,7 @@ void MessageStream::begin(PendingAnswer& answer, FrameKind kind, Fill&& fill) {
     if (!takes_calls()) return calls_.fail(answer, Errc::too_many);
     try {
         answer.set_frame(push(kind, answer.id(), std::forward<Fill>(fill)));
+        ++(kind == FrameKind::call ? counts_.calls_made : counts_.sent);
     } catch (const std::system_error& error) {
         calls_.fail(answer, error.code());
         throw;

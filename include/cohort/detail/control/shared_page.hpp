@@ -49,6 +49,11 @@ public:
         master()->head.generation.store(number, std::memory_order_relaxed);
     }
 
+    void note_queues(std::uint64_t connections, std::uint64_t calls) noexcept {
+        master()->head.queued.store(connections, std::memory_order_relaxed);
+        master()->head.waiting_calls.store(calls, std::memory_order_relaxed);
+    }
+
     /// Of one worker, for the master.
     Totals::Living living(std::uint32_t index) noexcept { return to_living(index, worker(index)); }
     /// By any process at any time. What a worker cannot have counted is counted as less.

@@ -108,6 +108,8 @@ COHORT_DECL Totals SharedPage::sum() const {
     totals.reloads = head.reloads.load(std::memory_order_relaxed);
     totals.failed_reloads = head.failed_reloads.load(std::memory_order_relaxed);
     totals.generation = head.generation.load(std::memory_order_relaxed);
+    totals.queued = head.queued.load(std::memory_order_relaxed);
+    totals.waiting_calls = head.waiting_calls.load(std::memory_order_relaxed);
     const auto add = [&totals](const WorkerCell& cell, auto count) {
         // What has ended is read first, so that it is not more than has begun; a worker may claim even that.
         const std::uint64_t ended = count(cell.ended);

@@ -89,6 +89,9 @@ struct alignas(64) PageHead {
     std::atomic<std::uint64_t> reloads;
     std::atomic<std::uint64_t> failed_reloads;
     std::atomic<std::uint64_t> generation;
+    /// As they were a moment ago.
+    std::atomic<std::uint64_t> queued;
+    std::atomic<std::uint64_t> waiting_calls;
 };
 static_assert(sizeof(Cell) == 64 && sizeof(WorkerCell) == 256 && sizeof(PageHead) == 64 &&
               std::atomic<std::uint64_t>::is_always_lock_free);

@@ -10,6 +10,7 @@
 #include <cohort/detail/logs/log_service.hpp>
 #include <cohort/detail/supervise/cpu_time.hpp>
 #include <cohort/detail/supervise/resident_memory.hpp>
+#include <cohort/detail/supervise/stats_collector.hpp>
 #include <cohort/detail/supervise/supervisor.hpp>
 #include <cohort/detail/system/process_start.hpp>
 #include <cohort/version.hpp>
@@ -61,6 +62,8 @@ COHORT_DECL control::WorkerStatus status_of(const WorkerRecord& record, SharedPa
     status.requests = counted.requests;
     status.in_progress = counted.in_progress;
     status.lag = counted.lag;
+    status.messages = messages_of(record);
+    status.calls = record.calls;
     if (record.reaped) return status;
     const auto memory = memory_of(record.pid).value_or(ProcessMemory{});
     status.memory = memory.resident;

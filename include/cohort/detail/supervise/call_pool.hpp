@@ -56,6 +56,8 @@ public:
     /// Called when a worker leaves or is gone: ends the calls that wait if no other will come.
     void review();
 
+    std::size_t waiting() const noexcept { return waiters_.size(); }
+
     /// For CallLease: the worker has finished a call.
     void give_back(WorkerRecord& record);
 

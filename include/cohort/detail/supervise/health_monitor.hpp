@@ -29,6 +29,8 @@ public:
     public:
         /// Replaces the slot's worker; the successor is ready before the old one leaves.
         virtual Task<ReloadReport> replace(unsigned slot) = 0;
+        /// About once in a second.
+        virtual void note_figures() = 0;
 
     protected:
         ~Owner() = default;
@@ -87,6 +89,7 @@ private:
     /// Whether a replaced worker of this slot is still leaving: there is never a third one beside the two.
     bool has_leaving(unsigned slot) const;
     static void say(const WorkerRecord& record, std::string_view what);
+    void note_figures();
 
     asio::any_io_executor executor_;
     const Options& options_;
@@ -97,6 +100,7 @@ private:
     std::chrono::milliseconds period_; // between two looks
     Timer timer_;
     ObservedTime time_;
+    ObservedTime::Clock::time_point next_figures_{};
     bool watching_ = false;
     std::map<WorkerId, HealthPtr> health_;
     std::minstd_rand random_{std::random_device{}()};

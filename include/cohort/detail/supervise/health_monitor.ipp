@@ -78,7 +78,15 @@ COHORT_DECL void HealthMonitor::set_recycling() {
     if (watching_) look_later();
 }
 
+COHORT_DECL void HealthMonitor::note_figures() {
+    const auto now = ObservedTime::Clock::now();
+    if (now < next_figures_) return;
+    next_figures_ = now + std::chrono::seconds(1);
+    owner_.note_figures();
+}
+
 COHORT_DECL void HealthMonitor::look() {
+    note_figures();
     const Duration elapsed = time_.look(ObservedTime::Clock::now());
     for (const auto& [id, record] : WorkerRecords(records_)) {
         const bool is_new = !health_.contains(id);

@@ -5,7 +5,12 @@
 #include <cohort/detail/process/worker_record.hpp>
 #include <cohort/mode.hpp>
 
+#include <cstddef>
+
 namespace cohort::detail {
+
+/// Between the master and this worker.
+MessageCounts messages_of(const WorkerRecord& worker) noexcept;
 
 /// Living workers count in their cells of the shared page, those that have gone in the ledger.
 class StatsCollector {
@@ -16,6 +21,8 @@ public:
     /// Adds what a worker that has ended has counted to the figures of its slot.
     void keep(const WorkerRecord& record) { add(record, ledger_[record.slot]); }
     Stats stats() const;
+    /// For all processes to see, beside the calls that wait for a worker. Costs a system call per listener.
+    void note_queues(std::size_t waiting_calls) const;
 
 private:
     SlotStats of_slot(unsigned slot, SlotStats stats) const;

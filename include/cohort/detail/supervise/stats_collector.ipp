@@ -10,6 +10,17 @@
 
 namespace cohort::detail {
 
+COHORT_DECL MessageCounts messages_of(const WorkerRecord& worker) noexcept {
+    const MessageStream::Counts& counts = worker.messages->counts();
+    return {counts.sent, counts.received, counts.calls_made, counts.calls_received};
+}
+
+COHORT_DECL void StatsCollector::note_queues(std::size_t waiting_calls) const {
+    std::uint64_t queued = 0;
+    for (const QueueStats& queue : dispatcher_.queues()) queued += queue.length;
+    page_.note_queues(queued, waiting_calls);
+}
+
 COHORT_DECL Stats StatsCollector::stats() const {
     for (const auto& [id, record] : records_) ledger_[record->slot];
     Stats result;
@@ -18,7 +29,8 @@ COHORT_DECL Stats StatsCollector::stats() const {
     for (const auto& [id, record] : records_) {
         SlotStats own;
         add(*record, own);
-        result.workers.push_back({id, record->slot, record->generation, own.requests, own.responses, own.latency});
+        result.workers.push_back(
+            {id, record->slot, record->generation, own.requests, own.responses, own.latency, own.messages});
     }
     return result;
 }
@@ -43,6 +55,7 @@ COHORT_DECL void StatsCollector::add(const WorkerRecord& record, SlotStats& stat
     for (std::size_t i = 0; i != cell.latency.size(); ++i)
         stats.latency.counts[i] += WorkerCell::count_of(cell.latency[i]);
     stats.latency.sum += std::chrono::nanoseconds(WorkerCell::count_of(cell.latency_sum));
+    stats.messages += messages_of(record);
 }
 
 } // namespace cohort::detail

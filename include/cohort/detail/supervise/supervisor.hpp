@@ -69,6 +69,7 @@ public:
     }
     void kill_all();
     Task<> until_finished();
+    COHORT_LAZY Task<> until_stopping();
 
     /// See MasterBase::set.
     void set(const Settings& settings);
@@ -92,6 +93,7 @@ public:
     /// How many reloads have begun.
     std::uint64_t generation() const noexcept { return generation_; }
     bool is_finished() const noexcept { return finished(); }
+    unsigned ready_workers() const { return count_workers().ready; }
     bool has_given_up() const noexcept { return slot_manager_.slots().has_given_up(); }
     bool stopping() const noexcept override { return stopping_; }
     const Options& options() const noexcept { return options_; }
@@ -140,6 +142,7 @@ private:
 
     // HealthMonitor::Owner, AutoscaleLoop::Owner
     Task<ReloadReport> replace(unsigned slot) override { return reloader_.replace(slot, options_.boot_timeout); }
+    void note_figures() override { stats_.note_queues(pool_->waiting()); }
     unsigned worker_count() const override { return slot_manager_.count(); }
     double current_load() const override { return static_cast<double>(stats().load()); }
     COHORT_DECL void scale_to(unsigned workers) override;
@@ -159,10 +162,10 @@ private:
         worker_shutdown_.let_go(record);
         pool_->review();
     }
+    std::shared_ptr<const CrashReport> report_crash(WorkerRecord& record, const ExitStatus& status);
     void notify_if_finished();
     /// Ends what waits for something that comes only while the cluster goes on.
     void begin_end();
-    std::shared_ptr<const CrashReport> report_crash(WorkerRecord& record, const ExitStatus& status);
     void end_all(bool goes_on);
     void open_control();
     /// This master is the service now: the one before has said so, or is gone.

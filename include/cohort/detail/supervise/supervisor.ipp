@@ -23,6 +23,11 @@ COHORT_DECL Task<> Supervisor::until_finished() {
     while (!alive.expired() && !finished()) co_await worker_gone_.wait();
 }
 
+COHORT_LAZY COHORT_DECL Task<> Supervisor::until_stopping() {
+    const std::weak_ptr<bool> alive = lifetime();
+    while (!alive.expired() && !stopping_ && !finished()) co_await worker_gone_.wait();
+}
+
 COHORT_DECL Task<> Supervisor::until_gone() {
     const std::weak_ptr<bool> alive = lifetime();
     while (!alive.expired() && !records().empty()) co_await worker_gone_.wait();
@@ -359,6 +364,7 @@ COHORT_DECL void Supervisor::begin_end() {
     slot_manager_.stop();
     pool_->review();
     service_.stop();
+    worker_gone_.notify_all();
     turn_.close();
     processes_.mail().refuse_calls_unless_received();
 }
