@@ -4,6 +4,7 @@
 
 #include <cohort/server_socket.hpp>
 
+#include <cohort/detail/async/expiry.hpp>
 #include <cohort/detail/async/own_listener.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/log_line.hpp>
@@ -11,7 +12,6 @@
 #include <cohort/handle.hpp>
 
 #include <asio/steady_timer.hpp>
-#include <asio/use_awaitable.hpp>
 
 #include <chrono>
 #include <string>
@@ -40,7 +40,7 @@ COHORT_DECL Task<ServerSocket> ServerSocket::listen(asio::any_io_executor execut
             if (!told) detail::log_line(std::string(error.what()) + "; trying again");
         }
         pause.expires_after(interval);
-        co_await pause.async_wait(asio::use_awaitable);
+        co_await detail::until_expired(pause);
     }
 }
 

@@ -22,6 +22,7 @@
 #include <cohort/detail/async/action.ipp>
 #include <cohort/detail/async/async_fd.ipp>
 #include <cohort/detail/async/copy_guard.ipp>
+#include <cohort/detail/async/expiry.ipp>
 #include <cohort/detail/async/notifier.ipp>
 #include <cohort/detail/async/own_listener.ipp>
 #include <cohort/detail/async/spawn.ipp>

@@ -4,14 +4,13 @@
 
 #include <cohort/detail/async/own_listener.hpp>
 
+#include <cohort/detail/async/expiry.hpp>
 #include <cohort/detail/async/notifier.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/detail/system/system.hpp>
 
-#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
-#include <asio/use_awaitable.hpp>
 
 #include <string>
 #include <system_error>
@@ -58,7 +57,7 @@ COHORT_DECL Task<UniqueFd> OwnListener::accept(std::shared_ptr<OwnListener> self
             self->turn_.begin();
         } else if (will_pass(error)) {
             asio::steady_timer rest(self->executor(), accept_rest);
-            co_await rest.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+            co_await until_expired(rest, ignored);
         } else if (!concerns_one_connection(error)) {
             throw std::system_error(error, std::system_category(), "accept");
         }

@@ -4,12 +4,10 @@
 
 #include <cohort/detail/channel/call.hpp>
 
+#include <cohort/detail/async/expiry.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/printable.hpp>
 #include <cohort/serialize.hpp>
-
-#include <asio/redirect_error.hpp>
-#include <asio/use_awaitable.hpp>
 
 #include <vector>
 
@@ -113,7 +111,7 @@ COHORT_LAZY COHORT_DECL Task<> PendingAnswer::wait(Timeout timeout) {
     timer_.expires_at(timeout.deadline());
     if (!done_) {
         std::error_code error;
-        co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        co_await until_expired(timer_, error);
         if (!done_ && !error) error = {ETIMEDOUT, std::system_category()};
         if (!done_) throw std::system_error(error, "call");
     }

@@ -3,13 +3,13 @@
 #pragma once
 
 #include <cohort/detail/channel/connect.hpp>
+
+#include <cohort/detail/async/expiry.hpp>
+#include <cohort/detail/config.hpp>
 #include <cohort/detail/socket/socket_address.hpp>
 #include <cohort/detail/system/system.hpp>
 
-#include <cohort/detail/config.hpp>
-
 #include <asio/steady_timer.hpp>
-#include <asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -32,7 +32,7 @@ COHORT_LAZY COHORT_DECL Task<UniqueFd> connect_to(asio::any_io_executor executor
         if (!would_block(errno) && errno != EINTR) throw std::system_error(last_error(), what);
         retry.expires_after(pause);
         pause = std::min(2 * pause, std::chrono::milliseconds(50));
-        co_await retry.async_wait(asio::use_awaitable);
+        co_await until_expired(retry);
     }
     co_return socket;
 }

@@ -4,6 +4,7 @@
 
 #include <cohort/detail/control_socket/control_socket.hpp>
 
+#include <cohort/detail/async/expiry.hpp>
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/control_socket/encoded_value.hpp>
 #include <cohort/detail/log_line.hpp>
@@ -11,7 +12,6 @@
 #include <cohort/detail/socket/private_folder.hpp>
 
 #include <asio/steady_timer.hpp>
-#include <asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -184,7 +184,7 @@ COHORT_DECL Task<> ControlSocket::wind_up(std::shared_ptr<ControlSocket> self, C
         asio::steady_timer pause(self->executor_);
         while (client->is_busy() && Clock::now() < end) {
             pause.expires_after(ControlClient::until_it_asks / 10);
-            co_await pause.async_wait(asio::use_awaitable);
+            co_await until_expired(pause);
         }
     } catch (const std::system_error&) {
         // It has gone.

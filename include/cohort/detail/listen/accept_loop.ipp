@@ -4,13 +4,13 @@
 
 #include <cohort/detail/listen/accept_loop.hpp>
 
+#include <cohort/detail/async/expiry.hpp>
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/detail/system/system.hpp>
 
 #include <asio/post.hpp>
-#include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <cerrno>
@@ -87,7 +87,7 @@ COHORT_DECL Task<> AcceptLoop::run(std::shared_ptr<AcceptLoop> self, unsigned tu
             co_await self->listener_.readable(ignored);
         } else {
             self->rest_.expires_after(accept_rest);
-            co_await self->rest_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+            co_await until_expired(self->rest_, ignored);
         }
     }
 }

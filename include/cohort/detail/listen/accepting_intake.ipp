@@ -4,9 +4,10 @@
 
 #include <cohort/detail/listen/accepting_intake.hpp>
 
+#include <cohort/detail/async/expiry.hpp>
 #include <cohort/detail/config.hpp>
 
-#include <asio/use_awaitable.hpp>
+#include <asio/this_coro.hpp>
 
 namespace cohort::detail {
 
@@ -54,7 +55,7 @@ COHORT_DECL Task<std::optional<Socket>> AcceptingIntake::accept() {
         if (error != 0 && !would_block(error)) {
             // Not shared: another coroutine may rest, too.
             asio::steady_timer rest(context().executor, accept_rest);
-            co_await rest.async_wait(asio::use_awaitable);
+            co_await until_expired(rest);
             continue;
         }
         if (!full) watch();

@@ -4,11 +4,11 @@
 
 #include <cohort/detail/process/control_reader.hpp>
 
+#include <cohort/detail/async/expiry.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/policy/observed_time.hpp>
 
 #include <asio/steady_timer.hpp>
-#include <asio/use_awaitable.hpp>
 
 #include <algorithm>
 
@@ -22,7 +22,7 @@ COHORT_DECL bool can_take_back(std::size_t waiting) noexcept {
 
 COHORT_DECL Task<> ControlReader::slow_down() {
     asio::steady_timer pause(context_, std::chrono::milliseconds(1));
-    co_await pause.async_wait(asio::use_awaitable);
+    co_await until_expired(pause);
 }
 
 /// An honest worker asks for something and reads on; what is kept for one that does not costs memory and descriptors.

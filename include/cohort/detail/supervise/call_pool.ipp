@@ -4,11 +4,9 @@
 
 #include <cohort/detail/supervise/call_pool.hpp>
 
+#include <cohort/detail/async/expiry.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/share.hpp>
-
-#include <asio/redirect_error.hpp>
-#include <asio/use_awaitable.hpp>
 
 namespace cohort::detail {
 
@@ -74,7 +72,7 @@ COHORT_LAZY COHORT_DECL Task<CallLease> CallPool::lease(Clock::time_point deadli
     const Waiting waiting(*this, waiter);
     waiter->timer.expires_at(deadline);
     std::error_code error;
-    co_await waiter->timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    co_await until_expired(waiter->timer, error);
     if (waiter->refused) throw std::system_error(waiter->refused, "call");
     if (!waiter->granted && !error) error = {ETIMEDOUT, std::system_category()};
     if (!waiter->granted) throw std::system_error(error, "call");

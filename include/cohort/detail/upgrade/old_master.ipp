@@ -4,11 +4,12 @@
 
 #include <cohort/detail/upgrade/old_master.hpp>
 
+#include <cohort/detail/async/expiry.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/system/signals.hpp>
 
-#include <asio/use_awaitable.hpp>
+#include <asio/this_coro.hpp>
 
 #include <charconv>
 #include <cstdlib>
@@ -88,7 +89,7 @@ COHORT_DECL Task<> OldMaster::receive_connections(std::weak_ptr<bool> alive, Old
             if (packet->holds<HandedOver>()) heir.take_over();
             while (!alive.expired() && !heir.has_room()) {
                 pause.expires_after(std::chrono::milliseconds(1));
-                co_await pause.async_wait(asio::use_awaitable);
+                co_await until_expired(pause);
             }
         }
     } catch (const std::system_error&) {

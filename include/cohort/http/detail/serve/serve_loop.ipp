@@ -4,6 +4,7 @@
 
 #include <cohort/http/detail/serve/serve_loop.hpp>
 
+#include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/async/turn_budget.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/share.hpp>
@@ -11,12 +12,8 @@
 #include <cohort/http/detail/serve/connection.hpp>
 #include <cohort/http/detail/serve/server.hpp>
 
-#include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_state.hpp>
-#include <asio/co_spawn.hpp>
-#include <asio/post.hpp>
 #include <asio/this_coro.hpp>
-#include <asio/use_awaitable.hpp>
 
 #include <exception>
 #include <new>
@@ -46,11 +43,12 @@ private:
 };
 
 /// The life of a connection. The response lives here while it is sent.
-COHORT_DECL Task<> converse(Connection& connection, AnyHandler& handler, std::unique_ptr<StreamLayer> layer) {
+COHORT_DECL Task<> converse(Connection& connection, std::unique_ptr<StreamLayer> layer) {
     if (connection.has_preamble(layer != nullptr)) {
         const bool opened = co_await connection.open(std::move(layer));
         if (!opened) co_return;
     }
+    AnyHandler& handler = connection.stream().server().handler();
     Responder& responder = connection.responder();
     cohort::detail::TurnBudget turn; // of requests that came at once
     while (true) {
@@ -93,18 +91,17 @@ COHORT_DECL void end_connection(Connection& connection) {
     connection.stream().server().ended(connection.stream());
 }
 
-COHORT_DECL void start_connection(std::shared_ptr<Connection> connection, Task<> life, AnyHandler& handler);
+COHORT_DECL void start_connection(const std::shared_ptr<Connection>& connection, Task<> life);
 
 /// Called when a sleeping connection is to go on.
 struct WakeUp {
     std::shared_ptr<Connection> connection;
-    AnyHandler& handler;
 
     void operator()(const std::error_code&) const {
         connection->wake();
         if (connection->stream().server().cancelled()) return end_connection(*connection);
         try {
-            start_connection(connection, converse(*connection, handler, nullptr), handler);
+            start_connection(connection, converse(*connection, nullptr));
         } catch (const std::bad_alloc&) {
             end_connection(*connection);
         }
@@ -112,39 +109,33 @@ struct WakeUp {
 };
 
 /// The coroutine of the connection has ended: only the Connection is left until it wakes up.
-COHORT_DECL void put_to_sleep(const std::shared_ptr<Connection>& connection, AnyHandler& handler) {
+COHORT_DECL void put_to_sleep(const std::shared_ptr<Connection>& connection) {
     try {
-        connection->sleep(WakeUp{connection, handler});
+        connection->sleep(WakeUp{connection});
     } catch (const std::bad_alloc&) {
         end_connection(*connection);
     }
 }
 
 /// Called when the coroutine of a connection has ended.
-struct LifeEnded {
-    std::shared_ptr<Connection> connection;
-    AnyHandler& handler;
-
-    void operator()(const std::exception_ptr& failure) const {
-        if (!failure && connection->asleep())
-            put_to_sleep(connection, handler);
-        else
-            end_connection(*connection);
-    }
-};
+COHORT_DECL void life_ended(const std::shared_ptr<void>& object, bool threw) {
+    const auto connection = std::static_pointer_cast<Connection>(object);
+    if (!threw && connection->asleep())
+        put_to_sleep(connection);
+    else
+        end_connection(*connection);
+}
 
 /// Runs `life` beside everything else. The connection is held until after its frame is gone; an exception that comes
 /// out ends that connection and nothing else.
-COHORT_DECL void start_connection(std::shared_ptr<Connection> connection, Task<> life, AnyHandler& handler) {
-    const asio::any_io_executor executor = connection->stream().server().executor();
-    const asio::cancellation_slot slot = connection->stream().slot();
-    LifeEnded ended{std::move(connection), handler};
-    asio::co_spawn(executor, std::move(life), asio::bind_cancellation_slot(slot, std::move(ended)));
+COHORT_DECL void start_connection(const std::shared_ptr<Connection>& connection, Task<> life) {
+    ConnectionStream& stream = connection->stream();
+    cohort::detail::spawn(stream.server().executor(), std::move(life), stream.slot(), life_ended, connection);
 }
 
-COHORT_DECL void begin_connection(const std::shared_ptr<Server>& server, Socket socket, AnyHandler& handler) {
+COHORT_DECL void begin_connection(const std::shared_ptr<Server>& server, Socket socket) {
     const bool too_many = server->full();
-    auto connection = std::make_shared<Connection>(server, std::move(socket));
+    const auto connection = std::make_shared<Connection>(server, std::move(socket));
     // Refusing politely takes a moment: past twice the limit it is done without a word.
     if (too_many && server->size() > 2 * server->options().max_connections) return;
     Connection& begun = *connection;
@@ -153,11 +144,11 @@ COHORT_DECL void begin_connection(const std::shared_ptr<Server>& server, Socket 
         if (too_many) return; // a refusal would have to be encrypted
         layer = server->acceptor().make_layer(begun.stream().socket());
     }
-    Task<> life = too_many ? refuse_connection(begun) : converse(begun, handler, std::move(layer));
-    start_connection(std::move(connection), std::move(life), handler);
+    Task<> life = too_many ? refuse_connection(begun) : converse(begun, std::move(layer));
+    start_connection(connection, std::move(life));
 }
 
-COHORT_DECL Task<> accept_all(std::shared_ptr<Server> server, AnyHandler& handler) {
+COHORT_DECL Task<> accept_all(std::shared_ptr<Server> server) {
     const bool refuses = server->options().overload == Overload::refuse;
     while (true) {
         std::optional<Socket> socket;
@@ -175,7 +166,7 @@ COHORT_DECL Task<> accept_all(std::shared_ptr<Server> server, AnyHandler& handle
         if (!socket) co_return;
         if (!refuses && server->full()) co_await server->wait_for_room();
         try {
-            begin_connection(server, std::move(*socket), handler);
+            begin_connection(server, std::move(*socket));
         } catch (const std::exception& error) {
             server->log(error.what()); // it is closed; the others go on
         }
@@ -183,10 +174,10 @@ COHORT_DECL Task<> accept_all(std::shared_ptr<Server> server, AnyHandler& handle
 }
 
 /// However accepting ends, the connections finish first.
-COHORT_DECL Task<> accept_and_drain(std::shared_ptr<Server> server, AnyHandler& handler) {
+COHORT_DECL Task<> accept_and_drain(std::shared_ptr<Server> server) {
     std::exception_ptr failure;
     try {
-        co_await accept_all(server, handler);
+        co_await accept_all(server);
     } catch (...) {
         failure = std::current_exception();
     }
@@ -198,10 +189,10 @@ COHORT_DECL Task<> accept_and_drain(std::shared_ptr<Server> server, AnyHandler& 
 COHORT_DECL Task<> serve_all(std::unique_ptr<AnyAcceptor> acceptor, std::unique_ptr<AnyHandler> handler,
                              ServerOptions options) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    const auto server = cohort::detail::share<Server>(executor, std::move(acceptor), std::move(options));
+    const auto server = cohort::detail::share<Server>(executor, std::move(acceptor), *handler, std::move(options));
     std::exception_ptr failure;
     try {
-        co_await accept_and_drain(server, *handler);
+        co_await accept_and_drain(server);
     } catch (...) {
         failure = std::current_exception();
     }

@@ -23,6 +23,8 @@
 
 namespace cohort::http::detail {
 
+class AnyHandler;
+
 /// Between two pieces of a head while others wait for room: so many times what there is for its first byte.
 inline constexpr std::uint64_t head_patience = 4;
 
@@ -35,7 +37,9 @@ class Server final : public DeadlineList {
     static constexpr std::chrono::milliseconds longest_tick{500};
 
 public:
-    Server(const asio::any_io_executor& executor, std::unique_ptr<AnyAcceptor> acceptor, ServerOptions options);
+    /// Whoever made the server keeps the handler until no connection is left.
+    Server(const asio::any_io_executor& executor, std::unique_ptr<AnyAcceptor> acceptor, AnyHandler& handler,
+           ServerOptions options);
 
     const ServerOptions& options() const noexcept { return options_; }
     const Ticks& ticks_for() const noexcept { return ticks_; }
@@ -58,6 +62,7 @@ public:
     }
 
     AnyAcceptor& acceptor() noexcept { return *acceptor_; }
+    AnyHandler& handler() noexcept { return handler_; }
 
     /// Whether the remaining connections go to another server, between two requests.
     bool hands_over() const { return draining_ && !cancelled_ && acceptor_->hands_over(); }
@@ -129,6 +134,7 @@ private:
     void close_idle();
 
     std::unique_ptr<AnyAcceptor> acceptor_;
+    AnyHandler& handler_;
     ServerOptions options_;
     Ticks ticks_;
     DateLine date_;

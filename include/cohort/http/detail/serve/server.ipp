@@ -4,21 +4,20 @@
 
 #include <cohort/http/detail/serve/server.hpp>
 
+#include <cohort/detail/async/expiry.hpp>
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/printable.hpp>
-
-#include <asio/redirect_error.hpp>
-#include <asio/use_awaitable.hpp>
 
 #include <algorithm>
 
 namespace cohort::http::detail {
 
 COHORT_DECL Server::Server(const asio::any_io_executor& executor, std::unique_ptr<AnyAcceptor> acceptor,
-                           ServerOptions options)
+                           AnyHandler& handler, ServerOptions options)
     : DeadlineList(executor, tick_interval(options)),
       acceptor_(std::move(acceptor)),
+      handler_(handler),
       options_(std::move(options)),
       ticks_(make_ticks()),
       changed_(executor),
@@ -32,13 +31,13 @@ COHORT_DECL std::uint64_t Server::ticks_at_body_rate(std::uint64_t bytes) const 
 COHORT_DECL Task<> Server::wait_for_end(std::chrono::steady_clock::time_point until) {
     std::error_code ignored;
     changed_.expires_at(until);
-    co_await changed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await cohort::detail::until_expired(changed_, ignored);
 }
 
 COHORT_DECL Task<> Server::pause() {
     std::error_code ignored;
     asio::steady_timer timer(executor(), longest_tick / 5);
-    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await cohort::detail::until_expired(timer, ignored);
 }
 
 COHORT_DECL Task<> Server::wait_for_room() {
