@@ -250,7 +250,8 @@ TEST_CASE("HTTP does not know the cluster") {
 
 /// What has a package of its own, or costs who does not use it much time to compile.
 bool is_apart(const std::string& name) {
-    return name == "cohort/http/tls.hpp" || name.starts_with("cohort/control") || name.starts_with("cohort/monitoring/");
+    return name == "cohort/http/tls.hpp" || name.starts_with("cohort/control") ||
+           name.starts_with("cohort/monitoring/");
 }
 
 TEST_CASE("cohort.hpp reaches every public header but those that stand apart") {

@@ -38,6 +38,12 @@ Task<> work(SharedApp::Worker& self) {
     co_await http::serve(self, listener, router);
 }
 
+/// -100: it is not there.
+int value_of(const std::string& text, const std::string& name) {
+    const auto at = text.find("\n" + name + " ");
+    return at == text.npos ? -100 : std::atoi(text.c_str() + at + name.size() + 2);
+}
+
 bool has(const std::string& text, const std::string& line) { return text.find("\n" + line + "\n") != text.npos; }
 
 /// A worker counts an answer when it has sent it, so whoever has the answer may be there first.
@@ -87,8 +93,10 @@ TEST_CASE("liveness, readiness and metrics of a cluster, whichever worker is ask
         CHECK(has(reply.body, "cohort_request_duration_seconds_count 3"));
         CHECK(has(reply.body, "cohort_worker_restarts_total 0"));
         CHECK(has(reply.body, "cohort_reloads_total{result=\"success\"} 0"));
-        for (const char* const slot : {"0", "1"})
-            CHECK(has(reply.body, "cohort_worker_connections_open{slot=\"" + std::string(slot) + "\"} 1"));
+        // The kernel chooses by the clients' ports, so both may be one worker's.
+        CHECK(value_of(reply.body, "cohort_worker_connections_open{slot=\"0\"}") +
+                  value_of(reply.body, "cohort_worker_connections_open{slot=\"1\"}") ==
+              2);
         CHECK(is_accepted(reply.body));
         CHECK(has(reply.body, "# TYPE test_hits_total counter\ntest_hits_total 12"));
         CHECK(app.totals().requests == 4);

@@ -83,6 +83,22 @@ TEST_CASE_TEMPLATE("the master tells what a worker would, and the messages and c
     });
 }
 
+template <class W>
+Task<> say_and_go(W& self) {
+    for (int i = 0; i != 20; ++i) co_await say(self, "last words");
+}
+
+TEST_CASE("messages count when they are received, also of a worker that has gone") {
+    in_master<App>(plain_options(), [](App& app) -> Task<> {
+        app.spawn(say_and_go<App::Worker>);
+        co_await end_of(app, 1);
+        CHECK(app.stats().total().messages.received == 0);
+        for (int i = 0; i != 20; ++i) co_await mail(app);
+        CHECK(app.stats().total().messages.received == 20);
+        CHECK(app.stats().slots.at(0).messages.received == 20);
+    });
+}
+
 /// Listens, and does not accept.
 template <class W>
 Task<> listen_only(W& self) {

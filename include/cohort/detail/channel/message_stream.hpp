@@ -28,7 +28,9 @@ public:
         std::uint64_t calls_made = 0;
         std::uint64_t calls_received = 0;
     };
-    const Counts& counts() const noexcept { return counts_; }
+    const Counts& counts() const noexcept { return *counts_; }
+    /// Adds its counts to this sum, and counts there from now on: what has come may be taken when its sender has gone.
+    void count_in(std::shared_ptr<Counts> sum) noexcept;
 
     /// Creates a stream and queues its greeting.
     static std::shared_ptr<MessageStream> open(const asio::any_io_executor& executor,
@@ -104,7 +106,7 @@ private:
     template <class Fill>
     void push_message(Fill&& fill) {
         push(FrameKind::message, 0, std::forward<Fill>(fill));
-        ++counts_.sent;
+        ++counts_->sent;
     }
     template <class Fill>
     void begin(PendingAnswer& answer, FrameKind kind, Fill&& fill);
@@ -131,7 +133,9 @@ private:
     /// The message that has_front() has seen.
     Frame known_front() const noexcept;
 
-    Counts counts_;
+    Counts own_counts_;
+    std::shared_ptr<Counts> sum_;
+    Counts* counts_ = &own_counts_;
     Schema incoming_;
     Schema outgoing_;
     CallTable calls_;
@@ -180,7 +184,7 @@ std::shared_ptr<ServedCall> MessageStream::take(T& message, const SerializeLimit
 inline std::shared_ptr<ServedCall> MessageStream::taken(const Frame& frame) {
     const FrameHeader header = frame.header;
     drop(frame);
-    ++(header.kind == FrameKind::call ? counts_.calls_received : counts_.received);
+    ++(header.kind == FrameKind::call ? counts_->calls_received : counts_->received);
     if (header.kind == FrameKind::acked) push(FrameKind::taken, header.correlation);
     return header.kind == FrameKind::call ? serve(header.correlation) : nullptr;
 }
@@ -205,7 +209,7 @@ void MessageStream::begin(PendingAnswer& answer, FrameKind kind, Fill&& fill) {
     if (!takes_calls()) return calls_.fail(answer, Errc::too_many);
     try {
         answer.set_frame(push(kind, answer.id(), std::forward<Fill>(fill)));
-        ++(kind == FrameKind::call ? counts_.calls_made : counts_.sent);
+        ++(kind == FrameKind::call ? counts_->calls_made : counts_->sent);
     } catch (const std::system_error& error) {
         calls_.fail(answer, error.code());
         throw;

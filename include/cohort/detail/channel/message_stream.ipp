@@ -180,4 +180,13 @@ COHORT_DECL bool MessageStream::wants_more() const noexcept {
     return looks_ahead() && !end_ && !holds_much() && (received().size() <= limits().unreceived || looked_at_ == 0);
 }
 
+COHORT_DECL void MessageStream::count_in(std::shared_ptr<Counts> sum) noexcept {
+    sum->sent += counts_->sent;
+    sum->received += counts_->received;
+    sum->calls_made += counts_->calls_made;
+    sum->calls_received += counts_->calls_received;
+    sum_ = std::move(sum);
+    counts_ = sum_.get();
+}
+
 } // namespace cohort::detail

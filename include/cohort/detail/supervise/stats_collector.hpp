@@ -6,6 +6,8 @@
 #include <cohort/mode.hpp>
 
 #include <cstddef>
+#include <map>
+#include <memory>
 
 namespace cohort::detail {
 
@@ -19,7 +21,7 @@ public:
         : page_(page), records_(records), ledger_(ledger), dispatcher_(dispatcher) {}
 
     /// Adds what a worker that has ended has counted to the figures of its slot.
-    void keep(const WorkerRecord& record) { add(record, ledger_[record.slot]); }
+    void keep(const WorkerRecord& record);
     Stats stats() const;
     /// For all processes to see, beside the calls that wait for a worker. Costs a system call per listener.
     void note_queues(std::size_t waiting_calls) const;
@@ -32,6 +34,7 @@ private:
     const WorkerRecords& records_;
     Ledger& ledger_;
     Dispatcher& dispatcher_;
+    std::map<unsigned, std::shared_ptr<MessageStream::Counts>> messages_; // of a slot's dead workers
 };
 
 } // namespace cohort::detail

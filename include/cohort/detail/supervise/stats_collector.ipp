@@ -5,14 +5,25 @@
 #include <cohort/detail/supervise/stats_collector.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/share.hpp>
 
 #include <atomic>
 
 namespace cohort::detail {
 
-COHORT_DECL MessageCounts messages_of(const WorkerRecord& worker) noexcept {
-    const MessageStream::Counts& counts = worker.messages->counts();
+COHORT_DECL MessageCounts to_message_counts(const MessageStream::Counts& counts) noexcept {
     return {counts.sent, counts.received, counts.calls_made, counts.calls_received};
+}
+
+COHORT_DECL MessageCounts messages_of(const WorkerRecord& worker) noexcept {
+    return to_message_counts(worker.messages->counts());
+}
+
+COHORT_DECL void StatsCollector::keep(const WorkerRecord& record) {
+    add(record, ledger_[record.slot]);
+    auto& sum = messages_[record.slot];
+    if (!sum) sum = share<MessageStream::Counts>();
+    record.messages->count_in(sum);
 }
 
 COHORT_DECL void StatsCollector::note_queues(std::size_t waiting_calls) const {
@@ -30,18 +41,21 @@ COHORT_DECL Stats StatsCollector::stats() const {
         SlotStats own;
         add(*record, own);
         result.workers.push_back(
-            {id, record->slot, record->generation, own.requests, own.responses, own.latency, own.messages});
+            {id, record->slot, record->generation, own.requests, own.responses, own.latency, messages_of(*record)});
     }
     return result;
 }
 
 COHORT_DECL SlotStats StatsCollector::of_slot(unsigned slot, SlotStats stats) const {
     stats.slot = slot;
+    if (const auto dead = messages_.find(slot); dead != messages_.end())
+        stats.messages += to_message_counts(*dead->second);
     for (const auto& [id, record] : records_) {
         if (record->slot != slot) continue;
         stats.worker = id;
         stats.open += page_.worker(record->cell).open_connections();
         add(*record, stats);
+        stats.messages += messages_of(*record);
     }
     return stats;
 }
@@ -55,7 +69,6 @@ COHORT_DECL void StatsCollector::add(const WorkerRecord& record, SlotStats& stat
     for (std::size_t i = 0; i != cell.latency.size(); ++i)
         stats.latency.counts[i] += WorkerCell::count_of(cell.latency[i]);
     stats.latency.sum += std::chrono::nanoseconds(WorkerCell::count_of(cell.latency_sum));
-    stats.messages += messages_of(record);
 }
 
 } // namespace cohort::detail
