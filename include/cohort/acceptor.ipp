@@ -24,8 +24,10 @@ COHORT_DECL Socket to_socket(const asio::any_io_executor& executor, Handle handl
         return value;
     };
     if (option(SO_TYPE) != SOCK_STREAM) throw std::system_error(EPROTOTYPE, std::system_category(), "to_socket");
-    const asio::generic::stream_protocol protocol(option(SO_DOMAIN), option(SO_PROTOCOL));
-    return Socket(executor, protocol, handle.release());
+    Socket socket(executor);
+    socket.assign(asio::generic::stream_protocol(option(SO_DOMAIN), option(SO_PROTOCOL)), handle.get());
+    [[maybe_unused]] const int released = handle.release();
+    return socket;
 }
 
 } // namespace cohort

@@ -139,7 +139,7 @@ public:
     std::vector<RequestInfo> requests() const;
     /// How many reloads have begun: that of the workers started since the last one (WorkerStats::generation).
     std::uint64_t generation() const noexcept;
-    /// The sums over all workers, which workers can read too.
+    /// The sums over all workers, which workers can read too. Costs a system call per listener.
     Totals totals();
     /// See Worker::counter.
     Counter counter(std::string_view name);

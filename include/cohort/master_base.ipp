@@ -60,7 +60,7 @@ COHORT_DECL unsigned MasterBase::ready_workers() const { return supervisor_->rea
 COHORT_DECL Stats MasterBase::stats() const { return supervisor_->stats(); }
 COHORT_DECL std::vector<RequestInfo> MasterBase::requests() const { return supervisor_->requests(); }
 COHORT_DECL std::uint64_t MasterBase::generation() const noexcept { return supervisor_->generation(); }
-COHORT_DECL Totals MasterBase::totals() { return supervisor_->page().totals(); }
+COHORT_DECL Totals MasterBase::totals() { return supervisor_->totals(); }
 COHORT_DECL Counter MasterBase::counter(std::string_view name) { return supervisor_->page().counter(name); }
 COHORT_DECL bool MasterBase::has_given_up() const noexcept { return supervisor_->has_given_up(); }
 COHORT_DECL bool MasterBase::stopping() const noexcept { return supervisor_->stopping(); }

@@ -45,9 +45,15 @@ COHORT_DECL Task<ServerSocket> ServerSocket::listen(asio::any_io_executor execut
 }
 
 COHORT_DECL Task<std::optional<Socket>> ServerSocket::accept(std::shared_ptr<detail::OwnListener> listener) {
-    detail::UniqueFd connection = co_await detail::OwnListener::accept(listener);
-    if (!connection) co_return std::nullopt;
-    co_return to_socket(listener->executor(), Handle(std::move(connection)));
+    for (;;) {
+        detail::UniqueFd connection = co_await detail::OwnListener::accept(listener);
+        if (!connection) co_return std::nullopt;
+        try {
+            co_return to_socket(listener->executor(), Handle(std::move(connection)));
+        } catch (const std::system_error& error) { // there is no room for one more in the epoll set (epoll_ctl(2))
+            detail::log_line(std::string("accept: ") + error.what());
+        }
+    }
 }
 
 COHORT_DECL void ServerSocket::close() noexcept {

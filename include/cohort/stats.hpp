@@ -91,7 +91,7 @@ struct RequestInfo {
     std::string what{};   ///< "GET /users/7": method and path, what is too long is cut; empty: it was not said
     std::string client{}; ///< its address; empty: not known
 
-    /// For people: "GET /users/7, for 12 ms, from 192.0.2.1:4711".
+    /// For people: "GET /users/7, for 12 ms, from 192.0.2.1:4711"; "(not said), for 12 ms".
     std::string describe() const;
 };
 
@@ -122,8 +122,10 @@ struct Totals {
     std::uint64_t failed_reloads = 0;
     std::uint64_t generation = 0; ///< reloads that have begun
 
-    std::uint64_t queued = 0;        ///< connections that nobody has accepted yet, a second ago at most
-    std::uint64_t waiting_calls = 0; ///< calls of Master::call(request) that wait for a worker, a second ago at most
+    /// Connections that nobody has accepted yet, and calls of Master::call(request) that wait for a worker. In a
+    /// worker: as they were a second or two before, or when the last worker ended.
+    std::uint64_t queued = 0;
+    std::uint64_t waiting_calls = 0;
 
     /// A worker that is there now.
     struct Living {

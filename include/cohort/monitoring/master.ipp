@@ -15,6 +15,7 @@
 #include <cohort/monitoring.ipp>
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 #include <utility>
@@ -87,7 +88,7 @@ COHORT_DECL Task<http::Response> answer_liveness_of(WatchedMaster&, const http::
 COHORT_DECL Task<> close_when_stopping(Task<> stop, std::shared_ptr<cohort::detail::OwnListener> socket) {
     try {
         co_await std::move(stop);
-    } catch (const std::system_error&) { // the master is destroyed
+    } catch (const std::exception&) { // the master is destroyed
     }
     socket->close();
 }
@@ -105,7 +106,9 @@ COHORT_DECL Task<> serve(MasterBase& master, ServerSocket& socket) {
     auto stop = master.until_stopping();
     cohort::detail::spawn(master.context().get_executor(),
                           detail::close_when_stopping(std::move(stop), cohort::detail::Access::listener(socket)));
-    co_await http::serve(watched, socket, std::move(router));
+    // Its descriptors are the cluster's: whoever can connect here must not take them all.
+    const http::ServerOptions options{.limits = {.body = 4096}, .max_connections = 32};
+    co_await http::serve(watched, socket, std::move(router), options);
 }
 
 } // namespace cohort::monitoring

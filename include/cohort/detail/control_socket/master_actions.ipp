@@ -101,7 +101,7 @@ COHORT_DECL Task<control::MasterStatus> tell_status(Supervisor& supervisor, cont
 }
 
 COHORT_DECL Task<control::Statistics> tell_statistics(Supervisor& supervisor, control::Nothing) {
-    co_return control::Statistics{supervisor.stats(), supervisor.page().totals()};
+    co_return control::Statistics{supervisor.stats(), supervisor.totals()};
 }
 
 COHORT_DECL Task<control::Requests> tell_requests(Supervisor& supervisor, control::Nothing) {

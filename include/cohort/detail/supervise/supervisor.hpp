@@ -84,6 +84,10 @@ public:
     Stats stats() const { return stats_.stats(); }
     COHORT_DECL std::vector<RequestInfo> requests();
     SharedPage& page() noexcept { return page_; }
+    Totals totals() {
+        note_figures();
+        return page_.totals();
+    }
     /// Null: Options::logs is not set.
     LogService* logs() const noexcept { return logs_.get(); }
     EventLog& history() noexcept { return processes_.history(); }
