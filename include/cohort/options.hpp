@@ -182,7 +182,7 @@ struct LogOptions {
     /// Of a new file, less the umask.
     mode_t mode = 0640;
     /// A folder in which each crash of a worker leaves a file (CrashReport), for this user alone; made when it is
-    /// missing. The last 100 stay. Empty: none.
+    /// missing, and refused, with EPERM, where others may replace files in it. The last 100 stay. Empty: none.
     std::string crash_reports{};
 };
 

@@ -2,6 +2,8 @@
 // CrashFiles: a folder with the reports of the last crashes (layer 2).
 #pragma once
 
+#include <cohort/detail/system/unique_fd.hpp>
+
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -9,7 +11,7 @@
 
 namespace cohort::detail {
 
-/// Blocks for as long as the disk does. Nobody sees half of a file: it has its name when it is whole.
+/// Blocks for as long as the disk does. Nobody sees half of a file: it has its name when it is whole, and on the disk.
 class CrashFiles {
 public:
     /// How many are kept, of all masters together that use the folder.
@@ -17,13 +19,14 @@ public:
 
     explicit CrashFiles(std::string folder) : folder_(std::move(folder)) {}
 
-    /// Makes the folder, for this user alone, if it is missing. Why nothing can be written there.
+    /// Makes the folder, for this user alone, if it is missing. Why nothing can be written there; EPERM: others may
+    /// replace what is in it.
     std::error_code prepare() const;
-    /// A file of this name, instead of one that is there. The oldest of more than `most` go, by their names.
-    std::error_code write(std::string_view name, std::string_view text) const;
+    /// A file of this name, instead of one that is there. Of more than `most` the oldest go, by their names.
+    std::error_code write(const std::string& name, std::string_view text) const;
 
 private:
-    void remove_oldest() const;
+    UniqueFd open(std::error_code& error) const;
 
     std::string folder_;
 };

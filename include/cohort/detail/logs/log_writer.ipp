@@ -89,7 +89,7 @@ COHORT_DECL void LogWriter::write(std::string_view lines) {
 
 /// The log goes on without it: what the report says of lines and requests stands there, too.
 COHORT_DECL void LogWriter::write_report(std::string_view name, std::string_view text) {
-    if (const auto error = crashes_.write(name, text))
+    if (const auto error = crashes_.write(std::string(name), text))
         log_line(std::string(name) + ": no crash report was written: " + error.message());
 }
 

@@ -20,9 +20,21 @@
 
 namespace cohort::detail {
 
-/// One that processes forked from this one see, too.
+/// One that a process sees, too, which is forked while it is Lent, and no other (madvise(2), MADV_DONTFORK): workers
+/// may not write to it.
 class SharedNumber {
 public:
+    class Lent {
+    public:
+        explicit Lent(SharedNumber& number) noexcept : number_(number) { number_.lend(true); }
+        Lent(const Lent&) = delete;
+        Lent& operator=(const Lent&) = delete;
+        ~Lent() { number_.lend(false); }
+
+    private:
+        SharedNumber& number_;
+    };
+
     /// Throws ENOMEM.
     SharedNumber();
     SharedNumber(const SharedNumber&) = delete;
@@ -32,6 +44,10 @@ public:
     std::atomic<std::uint64_t>& value() noexcept { return *value_; }
 
 private:
+    void lend(bool is_lent) noexcept;
+
+    pid_t process_;    // another one that was forked has other memory there
+    std::size_t size_; // a page
     std::atomic<std::uint64_t>* value_;
 };
 
@@ -74,8 +90,8 @@ public:
     /// For when the event loop does not run any more: one that has ended gets its successor.
     void revive() noexcept;
     /// Waits until all that was sent is written, and for the end of the process. With what is left then it goes on, and
-    /// says how many lines were `lost`.
-    void finish(Deadline deadline, std::uint64_t lost) noexcept;
+    /// says how many lines were `lost`. False: there is none.
+    bool finish(Deadline deadline, std::uint64_t lost) noexcept;
 
 private:
     void launch();

@@ -63,13 +63,21 @@ COHORT_DECL void keep_only(int descriptor) noexcept {
 
 // In the master
 
-COHORT_DECL SharedNumber::SharedNumber() {
-    void* const memory = ::mmap(nullptr, sizeof *value_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+COHORT_DECL SharedNumber::SharedNumber()
+    : process_(::getpid()), size_(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))) {
+    void* const memory = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw_last_error("mmap");
     value_ = ::new (memory) std::atomic<std::uint64_t>(0);
+    lend(false);
 }
 
-COHORT_DECL SharedNumber::~SharedNumber() { ::munmap(value_, sizeof *value_); }
+COHORT_DECL SharedNumber::~SharedNumber() {
+    if (::getpid() == process_) ::munmap(value_, size_);
+}
+
+COHORT_DECL void SharedNumber::lend(bool is_lent) noexcept {
+    ::madvise(value_, size_, is_lent ? MADV_DOFORK : MADV_DONTFORK);
+}
 
 COHORT_DECL std::shared_ptr<WriterProcess> WriterProcess::start(const asio::any_io_executor& executor,
                                                                 const LogOptions& options, Owner& owner) {
@@ -98,6 +106,7 @@ COHORT_DECL WriterProcess::WriterProcess(const asio::any_io_executor& executor, 
 }
 
 COHORT_DECL void WriterProcess::launch() {
+    const SharedNumber::Lent lent(lost_at_end_);
     Process process = fork_process(AfterFork::execs, &ignore_what_ends_a_service);
     if (process.pid == 0) become_writer(its_end_.get(), options_, lost_at_end_.value());
     pid_ = process.pid;
@@ -189,7 +198,7 @@ COHORT_DECL void WriterProcess::revive() noexcept {
     if (pid_ == 0) launch_again();
 }
 
-COHORT_DECL void WriterProcess::finish(Deadline deadline, std::uint64_t lost) noexcept {
+COHORT_DECL bool WriterProcess::finish(Deadline deadline, std::uint64_t lost) noexcept {
     owner_ = nullptr;
     lost_at_end_.value().store(lost, std::memory_order_release);
     retry_.cancel();
@@ -198,10 +207,11 @@ COHORT_DECL void WriterProcess::finish(Deadline deadline, std::uint64_t lost) no
     again_.cancel();
     socket_.close();
     its_end_.reset();
-    if (!pidfd_) return;
+    if (pid_ == 0) return false;
     while (!has_ended(pidfd_->get()) && !is_late()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     reap(pidfd_->get());
     pidfd_->close();
+    return true;
 }
 
 } // namespace cohort::detail
