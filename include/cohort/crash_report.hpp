@@ -35,8 +35,8 @@ struct CrashReport {
     std::uint64_t requests = 0; ///< that it had begun
     /// Those that it had not answered, oldest first. Of a stuck worker as they were when it was found stuck.
     std::vector<RequestInfo> unanswered{};
-    /// The last that it wrote, and those that it wrote when it was aborted: who it is, and where it was. Both are empty
-    /// without Options::logs.
+    /// The last that it wrote to standard output and error, as they were read; and those that it wrote when it was
+    /// aborted: who it is, and where it was. Both are empty without Options::logs.
     std::vector<std::string> lines{};
     std::vector<std::string> backtrace{};
     /// Where its core file is, as far as /proc/sys/kernel/core_pattern tells: a path, in which `*` stands for what is

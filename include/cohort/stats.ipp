@@ -40,7 +40,8 @@ COHORT_DECL Latency& Latency::operator+=(const Latency& other) noexcept {
 
 COHORT_DECL std::string RequestInfo::describe() const {
     const std::string from = client.empty() ? "" : ", from " + detail::printable(client);
-    return detail::printable(what) + ", for " + std::to_string(age.count()) + " ms" + from;
+    return (what.empty() ? "(not said)" : detail::printable(what)) + ", for " + std::to_string(age.count()) + " ms" +
+           from;
 }
 
 COHORT_DECL MessageCounts& MessageCounts::operator+=(const MessageCounts& other) noexcept {

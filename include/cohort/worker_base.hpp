@@ -92,7 +92,7 @@ public:
     Counter counter(std::string_view name);
     /// What this worker is doing, from now until the next call: part of its CrashReport, and of what it writes to
     /// standard error when it is aborted, as one that is stuck is (Options::liveness). Up to 127 bytes. Costs no system
-    /// call.
+    /// call. A process that the worker has forked says it in the worker's place.
     void doing(std::string_view what) noexcept;
 
     /// Everything that workers and master publish on this topic from now on, as values of a T; it ends once this worker

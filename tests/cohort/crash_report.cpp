@@ -22,7 +22,8 @@ TEST_CASE("a report as people read it: what is not known is not there, and nothi
     report.doing = "a \x1b[31mred job";
     report.core = "/var/core.4711";
     report.unanswered = {{.worker = 7, .slot = 3, .age = std::chrono::milliseconds(20), .what = "GET /a\nb"},
-                         {.what = "job", .client = "127.0.0.1:1"}};
+                         {.what = "job", .client = "127.0.0.1:1"},
+                         {}};
     report.lines = {"one", "two\rthree"};
     report.backtrace = {"main"};
     const std::string text = report.describe();
@@ -33,6 +34,7 @@ TEST_CASE("a report as people read it: what is not known is not there, and nothi
                                           "not answered:\n"
                                           "    GET /a\\x0ab, for 20 ms\n"
                                           "    job, for 0 ms, from 127.0.0.1:1\n"
+                                          "    (not said), for 0 ms\n"
                                           "backtrace:\n"
                                           "    main\n"
                                           "last lines:\n"

@@ -161,6 +161,63 @@ TEST_CASE("a fault of a worker that is leaving is a crash all the same") {
     });
 }
 
+TEST_CASE("one that is not ready in time is ended, and told of with what it had begun") {
+    const Log log;
+    Options options = crashing(log);
+    options.readiness = Readiness::announced;
+    options.boot_timeout = 500ms;
+    const auto begin_for_ever = [](App::Worker& self) -> Task<> {
+        const auto request = self.begin_request("warm up");
+        co_await self.until_stopping();
+    };
+    in_master<App>(options, [begin_for_ever](App& app) -> Task<> {
+        app.spawn(begin_for_ever);
+        const Event event = co_await end_of(app, 1);
+        REQUIRE(event.crash != nullptr);
+        CHECK(event.crash->reason == event.error.message());
+        REQUIRE(event.crash->unanswered.size() == 1);
+        CHECK(event.crash->unanswered.front().what == "warm up");
+    });
+}
+
+namespace {
+
+Task<> flood_and_abort(App::Worker& self) {
+    co_await self.receive();
+    for (int i = 0; i != 3'000; ++i) write_line(std::string(200, 'x'));
+    write_line("the last", STDERR_FILENO);
+    std::abort();
+}
+
+/// The process that writes the log.
+pid_t log_writer() {
+    for (const pid_t child : children_of(::getpid()))
+        if (lines_of_file("/proc/" + std::to_string(child) + "/comm") == std::vector<std::string>{"cohort-log"})
+            return child;
+    return 0;
+}
+
+} // namespace
+
+TEST_CASE("the last lines of a crash are in its report although the log does not keep up") {
+    const Log log;
+    const Options options = crashing(log);
+    in_master<App>(options, [](App& app) -> Task<> {
+        app.spawn(flood_and_abort);
+        const pid_t writer = log_writer();
+        REQUIRE(writer != 0);
+        ::kill(writer, SIGSTOP);
+        co_await tell(app, 1, "go");
+        const Event event = co_await end_of(app, 1);
+        ::kill(writer, SIGCONT);
+        REQUIRE(event.crash != nullptr);
+        CHECK(has(event.crash->lines, "the last"));
+        CHECK_FALSE(event.crash->backtrace.empty());
+    });
+    REQUIRE(files_in(options.logs->crash_reports).size() == 1);
+    CHECK(text_of(files_in(options.logs->crash_reports).front()).find("    the last\n") != std::string::npos);
+}
+
 TEST_CASE("the last crashes can be asked for, as whoever steers sees them") {
     const Log log;
     Options options = crashing(log);
@@ -203,6 +260,10 @@ TEST_CASE("a folder that cannot be is an error at the start; one that goes later
     };
     CHECK(error_of(start) == std::errc::not_a_directory);
     fs::remove(folder);
+    fs::create_directory(folder);
+    fs::permissions(folder, fs::perms::all); // anybody could replace what is in it
+    CHECK(error_of(start) == std::errc::operation_not_permitted);
+    fs::remove(folder);
     in_master<App>(options, [&folder](App& app) -> Task<> {
         for (int i = 0; i != 3; ++i) app.spawn(end_badly);
         fs::remove(folder); // it is made again
@@ -227,8 +288,10 @@ TEST_CASE("of many files the last hundred stay") {
     Options options = crashing(log);
     const std::string folder = options.logs->crash_reports;
     fs::create_directory(folder);
-    for (int i = 0; i != 150; ++i) std::ofstream(folder + "/crash-1999-" + std::to_string(1'000 + i) + ".txt") << "old";
-    std::ofstream(folder + "/notes") << "of the administrator";
+    const std::string future = "/crash-2999-01-01T00:00:00.000";
+    for (int i = 0; i != 150; ++i)
+        std::ofstream(folder + future + std::to_string(100 + i) + "Z-worker-1.txt") << "of a clock that was wrong";
+    std::ofstream(folder + "/crash-notes.txt") << "of the administrator";
     in_master<App>(options, [](App& app) -> Task<> {
         app.spawn(end_badly);
         co_await tell(app, 1, "", SIGKILL);
@@ -236,9 +299,9 @@ TEST_CASE("of many files the last hundred stay") {
     });
     const auto files = files_in(folder);
     CHECK(files.size() == 101);
-    CHECK(files.front().ends_with("crash-1999-1051.txt"));
-    CHECK(files.back().ends_with("notes"));
-    CHECK(text_of(files[99]).find("killed by SIGKILL") != std::string::npos);
+    CHECK(text_of(files[0]).find("killed by SIGKILL") != std::string::npos); // the newest, whatever its name
+    CHECK(files[1].ends_with("000151Z-worker-1.txt"));
+    CHECK(files[100].ends_with("crash-notes.txt"));
 }
 
 #if !defined(COHORT_SANITIZED) // they leave no core file
@@ -247,9 +310,9 @@ TEST_CASE("the report says where the core file is, if the kernel has made one") 
     Options options = crashing(log);
     options.worker.limits[RLIMIT_CORE] = {ResourceLimit::unlimited, ResourceLimit::unlimited};
     options.worker.cwd = log.folder.path;
-    rlimit limit{};
-    ::getrlimit(RLIMIT_CORE, &limit);
-    if (limit.rlim_max != RLIM_INFINITY) options.worker.limits.erase(RLIMIT_CORE);
+    rlimit most{};
+    ::getrlimit(RLIMIT_CORE, &most);
+    if (most.rlim_max != RLIM_INFINITY) options.worker.limits.erase(RLIMIT_CORE);
     in_master<App>(options, [](App& app) -> Task<> {
         app.spawn(end_badly);
         co_await tell(app, 1, "", SIGSEGV);

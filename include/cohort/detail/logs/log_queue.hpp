@@ -21,8 +21,8 @@ public:
 
     LogQueue(LogFormat format, std::size_t capacity) : formatter_(format), capacity_(capacity) {}
 
-    /// False: it was lost.
-    bool add(const LogSource& source, Time time, const Line& line);
+    /// False: it was lost. `last`: of a worker that has ended; for such there is as much room again.
+    bool add(const LogSource& source, Time time, const Line& line, bool last = false);
     /// A line that is longer than all the rest may leave it more than full.
     bool is_full() const noexcept { return size() >= capacity_; }
     bool is_empty() const noexcept { return size() == 0; }

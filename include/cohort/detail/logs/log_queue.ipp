@@ -10,9 +10,9 @@
 
 namespace cohort::detail {
 
-COHORT_DECL bool LogQueue::add(const LogSource& source, Time time, const Line& line) {
+COHORT_DECL bool LogQueue::add(const LogSource& source, Time time, const Line& line, bool last) {
     if (!lost_.empty()) tell_lost(time);
-    if (is_full()) {
+    if (size() >= (last ? 2 * capacity_ : capacity_)) {
         lose(source);
         return false;
     }

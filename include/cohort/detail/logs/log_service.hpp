@@ -106,6 +106,7 @@ private:
     Timer hold_;
     bool losing_ = false; // until the queue is empty
     bool ending_ = false;
+    WorkerId ending_worker_ = 0;
     bool idle_ = false;
     bool finished_ = false;
     bool reopens_ = false;

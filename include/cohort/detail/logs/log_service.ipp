@@ -78,7 +78,11 @@ COHORT_DECL void LogService::finish() {
     writer_->revive();
     read_to_the_end(deadline);
     send_all(deadline);
-    writer_->finish(deadline, queue_.count_lost());
+    const std::uint64_t lost = queue_.count_lost();
+    const bool is_written = writer_->finish(deadline, lost);
+    if (!is_written)
+        log_line("nobody writes the log: what came last is lost, " + std::to_string(lost) + " lines or more");
+    if (!reports_.empty()) log_line(std::to_string(reports_.size()) + " crash reports were not written in time");
 }
 
 // Workers
@@ -110,11 +114,13 @@ COHORT_DECL void LogService::capture(WorkerId worker, unsigned slot, WorkerPipes
 
 COHORT_DECL void LogService::worker_ended(WorkerId worker) {
     constexpr std::size_t most = std::size_t{64} << 10; // as much as the pipe holds (pipe(7))
+    ending_worker_ = worker; // whatever others wait for: these are the lines that matter most
     for (const StreamPtr& stream : streams_) {
         if (stream->worker() != worker) continue;
         stream->leave();
         stream->read(most);
     }
+    ending_worker_ = 0;
     give_up_old_pipes();
 }
 
@@ -135,12 +141,12 @@ COHORT_DECL void LogService::give_up_old_pipes() {
 
 COHORT_DECL bool LogService::may_read() {
     if (queue_.is_full()) send();
-    return !queue_.is_full() || losing_ || ending_ || !hold();
+    return !queue_.is_full() || losing_ || ending_ || ending_worker_ != 0 || !hold();
 }
 
 COHORT_DECL void LogService::take(const LogSource& source, Time time, const Line& line) {
     recent_.add(source, time, line);
-    queue_.add(source, time, line);
+    queue_.add(source, time, line, source.worker != 0 && source.worker == ending_worker_);
 }
 
 COHORT_DECL bool LogService::log(std::string_view text) noexcept {
@@ -185,7 +191,13 @@ COHORT_DECL void LogService::report(const std::string& name, const std::string& 
     constexpr std::size_t most = 8; // they wait only while the writer does not keep up
     if (!keeps_reports_) return;
     if (reports_.size() == most) return say(name + ": no crash report was written: the disk is too slow");
-    reports_.push_back((name + "\n" + text).substr(0, writer_->packet_size()));
+    constexpr std::string_view cut = "(cut)\n";
+    std::string packet = name + "\n" + text;
+    if (packet.size() > writer_->packet_size()) {
+        packet.resize(packet.rfind('\n', writer_->packet_size() - cut.size() - 1) + 1);
+        packet += cut;
+    }
+    reports_.push_back(std::move(packet));
     send();
 }
 

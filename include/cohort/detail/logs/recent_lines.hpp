@@ -41,6 +41,7 @@ public:
     Entries since(std::uint64_t number, std::size_t most) const;
     /// The last ones of a worker.
     Entries last(WorkerId worker, std::size_t most) const;
+    Entries last(WorkerId worker, LogStream stream, std::size_t most) const;
     /// The number that the next one will have.
     std::uint64_t next_number() const noexcept { return next_number_; }
 
@@ -55,6 +56,8 @@ private:
 
     static std::size_t size_of(const Entry& entry) noexcept { return sizeof entry + entry.text.capacity(); }
     void take_oldest();
+    template <class Matches>
+    Entries last_of(Matches matches, std::size_t most) const;
 
     Notifier added_;
     std::size_t capacity_;

@@ -50,13 +50,23 @@ COHORT_DECL RecentLines::Entries RecentLines::since(std::uint64_t number, std::s
     return found;
 }
 
-COHORT_DECL RecentLines::Entries RecentLines::last(WorkerId worker, std::size_t most) const {
+template <class Matches>
+RecentLines::Entries RecentLines::last_of(Matches matches, std::size_t most) const {
     Entries found;
     for (const auto& [slot, lines] : slots_)
         for (const Entry& entry : lines.entries)
-            if (entry.source.worker == worker) found.push_back(&entry);
+            if (matches(entry.source)) found.push_back(&entry);
     if (found.size() > most) found.erase(found.begin(), found.end() - static_cast<std::ptrdiff_t>(most));
     return found;
+}
+
+COHORT_DECL RecentLines::Entries RecentLines::last(WorkerId worker, std::size_t most) const {
+    return last_of([worker](const LogSource& source) { return source.worker == worker; }, most);
+}
+
+COHORT_DECL RecentLines::Entries RecentLines::last(WorkerId worker, LogStream stream, std::size_t most) const {
+    const auto matches = [=](const LogSource& source) { return source.worker == worker && source.stream == stream; };
+    return last_of(matches, most);
 }
 
 } // namespace cohort::detail

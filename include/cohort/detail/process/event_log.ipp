@@ -22,11 +22,19 @@ COHORT_DECL void EventLog::add(Event event) {
     happened_.notify_all(); // all, since a single waiter may just have been cancelled
 }
 
-/// If there are as many as there may be.
+/// If there are as many as there may be: of the slot that has most.
 COHORT_DECL void EventLog::drop_oldest_report() {
-    const auto has_report = [](const Entry& entry) { return entry.event.crash != nullptr; };
-    if (std::ranges::count_if(entries_, has_report) < static_cast<std::ptrdiff_t>(most_reports)) return;
-    std::ranges::find_if(entries_, has_report)->event.crash.reset();
+    std::map<unsigned, std::size_t> counts;
+    std::size_t all = 0;
+    for (const Entry& entry : entries_) {
+        if (!entry.event.crash) continue;
+        ++counts[entry.event.slot];
+        ++all;
+    }
+    if (all < most_reports) return;
+    const unsigned most = std::ranges::max_element(counts, {}, &decltype(counts)::value_type::second)->first;
+    const auto is_its = [most](const Entry& entry) { return entry.event.crash && entry.event.slot == most; };
+    std::ranges::find_if(entries_, is_its)->event.crash.reset();
 }
 
 COHORT_DECL std::optional<Event> EventLog::next() {

@@ -15,13 +15,10 @@ namespace cohort::detail {
 /// be killed; a signal that a fault raises is a crash all the same.
 bool is_crash(const WorkerRecord& worker, const ExitStatus& status, bool stopping) noexcept;
 
-/// Before its part of the shared page goes to another; all that it has written was read. `folder`: where it ran. Null:
-/// there is no log.
+/// Before its part of the shared page goes to another; all that it has written was read. `lines`: null: there is no
+/// log. `options`: what it was started with.
 CrashReport make_crash_report(const WorkerRecord& worker, const ExitStatus& status, SharedPage& page,
-                              const RecentLines* lines, const std::string& folder);
-
-/// Where a worker with these options begins to run.
-std::string folder_of(const WorkerOptions& options);
+                              const RecentLines* lines, const WorkerOptions& options);
 
 /// Of its file: in the order of time.
 std::string file_name_of(const CrashReport& report);

@@ -179,12 +179,17 @@ COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& 
 COHORT_DECL std::shared_ptr<const CrashReport> Supervisor::report_crash(WorkerRecord& record,
                                                                         const ExitStatus& status) {
     if (!is_crash(record, status, stopping_)) return nullptr;
-    if (!record.error) note_unanswered(record, page_);
-    const WorkerOptions& worker = slot_manager_.slots()[record.slot].assignment.options;
-    const RecentLines* const lines = logs_ ? &logs_->recent() : nullptr;
-    const auto report = share<CrashReport>(make_crash_report(record, status, page_, lines, folder_of(worker)));
-    if (logs_) logs_->report(file_name_of(*report), report->describe());
-    return report;
+    try {
+        if (record.unanswered.empty()) note_unanswered(record, page_);
+        const WorkerOptions& worker = slot_manager_.slots()[record.slot].assignment.options;
+        const RecentLines* const lines = logs_ ? &logs_->recent() : nullptr;
+        const auto report = share<CrashReport>(make_crash_report(record, status, page_, lines, worker));
+        if (logs_) logs_->report(file_name_of(*report), report->describe());
+        return report;
+    } catch (const std::exception& error) { // no memory; its end goes on
+        log_line(std::string("no crash report: ") + error.what());
+        return nullptr;
+    }
 }
 
 COHORT_DECL void Supervisor::notify_if_finished() {

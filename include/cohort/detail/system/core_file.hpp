@@ -9,12 +9,18 @@
 
 namespace cohort::detail {
 
-/// What /proc/sys/kernel/core_pattern says (core(5)) of a process that this signal has ended in this folder: a path, or
-/// "| program" that the file is given to. `*` stands for what cannot be known any more.
-std::string core_file(std::string_view pattern, bool with_pid, pid_t pid, int signal, const std::string& folder);
+/// Where a process ran: what it saw as "/" (empty: what everybody does) and, from there, its working directory.
+struct ProcessFolders {
+    std::string root{};
+    std::string cwd{};
+};
 
-/// The same with the pattern of this system; empty: it has none.
-std::string core_file(pid_t pid, int signal, const std::string& folder);
+/// What /proc/sys/kernel/core_pattern says (core(5)) of a process that this signal has ended: a path, or "| program"
+/// that the file is given to, or "@socket". `*` stands for what cannot be known any more.
+std::string core_file(std::string_view pattern, bool with_pid, pid_t pid, int signal, const ProcessFolders& folders);
+
+/// The same with the pattern of this system; empty: there is no /proc.
+std::string core_file(pid_t pid, int signal, const ProcessFolders& folders);
 
 } // namespace cohort::detail
 

@@ -22,8 +22,9 @@ COHORT_DECL std::string first_line_of(const char* path) {
 }
 
 COHORT_DECL std::string core_file(std::string_view pattern, bool with_pid, pid_t pid, int signal,
-                                  const std::string& folder) {
+                                  const ProcessFolders& folders) {
     if (pattern.empty() && !with_pid) return {};
+    if (pattern.starts_with('@')) return std::string(pattern);
     const bool is_program = pattern.starts_with('|');
     if (is_program) pattern = pattern.substr(0, pattern.find(' '));
     bool has_pid = is_program;
@@ -46,13 +47,12 @@ COHORT_DECL std::string core_file(std::string_view pattern, bool with_pid, pid_t
     }
     if (is_program) return "| " + name.substr(1);
     if (with_pid && !has_pid) name += '.' + std::to_string(pid);
-    return name.starts_with('/') ? name : folder + '/' + name;
+    return folders.root + (name.starts_with('/') ? name : folders.cwd + '/' + name);
 }
 
-COHORT_DECL std::string core_file(pid_t pid, int signal, const std::string& folder) {
+COHORT_DECL std::string core_file(pid_t pid, int signal, const ProcessFolders& folders) {
     const bool with_pid = first_line_of("/proc/sys/kernel/core_uses_pid") == "1";
-    const std::string pattern = first_line_of("/proc/sys/kernel/core_pattern");
-    return pattern.empty() ? std::string() : core_file(pattern, with_pid, pid, signal, folder);
+    return core_file(first_line_of("/proc/sys/kernel/core_pattern"), with_pid, pid, signal, folders);
 }
 
 } // namespace cohort::detail

@@ -20,11 +20,15 @@ TEST_CASE("the place of a core file is what the pattern says, with * for what is
         {"cores/%h", false, "/srv/cores/*"},
         {"|/usr/lib/systemd/systemd-coredump %P %u", true, "| /usr/lib/systemd/systemd-coredump"},
         {"|/usr/bin/apport", true, "| /usr/bin/apport"},
+        {"@/run/core.socket", true, "@/run/core.socket"},
         {"", true, "/srv/.42"},
         {"", false, ""},
     };
     for (const Row& row : rows) {
         CAPTURE(row.pattern);
-        CHECK(core_file(row.pattern, row.with_pid, 42, 11, "/srv") == row.place);
+        CHECK(core_file(row.pattern, row.with_pid, 42, 11, {"", "/srv"}) == row.place);
     }
+    CHECK(core_file("core", false, 42, 11, {"/jail", ""}) == "/jail/core");
+    CHECK(core_file("core", false, 42, 11, {"/jail", "/srv"}) == "/jail/srv/core");
+    CHECK(core_file("/var/core", false, 42, 11, {"/jail", "/srv"}) == "/jail/var/core");
 }
