@@ -60,6 +60,7 @@ run 'HTTP requests' 180 bash "$source_dir/benchmarks/http.sh" "$build" "$http_ro
 run 'Idle connections' 60 "$build/benchmarks/idle_connections"
 run 'Slow clients' 240 "$build/benchmarks/slow_clients"
 run 'Large bodies' 60 "$build/benchmarks/large_bodies"
+run 'Lines of workers in a log' 60 "$build/benchmarks/logs"
 run 'Distribution of connections' 240 "$build/benchmarks/distribution"
 run "Workers killed for $kill_seconds s" $((3 * kill_seconds + 60)) \
   "$build/benchmarks/kill_workers" --seconds "$kill_seconds"
