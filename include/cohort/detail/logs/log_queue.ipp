@@ -31,7 +31,8 @@ COHORT_DECL void LogQueue::pop(std::size_t bytes) noexcept {
     begin_ += bytes;
     popped_ += bytes;
     std::erase_if(told_, [this](const Told& line) { return line.end <= popped_; });
-    if (begin_ < bytes_.size() / 2) return;
+    constexpr std::size_t most_popped = std::size_t{64} << 10;
+    if (begin_ < std::min(most_popped, bytes_.size() / 2)) return;
     bytes_.erase(0, begin_);
     begin_ = 0;
 }

@@ -54,7 +54,10 @@ private:
         std::size_t bytes = 0;
     };
 
-    static std::size_t size_of(const Entry& entry) noexcept { return sizeof entry + entry.text.capacity(); }
+    static std::size_t size_of(const Entry& entry) noexcept {
+        constexpr std::size_t of_allocation = 32; // malloc(3)'s own, and the deque's
+        return sizeof entry + entry.text.capacity() + of_allocation;
+    }
     void take_oldest();
     template <class Matches>
     Entries last_of(Matches matches, std::size_t most) const;
