@@ -103,7 +103,7 @@ TEST_CASE_TEMPLATE("a port stays open as long as some slot waits for its next wo
         co_await end_of(app, 2);
         app.scale(1); // of the two that wait, one
         const std::string reply = co_await ask(app, port);
-        CHECK(who(reply) == 4);
+        CHECK(who(reply) > 3); // one that has followed: both have, where all this takes longer than 100 ms
     });
 }
 
