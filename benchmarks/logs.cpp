@@ -6,8 +6,6 @@
 // Expect: all that was written was read, or told as lost, and the master has grown by less than 1 MiB; exit code 1
 //         when lines were lost.
 
-#include "private_memory.hpp"
-
 #include <cohort/master.hpp>
 
 #include <asio/co_spawn.hpp>
@@ -22,6 +20,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <string_view>
 
@@ -74,16 +73,24 @@ Task<> write_steadily(App::Worker& self, Arguments arguments) {
     }
 }
 
+/// In KiB (proc(5), statm). What it shares with its workers is in it, since that is its own when they have ended.
+double resident() {
+    std::ifstream statm("/proc/self/statm");
+    double all = 0, pages = 0;
+    statm >> all >> pages;
+    return pages * static_cast<double>(::sysconf(_SC_PAGESIZE)) / 1024;
+}
+
 /// How much more memory the master has at the end than when its workers begin, in KiB.
 Task<> watch(App& app, double& grown) {
     for (unsigned online = 0; online != app.workers().size();) {
         const auto event = co_await app.next_event();
         online += event->kind == WorkerState::online;
     }
-    const double before = private_memory(::getpid());
+    const double before = resident();
     while (const auto event = co_await app.next_event())
         if (event->status && !event->status->success()) std::fprintf(stderr, "%s\n", event->status->describe().c_str());
-    grown = private_memory(::getpid()) - before;
+    grown = resident() - before;
 }
 
 /// In a process of its own, whose standard error is the log. Code 3: the memory has grown.
