@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "logs.hpp"
 
+#include "process.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -91,6 +93,15 @@ int lost_in(const std::vector<std::string>& lines) {
             lost += std::stoi(line.substr(at + before.size()));
     }
     return lost;
+}
+
+std::vector<pid_t> log_writers() {
+    std::vector<pid_t> writers;
+    for (const pid_t child : children_of(::getpid())) {
+        const auto name = lines_of_file("/proc/" + std::to_string(child) + "/comm");
+        if (!name.empty() && name.front() == "cohort-log") writers.push_back(child);
+    }
+    return writers;
 }
 
 Task<bool> until(asio::io_context& io, std::function<bool()> is_so) {

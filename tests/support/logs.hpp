@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 namespace test {
 
 struct Log {
@@ -32,6 +34,9 @@ std::string without_time(const std::string& line);
 std::vector<int> numbers_in(const std::vector<std::string>& lines);
 /// How many the log says were lost.
 int lost_in(const std::vector<std::string>& lines);
+
+/// The processes that write logs of this one, as soon as they have their names.
+std::vector<pid_t> log_writers();
 
 /// Waits until it is so, and lets the event loop go on meanwhile. False: it took too long.
 Task<bool> until(asio::io_context& io, std::function<bool()> is_so);

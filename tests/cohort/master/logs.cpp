@@ -300,15 +300,6 @@ TEST_CASE("what a process writes that the worker has left is in the log, and kee
 
 namespace {
 
-std::vector<pid_t> log_writers() {
-    std::vector<pid_t> writers;
-    for (const pid_t child : children_of(::getpid())) {
-        const auto name = lines_of_file("/proc/" + std::to_string(child) + "/comm");
-        if (!name.empty() && name.front() == "cohort-log") writers.push_back(child);
-    }
-    return writers;
-}
-
 /// Until the worker has ended; then `count` times.
 Task<> kill_writers(App& app, int& count) {
     while (!app.workers().empty()) {
@@ -341,6 +332,7 @@ TEST_CASE("a writer that is killed, again and again, loses nothing that is not t
 TEST_CASE("a signal that stops the service does not stop its log") {
     const Log log;
     in_master<App>(log.options(), [](App& app) -> Task<> {
+        REQUIRE(eventually([] { return log_writers().size() == 1; }));
         for (const pid_t writer : log_writers())
             for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2}) ::kill(writer, signal);
         app.spawn(write_lines<>);
