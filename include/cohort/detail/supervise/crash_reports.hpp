@@ -7,7 +7,7 @@
 #include <cohort/detail/logs/log_service.hpp>
 #include <cohort/detail/process/worker_record.hpp>
 
-#include <string>
+#include <memory>
 
 namespace cohort::detail {
 
@@ -15,13 +15,11 @@ namespace cohort::detail {
 /// be killed; a signal that a fault raises is a crash all the same.
 bool is_crash(const WorkerRecord& worker, const ExitStatus& status, bool stopping) noexcept;
 
-/// Before its part of the shared page goes to another; all that it has written was read. `lines`: null: there is no
-/// log. `options`: what it was started with.
-CrashReport make_crash_report(const WorkerRecord& worker, const ExitStatus& status, SharedPage& page,
-                              const RecentLines* lines, const WorkerOptions& options);
-
-/// Of its file: in the order of time.
-std::string file_name_of(const CrashReport& report);
+/// Says what is known of it, and has a file of it written, if that is wanted. Before its part of the shared page goes
+/// to another; all that it has written was read. `logs`: null: there is none. `options`: what it was started with.
+/// Null: there is no memory for it.
+std::shared_ptr<const CrashReport> report_crash(WorkerRecord& worker, const ExitStatus& status, SharedPage& page,
+                                                LogService* logs, const WorkerOptions& options);
 
 } // namespace cohort::detail
 

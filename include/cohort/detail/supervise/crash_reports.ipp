@@ -5,15 +5,20 @@
 #include <cohort/detail/supervise/crash_reports.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/log_line.hpp>
 #include <cohort/detail/logs/log_formatter.hpp>
+#include <cohort/detail/share.hpp>
+#include <cohort/detail/supervise/ongoing_requests.hpp>
 #include <cohort/detail/system/core_file.hpp>
 #include <cohort/detail/worker/abort_report.hpp>
 #include <cohort/error.hpp>
 
 #include <algorithm>
 #include <csignal>
+#include <exception>
 #include <filesystem>
 #include <iterator>
+#include <string>
 
 namespace cohort::detail {
 
@@ -78,6 +83,21 @@ COHORT_DECL std::string file_name_of(const CrashReport& report) {
     std::string name = "crash-";
     append_time(name, report.time);
     return name + "-worker-" + std::to_string(report.worker) + ".txt";
+}
+
+COHORT_DECL std::shared_ptr<const CrashReport> report_crash(WorkerRecord& worker, const ExitStatus& status,
+                                                            SharedPage& page, LogService* logs,
+                                                            const WorkerOptions& options) {
+    try {
+        if (worker.unanswered.empty()) note_unanswered(worker, page);
+        const RecentLines* const lines = logs != nullptr ? &logs->recent() : nullptr;
+        const auto report = share<CrashReport>(make_crash_report(worker, status, page, lines, options));
+        if (logs != nullptr) logs->report(file_name_of(*report), report->describe());
+        return report;
+    } catch (const std::exception& error) { // its end goes on
+        log_line(std::string("no crash report: ") + error.what());
+        return nullptr;
+    }
 }
 
 } // namespace cohort::detail

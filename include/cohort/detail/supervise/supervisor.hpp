@@ -166,7 +166,6 @@ private:
         worker_shutdown_.let_go(record);
         pool_->review();
     }
-    std::shared_ptr<const CrashReport> report_crash(WorkerRecord& record, const ExitStatus& status);
     void notify_if_finished();
     /// Ends what waits for something that comes only while the cluster goes on.
     void begin_end();

@@ -152,7 +152,9 @@ COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet& packet) {
 
 COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& status) {
     const bool successor = slot_manager_.on_exit(*record, status);
-    const auto crash = report_crash(*record, status);
+    const WorkerOptions& options = slot_manager_.slots()[record->slot].assignment.options;
+    const bool crashed = is_crash(*record, status, stopping_);
+    const auto crash = crashed ? report_crash(*record, status, page_, logs_.get(), options) : nullptr;
     dispatcher_->leave(*record,
                        successor || slot_manager_.slots().is_one_coming(records())); // ports belong to all slots
     control_service_.leave(*record, successor);
@@ -173,23 +175,6 @@ COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& 
     processes_.mail().notify();
     worker_gone_.notify_all();
     notify_if_finished();
-}
-
-/// Null: it was none.
-COHORT_DECL std::shared_ptr<const CrashReport> Supervisor::report_crash(WorkerRecord& record,
-                                                                        const ExitStatus& status) {
-    if (!is_crash(record, status, stopping_)) return nullptr;
-    try {
-        if (record.unanswered.empty()) note_unanswered(record, page_);
-        const WorkerOptions& worker = slot_manager_.slots()[record.slot].assignment.options;
-        const RecentLines* const lines = logs_ ? &logs_->recent() : nullptr;
-        const auto report = share<CrashReport>(make_crash_report(record, status, page_, lines, worker));
-        if (logs_) logs_->report(file_name_of(*report), report->describe());
-        return report;
-    } catch (const std::exception& error) { // no memory; its end goes on
-        log_line(std::string("no crash report: ") + error.what());
-        return nullptr;
-    }
 }
 
 COHORT_DECL void Supervisor::notify_if_finished() {

@@ -5,20 +5,13 @@
 #include <cohort/detail/system/core_file.hpp>
 
 #include <cohort/detail/config.hpp>
-#include <cohort/detail/system/unique_fd.hpp>
-
-#include <fcntl.h>
-#include <unistd.h>
+#include <cohort/detail/system/cgroup.hpp>
 
 namespace cohort::detail {
 
-/// The first line of a small file of /proc; empty: there is none.
 COHORT_DECL std::string first_line_of(const char* path) {
-    const UniqueFd file(::open(path, O_RDONLY | O_CLOEXEC));
-    char text[512];
-    const ssize_t size = file ? ::read(file.get(), text, sizeof text) : 0;
-    const std::string_view all(text, size > 0 ? static_cast<std::size_t>(size) : 0);
-    return std::string(all.substr(0, all.find('\n')));
+    const std::string text = text_of(path);
+    return text.substr(0, text.find('\n'));
 }
 
 COHORT_DECL std::string core_file(std::string_view pattern, bool with_pid, pid_t pid, int signal,
