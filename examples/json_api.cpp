@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iostream>
+#include <variant>
 
 #include <getopt.h>
 #include <sqlite3.h>

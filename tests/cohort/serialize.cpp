@@ -721,6 +721,7 @@ TEST_CASE("equal shapes have equal hashes, whatever the names") {
     CHECK(schema_hash<Point>() == schema_hash<Same>());
     CHECK(schema_hash<Tree>() == schema_hash<Tree>());
     CHECK(schema_hash<std::vector<Point>>() == schema_hash<std::deque<Same>>());
+    CHECK(schema_hash<std::vector<Point>>() == schema_hash<std::list<Same>>());
     CHECK(schema_hash<std::byte>() == schema_hash<Colour>());
     CHECK(schema_hash<long>() == schema_hash<long long>());
     static_assert(schema_hash<Everything>() != 0);
@@ -764,7 +765,8 @@ TEST_CASE("a difference in structure is a difference in the hash") {
                      std::byte, Unscoped, Flag, std::string, std::wstring, std::vector<char>, std::vector<bool>,
                      std::vector<int>, std::vector<unsigned>, std::array<int, 2>, std::array<int, 3>, std::set<int>,
                      std::multiset<int>, std::unordered_set<int>, std::map<int, int>, std::map<int, unsigned>,
-                     std::unordered_map<int, int>, std::optional<int>, std::unique_ptr<int>, std::variant<int>,
+                     std::unordered_map<int, int>, std::multimap<int, int>, std::unordered_multimap<int, int>,
+                     std::unordered_multiset<int>, std::optional<int>, std::unique_ptr<int>, std::variant<int>,
                      std::variant<int, bool>, std::variant<bool, int>, std::tuple<>, std::tuple<int>,
                      std::tuple<int, int>, std::tuple<std::tuple<int>, int>, std::tuple<int, std::tuple<int>>,
                      std::chrono::seconds, std::chrono::milliseconds, std::chrono::duration<double>,
@@ -794,6 +796,45 @@ TEST_CASE("a class that looks like a path is still what its author made of it") 
     check_round_trip(Lookalike{"/a"});
     check_round_trip(NativeText{"/a"});
     check_all_differ<Lookalike, NativeText, std::filesystem::path>();
+}
+
+struct ListOfNames {
+    std::vector<std::string> names;
+    std::string& emplace_front() { return *names.emplace(names.begin()); }
+    void resize(std::size_t size) { names.resize(size); }
+    std::size_t size() const { return names.size(); }
+    bool operator==(const ListOfNames&) const = default;
+};
+
+struct Keys {
+    using key_type = std::string;
+    using allocator_type = std::allocator<std::string>;
+    std::vector<std::string> names;
+    bool operator==(const Keys&) const = default;
+};
+
+template <class... T>
+struct Either {
+    std::optional<T...> one;
+    bool valueless_by_exception() const { return !one; }
+    bool operator==(const Either&) const = default;
+};
+
+template <std::size_t N>
+struct Bits {
+    unsigned long long value;
+    unsigned long long to_ullong() const { return value; }
+    bool operator==(const Bits&) const = default;
+};
+
+TEST_CASE("a class that looks like one of the standard library is still what its author made of it") {
+    check_round_trip(ListOfNames{{"a", "b"}});
+    check_round_trip(Keys{{"a", "b"}});
+    check_round_trip(Either<int>{1});
+    check_round_trip(Bits<3>{~0ULL});
+    check_all_differ<ListOfNames, std::list<std::string>, std::set<std::string>, Either<int>, std::variant<int>,
+                     Bits<64>, std::bitset<64>>();
+    CHECK(schema_hash<ListOfNames>() == schema_hash<Keys>());
 }
 
 TEST_CASE("what can be a message and what cannot") {

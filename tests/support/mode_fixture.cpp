@@ -4,6 +4,7 @@
 #include <cohort/detail/socket/socket_address.hpp>
 
 #include <cerrno>
+#include <deque>
 #include <system_error>
 #include <utility>
 

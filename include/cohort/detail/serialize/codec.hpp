@@ -7,7 +7,6 @@
 #include <cohort/detail/serialize/shape.hpp>
 
 #include <algorithm>
-#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -17,7 +16,6 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 namespace cohort::detail {
 
@@ -246,9 +244,9 @@ template <class T>
 struct Codec<T, Kind::pointer> : MaybeCodec<T> {};
 
 /// The index in one byte, then the alternative. A variant that lost its value by an exception cannot be encoded.
-template <class... P>
-struct Codec<std::variant<P...>, Kind::variant> {
-    using T = std::variant<P...>;
+template <template <class...> class Variant, class... P>
+struct Codec<Variant<P...>, Kind::variant> {
+    using T = Variant<P...>;
     static constexpr std::size_t min_size = 1 + std::min({Codec<P>::min_size...});
 
     static void encode(Encoder& out, const T& value) {
@@ -267,7 +265,7 @@ struct Codec<std::variant<P...>, Kind::variant> {
 private:
     template <std::size_t... I>
     static void encode_alternative(Encoder& out, const T& value, std::index_sequence<I...>) {
-        static_cast<void>(((value.index() == I && encode_one(out, *std::get_if<I>(&value))) || ...));
+        static_cast<void>(((value.index() == I && encode_one(out, *get_if<I>(&value))) || ...));
     }
 
     template <class A>
@@ -288,7 +286,7 @@ private:
     template <std::size_t I>
     static bool decode_one(Decoder& in, T& value) {
         if (value.index() != I) value.template emplace<I>();
-        auto& alternative = *std::get_if<I>(&value);
+        auto& alternative = *get_if<I>(&value);
         if constexpr (is_leaf<std::remove_reference_t<decltype(alternative)>>) {
             return decode_value(in, alternative);
         } else {

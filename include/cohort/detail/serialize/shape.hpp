@@ -7,26 +7,18 @@
 
 #include <array>
 #include <bit>
-#include <bitset>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <list>
-#include <map>
 #include <memory>
 #include <optional>
 #include <ratio>
-#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace cohort::detail {
@@ -57,7 +49,32 @@ void call_serialize(Archive& archive, T& self) {
     }
 }
 
-/// std::filesystem::path, recognised by its members: its name takes its header, 5,000 lines for programs that use none.
+/// A class of the standard library. The ones below are recognised by that and by their members, since to name them
+/// takes their headers, thousands of lines in every program, and most programs have none of them in a message.
+template <class T>
+concept Standard = type_name<T>().starts_with("std::");
+
+/// std::deque, std::list
+template <class T>
+concept StandardSequence = std::is_class_v<T> && requires(T& list) {
+    list.emplace_front();
+    list.resize(list.size());
+} && Standard<T>;
+
+/// The sets and maps, as a part of which a mapped_type may be missing.
+template <class T>
+concept StandardKeyed = std::is_class_v<T> && requires {
+    typename T::key_type;
+    typename T::allocator_type;
+} && Standard<T>;
+
+template <class T>
+concept StandardVariant = requires(const T& variant) { variant.valueless_by_exception(); } && Standard<T>;
+
+template <class T>
+concept StandardBitset = requires(const T& bits) { bits.to_ullong(); } && Standard<T>;
+
+/// std::filesystem::path
 template <class T>
 concept PathLike = requires(const T& path) {
     { path.native() } -> std::same_as<const typename T::string_type&>;
@@ -122,7 +139,24 @@ consteval ShapeOf<Kind::aggregate, 0, M...> aggregate_shape(TypeList<M...>) {
     return {};
 }
 
-/// The shape of a type that is not one of the standard library's. A serialize function comes before reflection.
+/// What distinguishes the containers with keys.
+enum Keyed : std::uint64_t { ordered = 1, multiple = 2 };
+
+template <class T>
+consteval auto keyed_shape() {
+    using Inserted = decltype(std::declval<T&>().insert(std::declval<typename T::value_type>()));
+    constexpr std::uint64_t none = 0;
+    constexpr std::uint64_t order = requires { typename T::key_compare; } ? std::uint64_t{ordered} : none;
+    constexpr std::uint64_t extra =
+        order | (std::same_as<Inserted, typename T::iterator> ? std::uint64_t{multiple} : none);
+    if constexpr (requires { typename T::mapped_type; }) {
+        return ShapeOf<Kind::keyed, extra, typename T::key_type, typename T::mapped_type>{};
+    } else {
+        return ShapeOf<Kind::keyed, extra, typename T::key_type>{};
+    }
+}
+
+/// The shape of a type that has none of its own below. A serialize function comes before reflection.
 template <class T>
 consteval auto basic_shape() {
     if constexpr (std::is_const_v<T> || std::is_volatile_v<T>) {
@@ -137,6 +171,10 @@ consteval auto basic_shape() {
         return ShapeOf<Kind::enumeration, 0, std::underlying_type_t<T>>{};
     } else if constexpr (std::is_bounded_array_v<T>) {
         return ShapeOf<Kind::array, std::extent_v<T>, std::remove_extent_t<T>>{};
+    } else if constexpr (StandardSequence<T>) {
+        return ShapeOf<Kind::sequence, 0, typename T::value_type>{};
+    } else if constexpr (StandardKeyed<T>) {
+        return keyed_shape<T>();
     } else if constexpr (CustomSerialized<T>) {
         return ShapeOf<Kind::custom, hash_text(type_name<T>())>{};
     } else if constexpr (PathLike<T>) {
@@ -151,47 +189,23 @@ consteval auto basic_shape() {
 template <class T>
 struct Shape : decltype(basic_shape<T>()) {};
 
-/// What distinguishes the containers with keys.
-enum Keyed : std::uint64_t { ordered = 1, multiple = 2 };
-
 template <class C, class Traits, class A>
 struct Shape<std::basic_string<C, Traits, A>> : ShapeOf<Kind::text, 0, C> {};
 template <class T, class A>
 struct Shape<std::vector<T, A>> : ShapeOf<Kind::sequence, 0, T> {};
 template <class A>
 struct Shape<std::vector<bool, A>> : ShapeOf<Kind::bits> {};
-template <class T, class A>
-struct Shape<std::deque<T, A>> : ShapeOf<Kind::sequence, 0, T> {};
-template <class T, class A>
-struct Shape<std::list<T, A>> : ShapeOf<Kind::sequence, 0, T> {};
 template <class T, std::size_t N>
 struct Shape<std::array<T, N>> : ShapeOf<Kind::array, N, T> {};
-
-template <class K, class C, class A>
-struct Shape<std::set<K, C, A>> : ShapeOf<Kind::keyed, ordered, K> {};
-template <class K, class C, class A>
-struct Shape<std::multiset<K, C, A>> : ShapeOf<Kind::keyed, ordered | multiple, K> {};
-template <class K, class H, class E, class A>
-struct Shape<std::unordered_set<K, H, E, A>> : ShapeOf<Kind::keyed, 0, K> {};
-template <class K, class H, class E, class A>
-struct Shape<std::unordered_multiset<K, H, E, A>> : ShapeOf<Kind::keyed, multiple, K> {};
-template <class K, class V, class C, class A>
-struct Shape<std::map<K, V, C, A>> : ShapeOf<Kind::keyed, ordered, K, V> {};
-template <class K, class V, class C, class A>
-struct Shape<std::multimap<K, V, C, A>> : ShapeOf<Kind::keyed, ordered | multiple, K, V> {};
-template <class K, class V, class H, class E, class A>
-struct Shape<std::unordered_map<K, V, H, E, A>> : ShapeOf<Kind::keyed, 0, K, V> {};
-template <class K, class V, class H, class E, class A>
-struct Shape<std::unordered_multimap<K, V, H, E, A>> : ShapeOf<Kind::keyed, multiple, K, V> {};
 
 template <class T>
 struct Shape<std::optional<T>> : ShapeOf<Kind::optional, 0, T> {};
 template <class T>
     requires(!std::is_array_v<T>)
 struct Shape<std::unique_ptr<T>> : ShapeOf<Kind::pointer, 0, T> {};
-template <class... T>
-    requires(sizeof...(T) <= 255)
-struct Shape<std::variant<T...>> : ShapeOf<Kind::variant, 0, T...> {};
+template <template <class...> class Variant, class... T>
+    requires(StandardVariant<Variant<T...>> && sizeof...(T) <= 255)
+struct Shape<Variant<T...>> : ShapeOf<Kind::variant, 0, T...> {};
 template <class... T>
 struct Shape<std::tuple<T...>> : ShapeOf<Kind::tuple, 0, T...> {};
 template <class A, class B>
@@ -203,8 +217,9 @@ struct Shape<std::chrono::duration<Rep, std::ratio<Num, Den>>>
 };
 template <class Clock, class D>
 struct Shape<std::chrono::time_point<Clock, D>> : ShapeOf<Kind::time_point, hash_text(type_name<Clock>()), D> {};
-template <std::size_t N>
-struct Shape<std::bitset<N>> : ShapeOf<Kind::bitset, N> {};
+template <template <std::size_t> class Bitset, std::size_t N>
+    requires StandardBitset<Bitset<N>>
+struct Shape<Bitset<N>> : ShapeOf<Kind::bitset, N> {};
 
 template <class T>
 inline constexpr Kind kind_of = Shape<T>::kind;
