@@ -6,6 +6,7 @@
 
 #include <cohort/control/messages.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/control_socket/encoded_value.hpp>
 #include <cohort/detail/control_socket/make_action.hpp>
 #include <cohort/detail/logs/log_service.hpp>
 #include <cohort/detail/supervise/cpu_time.hpp>
@@ -18,7 +19,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <string>
+#include <vector>
 
 #include <unistd.h>
 
@@ -38,6 +41,17 @@ template <class Argument, class Result>
 void add_action(ControlPlane& control, Supervisor& supervisor, const char* name,
                 Task<Result> (*run)(Supervisor&, Argument)) {
     control.add(name, make_action<Argument>(MasterAction<Argument, Result>{supervisor, run}));
+}
+
+COHORT_DECL Task<std::vector<std::byte>> given(std::vector<std::byte> answer) { co_return answer; }
+
+/// A function that has its answer at once: a coroutine for each would take the compiler longer than what it does.
+template <class Argument, class Result>
+void add_action(ControlPlane& control, Supervisor& supervisor, const char* name, Result (*run)(Supervisor&, Argument)) {
+    control.add(name, {schema_hash<Argument>(), schema_hash<Result>(),
+                       [&supervisor, run](const std::vector<std::byte>& argument) {
+                           return given(to_bytes(run(supervisor, from_bytes<Argument>(argument))));
+                       }});
 }
 
 // Looking
@@ -79,7 +93,7 @@ COHORT_DECL std::string program_line() {
     return line.substr(0, most);
 }
 
-COHORT_DECL Task<control::MasterStatus> tell_status(Supervisor& supervisor, control::Nothing) {
+COHORT_DECL control::MasterStatus tell_status(Supervisor& supervisor, control::Nothing) {
     control::MasterStatus status;
     status.program = program_line();
     status.version = COHORT_VERSION_STRING;
@@ -97,15 +111,15 @@ COHORT_DECL Task<control::MasterStatus> tell_status(Supervisor& supervisor, cont
     }
     for (const auto& [id, record] : supervisor.records())
         status.workers.push_back(status_of(*record, supervisor.page()));
-    co_return status;
+    return status;
 }
 
-COHORT_DECL Task<control::Statistics> tell_statistics(Supervisor& supervisor, control::Nothing) {
-    co_return control::Statistics{supervisor.stats(), supervisor.totals()};
+COHORT_DECL control::Statistics tell_statistics(Supervisor& supervisor, control::Nothing) {
+    return control::Statistics{supervisor.stats(), supervisor.totals()};
 }
 
-COHORT_DECL Task<control::Requests> tell_requests(Supervisor& supervisor, control::Nothing) {
-    co_return control::Requests{supervisor.requests()};
+COHORT_DECL control::Requests tell_requests(Supervisor& supervisor, control::Nothing) {
+    return control::Requests{supervisor.requests()};
 }
 
 COHORT_DECL control::NumberedEvent to_numbered(const EventLog::Entry& entry) {
@@ -151,11 +165,11 @@ COHORT_DECL Task<control::Events> tell_events(Supervisor& supervisor, control::E
     throw std::system_error(make_error_code(Errc::closed));
 }
 
-COHORT_DECL Task<control::Crashes> tell_crashes(Supervisor& supervisor, control::Nothing) {
+COHORT_DECL control::Crashes tell_crashes(Supervisor& supervisor, control::Nothing) {
     control::Crashes crashes;
     for (const auto& entry : supervisor.history().entries())
         if (entry.event.crash) crashes.crashes.push_back({entry.number, *entry.event.crash});
-    co_return crashes;
+    return crashes;
 }
 
 COHORT_DECL LogService& log_of(Supervisor& supervisor) {
@@ -201,9 +215,9 @@ COHORT_DECL Task<control::Logs> tell_logs(Supervisor& supervisor, control::LogsF
     throw std::system_error(make_error_code(Errc::closed));
 }
 
-COHORT_DECL Task<control::Logs> tell_last_logs(Supervisor& supervisor, control::LogsOf of) {
+COHORT_DECL control::Logs tell_last_logs(Supervisor& supervisor, control::LogsOf of) {
     const RecentLines& recent = log_of(supervisor).recent();
-    co_return to_logs(recent.last(of.worker, of.most), recent.next_number());
+    return to_logs(recent.last(of.worker, of.most), recent.next_number());
 }
 
 // Steering
@@ -243,28 +257,28 @@ COHORT_DECL Task<control::Nothing> stop(Supervisor& supervisor, control::Nothing
     co_return control::Nothing{};
 }
 
-COHORT_DECL Task<control::Nothing> scale(Supervisor& supervisor, control::Scale wanted) {
+COHORT_DECL control::Nothing scale(Supervisor& supervisor, control::Scale wanted) {
     supervisor.slot_manager().scale(wanted.workers);
-    co_return control::Nothing{};
+    return control::Nothing{};
 }
 
-COHORT_DECL Task<control::Nothing> change_settings(Supervisor& supervisor, Settings settings) {
+COHORT_DECL control::Nothing change_settings(Supervisor& supervisor, Settings settings) {
     supervisor.set(settings);
-    co_return control::Nothing{};
+    return control::Nothing{};
 }
 
-COHORT_DECL Task<control::Description> tell_options(Supervisor& supervisor, control::Nothing) {
-    co_return control::Description{cohort::describe(supervisor.options())};
+COHORT_DECL control::Description tell_options(Supervisor& supervisor, control::Nothing) {
+    return control::Description{cohort::describe(supervisor.options())};
 }
 
-COHORT_DECL Task<control::Nothing> send_signal_to(Supervisor& supervisor, control::Signal signal) {
+COHORT_DECL control::Nothing send_signal_to(Supervisor& supervisor, control::Signal signal) {
     supervisor.kill(signal.worker, signal.number);
-    co_return control::Nothing{};
+    return control::Nothing{};
 }
 
-COHORT_DECL Task<control::Nothing> disconnect(Supervisor& supervisor, control::OfWorker which) {
+COHORT_DECL control::Nothing disconnect(Supervisor& supervisor, control::OfWorker which) {
     supervisor.disconnect(which.worker);
-    co_return control::Nothing{};
+    return control::Nothing{};
 }
 
 COHORT_DECL void add_master_actions(ControlPlane& control, Supervisor& supervisor) {
