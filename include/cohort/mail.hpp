@@ -61,7 +61,7 @@ public:
     void fail(std::string_view what) noexcept {
         if (call_) call_->refuse(Errc::call_failed, what);
     }
-    /// The sender has given up: a timeout, a cancellation, its end.
+    /// The sender has given up: a timeout, a cancellation, its end. Noticed while somebody receives or serves there.
     bool cancelled() const noexcept { return call_ && call_->cancelled(); }
 
 private:

@@ -562,6 +562,37 @@ TEST_CASE("no more handlers run at once than were allowed") {
     for (const auto& outcome : outcomes) CHECK(outcome.answers.size() == 1);
 }
 
+TEST_CASE("that nobody waits for an answer any more is noticed also while as many handlers run as may") {
+    Pair pair;
+    Patient patient;
+    bool another_begun = false;
+    const auto handler = [&](const Question& question) {
+        another_begun = another_begun || question.number == 2;
+        return patient(question);
+    };
+    test::start(pair.io, pair.b.serve(handler, 2));
+    std::vector<Asked> outcomes(5);
+    SUBCASE("each is given up, and one that is not begins") {
+        for (auto& outcome : outcomes) test::start(pair.io, ask(pair.a, 1, outcome, soon));
+        test::run_until(pair.io, [&] { return std::ranges::all_of(outcomes, &Asked::done); });
+        for (const auto& outcome : outcomes) CHECK(outcome.error == std::errc::timed_out);
+        Asked another;
+        test::start(pair.io, ask(pair.a, 2, another));
+        test::run_until(pair.io, [&] { return another_begun && *patient.ended == *patient.begun - 1; });
+        CHECK_FALSE(another.done);
+        pair.a.close();
+        test::run_until(pair.io, [&] { return another.done && *patient.ended == *patient.begun; });
+    }
+    SUBCASE("the other side goes, and what lies behind is not begun") {
+        for (auto& outcome : outcomes) test::start(pair.io, ask(pair.a, 1, outcome));
+        test::run_until(pair.io, [&] { return *patient.begun == 2; });
+        pair.a.close();
+        test::run_until(pair.io, [&] { return *patient.ended == 2 && !pair.b.is_open(); });
+        test::settle(pair.io);
+        CHECK(*patient.begun == 2);
+    }
+}
+
 TEST_CASE("serve ends when the other side does, after its last handler") {
     struct Run {
         static Task<> serve(Answering& channel, bool& ended) {

@@ -46,14 +46,16 @@ public:
     void add(std::uint64_t id, ServedCall& call);
     void remove(std::uint64_t id, const ServedCall& call) noexcept;
     bool is_serving() const noexcept { return !served_.empty(); }
-    /// False: there is no such call.
-    bool cancel(std::uint64_t id);
+    /// False: there is no such call. One that has not been taken yet, since others stand before it (not `in_turn`), is
+    /// given up when it is.
+    bool cancel(std::uint64_t id, bool in_turn);
     /// Nobody wants any answer any more.
     void cancel_all();
 
 private:
     std::unordered_map<std::uint64_t, PendingAnswer*> pending_;
     std::unordered_map<std::uint64_t, ServedCall*> served_;
+    std::unordered_map<std::uint64_t, ServedCall*> given_up_; // before they were taken: null
     std::uint64_t last_ = 0;
 };
 
@@ -128,6 +130,8 @@ public:
 
     void cancel();
     bool cancelled() const noexcept { return cancelled_; }
+    /// That it is given up is noticed also while nobody receives.
+    void look_out() { stream_->look_out(); }
     /// Cancels what runs on behalf of this call.
     asio::cancellation_slot cancellation_slot() noexcept { return signal_.slot(); }
 

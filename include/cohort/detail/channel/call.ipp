@@ -50,7 +50,10 @@ COHORT_DECL std::uint64_t CallTable::add(PendingAnswer& answer) {
 
 COHORT_DECL void CallTable::remove(std::uint64_t id) noexcept { pending_.erase(id); }
 
-COHORT_DECL void CallTable::add(std::uint64_t id, ServedCall& call) { served_.try_emplace(id, &call); }
+COHORT_DECL void CallTable::add(std::uint64_t id, ServedCall& call) {
+    served_.try_emplace(id, &call);
+    if (given_up_.erase(id) != 0) call.cancel();
+}
 
 COHORT_DECL void CallTable::answered(const Frame& frame, Passed* passed) {
     const auto found = pending_.find(frame.header.correlation);
@@ -74,9 +77,15 @@ COHORT_DECL void CallTable::remove(std::uint64_t id, const ServedCall& call) noe
     if (found != served_.end() && found->second == &call) served_.erase(found);
 }
 
-COHORT_DECL bool CallTable::cancel(std::uint64_t id) {
+COHORT_DECL bool CallTable::cancel(std::uint64_t id, bool in_turn) {
     const auto found = served_.find(id);
-    if (found == served_.end()) return false;
+    if (found == served_.end()) {
+        if (in_turn)
+            given_up_.erase(id);
+        else
+            given_up_.try_emplace(id, nullptr);
+        return false;
+    }
     found->second->cancel();
     return true;
 }
@@ -84,7 +93,7 @@ COHORT_DECL bool CallTable::cancel(std::uint64_t id) {
 COHORT_DECL void CallTable::cancel_all() {
     std::vector<std::uint64_t> ids; // cancelling a call may destroy it, and so change served_
     for (const auto& [id, call] : served_) ids.push_back(id);
-    for (const std::uint64_t id : ids) cancel(id);
+    for (const std::uint64_t id : ids) cancel(id, true);
 }
 
 COHORT_DECL void PendingAnswer::complete(std::error_code error, std::string what) {

@@ -62,6 +62,8 @@ public:
     void close();
     /// Closes at once: queued frames are dropped, waits end.
     void abort();
+    /// Nobody will wait in fill() for a while: what is not for those who do so is dealt with all the same.
+    virtual void look_out() {}
 
 protected:
     virtual void on_arrival() {}

@@ -99,6 +99,7 @@ public:
     bool is_over() const noexcept { return ended() || last_received_; }
 
 private:
+    COHORT_DECL void look_out() override;
     COHORT_DECL void on_arrival() override;
     COHORT_DECL void on_end(std::error_code error) override;
     COHORT_DECL bool wants_more() const noexcept override;
@@ -113,9 +114,9 @@ private:
     bool is_dealt_with(const Frame& frame, bool in_turn);
     void look_for_answers();
     void drop_seen();
-    /// For answers; for calls to be refused; and for cancellations, when nobody receives any more.
+    /// For answers; for calls to be refused; and for cancellations, while nobody receives.
     bool looks_ahead() const noexcept {
-        return calls_.is_waiting() || refusal_ || (last_received_ && calls_.is_serving());
+        return calls_.is_waiting() || refusal_ || ((last_received_ || looks_out_) && calls_.is_serving());
     }
     std::shared_ptr<ServedCall> taken(const Frame& frame);
     std::shared_ptr<ServedCall> serve(std::uint64_t call);
@@ -146,6 +147,8 @@ private:
     bool in_front_ = false; // the front is a message, seen by has_front()
     bool last_sent_ = false;
     bool last_received_ = false;
+    bool looks_out_ = false;
+    bool has_nobody_waiting_ = false; // for an answer
 
     // Answers are looked for behind messages that have not been received yet.
     FrameReader ahead_;
@@ -186,7 +189,9 @@ inline std::shared_ptr<ServedCall> MessageStream::taken(const Frame& frame) {
     drop(frame);
     ++(header.kind == FrameKind::call ? counts_->calls_received : counts_->received);
     if (header.kind == FrameKind::acked) push(FrameKind::taken, header.correlation);
-    return header.kind == FrameKind::call ? serve(header.correlation) : nullptr;
+    if (header.kind != FrameKind::call) return nullptr;
+    looks_out_ = false;
+    return serve(header.correlation);
 }
 
 inline void MessageStream::drop(const Frame& frame) {

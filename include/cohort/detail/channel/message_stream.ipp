@@ -76,7 +76,7 @@ COHORT_DECL bool MessageStream::is_dealt_with(const Frame& frame, bool in_turn) 
                 calls_.answered(frame,
                                 frame.header.descriptors != 0 ? &passed(frame, in_turn ? 0 : sets_ahead_) : nullptr);
             return true;
-        case FrameKind::cancel: return calls_.cancel(frame.header.correlation) || in_turn;
+        case FrameKind::cancel: return calls_.cancel(frame.header.correlation, in_turn) || in_turn;
         case FrameKind::last: last_received_ = last_received_ || in_turn; return in_turn;
     }
     return in_turn;
@@ -122,8 +122,20 @@ COHORT_DECL Task<bool> MessageStream::arrival() {
     }
 }
 
+COHORT_DECL void MessageStream::look_out() {
+    if (std::exchange(looks_out_, true)) return;
+    try {
+        on_arrival();
+    } catch (const std::system_error&) {
+        return; // whoever receives next is told
+    }
+    read_ahead();
+}
+
 COHORT_DECL std::shared_ptr<ServedCall> MessageStream::serve(std::uint64_t call) {
-    return std::make_shared<ServedCall>(shared_from_this(), calls_, call);
+    auto served = std::make_shared<ServedCall>(shared_from_this(), calls_, call);
+    if (has_nobody_waiting_) served->cancel();
+    return served;
 }
 
 COHORT_DECL void MessageStream::end_messages() {
@@ -173,7 +185,9 @@ COHORT_DECL void MessageStream::on_end(std::error_code error) {
     if (received().empty()) forget_looked_at();
     if (!end_) end_ = error;
     calls_.fail_all(error);
-    if (error == Errc::closed || is_cut_off()) calls_.cancel_all();
+    // After a half-close (ECONNRESET, but no hang-up) the other side may still wait; whoever sends nonsense does not.
+    has_nobody_waiting_ = has_nobody_waiting_ || error != std::errc::connection_reset || is_cut_off();
+    if (has_nobody_waiting_) calls_.cancel_all();
 }
 
 COHORT_DECL bool MessageStream::wants_more() const noexcept {

@@ -26,19 +26,32 @@ namespace cohort::detail {
 /// What the handlers of one serve() share.
 struct Serving {
     using Signal = std::shared_ptr<asio::cancellation_signal>;
+    struct Handler {
+        Signal signal;
+        std::shared_ptr<ServedCall> call; // null: a message
+        bool is_watched = false;
+    };
 
     explicit Serving(const asio::any_io_executor& executor) : ended(executor) {}
     /// They use what the one who serves owns: none outlives it.
     void cancel_all() {
-        for (const Signal& signal : std::list<Signal>(running)) signal->emit(asio::cancellation_type::all);
+        for (const Handler& handler : std::list<Handler>(running)) handler.signal->emit(asio::cancellation_type::all);
+    }
+    /// Nobody receives for a while: calls may be given up all the same. Those before one that is watched are, too.
+    void watch() {
+        for (auto one = running.rbegin(); one != running.rend() && !one->is_watched; ++one) {
+            one->is_watched = true;
+            if (one->call) one->call->look_out();
+        }
     }
 
-    std::list<Signal> running;
+    std::list<Handler> running;
     Notifier ended;
 };
 
 template <class Handler, class M>
 Task<> answer(std::shared_ptr<Handler> handler, M mail) {
+    if (mail.cancelled()) co_return;
     try {
         auto work = (*handler)(mail);
         const auto reply = co_await std::move(work);
@@ -55,13 +68,12 @@ class Running {
 public:
     Running(std::shared_ptr<Serving> serving, Serving::Signal signal, std::shared_ptr<ServedCall> call)
         : serving_(std::move(serving)),
-          place_(serving_->running.insert(serving_->running.end(), std::move(signal))),
-          call_(std::move(call)) {}
+          place_(serving_->running.insert(serving_->running.end(), {std::move(signal), std::move(call)})) {}
     Running(Running&&) noexcept = default;
     Running& operator=(Running&&) = delete;
     ~Running() {
         if (!serving_) return;
-        if (call_) call_->cancellation_slot().clear();
+        if (place_->call) place_->call->cancellation_slot().clear();
         serving_->running.erase(place_);
         serving_->ended.notify_all();
     }
@@ -70,8 +82,7 @@ public:
 
 private:
     std::shared_ptr<Serving> serving_;
-    std::list<Serving::Signal>::iterator place_;
-    std::shared_ptr<ServedCall> call_;
+    std::list<Serving::Handler>::iterator place_;
 };
 
 template <class Handler, class M>
@@ -89,7 +100,10 @@ Task<> answer_all(Source& source, std::shared_ptr<Handler> handler, std::shared_
                   std::size_t at_once) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     for (;;) {
-        while (serving->running.size() >= at_once) co_await serving->ended.wait();
+        while (serving->running.size() >= at_once) {
+            serving->watch();
+            co_await serving->ended.wait();
+        }
         auto mail = co_await source.receive_mail();
         if (!mail) break;
         start_answer(executor, serving, handler, std::move(*mail));
