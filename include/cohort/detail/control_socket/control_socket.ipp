@@ -125,10 +125,12 @@ COHORT_DECL void ControlSocket::make_room() {
 
 // What they ask for
 
-/// Called for each request of a client.
+COHORT_DECL Task<control::Response> no_answer() { co_return control::Response{}; }
+
+/// Called for each request of a client. A message that is no call is not begun: the end of its sender would not end it.
 struct AnswerClient {
-    Task<control::Response> operator()(const control::Request& request) const {
-        return answer(socket, client, request);
+    Task<control::Response> operator()(const ControlClient::Channel::Mail& mail) const {
+        return mail.expects_reply() ? answer(socket, client, mail.message) : no_answer();
     }
 
     Task<control::Response> (*answer)(std::shared_ptr<ControlSocket>, std::shared_ptr<ControlClient>, control::Request);
@@ -140,7 +142,7 @@ COHORT_DECL Task<> ControlSocket::serve(std::shared_ptr<ControlSocket> self, Cli
     constexpr std::size_t at_once = 8;
     try {
         AnswerClient handler{&ControlSocket::answer, self, client};
-        co_await client->channel.serve(std::move(handler), at_once);
+        co_await serve_calls(client->channel, std::move(handler), at_once);
     } catch (const std::exception&) {
         // It has gone, or speaks something else.
     }

@@ -190,6 +190,31 @@ TEST_CASE("who says nothing, half of something, or nonsense is not waited for, a
     }
 }
 
+/// Through a channel of its own: Client has nothing of this kind.
+Task<> send_what_is_no_call(asio::io_context& io, std::string path, std::string& reply) {
+    auto channel = co_await ControlChannel::connect(io.get_executor(), Endpoint::unix_path(path));
+    const auto hash = schema_hash<std::string>();
+    const control::Request unasked{"count", hash, hash, to_bytes(std::string("hello"))};
+    co_await channel.send(unasked);
+    const control::Request asked{"echo", hash, hash, to_bytes(std::string("hello"))};
+    const control::Response response = co_await channel.call(asked);
+    reply = from_bytes<std::string>(response.result);
+}
+
+TEST_CASE("a message that is no call is not begun, since its sender's end would not end it") {
+    Served served;
+    int begun = 0;
+    const auto count = [&begun](const std::string& text) {
+        ++begun;
+        return echo(text);
+    };
+    served.socket().add("count", make_action<std::string>(count));
+    std::string reply;
+    test::run_for(served.io, send_what_is_no_call(served.io, served.path(), reply));
+    CHECK(reply == "hello");
+    CHECK(begun == 0);
+}
+
 TEST_CASE("who waits for an answer is not silent, and keeps the place") {
     std::string reply;
     Served served({.clients = 2, .silence = 50ms});
