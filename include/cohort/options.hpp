@@ -150,7 +150,7 @@ struct ControlOptions {
 
 /// How a line stands in the log.
 enum class LogFormat {
-    text, ///< 2026-11-30T14:40:35.123456Z worker 3 slot 0 stdout: the line
+    text, ///< 2026-11-30T14:40:35.123456Z worker 3 slot 0 stdout: the line, as it was written
     json, ///< {"time":"2026-11-30T14:40:35.123456Z","worker":3,"slot":0,"stream":"stdout","text":"the line"}
 };
 
@@ -166,7 +166,7 @@ enum class LogFormat {
 /// A stream that WorkerOptions::descriptors names is not captured.
 struct LogOptions {
     /// A file; it is opened anew when it was renamed or deleted, and at Master::reopen_logs(), with run() also SIGUSR1.
-    /// Empty: the master's standard error.
+    /// Empty: the master's standard error. A symbolic link counts if it is root's or this user's (ELOOP).
     std::string path{};
     LogFormat format = LogFormat::text;
     /// Bytes; a file that would get larger becomes `path`.1, and a new one begins. 0: no limit.

@@ -173,6 +173,44 @@ void write_in_vain(const Options& options, const std::function<void()>& make_roo
 
 } // namespace
 
+TEST_CASE("a link is followed if it is this user's, and nobody else's") {
+    const Log log;
+    in_master<App>(log.options(), [](App& app) -> Task<> { co_await app.stop(); });
+    fs::rename(log.path(), log.folder / "elsewhere");
+    fs::create_symlink("elsewhere", log.path());
+    in_master<App>(log.options(), [&log](App& app) -> Task<> {
+        const std::string elsewhere = log.folder / "elsewhere", others = log.folder / "of others";
+        app.spawn(repeat);
+        co_await write_to(app, elsewhere, "one");
+        if (::geteuid() == 0) { // whoever may write in the folder
+            fs::remove(log.path());
+            fs::create_symlink(others, log.path());
+            CHECK(::lchown(log.path().c_str(), 65'534, 65'534) == 0);
+            co_await write_to(app, elsewhere, "two"); // the file that is open
+            CHECK_FALSE(fs::exists(others));
+            fs::remove(log.path());
+            co_await write_to(app, log.path(), "three");
+        }
+        co_await app.stop();
+    });
+}
+
+TEST_CASE("a log that cannot be rotated goes on as it is") {
+    const Log log;
+    Options options = log.options();
+    options.logs->rotate_size = 200;
+    options.logs->keep = 1;
+    fs::create_directory(log.path() + ".1");
+    std::ofstream(log.path() + ".1/file") << "in the way";
+    constexpr int count = 20;
+    in_master<App>(options, [&log](App& app) -> Task<> {
+        app.spawn(repeat);
+        for (int i = 0; i != count; ++i) co_await write_to(app, log.path(), std::to_string(i));
+        co_await app.stop();
+    });
+    CHECK(lines_of_file(log.path()).size() == count);
+}
+
 TEST_CASE("a file that may not grow holds up no worker; what is lost is counted, and no line is torn") {
     const Log log;
     const std::string path = log.path();

@@ -7,6 +7,7 @@
 #include <cohort/detail/system/unique_fd.hpp>
 #include <cohort/options.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -39,12 +40,16 @@ public:
     explicit LogFile(const LogOptions& options);
 
     /// Opens the file, if it is not open, or the path has another one by now, and begins a new one if that is due. To
-    /// be called before each write. Sets `is_new` if it was opened. EINVAL: it is something else than a file.
+    /// be called before each write. Sets `is_new` if it was opened. Where it cannot be, the one that is open is written
+    /// to, for as long as it has a name: see take_trouble(). EINVAL: it is something else than a file; ELOOP: a
+    /// symbolic link of somebody else's.
     std::error_code prepare(std::size_t more, bool& is_new);
     /// How many of the bytes were written; some may have been although there is an error.
     std::size_t write(std::string_view bytes, std::error_code& error) noexcept;
     /// The next prepare() opens the file anew.
     void close() noexcept { file_.reset(); }
+    /// Why the file was not opened anew, or not rotated; told once until it succeeds.
+    std::error_code take_trouble() noexcept { return std::exchange(trouble_, {}); }
     /// A former file was added since this was last asked.
     bool has_rotated() noexcept { return std::exchange(rotated_, false); }
 
@@ -63,16 +68,21 @@ public:
 private:
     bool is_own_output() const noexcept { return options_.path.empty(); }
     bool is_at_path() const noexcept;
+    bool has_name() const noexcept;
     std::error_code open();
     void end_torn_line() const noexcept;
     static std::size_t write(int file, std::string_view bytes, std::error_code& error) noexcept;
-    std::error_code rotate();
+    std::error_code rotate(bool& is_new);
+    void note(std::error_code error) noexcept;
 
     LogOptions options_;
     RotationPolicy policy_;
     RotatedFiles former_;
     UniqueFd file_;
     bool rotated_ = false;
+    bool is_troubled_ = false;
+    std::error_code trouble_;
+    std::chrono::steady_clock::time_point next_rotation_{}; // not before
 };
 
 } // namespace cohort::detail

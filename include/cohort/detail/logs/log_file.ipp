@@ -7,7 +7,10 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/system/system.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <utility>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -32,22 +35,52 @@ COHORT_DECL bool LogFile::is_at_path() const noexcept {
     return ::fstat(file_.get(), &own) == 0 && ::stat(options_.path.c_str(), &named) == 0 && is_same_file(own, named);
 }
 
-COHORT_DECL std::error_code LogFile::open() {
-    const auto open_for = [this](int access) {
-        constexpr int flags =
-            O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK; // also of a pipe: to say what it is
-        return ::open(options_.path.c_str(), access | flags, options_.mode);
-    };
-    file_ = UniqueFd(open_for(O_RDWR));
-    if (!file_ && errno == EACCES) file_ = UniqueFd(open_for(O_WRONLY));
+COHORT_DECL bool LogFile::has_name() const noexcept {
+    struct stat own {};
+    return file_ && ::fstat(file_.get(), &own) == 0 && own.st_nlink != 0;
+}
+
+/// Where the link leads, if it is this user's or root's. Whoever else may write in the folder, as a worker with fewer
+/// rights, must not choose what this process appends to.
+COHORT_DECL std::string target_of_own_link(const std::string& path) {
+    const UniqueFd link(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     struct stat status {};
-    if (!file_ || ::fstat(file_.get(), &status) != 0) return last_error();
-    if (!S_ISREG(status.st_mode)) {
-        file_.reset();
-        return std::make_error_code(std::errc::invalid_argument);
+    if (!link || ::fstat(link.get(), &status) != 0) return "";
+    if (!S_ISLNK(status.st_mode) || (status.st_uid != 0 && status.st_uid != ::geteuid())) return "";
+    std::string target(PATH_MAX, '\0');
+    const ssize_t size = ::readlinkat(link.get(), "", target.data(), target.size());
+    target.resize(static_cast<std::size_t>(std::max(size, ssize_t{0})));
+    const bool is_relative = !target.empty() && target.front() != '/';
+    return is_relative ? path.substr(0, path.rfind('/') + 1) + target : target;
+}
+
+COHORT_DECL UniqueFd open_following_own_links(std::string path, int flags, mode_t mode) {
+    constexpr int most_links = 8;
+    for (int left = most_links; left >= 0; --left) {
+        UniqueFd file(::open(path.c_str(), flags | O_NOFOLLOW, mode));
+        if (file || errno != ELOOP) return file;
+        path = target_of_own_link(path);
+        if (path.empty()) break;
     }
+    errno = ELOOP;
+    return {};
+}
+
+/// The file that is open stays when there is an error.
+COHORT_DECL std::error_code LogFile::open() {
+    constexpr int flags = O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK; // also of a pipe: to say what it is
+    UniqueFd opened = open_following_own_links(options_.path, O_RDWR | flags, options_.mode);
+    if (!opened && errno == EACCES) opened = open_following_own_links(options_.path, O_WRONLY | flags, options_.mode);
+    struct stat status {};
+    if (!opened || ::fstat(opened.get(), &status) != 0) return last_error();
+    if (!S_ISREG(status.st_mode)) return std::make_error_code(std::errc::invalid_argument);
+    file_ = std::move(opened);
     if (status.st_size > 0) end_torn_line();
     return {};
+}
+
+COHORT_DECL void LogFile::note(std::error_code error) noexcept {
+    if (!std::exchange(is_troubled_, bool(error)) && error) trouble_ = error;
 }
 
 /// Whoever wrote the last line may have been killed, or have found the disk full, in its midst.
@@ -63,27 +96,38 @@ COHORT_DECL void LogFile::end_torn_line() const noexcept {
 COHORT_DECL std::error_code LogFile::prepare(std::size_t more, bool& is_new) {
     if (is_own_output()) return {};
     if (!file_ || !is_at_path()) {
-        is_new = true;
-        if (const auto error = open()) return error;
+        const std::error_code error = open();
+        if (error && !has_name()) return error;
+        note(error);
+        is_new = !error;
+        if (error) return {};
     }
     struct stat status {};
     if (::fstat(file_.get(), &status) != 0) return last_error();
     const RotationPolicy::File file{static_cast<std::uint64_t>(status.st_size),
                                     std::chrono::system_clock::from_time_t(status.st_mtime)};
     if (!policy_.is_due(file, more, std::chrono::system_clock::now())) return {};
-    is_new = true;
-    return rotate();
+    return rotate(is_new);
 }
 
 /// Of several writers that find it due one does it; the others find another file at the path then.
-COHORT_DECL std::error_code LogFile::rotate() {
+COHORT_DECL std::error_code LogFile::rotate(bool& is_new) {
+    constexpr std::chrono::minutes pause{1}; // each attempt moves what it can
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_rotation_) return {};
     std::error_code error;
     const bool was_locked = while_locked([&] {
         if (!former_.shift()) error = last_error();
     });
-    if (error) return error;
-    rotated_ = rotated_ || was_locked;
-    return open();
+    if (error) next_rotation_ = now + pause;
+    if (!error) {
+        rotated_ = rotated_ || was_locked;
+        error = open();
+        is_new = is_new || !error;
+    }
+    if (error && !has_name()) return error;
+    note(error);
+    return {};
 }
 
 COHORT_DECL std::size_t LogFile::write(std::string_view bytes, std::error_code& error) noexcept {

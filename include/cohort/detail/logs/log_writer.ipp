@@ -78,6 +78,9 @@ COHORT_DECL void LogWriter::write(std::string_view lines) {
     while (!ended_ && done != lines.size()) {
         bool is_new = false;
         error = file_.prepare(lines.size() - done, is_new);
+        if (const auto trouble = file_.take_trouble())
+            log_line("the log " + file_.path() + ": it cannot be opened anew, or rotated: " + trouble.message() +
+                     "; the file that is open is written to");
         // A line that was begun in another file stands whole in this one.
         if (is_new && done != 0) done = lines.rfind('\n', done - 1) + 1;
         if (!error) done += file_.write(lines.substr(done), error);
