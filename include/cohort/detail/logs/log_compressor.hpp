@@ -12,7 +12,8 @@
 
 namespace cohort::detail {
 
-/// One at a time, in a process of its own. Whatever ends it, the file is there, as it was or compressed.
+/// One at a time, in a process of its own. Whatever ends it, a loss of power included, the file is
+/// there, as it was or compressed.
 class LogCompressor {
 public:
     explicit LogCompressor(LogFile& log) : log_(log), result_(log.path() + ".gz.part") {}

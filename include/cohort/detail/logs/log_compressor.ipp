@@ -62,7 +62,7 @@ COHORT_DECL int LogCompressor::look() {
 COHORT_DECL bool LogCompressor::end(bool is_whole) {
     struct stat status {};
     bool is_done = false;
-    if (is_whole && ::fstat(source_.get(), &status) == 0)
+    if (is_whole && ::fsync(target_.get()) == 0 && ::fstat(source_.get(), &status) == 0)
         log_.while_locked([&] { is_done = log_.former().replace(status, result_); });
     if (!is_done) ::unlink(result_.c_str());
     source_.reset();
