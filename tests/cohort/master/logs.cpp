@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -140,6 +141,34 @@ TEST_CASE("a descriptor that the options of a worker name is not captured") {
     CHECK_FALSE(has(lines, "worker 1 slot 0 stdout: to the output"));
 }
 
+namespace {
+
+Task<> write_by_name(App::Worker&) {
+    for (const std::string name : {"/dev/stdout", "/dev/stderr"}) {
+        const int opened = ::open(name.c_str(), O_WRONLY | O_CLOEXEC);
+        write_line("opened " + name, opened);
+        ::close(opened);
+    }
+    co_return;
+}
+
+} // namespace
+
+TEST_CASE("a worker of another user may open its standard streams by their names") {
+    if (::geteuid() != 0) return;
+    const Log log;
+    Options options = log.options();
+    options.worker.uid = 65'534;
+    options.worker.gid = 65'534;
+    in_master<App>(options, [](App& app) -> Task<> {
+        app.spawn(write_by_name);
+        co_await all_events(app);
+    });
+    const auto lines = log.lines();
+    CHECK(has(lines, "worker 1 slot 0 stdout: opened /dev/stdout"));
+    CHECK(has(lines, "worker 1 slot 0 stderr: opened /dev/stderr"));
+}
+
 TEST_CASE("a log that cannot be written is an error at the start") {
     const Log log;
     const auto start = [](const std::string& path) {
@@ -154,6 +183,8 @@ TEST_CASE("a log that cannot be written is an error at the start") {
     CHECK(error_of(start(log.folder.path.string())) == std::errc::is_a_directory);
     REQUIRE(::mkfifo((log.folder / "fifo").c_str(), 0600) == 0);
     CHECK(error_of(start(log.folder / "fifo")) == std::errc::invalid_argument);
+    std::filesystem::create_symlink("loop", log.folder / "loop");
+    CHECK(error_of(start(log.folder / "loop")) == std::errc::too_many_symbolic_link_levels);
     CHECK(children_of(::getpid()).empty());
 }
 

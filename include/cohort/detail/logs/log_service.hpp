@@ -46,7 +46,7 @@ public:
     ~LogService();
 
     /// Adds the ends that the worker gets to its descriptors, unless those say something else. Throws EMFILE.
-    static WorkerPipes open_pipes(std::map<int, int>& descriptors);
+    static WorkerPipes open_pipes(WorkerOptions& options);
     void capture(WorkerId worker, unsigned slot, WorkerPipes pipes);
     /// Reads what the worker has left. What it has started may still write.
     void worker_ended(WorkerId worker);

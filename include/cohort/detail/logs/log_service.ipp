@@ -87,7 +87,8 @@ COHORT_DECL void LogService::finish() {
 
 // Workers
 
-COHORT_DECL WorkerPipes LogService::open_pipes(std::map<int, int>& descriptors) {
+COHORT_DECL WorkerPipes LogService::open_pipes(WorkerOptions& options) {
+    std::map<int, int>& descriptors = options.descriptors;
     WorkerPipes opened;
     for (const LogStream stream : {LogStream::output, LogStream::error}) {
         const int number = stream == LogStream::output ? STDOUT_FILENO : STDERR_FILENO;
@@ -95,6 +96,9 @@ COHORT_DECL WorkerPipes LogService::open_pipes(std::map<int, int>& descriptors) 
         int ends[2];
         if (::pipe2(ends, O_CLOEXEC) != 0) throw_last_error("pipe2");
         ::fcntl(ends[0], F_SETFL, O_NONBLOCK); // this end alone
+        // Whoever opens /dev/stdout opens the pipe once more, as its owner (proc(5), /proc/pid/fd).
+        [[maybe_unused]] const int changed = ::fchown(ends[1], options.uid.value_or(static_cast<uid_t>(-1)),
+                                                      options.gid.value_or(static_cast<gid_t>(-1)));
         descriptors[number] = ends[1];
         opened.pipes.push_back({stream, UniqueFd(ends[0]), UniqueFd(ends[1])});
     }

@@ -104,7 +104,7 @@ COHORT_DECL WorkerId WorkerProcesses::start(Place place, const WorkerSpec& assig
 /// With pipes for what it writes, if that is wanted.
 COHORT_DECL Launched WorkerProcesses::launch_captured(const Identity& identity, WorkerSpec assignment) {
     WorkerPipes pipes;
-    if (logs_ != nullptr) pipes = LogService::open_pipes(assignment.options.descriptors);
+    if (logs_ != nullptr) pipes = LogService::open_pipes(assignment.options);
     Launched launched = launch(identity, assignment, options_, page_);
     if (logs_ != nullptr) logs_->capture(identity.id, identity.slot, std::move(pipes));
     return launched;
