@@ -5,11 +5,13 @@
 #include <cohort/detail/system/slot_cgroup.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/debugger.hpp>
 
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <map>
+#include <sstream>
 #include <string_view>
 #include <system_error>
 
@@ -60,6 +62,15 @@ COHORT_DECL std::string delegated_folder(const CgroupPlace& place) {
     refuse_cgroup(place.mount, ENOENT, "it has no cgroup.controllers");
 }
 
+/// The kernel passes controllers on only from a group without processes. What this process has started before, as the
+/// writer of its log, goes with it; who else is there does not.
+COHORT_DECL void move_to(const std::string& group, const std::string& from) {
+    if (const int error = write_cgroup(group + "/cgroup.procs", "0")) refuse_cgroup(group, error);
+    std::istringstream processes(text_of(from + "/cgroup.procs"));
+    for (std::string process; processes >> process;)
+        if (is_descendant(std::stoi(process), ::getpid())) write_cgroup(group + "/cgroup.procs", process);
+}
+
 /// Has groups beneath `folder` have these controllers, too.
 COHORT_DECL void pass_controllers_on(const std::string& folder, const std::map<std::string, std::string>& files) {
     const std::string present = text_of(folder + "/cgroup.controllers");
@@ -74,7 +85,7 @@ COHORT_DECL void pass_controllers_on(const std::string& folder, const std::map<s
     if (missing.empty()) return;
     const std::string beside = folder + own_cgroup_name("master");
     if (::mkdir(beside.c_str(), 0755) != 0 && errno != EEXIST) refuse_cgroup(beside, errno, "Delegate=yes?");
-    if (const int error = write_cgroup(beside + "/cgroup.procs", "0")) refuse_cgroup(beside, error);
+    move_to(beside, folder);
     const std::string control = folder + "/cgroup.subtree_control";
     if (const int error = write_cgroup(control, missing))
         refuse_cgroup(control, error, error == EBUSY ? "other processes are in this group" : missing);

@@ -8,6 +8,7 @@
 #include <support/child.hpp>
 
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -50,6 +51,28 @@ TEST_CASE("where no group was delegated, the error says what is missing") {
         return has(why, "/pids.max (5): No such file or directory") ? 0 : 1;
     });
     CHECK(refused == 0);
+}
+
+TEST_CASE("controllers are passed on after this process has left, with what it has started and without others") {
+    const int code = test::in_child([] {
+        const std::string own = "app/cohort-" + std::to_string(::getpid()), self = std::to_string(::getpid());
+        const pid_t child = test::fork_child([] { return ::pause(); });
+        const CgroupTree tree("0::/app\n", {{"cgroup.controllers", ""},
+                                            {"app/cgroup.controllers", "pids\n"},
+                                            {"app/cgroup.subtree_control", ""},
+                                            {"app/cgroup.procs", self + "\n" + std::to_string(child) + "\n1\n"},
+                                            {own + "-master/cgroup.procs", ""},
+                                            {own + "-slot-0/pids.max", ""}});
+        const std::string why = refusal({.memory = {}, .cpus = {}, .cpu_weight = {}, .processes = 5}, tree.place);
+        ::kill(child, SIGKILL);
+        test::wait_for(child);
+        const std::string mount = tree.place.mount + "/";
+        if (!why.empty() || text_of(mount + own + "-slot-0/pids.max") != "5") return 1;
+        if (text_of(mount + "app/cgroup.subtree_control") != "+pids") return 2;
+        // A plain file has what was written there last.
+        return text_of(mount + own + "-master/cgroup.procs") == std::to_string(child) ? 0 : 3;
+    });
+    CHECK(code == 0);
 }
 
 /// Whether this process may make groups here, without controllers.
