@@ -207,6 +207,7 @@ Task<> say_user(App::Worker& self) {
     co_await say(self, "gid", ::getgid());
     co_await say(self, "groups", ::getgroups(0, nullptr));
     co_await say(self, "root again?", ::setuid(0));
+    co_await say(self, "dumpable", ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
 }
 
 TEST_CASE("a worker of another user is that user for good" * doctest::skip(::getuid() != 0)) {
@@ -215,7 +216,7 @@ TEST_CASE("a worker of another user is that user for good" * doctest::skip(::get
         options.uid = 65534;
         options.gid = 65533;
         app.spawn(say_user, options);
-        for (const std::int64_t expected : {65534, 65533, 0, -1}) {
+        for (const std::int64_t expected : {65534, 65533, 0, -1, 1}) {
             const auto said = co_await mail(app);
             CHECK(said.message.number == expected);
         }
