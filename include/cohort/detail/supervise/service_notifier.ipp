@@ -9,9 +9,11 @@
 #include <cohort/detail/system/system.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <thread>
 #include <utility>
 
 namespace cohort::detail {
@@ -99,8 +101,15 @@ COHORT_DECL void ServiceNotifier::take_over() {
     begin();
 }
 
+/// What a service manager has not been told about the next master would have it end that one, too.
 COHORT_DECL void ServiceNotifier::finish() {
+    constexpr std::chrono::milliseconds pause{10};
+    constexpr int attempts = 100;
     try_again();
+    for (int left = attempts; left > 0 && !unsent_.empty(); --left) {
+        std::this_thread::sleep_for(pause);
+        try_again();
+    }
     tell_later_.cancel();
     watchdog_timer_.cancel();
     again_.cancel();

@@ -264,6 +264,29 @@ TEST_CASE("what there was no room for is said when there is") {
     CHECK(helper.wait() == ExitStatus::exited(0));
 }
 
+struct NoWorkers final : detail::ServiceNotifier::Owner {
+    WorkerCounts count_workers() const override { return {}; }
+};
+
+int hand_over_and_end() {
+    asio::io_context io(1);
+    NoWorkers owner;
+    detail::ServiceNotifier notifier(io.get_executor(), false, owner);
+    notifier.hand_over(4'711);
+    print("handed over");
+    notifier.finish();
+    return 0;
+}
+
+TEST_CASE("who follows is said also by a master that ends before there is room") {
+    ServiceManager manager;
+    manager.fill();
+    Helper helper(as_service(manager, hand_over_and_end));
+    helper.after("handed over");
+    manager.next("MAINPID=4711");
+    CHECK(helper.wait() == ExitStatus::exited(0));
+}
+
 Task<> scale_often(App& app) {
     co_await next(app, WorkerState::online);
     for (unsigned i = 0; i != 60; ++i) {
