@@ -95,9 +95,7 @@ public:
     /// Whether the new master has taken over.
     bool has_succeeded() const noexcept { return succeeded_; }
     /// Sends it a signal, once it has taken over.
-    bool forward_signal(int signal) const noexcept {
-        return succeeded_ && new_master_ && ::kill(new_master_->pid(), signal) == 0;
-    }
+    bool forward_signal(int signal) const noexcept { return succeeded_ && new_master_ && new_master_->signal(signal); }
     void fail(std::error_code error) {
         failed_ = true;
         changed_.notify_all();

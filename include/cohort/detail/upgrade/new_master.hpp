@@ -29,6 +29,8 @@ public:
     NewMaster& operator=(const NewMaster&) = delete;
 
     pid_t pid() const noexcept { return pid_; }
+    /// False: it has ended.
+    bool signal(int number) const noexcept { return !status_ && !send_signal(pidfd_.get(), number); }
     template <class M>
     bool give(const M& message, int descriptor = -1) {
         return link_->send(message, std::span<const int>(&descriptor, descriptor < 0 ? 0 : 1));

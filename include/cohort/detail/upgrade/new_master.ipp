@@ -33,7 +33,7 @@ COHORT_DECL NewMaster::NewMaster(const asio::any_io_executor& executor, Process 
 COHORT_DECL void NewMaster::leave_alone(Timeout patience) noexcept {
     link_->flush_now(patience);
     link_->close();
-    pidfd_.close();
+    pidfd_.cancel();
 }
 
 COHORT_DECL void NewMaster::kill() noexcept {
