@@ -1,6 +1,6 @@
 // The demo, and the target of tests and measurements: a web server with a choice of mode.
 // Run:    http_server [--port N] [--workers N] [--mode round-robin|least-connections|shared-socket] [--idle-timeout MS]
-//                     [--body-limit BYTES] [--control PATH] [--pid-file PATH] [--title NAME]
+//                     [--body-limit BYTES] [--control PATH] [--pid-file PATH] [--title NAME] [--log PATH]
 // Expect: one line with the address; GET / /hello/:name? /worker /bytes/:n /sleep/:ms /count /opened /private /small
 // /exit/:code /crash.
 
@@ -282,6 +282,7 @@ struct Arguments {
     std::string control;  // the path of its control socket
     std::string pid_file; // and of the file with its number
     std::string title;    // in the list of processes
+    std::string log;      // a file for what the workers write; empty: the standard streams
 };
 
 std::optional<unsigned> to_number(std::string_view text, unsigned largest) {
@@ -292,18 +293,18 @@ std::optional<unsigned> to_number(std::string_view text, unsigned largest) {
 }
 
 std::optional<Arguments> parse(int argc, char** argv) {
-    const option options[] = {{"port", required_argument, nullptr, 'p'},
-                              {"workers", required_argument, nullptr, 'w'},
-                              {"mode", required_argument, nullptr, 'm'},
-                              {"idle-timeout", required_argument, nullptr, 'i'},
-                              {"body-limit", required_argument, nullptr, 'b'},
-                              {"control", required_argument, nullptr, 'c'},
-                              {"pid-file", required_argument, nullptr, 'f'},
-                              {"title", required_argument, nullptr, 't'},
-                              {}};
+    const option options[] = {
+        {"port", required_argument, nullptr, 'p'},       {"workers", required_argument, nullptr, 'w'},
+        {"mode", required_argument, nullptr, 'm'},       {"idle-timeout", required_argument, nullptr, 'i'},
+        {"body-limit", required_argument, nullptr, 'b'}, {"control", required_argument, nullptr, 'c'},
+        {"pid-file", required_argument, nullptr, 'f'},   {"title", required_argument, nullptr, 't'},
+        {"log", required_argument, nullptr, 'l'},        {}};
     Arguments arguments;
-    const std::map<int, std::string*> texts = {
-        {'m', &arguments.mode}, {'c', &arguments.control}, {'f', &arguments.pid_file}, {'t', &arguments.title}};
+    const std::map<int, std::string*> texts = {{'m', &arguments.mode},
+                                               {'c', &arguments.control},
+                                               {'f', &arguments.pid_file},
+                                               {'t', &arguments.title},
+                                               {'l', &arguments.log}};
     for (int option = 0; (option = ::getopt_long(argc, argv, "", options, nullptr)) != -1;) {
         if (const auto text = texts.find(option); text != texts.end()) {
             *text->second = optarg;
@@ -328,9 +329,12 @@ std::optional<Arguments> parse(int argc, char** argv) {
 template <class M>
 int run_server(const Arguments& arguments) {
     const Endpoint endpoint(arguments.port);
+    std::optional<LogOptions> logs;
+    if (!arguments.log.empty()) logs = {.path = arguments.log};
     return run<App<M>>({.workers = arguments.workers,
                         .listen = {endpoint},
                         .control = {.path = arguments.control},
+                        .logs = logs,
                         .pid_file = arguments.pid_file,
                         .title = arguments.title,
                         .worker = {.args = {endpoint.to_string(), std::to_string(arguments.idle_timeout),
@@ -343,7 +347,7 @@ int main(int argc, char** argv) {
     if (!arguments) {
         std::cerr << "usage: http_server [--port 0..65535] [--workers 0..1024 (0: one for each CPU)]"
                      " [--mode round-robin|least-connections|shared-socket] [--idle-timeout MS]"
-                     " [--body-limit BYTES] [--control PATH] [--pid-file PATH] [--title NAME]\n";
+                     " [--body-limit BYTES] [--control PATH] [--pid-file PATH] [--title NAME] [--log PATH]\n";
         return 2;
     }
     if (arguments->mode == RoundRobin::name) return run_server<RoundRobin>(*arguments);
