@@ -132,6 +132,7 @@ public:
     bool cancelled() const noexcept { return cancelled_; }
     /// That it is given up is noticed also while nobody receives.
     void look_out() { stream_->look_out(); }
+    bool is_looked_after() const noexcept { return stream_->looks_out(); }
     /// Cancels what runs on behalf of this call.
     asio::cancellation_slot cancellation_slot() noexcept { return signal_.slot(); }
 

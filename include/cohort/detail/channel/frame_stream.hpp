@@ -64,6 +64,7 @@ public:
     void abort();
     /// Nobody will wait in fill() for a while: what is not for those who do so is dealt with all the same.
     virtual void look_out() {}
+    bool looks_out() const noexcept { return looks_out_; }
 
 protected:
     virtual void on_arrival() {}
@@ -83,6 +84,8 @@ protected:
     bool holds_much() const noexcept { return held_ >= max_descriptors; }
     /// The descriptors of a frame that is preceded by `sets` others with descriptors.
     Passed& passed(const Frame& frame, std::size_t sets);
+
+    bool looks_out_ = false; // see look_out()
 
 private:
     static constexpr std::size_t read_size = std::size_t{64} << 10;

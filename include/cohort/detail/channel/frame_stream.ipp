@@ -149,7 +149,11 @@ COHORT_DECL void FrameStream::drain() {
         left -= std::min(left, in_.size() - before);
     }
     fail(std::make_error_code(std::errc::connection_reset)); // it reads nothing more
-    on_arrival();
+    try {
+        on_arrival();
+    } catch (const std::system_error&) {
+        // Whoever receives what stands before the nonsense finds that in its turn.
+    }
     ended_ = true;
     on_end(std::make_error_code(std::errc::connection_reset));
     if (is_open()) transport().socket().cancel();

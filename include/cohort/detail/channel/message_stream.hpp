@@ -147,7 +147,6 @@ private:
     bool in_front_ = false; // the front is a message, seen by has_front()
     bool last_sent_ = false;
     bool last_received_ = false;
-    bool looks_out_ = false;
     bool has_nobody_waiting_ = false; // for an answer
 
     // Answers are looked for behind messages that have not been received yet.

@@ -20,6 +20,7 @@
 #include <list>
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace cohort::detail {
 
@@ -29,7 +30,6 @@ struct Serving {
     struct Handler {
         Signal signal;
         std::shared_ptr<ServedCall> call; // null: a message
-        bool is_watched = false;
     };
 
     explicit Serving(const asio::any_io_executor& executor) : ended(executor) {}
@@ -37,12 +37,12 @@ struct Serving {
     void cancel_all() {
         for (const Handler& handler : std::list<Handler>(running)) handler.signal->emit(asio::cancellation_type::all);
     }
-    /// Nobody receives for a while: calls may be given up all the same. Those before one that is watched are, too.
+    /// Nobody receives for a while: calls may be given up all the same.
     void watch() {
-        for (auto one = running.rbegin(); one != running.rend() && !one->is_watched; ++one) {
-            one->is_watched = true;
-            if (one->call) one->call->look_out();
-        }
+        std::vector<std::shared_ptr<ServedCall>> unwatched; // to watch one may end others
+        for (const Handler& handler : running)
+            if (handler.call && !handler.call->is_looked_after()) unwatched.push_back(handler.call);
+        for (const auto& call : unwatched) call->look_out();
     }
 
     std::list<Handler> running;

@@ -65,6 +65,7 @@ concept StandardSequence = std::is_class_v<T> && requires(T& list) {
 template <class T>
 concept StandardKeyed = std::is_class_v<T> && requires {
     typename T::key_type;
+    typename T::value_type;
     typename T::allocator_type;
 } && Standard<T>;
 
