@@ -186,6 +186,7 @@ TEST_CASE("a link is followed if it is this user's, and nobody else's") {
             fs::remove(log.path());
             fs::create_symlink(others, log.path());
             CHECK(::lchown(log.path().c_str(), 65'534, 65'534) == 0);
+            app.reopen_logs();
             co_await write_to(app, elsewhere, "two"); // the file that is open
             CHECK_FALSE(fs::exists(others));
             fs::remove(log.path());

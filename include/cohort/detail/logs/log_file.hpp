@@ -47,7 +47,7 @@ public:
     /// How many of the bytes were written; some may have been although there is an error.
     std::size_t write(std::string_view bytes, std::error_code& error) noexcept;
     /// The next prepare() opens the file anew.
-    void close() noexcept { file_.reset(); }
+    void reopen() noexcept { reopens_ = true; }
     /// Why the file was not opened anew, or not rotated; told once until it succeeds.
     std::error_code take_trouble() noexcept { return std::exchange(trouble_, {}); }
     /// A former file was added since this was last asked.
@@ -80,6 +80,7 @@ private:
     RotatedFiles former_;
     UniqueFd file_;
     bool rotated_ = false;
+    bool reopens_ = false;
     bool is_troubled_ = false;
     std::error_code trouble_;
     std::chrono::steady_clock::time_point next_rotation_{}; // not before

@@ -13,8 +13,10 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 namespace cohort::detail {
@@ -41,12 +43,15 @@ COHORT_DECL bool LogFile::has_name() const noexcept {
 }
 
 /// Where the link leads, if it is this user's or root's. Whoever else may write in the folder, as a worker with fewer
-/// rights, must not choose what this process appends to.
-COHORT_DECL std::string target_of_own_link(const std::string& path) {
+/// rights, must not choose what this process appends to. Empty: it is another's. Those of proc(5), as /dev/stdout leads
+/// to one, are no paths: `is_open_file` says so.
+COHORT_DECL std::string target_of_own_link(const std::string& path, bool& is_open_file) {
     const UniqueFd link(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     struct stat status {};
-    if (!link || ::fstat(link.get(), &status) != 0) return "";
+    struct statfs system {};
+    if (!link || ::fstat(link.get(), &status) != 0 || ::fstatfs(link.get(), &system) != 0) return "";
     if (!S_ISLNK(status.st_mode) || (status.st_uid != 0 && status.st_uid != ::geteuid())) return "";
+    is_open_file = system.f_type == PROC_SUPER_MAGIC;
     std::string target(PATH_MAX, '\0');
     const ssize_t size = ::readlinkat(link.get(), "", target.data(), target.size());
     target.resize(static_cast<std::size_t>(std::max(size, ssize_t{0})));
@@ -59,8 +64,11 @@ COHORT_DECL UniqueFd open_following_own_links(std::string path, int flags, mode_
     for (int left = most_links; left >= 0; --left) {
         UniqueFd file(::open(path.c_str(), flags | O_NOFOLLOW, mode));
         if (file || errno != ELOOP) return file;
-        path = target_of_own_link(path);
-        if (path.empty()) break;
+        bool is_open_file = false;
+        std::string target = target_of_own_link(path, is_open_file);
+        if (is_open_file) return UniqueFd(::open(path.c_str(), flags, mode));
+        if (target.empty()) break;
+        path = std::move(target);
     }
     errno = ELOOP;
     return {};
@@ -95,7 +103,7 @@ COHORT_DECL void LogFile::end_torn_line() const noexcept {
 
 COHORT_DECL std::error_code LogFile::prepare(std::size_t more, bool& is_new) {
     if (is_own_output()) return {};
-    if (!file_ || !is_at_path()) {
+    if (std::exchange(reopens_, false) || !file_ || !is_at_path()) {
         const std::error_code error = open();
         if (error && !has_name()) return error;
         note(error);

@@ -67,7 +67,7 @@ COHORT_DECL void LogWriter::carry_out(std::string_view packet) {
         const std::size_t end = packet.find('\n');
         return write_report(packet.substr(0, end), packet.substr(end + 1));
     }
-    file_.close();
+    file_.reopen();
     bool is_new = false;
     file_.prepare(0, is_new); // whoever asked for it may want to see the file
 }
