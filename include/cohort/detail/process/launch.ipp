@@ -17,6 +17,8 @@
 
 #include <string>
 
+#include <sys/prctl.h>
+
 namespace cohort::detail {
 
 COHORT_DECL void report_failure(const Identity& identity, SetupError error) {
@@ -41,8 +43,14 @@ COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, 
         for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name); // the master's own
         const auto kept_out = cgroup.empty() ? std::nullopt : enter_cgroup(cgroup);
         if (kept_out) report_failure(identity, *kept_out);
+        const int dumpable = ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
         if (const auto error = prepare_process(assignment.options, identity.slot)) report_failure(identity, *error);
-        if (options.spawn == Spawn::fork) run_as_worker(page, identity, options, assignment.make);
+        if (options.spawn == Spawn::fork) {
+            // A process that changes its user would leave no core file any more. A program that is started anew is what
+            // it is to be; until then nobody of that user is to see the master's memory.
+            if (assignment.options.dumpable && dumpable == 1) ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+            run_as_worker(page, identity, options, assignment.make);
+        }
         ::setenv(identity_variable, to_string(identity).c_str(), 1);
         const auto& program = assignment.options;
         const SignalsHeld held(service_signals);

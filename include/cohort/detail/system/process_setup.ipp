@@ -79,14 +79,11 @@ COHORT_DECL std::optional<SetupError> limit_resources(const WorkerOptions& optio
 }
 
 COHORT_DECL std::optional<SetupError> take_identity(const WorkerOptions& options) noexcept {
-    const bool was_dumpable = ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1;
     if ((options.uid || options.gid) && ::setgroups(0, nullptr) != 0) return SetupError{errno, "setgroups"};
     if (options.gid && ::setresgid(*options.gid, *options.gid, *options.gid) != 0) return SetupError{errno, "setgid"};
     if (options.uid && ::setresuid(*options.uid, *options.uid, *options.uid) != 0) return SetupError{errno, "setuid"};
     // A process that could become root again has given nothing up.
     if (options.uid && *options.uid != 0 && ::setuid(0) == 0) return SetupError{EPERM, "setuid"};
-    // Another user's process is not, unless it says so (prctl(2), PR_SET_DUMPABLE): it would leave no core file.
-    if (options.dumpable && was_dumpable) ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     return std::nullopt;
 }
 
