@@ -104,9 +104,9 @@ COHORT_DECL void ServiceNotifier::take_over() {
 /// What a service manager has not been told about the next master would have it end that one, too.
 COHORT_DECL void ServiceNotifier::finish() {
     constexpr std::chrono::milliseconds pause{10};
-    constexpr int attempts = 100;
+    constexpr int attempts = 300;
     try_again();
-    for (int left = attempts; left > 0 && !unsent_.empty(); --left) {
+    for (int left = attempts; left > 0 && voice_ == Voice::ended && !unsent_.empty(); --left) {
         std::this_thread::sleep_for(pause);
         try_again();
     }
