@@ -383,11 +383,12 @@ TEST_CASE("a master may be destroyed as soon as the last worker has ended, whoev
         CAPTURE(wait.what);
         asio::io_context io(1);
         std::optional<App> app(std::in_place, io, plain_options());
-        app->spawn(leave_at_once);
+        app->spawn(idle);
         spawn(io, destroy_at_the_end(app));
-        io.poll();
         std::error_code error;
         spawn(io, note_error(wait.begin(*app), error));
+        io.poll();
+        app->disconnect(1);
         io.restart();
         io.run_for(limit);
         CHECK_FALSE(app);
