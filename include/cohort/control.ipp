@@ -6,7 +6,8 @@
 
 #include <cohort/detail/access.hpp>
 #include <cohort/detail/config.hpp>
-#include <cohort/detail/control_socket/master_actions.hpp>
+#include <cohort/detail/control_socket/looking_actions.hpp>
+#include <cohort/detail/control_socket/steering_actions.hpp>
 #include <cohort/detail/share.hpp>
 #include <cohort/detail/supervise/supervisor.hpp>
 #include <cohort/detail/worker/identity.hpp>
@@ -16,7 +17,8 @@ namespace cohort::detail {
 COHORT_DECL std::shared_ptr<ControlPlane> open_control_socket(Supervisor& supervisor, UniqueFd inherited) {
     auto socket =
         share<ControlSocket>(supervisor.context().get_executor(), supervisor.options().control, std::move(inherited));
-    add_master_actions(*socket, supervisor);
+    add_looking_actions(*socket, supervisor);
+    add_steering_actions(*socket, supervisor);
     return socket;
 }
 

@@ -140,7 +140,9 @@
 #include <cohort/control/client.ipp>
 #include <cohort/control/messages.ipp>
 #include <cohort/detail/control_socket/control_socket.ipp>
-#include <cohort/detail/control_socket/master_actions.ipp>
+#include <cohort/detail/control_socket/looking_actions.ipp>
+#include <cohort/detail/control_socket/master_action.ipp>
+#include <cohort/detail/control_socket/steering_actions.ipp>
 #include <cohort/detail/policy/option_faults.ipp>
 #include <cohort/detail/policy/settings.ipp>
 #include <cohort/detail/process/control_reader.ipp>

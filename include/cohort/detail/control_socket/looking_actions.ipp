@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The bodies of master_actions.hpp (layer 4).
+// The bodies of looking_actions.hpp (layer 4).
 #pragma once
 
-#include <cohort/detail/control_socket/master_actions.hpp>
+#include <cohort/detail/control_socket/looking_actions.hpp>
 
 #include <cohort/control/messages.hpp>
 #include <cohort/detail/config.hpp>
-#include <cohort/detail/control_socket/encoded_value.hpp>
-#include <cohort/detail/control_socket/make_action.hpp>
+#include <cohort/detail/control_socket/master_action.hpp>
 #include <cohort/detail/logs/log_service.hpp>
 #include <cohort/detail/supervise/cpu_time.hpp>
 #include <cohort/detail/supervise/resident_memory.hpp>
@@ -19,42 +18,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstddef>
 #include <string>
-#include <vector>
 
 #include <unistd.h>
 
 namespace cohort::detail {
-
-/// A coroutine of a supervisor and an argument. It is not begun any more when the supervisor has gone; one that waits
-/// must not use it afterwards.
-template <class Argument, class Result>
-struct MasterAction {
-    Task<Result> operator()(const Argument& argument) const { return run(supervisor, argument); }
-
-    Supervisor& supervisor;
-    Task<Result> (*run)(Supervisor&, Argument);
-};
-
-template <class Argument, class Result>
-void add_action(ControlPlane& control, Supervisor& supervisor, const char* name,
-                Task<Result> (*run)(Supervisor&, Argument)) {
-    control.add(name, make_action<Argument>(MasterAction<Argument, Result>{supervisor, run}));
-}
-
-COHORT_DECL Task<std::vector<std::byte>> given(std::vector<std::byte> answer) { co_return answer; }
-
-/// A function that has its answer at once: a coroutine for each would take the compiler longer than what it does.
-template <class Argument, class Result>
-void add_action(ControlPlane& control, Supervisor& supervisor, const char* name, Result (*run)(Supervisor&, Argument)) {
-    control.add(name, {schema_hash<Argument>(), schema_hash<Result>(),
-                       [&supervisor, run](const std::vector<std::byte>& argument) {
-                           return given(to_bytes(run(supervisor, from_bytes<Argument>(argument))));
-                       }});
-}
-
-// Looking
 
 COHORT_DECL std::chrono::milliseconds time_since(std::chrono::steady_clock::time_point begin) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
@@ -220,68 +188,11 @@ COHORT_DECL control::Logs tell_last_logs(Supervisor& supervisor, control::LogsOf
     return to_logs(recent.last(of.worker, of.most), recent.next_number());
 }
 
-// Steering
-
-/// What was begun goes on when the one who asked for it has gone.
-COHORT_DECL auto regardless_of_the_caller() {
-    return asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-}
-
-COHORT_DECL control::Outcome to_outcome(const ReloadReport& report) {
-    return {report.replaced, control::Failure::of(report.error), report.failed, report.status};
-}
-
-COHORT_DECL Task<control::Outcome> reload(Supervisor& supervisor, control::Nothing) {
-    co_await regardless_of_the_caller();
-    const ReloadReport report = co_await supervisor.reload();
-    co_return to_outcome(report);
-}
-
-COHORT_DECL Task<control::Outcome> upgrade(Supervisor& supervisor, control::Nothing) {
-    co_await regardless_of_the_caller();
-    const ReloadReport report = co_await supervisor.upgrade();
-    co_return to_outcome(report);
-}
-
-COHORT_DECL Task<control::Outcome> restart(Supervisor& supervisor, control::OfWorker which) {
-    co_await regardless_of_the_caller();
-    const ReloadReport report = co_await supervisor.restart(which.worker);
-    co_return to_outcome(report);
-}
-
-COHORT_DECL Task<control::Nothing> stop(Supervisor& supervisor, control::Nothing) {
-    co_await regardless_of_the_caller();
-    // Of a master that has a successor, which serves on: that one can be asked.
-    if (supervisor.forward_signal(0)) throw std::system_error(make_error_code(Errc::stopping));
-    co_await supervisor.stop();
-    co_return control::Nothing{};
-}
-
-COHORT_DECL control::Nothing scale(Supervisor& supervisor, control::Scale wanted) {
-    supervisor.slot_manager().scale(wanted.workers);
-    return control::Nothing{};
-}
-
-COHORT_DECL control::Nothing change_settings(Supervisor& supervisor, Settings settings) {
-    supervisor.set(settings);
-    return control::Nothing{};
-}
-
 COHORT_DECL control::Description tell_options(Supervisor& supervisor, control::Nothing) {
     return control::Description{cohort::describe(supervisor.options())};
 }
 
-COHORT_DECL control::Nothing send_signal_to(Supervisor& supervisor, control::Signal signal) {
-    supervisor.kill(signal.worker, signal.number);
-    return control::Nothing{};
-}
-
-COHORT_DECL control::Nothing disconnect(Supervisor& supervisor, control::OfWorker which) {
-    supervisor.disconnect(which.worker);
-    return control::Nothing{};
-}
-
-COHORT_DECL void add_master_actions(ControlPlane& control, Supervisor& supervisor) {
+COHORT_DECL void add_looking_actions(ControlPlane& control, Supervisor& supervisor) {
     add_action(control, supervisor, "status", &tell_status);
     add_action(control, supervisor, "statistics", &tell_statistics);
     add_action(control, supervisor, "requests", &tell_requests);
@@ -289,15 +200,7 @@ COHORT_DECL void add_master_actions(ControlPlane& control, Supervisor& superviso
     add_action(control, supervisor, "crashes", &tell_crashes);
     add_action(control, supervisor, "logs", &tell_logs);
     add_action(control, supervisor, "last logs", &tell_last_logs);
-    add_action(control, supervisor, "reload", &reload);
-    add_action(control, supervisor, "upgrade", &upgrade);
-    add_action(control, supervisor, "restart", &restart);
-    add_action(control, supervisor, "stop", &stop);
-    add_action(control, supervisor, "scale", &scale);
-    add_action(control, supervisor, "set", &change_settings);
     add_action(control, supervisor, "describe", &tell_options);
-    add_action(control, supervisor, "signal", &send_signal_to);
-    add_action(control, supervisor, "disconnect", &disconnect);
 }
 
 } // namespace cohort::detail
