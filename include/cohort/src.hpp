@@ -75,6 +75,7 @@
 #include <cohort/detail/system/memfd.ipp>
 #include <cohort/detail/system/notify_socket.ipp>
 #include <cohort/detail/system/orphan_reaper.ipp>
+#include <cohort/detail/system/own_link.ipp>
 #include <cohort/detail/system/pid_file.ipp>
 #include <cohort/detail/system/process_setup.ipp>
 #include <cohort/detail/system/process_start.ipp>

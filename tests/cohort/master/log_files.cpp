@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 using namespace test;
@@ -117,6 +118,24 @@ TEST_CASE("files do not get larger than they may; the former ones are kept, comp
     CHECK(std::ranges::adjacent_find(numbers, [](int one, int next) { return next != one + 1; }) == numbers.end());
     const auto files = std::distance(fs::directory_iterator(log.folder.path), fs::directory_iterator());
     CHECK(files == options.logs->keep + 1);
+}
+
+TEST_CASE("what others have put among the former files holds up no log") {
+    const Log log;
+    Options options = log.options();
+    options.logs->rotate_size = 200;
+    options.logs->compress = true;
+    const std::string others = log.path() + ".2";
+    SUBCASE("a pipe") { REQUIRE(::mkfifo(others.c_str(), 0600) == 0); }
+    SUBCASE("a folder") { fs::create_directory(others); }
+    SUBCASE("a link to a file that others may not read") { fs::create_symlink("/etc/shadow", others); }
+    SUBCASE("a link to itself") { fs::create_symlink(others, others); }
+    in_master<App>(options, [&log](App& app) -> Task<> {
+        app.spawn(repeat);
+        for (int i = 0; i != 10; ++i) co_await write_to(app, log.path(), std::to_string(i));
+        co_await app.stop();
+    });
+    CHECK_FALSE(fs::exists(others + ".gz"));
 }
 
 TEST_CASE("a file of yesterday is a former one when the first line of today comes") {

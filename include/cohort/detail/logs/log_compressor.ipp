@@ -31,9 +31,11 @@ COHORT_DECL void LogCompressor::begin() {
     if (is_running()) return;
     const unsigned number = log_.former().find_uncompressed();
     if (number == 0) return;
-    source_ = UniqueFd(::open(log_.former().name(number).c_str(), O_RDONLY | O_CLOEXEC));
+    // Whoever else may write in the folder may have put something there that is no log, or never ends.
+    constexpr int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    source_ = UniqueFd(::open(log_.former().name(number).c_str(), flags));
     struct stat status {};
-    if (!source_ || ::fstat(source_.get(), &status) != 0) return;
+    if (!source_ || ::fstat(source_.get(), &status) != 0 || !S_ISREG(status.st_mode)) return source_.reset();
     target_ = UniqueFd(::open(result_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, status.st_mode & 07777));
     if (!lock_result()) return target_.reset();
     process_ = ::fork();

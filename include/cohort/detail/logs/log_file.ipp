@@ -5,18 +5,15 @@
 #include <cohort/detail/logs/log_file.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/own_link.hpp>
 #include <cohort/detail/system/system.hpp>
 
-#include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <utility>
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <poll.h>
 #include <sys/file.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 namespace cohort::detail {
@@ -42,43 +39,11 @@ COHORT_DECL bool LogFile::has_name() const noexcept {
     return file_ && ::fstat(file_.get(), &own) == 0 && own.st_nlink != 0;
 }
 
-/// Where the link leads, if it is this user's or root's. Whoever else may write in the folder, as a worker with fewer
-/// rights, must not choose what this process appends to. Empty: it is another's. Those of proc(5), as /dev/stdout leads
-/// to one, are no paths: `is_open_file` says so.
-COHORT_DECL std::string target_of_own_link(const std::string& path, bool& is_open_file) {
-    const UniqueFd link(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    struct stat status {};
-    struct statfs system {};
-    if (!link || ::fstat(link.get(), &status) != 0 || ::fstatfs(link.get(), &system) != 0) return "";
-    if (!S_ISLNK(status.st_mode) || (status.st_uid != 0 && status.st_uid != ::geteuid())) return "";
-    is_open_file = system.f_type == PROC_SUPER_MAGIC;
-    std::string target(PATH_MAX, '\0');
-    const ssize_t size = ::readlinkat(link.get(), "", target.data(), target.size());
-    target.resize(static_cast<std::size_t>(std::max(size, ssize_t{0})));
-    const bool is_relative = !target.empty() && target.front() != '/';
-    return is_relative ? path.substr(0, path.rfind('/') + 1) + target : target;
-}
-
-COHORT_DECL UniqueFd open_following_own_links(std::string path, int flags, mode_t mode) {
-    constexpr int most_links = 8;
-    for (int left = most_links; left >= 0; --left) {
-        UniqueFd file(::open(path.c_str(), flags | O_NOFOLLOW, mode));
-        if (file || errno != ELOOP) return file;
-        bool is_open_file = false;
-        std::string target = target_of_own_link(path, is_open_file);
-        if (is_open_file) return UniqueFd(::open(path.c_str(), flags, mode));
-        if (target.empty()) break;
-        path = std::move(target);
-    }
-    errno = ELOOP;
-    return {};
-}
-
 /// The file that is open stays when there is an error.
 COHORT_DECL std::error_code LogFile::open() {
     constexpr int flags = O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK; // also of a pipe: to say what it is
-    UniqueFd opened = open_following_own_links(options_.path, O_RDWR | flags, options_.mode);
-    if (!opened && errno == EACCES) opened = open_following_own_links(options_.path, O_WRONLY | flags, options_.mode);
+    UniqueFd opened = open_by_own_links(options_.path, O_RDWR | flags, options_.mode);
+    if (!opened && errno == EACCES) opened = open_by_own_links(options_.path, O_WRONLY | flags, options_.mode);
     struct stat status {};
     if (!opened || ::fstat(opened.get(), &status) != 0) return last_error();
     if (!S_ISREG(status.st_mode)) return std::make_error_code(std::errc::invalid_argument);

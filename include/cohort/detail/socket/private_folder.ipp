@@ -5,17 +5,13 @@
 #include <cohort/detail/socket/private_folder.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/system/own_link.hpp>
 
 #include <cerrno>
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 namespace cohort::detail {
-
-COHORT_DECL bool is_mine_or_roots(const struct stat& file) noexcept {
-    return file.st_uid == ::geteuid() || file.st_uid == 0;
-}
 
 COHORT_DECL std::error_code prepare_folder_of(const std::string& path, bool others_may_reach_it) {
     const auto slash = path.rfind('/');
