@@ -108,6 +108,34 @@ TEST_CASE_TEMPLATE("calls are answered in both directions", Via, UnixStream, Sha
     test::run_until(ends.io, [&] { return right == 600; });
 }
 
+TEST_CASE_TEMPLATE("a call that is given up makes room for the next one, one at a time", Via, UnixStream,
+                   SharedMemory) {
+    struct Run {
+        static Task<Numbered> answer(const Numbered& question) {
+            if (question.number % 2 == 1) co_await test::never();
+            const Numbered reply = question;
+            co_return reply;
+        }
+        static Task<> ask(Channel<Numbered, Via>& channel, int& answered) {
+            for (std::uint64_t i = 0; i != 20; ++i) {
+                const Numbered question{i, "?"};
+                const bool is_for_ever = i % 2 == 1;
+                try {
+                    const auto reply = co_await channel.call(question, is_for_ever ? 10ms : test::patience);
+                    answered += reply.number == i && !is_for_ever;
+                } catch (const std::system_error& error) {
+                    CHECK(error.code() == std::errc::timed_out);
+                }
+            }
+        }
+    };
+    Ends<Via> ends({.ring_size = 4096});
+    int answered = 0;
+    test::start(ends.io, ends.b.serve(&Run::answer, 1));
+    test::run_for(ends.io, Run::ask(ends.a, answered));
+    CHECK(answered == 10);
+}
+
 TEST_CASE_TEMPLATE("two processes: long calls in both directions all get their replies", Via, UnixStream,
                    SharedMemory) {
     struct Run {

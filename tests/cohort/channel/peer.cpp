@@ -52,6 +52,12 @@ struct Wire {
                                      [&](cohort::detail::Buffer& out) { cohort::encode(note, out); });
         return *this;
     }
+    Wire& call(std::uint64_t correlation) {
+        cohort::detail::FrameHeader header{.kind = cohort::detail::FrameKind::call, .correlation = correlation};
+        cohort::detail::append_frame(bytes, header, 1 << 20,
+                                     [](cohort::detail::Buffer& out) { cohort::encode(Numbered{}, out); });
+        return *this;
+    }
     Wire& header(cohort::detail::FrameHeader header) {
         bytes.append(&header, sizeof header);
         return *this;
@@ -84,6 +90,29 @@ struct Victim {
 private:
     Victim(std::pair<cohort::detail::UniqueFd, cohort::detail::UniqueFd> ends, ChannelLimits limits)
         : peer(std::move(ends.first)), channel(io.get_executor(), std::move(ends.second), limits) {}
+};
+
+struct BadFrame {
+    const char* name;
+    cohort::detail::FrameHeader header;
+    Errc error;
+};
+
+constexpr cohort::detail::FrameKind kind(unsigned number) { return static_cast<cohort::detail::FrameKind>(number); }
+
+const BadFrame bad_frames[] = {
+    {"length 0x7fffffff", {.length = 0x7fffffff}, Errc::message_too_large},
+    {"length 0x80000000", {.length = 0x80000000}, Errc::message_too_large},
+    {"length 0xffffffff", {.length = 0xffffffff}, Errc::message_too_large},
+    {"one more than allowed", {.length = (16U << 20) + 1}, Errc::message_too_large},
+    {"kind 0", {.length = 0, .kind = kind(0)}, Errc::bad_frame},
+    {"a reserved kind", {.length = 0, .kind = kind(10)}, Errc::bad_frame},
+    {"kind 0xffff", {.length = 8, .kind = kind(0xffff)}, Errc::bad_frame},
+    {"descriptors", {.length = 0, .descriptors = 1}, Errc::bad_frame},
+    {"a long hello",
+     {.length = cohort::detail::max_hello + 1, .kind = cohort::detail::FrameKind::hello},
+     Errc::message_too_large},
+    {"a second hello", {.length = 0, .kind = cohort::detail::FrameKind::hello}, Errc::bad_frame},
 };
 
 } // namespace
@@ -148,27 +177,7 @@ TEST_CASE("one byte at a time is as good as all at once") {
 }
 
 TEST_CASE("a bad frame is an error, also before the first message, and stays one") {
-    struct Row {
-        const char* name;
-        cohort::detail::FrameHeader header;
-        Errc error;
-    };
-    const auto kind = [](unsigned number) { return static_cast<cohort::detail::FrameKind>(number); };
-    const Row rows[] = {
-        {"length 0x7fffffff", {.length = 0x7fffffff}, Errc::message_too_large},
-        {"length 0x80000000", {.length = 0x80000000}, Errc::message_too_large},
-        {"length 0xffffffff", {.length = 0xffffffff}, Errc::message_too_large},
-        {"one more than allowed", {.length = (16U << 20) + 1}, Errc::message_too_large},
-        {"kind 0", {.length = 0, .kind = kind(0)}, Errc::bad_frame},
-        {"a reserved kind", {.length = 0, .kind = kind(10)}, Errc::bad_frame},
-        {"kind 0xffff", {.length = 8, .kind = kind(0xffff)}, Errc::bad_frame},
-        {"descriptors", {.length = 0, .descriptors = 1}, Errc::bad_frame},
-        {"a long hello",
-         {.length = cohort::detail::max_hello + 1, .kind = cohort::detail::FrameKind::hello},
-         Errc::message_too_large},
-        {"a second hello", {.length = 0, .kind = cohort::detail::FrameKind::hello}, Errc::bad_frame},
-    };
-    for (const auto& row : rows) {
+    for (const auto& row : bad_frames) {
         CAPTURE(row.name);
         Victim victim;
         Wire wire;
@@ -181,13 +190,52 @@ TEST_CASE("a bad frame is an error, also before the first message, and stays one
         CHECK(inbox.count == 1);
         CHECK(inbox.error == row.error);
     }
-    for (const auto& row : rows) {
+    for (const auto& row : bad_frames) {
         if (row.header.kind == cohort::detail::FrameKind::hello) continue;
         CAPTURE(row.name);
         Victim victim;
         Wire wire;
         victim.write(wire.header(row.header).raw("12345678"));
         CHECK(victim.read_to_the_end().error == row.error);
+    }
+}
+
+namespace {
+
+Task<Numbered> hang(const Numbered&) {
+    co_await never();
+    co_return Numbered{};
+}
+
+Task<> note_end_of_serving(Channel<Numbered>& channel, std::error_code& error) {
+    try {
+        co_await channel.serve(hang, 1);
+    } catch (const std::system_error& thrown) {
+        error = thrown.code();
+    }
+}
+
+} // namespace
+
+TEST_CASE("a bad frame ends serve also while as many handlers run as may") {
+    for (const auto& row : bad_frames) {
+        if (row.header.descriptors != 0) continue; // found out when the message is to be taken
+        for (const bool at_once : {true, false}) {
+            CAPTURE(std::string(row.name));
+            CAPTURE(at_once);
+            Victim victim;
+            Wire wire;
+            Wire rest;
+            wire.hello().call(1);
+            rest.header(row.header).raw("12345678");
+            std::error_code error;
+            start(victim.io, note_end_of_serving(victim.channel, error));
+            victim.write(wire);
+            if (!at_once) settle(victim.io);
+            victim.write(rest);
+            run_until(victim.io, [&] { return static_cast<bool>(error); });
+            CHECK(error == row.error);
+        }
     }
 }
 

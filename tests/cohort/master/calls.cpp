@@ -3,6 +3,7 @@
 #include <cohort/master.hpp>
 
 #include "support/cluster.hpp"
+#include "support/run_for.hpp"
 
 #include <atomic>
 #include <csignal>
@@ -117,6 +118,44 @@ TEST_CASE("Master::serve answers the workers' calls and knows who asks") {
             CHECK(end.status == ExitStatus::exited(0));
         }
     });
+}
+
+TEST_CASE("calls that workers give up make room for others, however few Master::serve answers at once") {
+    struct Run {
+        static Task<int> ask(App::Worker& self) {
+            for (int i = 0; i != 10; ++i) {
+                const Note endless{"endless"};
+                std::error_code error;
+                try {
+                    co_await drop_result(self.call(endless, 10ms));
+                } catch (const std::system_error& thrown) {
+                    error = thrown.code();
+                }
+                if (error != std::errc::timed_out) co_return 1;
+                const Note question{"now"};
+                const auto answer = co_await self.call(question, limit);
+                if (answer.text != "now") co_return 2;
+            }
+            co_return 0;
+        }
+        static Task<Note> answer(const App::Mail& mail) {
+            if (mail.message.text == "endless") co_await never();
+            const Note note{mail.message.text};
+            co_return note;
+        }
+        static Task<> serve(App& app, std::size_t at_once) { co_await app.serve(&answer, at_once); }
+    };
+    for (const std::size_t at_once : {1U, 2U, 3U}) {
+        CAPTURE(at_once);
+        in_master<App>(plain_options(), [at_once](App& app) -> Task<> {
+            for (int i = 0; i != 3; ++i) app.spawn(&Run::ask);
+            spawn(app.context(), Run::serve(app, at_once));
+            for (int i = 0; i != 3; ++i) {
+                const Event end = co_await next(app, WorkerState::exited);
+                CHECK(end.status == ExitStatus::exited(0));
+            }
+        });
+    }
 }
 
 TEST_CASE("a worker that is leaving still gets its answers, and gives those it owes") {

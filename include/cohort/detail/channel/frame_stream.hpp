@@ -85,7 +85,8 @@ protected:
     /// The descriptors of a frame that is preceded by `sets` others with descriptors.
     Passed& passed(const Frame& frame, std::size_t sets);
 
-    bool looks_out_ = false; // see look_out()
+    bool looks_out_ = false;           // see look_out()
+    std::error_code unreceived_fault_; // found in the background: of whoever waits in fill() next
 
 private:
     static constexpr std::size_t read_size = std::size_t{64} << 10;

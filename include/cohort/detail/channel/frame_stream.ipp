@@ -66,6 +66,7 @@ COHORT_DECL bool FrameStream::read_some() {
 COHORT_DECL Task<bool> FrameStream::fill() {
     const auto self = shared_from_this();
     while (is_open() && !ended_) {
+        if (unreceived_fault_) throw std::system_error(unreceived_fault_);
         if (reading_) {
             co_await arrival_.wait();
             co_return !ended_;
@@ -134,6 +135,7 @@ COHORT_DECL void FrameStream::look_ahead() {
     try {
         if (read_some()) on_arrival();
     } catch (const std::system_error& error) {
+        unreceived_fault_ = error.code();
         on_end(error.code());
     }
     if (ended_) on_end(std::make_error_code(std::errc::connection_reset));

@@ -126,8 +126,9 @@ COHORT_DECL void MessageStream::look_out() {
     if (std::exchange(looks_out_, true)) return;
     try {
         on_arrival();
-    } catch (const std::system_error&) {
-        return; // whoever receives next is told
+    } catch (const std::system_error& error) {
+        unreceived_fault_ = error.code();
+        return;
     }
     read_ahead();
 }
