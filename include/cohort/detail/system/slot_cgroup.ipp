@@ -85,10 +85,14 @@ COHORT_DECL void pass_controllers_on(const std::string& folder, const std::map<s
     if (missing.empty()) return;
     const std::string beside = folder + own_cgroup_name("master");
     if (::mkdir(beside.c_str(), 0755) != 0 && errno != EEXIST) refuse_cgroup(beside, errno, "Delegate=yes?");
-    move_to(beside, folder);
     const std::string control = folder + "/cgroup.subtree_control";
-    if (const int error = write_cgroup(control, missing))
-        refuse_cgroup(control, error, error == EBUSY ? "other processes are in this group" : missing);
+    constexpr int most = 10; // what is moved may start something meanwhile
+    int error = EBUSY;
+    for (int attempt = 0; attempt != most && error == EBUSY; ++attempt) {
+        move_to(beside, folder);
+        error = write_cgroup(control, missing);
+    }
+    if (error != 0) refuse_cgroup(control, error, error == EBUSY ? "other processes are in this group" : missing);
 }
 
 COHORT_DECL std::map<unsigned, std::string>& slot_cgroups() {
