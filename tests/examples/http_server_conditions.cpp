@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Everything that the control socket of the demo server can be asked for, whatever the server goes through meanwhile:
 // load, a reload, an upgrade, a worker that is stuck, no descriptors.
-#include "support/example.hpp"
-#include "support/folder.hpp"
 #include "support/http_client.hpp"
 #include "support/process.hpp"
 #include "support/run_for.hpp"
+#include "support/spawn.hpp"
+#include "support/steered_server.hpp"
 
 #include <cohort.hpp>
 #include <cohort/control/client.hpp>
@@ -14,35 +14,23 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <optional>
-#include <stop_token>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <sys/resource.h>
 
 using namespace cohort;
 using namespace std::chrono_literals;
-using test::Example;
 using test::HttpClient;
 
 namespace {
 
-struct Server {
-    Server()
-        : example("http_server", {"--port", "0", "--workers", "2", "--mode", test::each_kind_of_mode(), "--control",
-                                  path, "--log", folder / "log"}) {
-        port = example.port_after("http_server: listening on ");
-    }
-
-    test::Folder folder;
-    std::string path = folder / "private/control";
-    Example example;
-    std::uint16_t port = 0;
+struct Server : test::SteeredServer {
+    Server() : SteeredServer(true) {}
 };
 
 /// Who steers it. What it asks for must come within the deadline of run_for().
@@ -79,23 +67,26 @@ std::vector<WorkerId> serving(const control::MasterStatus& status) {
     return ids;
 }
 
+/// Looks again after each event.
 Task<std::vector<WorkerId>> until_serving(const control::Client& client, std::size_t count) {
-    for (;;) {
+    for (std::uint64_t next = 1;;) {
         const control::MasterStatus status = co_await client.status();
         std::vector<WorkerId> workers = serving(status);
         if (workers.size() == count) co_return workers;
-        co_await test::sleep_for(5ms);
+        const control::Events some = co_await client.events(next);
+        next = some.next;
     }
 }
 
 Task<> until_two_serve(const control::Client& client) { co_await until_serving(client, 2); }
 
-/// A worker that has crashed, so that there is something in the log, and to tell of.
+/// A worker has crashed, so that there is something in the log, and to tell of; another one serves in its place.
 Task<> until_told(const control::Client& client) {
-    control::Crashes crashes;
-    while (crashes.crashes.empty()) {
+    control::Crashes crashes = co_await client.crashes();
+    for (std::uint64_t next = 1; crashes.crashes.empty();) {
+        const control::Events some = co_await client.events(next);
+        next = some.next;
         crashes = co_await client.crashes();
-        co_await test::sleep_for(5ms);
     }
     CHECK(crashes.crashes.at(0).report.status.signal() == SIGABRT);
     co_await until_two_serve(client);
@@ -144,12 +135,6 @@ Task<> steer(const control::Client& client) {
     CHECK(reloaded.replaced == 2);
 }
 
-void keep_asking(const std::stop_token& stop, std::uint16_t port, std::atomic<int>& failed) {
-    HttpClient client(port);
-    while (!stop.stop_requested())
-        if (client.get("/").status != 200) ++failed;
-}
-
 void crash_one(Server& server, Steering& steering) {
     HttpClient client(server.port);
     client.send("GET", "/crash");
@@ -162,16 +147,18 @@ void stop(Server& server, Steering& steering) {
     CHECK(server.example.wait() == ExitStatus::exited(0));
 }
 
-/// It has ended, as a request does of which `outcome` is the result.
-template <class T>
-Task<> note_end(Task<T> request, std::optional<T>& outcome) {
-    outcome = co_await std::move(request);
+/// Again and again while something else is under way.
+Task<> look_until(const control::Client& client, const std::optional<control::Outcome>& end, int& times) {
+    for (; !end; ++times) co_await look(client);
 }
 
-/// Again and again while something else is under way.
-template <class T>
-Task<> look_until(const control::Client& client, const std::optional<T>& end, int& times) {
-    for (; !end; ++times) co_await look(client);
+control::Outcome look_during(Steering& steering, Task<control::Outcome> change) {
+    std::optional<control::Outcome> end;
+    int times = 0;
+    test::start(steering.io(), test::keep_result(std::move(change), end));
+    steering.run(look_until(steering.client(), end, times));
+    CHECK(times > 0);
+    return *end;
 }
 
 /// How many descriptors this process may have from now on, for as long as this lives; those that it has stay.
@@ -205,15 +192,11 @@ TEST_CASE("http_server: under load everything can be asked for, and nobody is lo
     Server server;
     Steering steering(server.path);
     crash_one(server, steering);
-    std::atomic<int> failed = 0;
-    std::vector<std::jthread> clients;
-    for (int i = 0; i != 4; ++i)
-        clients.emplace_back([&](const std::stop_token& end) { keep_asking(end, server.port, failed); });
+    test::BusyClients clients(server.port, 4);
     steering.run(look(steering.client()));
     steering.run(look_back(steering.client()));
     steering.run(steer(steering.client()));
-    clients.clear();
-    CHECK(failed == 0);
+    CHECK(clients.stop() == 0);
     stop(server, steering);
 }
 
@@ -224,15 +207,10 @@ TEST_CASE("http_server: during a reload everything can be asked for") {
     HttpClient client(server.port); // its answer holds up the reload
     client.send("GET", "/sleep/300");
     CHECK(test::eventually([&] { return !steering.ask(steering.client().requests()).requests.empty(); }));
-    std::optional<control::Outcome> reloaded;
-    int times = 0;
-    test::start(steering.io(), note_end(steering.client().reload(), reloaded));
-    steering.run(look_until(steering.client(), reloaded, times));
-    CHECK(times > 0);
-    CHECK(reloaded->replaced == 2);
+    CHECK(look_during(steering, steering.client().reload()).replaced == 2);
     CHECK(client.answer().status == 200);
     std::optional<control::Outcome> again;
-    test::start(steering.io(), note_end(steering.client().reload(), again));
+    test::start(steering.io(), test::keep_result(steering.client().reload(), again));
     steering.run(look_back(steering.client()));
     steering.ask(steering.client().set({.grace = 10s}));
     steering.ask(steering.client().scale(3));
@@ -248,12 +226,7 @@ TEST_CASE("http_server: during an upgrade everything can be asked for, and of th
     Server server;
     Steering before(server.path);
     crash_one(server, before);
-    std::optional<control::Outcome> upgraded;
-    int times = 0;
-    test::start(before.io(), note_end(before.client().upgrade(), upgraded));
-    before.run(look_until(before.client(), upgraded, times));
-    CHECK(times > 0);
-    CHECK(upgraded->replaced == 2);
+    CHECK(look_during(before, before.client().upgrade()).replaced == 2);
     CHECK(server.example.wait() == ExitStatus::exited(0));
     Steering after(server.path);
     const control::MasterStatus status = after.ask(after.client().status());

@@ -5,18 +5,15 @@
 #include "support/folder.hpp"
 #include "support/http_client.hpp"
 #include "support/process.hpp"
+#include "support/steered_server.hpp"
 
 #include <doctest/doctest.h>
 
-#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <stdexcept>
-#include <stop_token>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <unistd.h>
@@ -40,35 +37,20 @@ std::size_t lines_with(const std::string& text, const std::string& word) {
     return count;
 }
 
-void keep_asking(const std::stop_token& stop, std::uint16_t port, std::atomic<int>& failed) {
-    HttpClient client(port);
-    while (!stop.stop_requested())
-        if (client.get("/").status != 200) ++failed;
-}
-
-struct Server {
-    Server() : server("http_server", {"--port", "0", "--workers", "2", "--mode", mode, "--control", path}) {
-        port = server.port_after("http_server: listening on ");
+/// Both workers listen.
+struct Server : test::SteeredServer {
+    Server() {
         REQUIRE(test::eventually([this] { return lines_with(steer(path, "status"), "listening") == 2; }));
     }
-
-    std::string mode = test::each_kind_of_mode();
-    test::Folder folder;
-    std::string path = folder / "private/control";
-    Example server;
-    std::uint16_t port = 0;
 };
 
 } // namespace
 
 TEST_CASE("http_server: another program lists its workers, reloads, restarts, scales and stops it, under load") {
     Server one;
-    std::atomic<int> failed = 0;
-    std::vector<std::jthread> clients;
-    for (int i = 0; i != 4; ++i)
-        clients.emplace_back([&](const std::stop_token& stop) { keep_asking(stop, one.port, failed); });
+    test::BusyClients clients(one.port, 4);
     const std::string status = steer(one.path, "status");
-    CHECK(master_in(status) == one.server.pid());
+    CHECK(master_in(status) == one.example.pid());
     CHECK(lines_with(status, "listening") == 2);
     CHECK(steer(one.path, "reload") == "2 replaced\n");
     CHECK(lines_with(steer(one.path, "status"), "worker 3 ") == 1);
@@ -77,19 +59,18 @@ TEST_CASE("http_server: another program lists its workers, reloads, restarts, sc
     CHECK(steer(one.path, "scale 3").empty());
     CHECK(test::eventually([&] { return lines_with(steer(one.path, "status"), "listening") == 3; }));
     CHECK(steer(one.path, "scale 2").empty());
-    clients.clear();
-    CHECK(failed == 0);
+    CHECK(clients.stop() == 0);
     CHECK(steer(one.path, "stop").empty());
-    CHECK(one.server.wait() == cohort::ExitStatus::exited(0));
+    CHECK(one.example.wait() == cohort::ExitStatus::exited(0));
     CHECK(::access(one.path.c_str(), F_OK) != 0);
     CHECK(steer(one.path, "status").find("No such file") != std::string::npos);
 }
 
 TEST_CASE("http_server: its control socket stays where it is through an upgrade, and shows the new master then") {
     Server one;
-    const pid_t first = one.server.pid();
+    const pid_t first = one.example.pid();
     CHECK(steer(one.path, "upgrade") == "2 replaced\n");
-    CHECK(one.server.wait() == cohort::ExitStatus::exited(0));
+    CHECK(one.example.wait() == cohort::ExitStatus::exited(0));
     CHECK(::access(one.path.c_str(), F_OK) == 0);
     const std::string status = steer(one.path, "status");
     const pid_t second = master_in(status);
@@ -132,14 +113,14 @@ TEST_CASE("http_server: an upgrade to a program with another control socket leav
 
 TEST_CASE("http_server: it is seen and steered also with a worker that is stopped") {
     Server one;
-    const std::vector<pid_t> workers = test::children_of(one.server.pid());
+    const std::vector<pid_t> workers = test::children_of(one.example.pid());
     ::kill(workers.at(0), SIGSTOP);
     CHECK(lines_with(steer(one.path, "status"), "listening") == 2);
     CHECK(steer(one.path, "reload") == "2 replaced\n");
     ::kill(workers.at(0), SIGKILL);
     CHECK(test::eventually([&] { return lines_with(steer(one.path, "status"), "listening") == 2; }));
     CHECK(steer(one.path, "stop").empty());
-    CHECK(one.server.wait() == cohort::ExitStatus::exited(0));
+    CHECK(one.example.wait() == cohort::ExitStatus::exited(0));
 }
 
 TEST_CASE("http_server: who follows what happens is told everything, to the last worker's end") {
@@ -150,7 +131,7 @@ TEST_CASE("http_server: who follows what happens is told everything, to the last
         return 119;
     });
     CHECK(follower.line().value_or("").starts_with("1  worker 1  slot 0  forked"));
-    const std::vector<pid_t> workers = test::children_of(one.server.pid());
+    const std::vector<pid_t> workers = test::children_of(one.example.pid());
     ::kill(workers.at(0), SIGKILL);
     bool was_killed = false;
     while (const auto line = follower.line()) {
@@ -158,9 +139,9 @@ TEST_CASE("http_server: who follows what happens is told everything, to the last
         if (line->find("worker 3  slot 0  listening") != std::string::npos) break;
     }
     CHECK(was_killed);
-    one.server.signal(SIGTERM);
+    one.example.signal(SIGTERM);
     const std::string rest = follower.rest();
     CHECK(follower.wait() == cohort::ExitStatus::exited(0));
     CHECK(lines_with(rest, "exited with code 0") == 2);
-    CHECK(one.server.wait() == cohort::ExitStatus::exited(0));
+    CHECK(one.example.wait() == cohort::ExitStatus::exited(0));
 }
