@@ -14,6 +14,16 @@
 
 using namespace cohort;
 
+/// ", recycled at 1000 requests, 3600 s" or nothing.
+std::string limits_of(const control::RecycleStatus& recycle) {
+    std::string limits;
+    if (recycle.request_limit != 0) limits += ", " + std::to_string(recycle.request_limit) + " requests";
+    if (recycle.age_limit.count() != 0) limits += ", " + std::to_string(recycle.age_limit.count() / 1'000) + " s";
+    if (recycle.memory_limit != 0) limits += ", " + std::to_string(recycle.memory_limit >> 20) + " MiB";
+    if (limits.empty()) return limits;
+    return (recycle.due ? "  is recycled, at " : "  recycled at ") + limits.substr(2);
+}
+
 Task<> show_status(control::Client client) {
     const control::MasterStatus status = co_await client.status();
     std::cout << status.program << " (process " << status.pid << "), " << status.workers.size() << " workers\n";
@@ -21,7 +31,8 @@ Task<> show_status(control::Client client) {
         std::cout << "worker " << worker.id << "  slot " << worker.slot << "  process " << worker.pid << "  "
                   << to_string(worker.state) << "  " << worker.uptime.count() / 1'000 << " s  " << (worker.memory >> 20)
                   << " MiB (" << (worker.private_memory >> 20) << " its own)  " << worker.cpu.count() << " ms CPU  "
-                  << worker.connections << " connections  " << worker.requests << " requests\n";
+                  << worker.connections << " connections  " << worker.requests << " requests"
+                  << limits_of(worker.recycle) << '\n';
     for (const auto& slot : status.slots)
         if (slot.restarts != 0)
             std::cout << "slot " << slot.slot << "  " << slot.restarts << " restarts, last " << slot.last_end << '\n';

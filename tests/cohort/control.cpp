@@ -115,6 +115,48 @@ TEST_CASE_TEMPLATE("the status of a cluster is that of its processes", A, App, S
     });
 }
 
+namespace {
+
+Task<> until_each_recycles(const control::Client& client, bool (*holds)(const control::RecycleStatus&)) {
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    for (bool all = false; !all && std::chrono::steady_clock::now() < deadline;) {
+        const control::MasterStatus status = co_await client.status();
+        all = std::ranges::all_of(status.workers, holds, &control::WorkerStatus::recycle);
+    }
+}
+
+} // namespace
+
+TEST_CASE("by what each worker is recycled, and how far it is from that, is in the status") {
+    const Steered steered;
+    Options options = steered.options();
+    options.recycle = {.requests = 1'000, .age = 1h, .memory = std::uint64_t{1} << 40, .jitter = 0.5, .interval = 5ms};
+    in_master<App>(options, [&steered](App& app) -> Task<> {
+        co_await start_two(app);
+        const control::Client client = co_await steered.connect(app);
+        const auto is_known = [](const control::RecycleStatus& recycle) { return recycle.age > 0ms; };
+        co_await until_each_recycles(client, is_known);
+        control::MasterStatus status = co_await client.status();
+        REQUIRE(status.workers.size() == 2);
+        for (const auto& worker : status.workers) {
+            CHECK(worker.recycle.request_limit >= 500);
+            CHECK(worker.recycle.request_limit <= 1'000);
+            CHECK(worker.recycle.age_limit >= 30min);
+            CHECK(worker.recycle.age_limit <= 1h);
+            CHECK(worker.recycle.memory_limit == std::uint64_t{1} << 40);
+            CHECK(worker.recycle.age > 0ms);
+            CHECK(worker.recycle.age <= worker.uptime);
+            CHECK_FALSE(worker.recycle.due);
+        }
+        const Settings none{.recycle = Recycle{}};
+        co_await client.set(none);
+        status = co_await client.status();
+        for (const auto& worker : status.workers) CHECK(worker.recycle.request_limit == 0);
+        CHECK(by_slot(status) == std::map<unsigned, WorkerId>{{0, 1}, {1, 2}});
+        co_await client.stop();
+    });
+}
+
 TEST_CASE_TEMPLATE("what happens is told to each reader from the number on that it asks for", A, App, SharedApp) {
     const Steered steered;
     in_master<A>(steered.options(), [&steered](A& app) -> Task<> {

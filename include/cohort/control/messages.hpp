@@ -51,6 +51,16 @@ struct Response {
     Failure failure{};
 };
 
+/// By what a worker is recycled (Options::recycle). Its requests and its memory are in WorkerStatus. A limit of 0:
+/// there is none, or the worker has started this second.
+struct RecycleStatus {
+    std::uint64_t request_limit = 0;       ///< less what chance has taken off for this worker (Recycle::jitter)
+    std::chrono::milliseconds age_limit{}; ///< the same
+    std::uint64_t memory_limit = 0;        ///< resident bytes
+    std::chrono::milliseconds age{};       ///< since it became ready; before that since it was started
+    bool due = false;                      ///< a limit is reached; its successor starts when its slot has its turn
+};
+
 /// A living worker.
 struct WorkerStatus {
     WorkerId id = 0;
@@ -70,6 +80,7 @@ struct WorkerStatus {
     std::chrono::milliseconds cpu{};    ///< time that it has used, in user and system mode together
     MessageCounts messages{};
     std::uint32_t calls = 0; ///< of Master::call(request), under way
+    RecycleStatus recycle{};
 };
 
 /// A place for one worker after the other.

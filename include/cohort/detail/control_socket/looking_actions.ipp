@@ -28,7 +28,15 @@ COHORT_DECL std::chrono::milliseconds time_since(std::chrono::steady_clock::time
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
 }
 
-COHORT_DECL control::WorkerStatus status_of(const WorkerRecord& record, SharedPage& page) {
+COHORT_DECL control::RecycleStatus recycling_of(Supervisor& supervisor, WorkerId worker) {
+    const auto recycling = supervisor.health_monitor().recycling_of(worker);
+    if (!recycling) return {};
+    const auto& [limits, age, is_due] = *recycling;
+    return {limits.requests, limits.age, limits.memory, std::chrono::floor<std::chrono::milliseconds>(age), is_due};
+}
+
+COHORT_DECL control::WorkerStatus status_of(Supervisor& supervisor, const WorkerRecord& record) {
+    SharedPage& page = supervisor.page();
     const WorkerCell& cell = page.worker(record.cell);
     control::WorkerStatus status;
     status.id = record.id;
@@ -46,6 +54,7 @@ COHORT_DECL control::WorkerStatus status_of(const WorkerRecord& record, SharedPa
     status.lag = counted.lag;
     status.messages = messages_of(record);
     status.calls = record.calls;
+    status.recycle = recycling_of(supervisor, record.id);
     if (record.reaped) return status;
     const auto memory = memory_of(record.pid).value_or(ProcessMemory{});
     status.memory = memory.resident;
@@ -77,8 +86,7 @@ COHORT_DECL control::MasterStatus tell_status(Supervisor& supervisor, control::N
         const std::string end = slots[slot].last_end ? slots[slot].last_end->describe() : "";
         status.slots.push_back({slot, slots[slot].restarts, end});
     }
-    for (const auto& [id, record] : supervisor.records())
-        status.workers.push_back(status_of(*record, supervisor.page()));
+    for (const auto& [id, record] : supervisor.records()) status.workers.push_back(status_of(supervisor, *record));
     return status;
 }
 

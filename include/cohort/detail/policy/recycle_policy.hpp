@@ -23,6 +23,9 @@ public:
         if (limits.age.count() > 0) limits_.age = std::chrono::milliseconds(shortened(limits.age.count()));
     }
 
+    /// Those of this worker.
+    const Recycle& limits() const noexcept { return limits_; }
+
     static bool is_wanted(const Recycle& limits) noexcept {
         return limits.requests > 0 || limits.age.count() > 0 || limits.memory > 0;
     }

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -46,6 +47,15 @@ public:
     void on_exit(WorkerId worker);
     /// Options::recycle has changed.
     void set_recycling();
+
+    /// How far a worker is from being recycled.
+    struct Recycling {
+        Recycle limits{}; // chance has shortened them
+        ObservedTime::Clock::duration age{};
+        bool is_due = false;
+    };
+    /// Of a worker that has not been looked at yet there is none.
+    std::optional<Recycling> recycling_of(WorkerId worker) const;
 
 private:
     using Duration = ObservedTime::Clock::duration;

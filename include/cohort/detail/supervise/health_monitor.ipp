@@ -78,6 +78,12 @@ COHORT_DECL void HealthMonitor::set_recycling() {
     if (watching_) look_later();
 }
 
+COHORT_DECL std::optional<HealthMonitor::Recycling> HealthMonitor::recycling_of(WorkerId worker) const {
+    const auto found = health_.find(worker);
+    if (found == health_.end()) return std::nullopt;
+    return Recycling{found->second->recycling.limits(), found->second->age, found->second->is_due};
+}
+
 COHORT_DECL void HealthMonitor::note_figures() {
     const auto now = ObservedTime::Clock::now();
     if (now < next_figures_) return;

@@ -90,6 +90,7 @@ public:
     }
     /// Null: Options::logs is not set.
     LogService* logs() const noexcept { return logs_.get(); }
+    const HealthMonitor& health_monitor() const noexcept { return health_monitor_; }
     EventLog& history() noexcept { return processes_.history(); }
     /// Null: Options::control is not set.
     ControlPlane* control() const noexcept { return control_.get(); }
