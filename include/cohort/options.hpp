@@ -4,6 +4,7 @@
 
 #include <cohort/endpoint.hpp>
 #include <cohort/event.hpp>
+#include <cohort/log_level.hpp>
 #include <cohort/task.hpp>
 #include <cohort/timeout.hpp>
 #include <cohort/worker_options.hpp>
@@ -241,6 +242,8 @@ struct Options {
     ControlOptions control{};
     /// Empty: what workers write goes where the master's standard streams go.
     std::optional<LogOptions> logs{};
+    /// What cohort itself says of what happens. Workers have the level that their master has when they start.
+    LogLevel log_level = LogLevel::info;
     /// The path of a file with the number of the master's process, for scripts; empty: there is none. The master has it
     /// locked (flock(2)) for as long as it lives, so that a second one is refused, with EBUSY and a sentence that names
     /// the first; what a dead one has left is taken. At an upgrade it goes to the new master without a gap; whoever has
@@ -278,6 +281,7 @@ struct Settings {
 struct CallOptions {
     /// From the call to its reply, with all waiting.
     Timeout timeout{};
+    std::optional<LogLevel> log_level{};
     /// Doing it twice does no harm: when its worker dies, another one is asked, up to `attempts` in all.
     bool idempotent = false;
     unsigned attempts = 3;

@@ -69,6 +69,15 @@ COHORT_DECL std::string_view name_of(Restart restart) noexcept {
     return "?";
 }
 
+COHORT_DECL std::string_view name_of(LogLevel level) noexcept {
+    switch (level) {
+        case LogLevel::error: return "error";
+        case LogLevel::warning: return "warning";
+        case LogLevel::info: return "info";
+    }
+    return "?";
+}
+
 COHORT_DECL void add_supervision(OptionLines& lines, const Options& options) {
     lines.add("restart", name_of(options.restart));
     lines.add("backoff.stable", options.backoff.stable);
@@ -181,6 +190,7 @@ COHORT_DECL std::string describe(const Options& options) {
         lines.add("logs.mode", options.logs->mode);
         lines.add("logs.crash_reports", options.logs->crash_reports);
     }
+    lines.add("log_level", detail::name_of(options.log_level));
     lines.add("pid_file", options.pid_file);
     lines.add("title", options.title);
     lines.add("hooks.before_fork", options.hooks.before_fork);

@@ -122,7 +122,8 @@ COHORT_DECL void Commands::obey(const Signal& signal) {
 COHORT_DECL void Commands::hang_up(const Signal& signal) {
     if (!terminal_.is_gone(signal)) return begin(reload_and_tell(supervisor_));
     const bool stays = ignored_hangup_at_start();
-    log_line(stays ? "the terminal is gone; SIGHUP was ignored at the start" : "the terminal is gone, stopping");
+    log_line(LogLevel::info,
+             stays ? "the terminal is gone; SIGHUP was ignored at the start" : "the terminal is gone, stopping");
     // Not end(): the kernel and a shell may both say it.
     if (!stays && !supervisor_.stopping()) begin(supervisor_.stop());
 }
@@ -190,7 +191,7 @@ COHORT_DECL Task<> watch_over(Supervisor& supervisor, Task<> watch, Watching& wa
     } catch (...) {
         end_if_forked_copy(); // before it stops what is its parent's
         if (!watching.is_cancelled() && !is_told_to_stop(supervisor)) {
-            log_line("master: " + exception_text());
+            log_line(LogLevel::error, "master: " + exception_text());
             code = 1;
         }
     }
@@ -265,6 +266,6 @@ COHORT_DECL unsigned number_of_workers(const Options& options) {
     return cpus_to_fill();
 }
 
-COHORT_DECL void report_failure() noexcept { log_line(exception_text()); }
+COHORT_DECL void report_failure() noexcept { log_line(LogLevel::error, exception_text()); }
 
 } // namespace cohort::detail

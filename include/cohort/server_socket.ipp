@@ -37,7 +37,7 @@ COHORT_DECL Task<ServerSocket> ServerSocket::listen(asio::any_io_executor execut
             co_return ServerSocket(executor, endpoint);
         } catch (const std::system_error& error) {
             if (error.code() != std::errc::address_in_use) throw;
-            if (!told) detail::log_line(std::string(error.what()) + "; trying again");
+            if (!told) detail::log_line(LogLevel::warning, std::string(error.what()) + "; trying again");
         }
         pause.expires_after(interval);
         co_await detail::until_expired(pause);
@@ -51,7 +51,7 @@ COHORT_DECL Task<std::optional<Socket>> ServerSocket::accept(std::shared_ptr<det
         try {
             co_return to_socket(listener->executor(), Handle(std::move(connection)));
         } catch (const std::system_error& error) { // there is no room for one more in the epoll set (epoll_ctl(2))
-            detail::log_line(std::string("accept: ") + error.what());
+            detail::log_line(LogLevel::warning, std::string("accept: ") + error.what());
         }
     }
 }

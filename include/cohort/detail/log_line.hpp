@@ -2,6 +2,8 @@
 // log_line: what cohort itself says on standard error (layer 2).
 #pragma once
 
+#include <cohort/log_level.hpp>
+
 #include <string_view>
 
 namespace cohort::detail {
@@ -19,8 +21,11 @@ protected:
 /// The log of a master, if it has one.
 inline LineSink* line_sink = nullptr;
 
+/// Of this process. What is less urgent is not said.
+inline LogLevel log_level = LogLevel::info;
+
 /// "cohort: ", and the text. See LineLog: nobody waits for whoever reads there.
-void log_line(std::string_view text) noexcept;
+void log_line(LogLevel level, std::string_view text) noexcept;
 
 } // namespace cohort::detail
 

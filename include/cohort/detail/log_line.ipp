@@ -13,7 +13,8 @@
 
 namespace cohort::detail {
 
-COHORT_DECL void log_line(std::string_view text) noexcept {
+COHORT_DECL void log_line(LogLevel level, std::string_view text) noexcept {
+    if (level > log_level) return;
     if (line_sink != nullptr && line_sink->log(text)) return;
     static LineLog standard_error(STDERR_FILENO);
     try {

@@ -77,7 +77,7 @@ TEST_CASE("what workers write to their standard streams is in the log, and what 
         app.spawn(write_in_many_ways);
         app.spawn(write_in_many_ways);
         co_await all_events(app);
-        detail::log_line("of the master,\nin two lines");
+        detail::log_line(LogLevel::info, "of the master,\nin two lines");
     });
     const auto lines = log.lines();
     for (const std::string worker : {"worker 1 slot 0", "worker 2 slot 1"}) {

@@ -74,7 +74,7 @@ COHORT_DECL Task<> ControlSocket::accept(std::shared_ptr<ControlSocket> self) {
             self->try_to_admit(std::move(connection));
         }
     } catch (const std::system_error& error) {
-        log_line(std::string("control: ") + error.what());
+        log_line(LogLevel::warning, std::string("control: ") + error.what());
     }
 }
 
@@ -82,7 +82,7 @@ COHORT_DECL void ControlSocket::try_to_admit(UniqueFd connection) {
     try {
         admit(std::move(connection));
     } catch (const std::exception& error) {
-        log_line(std::string("control: ") + error.what()); // it is closed; others may come
+        log_line(LogLevel::warning, std::string("control: ") + error.what()); // it is closed; others may come
     }
 }
 
@@ -99,7 +99,8 @@ COHORT_DECL void ControlSocket::admit(UniqueFd connection) {
     }
     if (!may_use(user)) {
         if (!std::exchange(refused_somebody_, true))
-            log_line("control: user " + std::to_string(user) + " is refused, and so are others from now on in silence");
+            log_line(LogLevel::warning,
+                     "control: user " + std::to_string(user) + " is refused, and so are others from now on in silence");
         return;
     }
     make_room();

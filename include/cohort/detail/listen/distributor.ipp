@@ -150,7 +150,7 @@ COHORT_DECL std::size_t Distributor::choose(const TransferredConnection& connect
     try {
         return scheduler_->choose(Arrival(connection.connection.get(), endpoint_), candidates_);
     } catch (...) {
-        log_line("scheduler of " + endpoint_.to_string() + ": " + exception_text());
+        log_line(LogLevel::warning, "scheduler of " + endpoint_.to_string() + ": " + exception_text());
     }
     const auto has_room = [](const Candidate& candidate) { return candidate.room != 0; };
     return static_cast<std::size_t>(std::ranges::find_if(candidates_, has_room) - candidates_.begin());

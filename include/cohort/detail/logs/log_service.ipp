@@ -81,8 +81,10 @@ COHORT_DECL void LogService::finish() {
     const std::uint64_t lost = queue_.count_lost();
     const bool is_written = writer_->finish(deadline, lost);
     if (!is_written)
-        log_line("nobody writes the log: what came last is lost, " + std::to_string(lost) + " lines or more");
-    if (!reports_.empty()) log_line(std::to_string(reports_.size()) + " crash reports were not written in time");
+        log_line(LogLevel::error,
+                 "nobody writes the log: what came last is lost, " + std::to_string(lost) + " lines or more");
+    if (!reports_.empty())
+        log_line(LogLevel::error, std::to_string(reports_.size()) + " crash reports were not written in time");
 }
 
 // Workers

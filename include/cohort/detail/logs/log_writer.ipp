@@ -79,8 +79,8 @@ COHORT_DECL void LogWriter::write(std::string_view lines) {
         bool is_new = false;
         error = file_.prepare(lines.size() - done, is_new);
         if (const auto trouble = file_.take_trouble())
-            log_line("the log " + file_.path() + ": it cannot be opened anew, or rotated: " + trouble.message() +
-                     "; the file that is open is written to");
+            log_line(LogLevel::warning, "the log " + file_.path() + ": it cannot be opened anew, or rotated: " +
+                                            trouble.message() + "; the file that is open is written to");
         // A line that was begun in another file stands whole in this one.
         if (is_new && done != 0) done = lines.rfind('\n', done - 1) + 1;
         if (!error) done += file_.write(lines.substr(done), error);
@@ -93,7 +93,7 @@ COHORT_DECL void LogWriter::write(std::string_view lines) {
 /// The log goes on without it: what the report says of lines and requests stands there, too.
 COHORT_DECL void LogWriter::write_report(std::string_view name, std::string_view text) {
     if (const auto error = crashes_.write(std::string(name), text))
-        log_line(std::string(name) + ": no crash report was written: " + error.message());
+        log_line(LogLevel::error, std::string(name) + ": no crash report was written: " + error.message());
 }
 
 COHORT_DECL bool LogWriter::is_master_gone() const noexcept {
@@ -105,7 +105,8 @@ COHORT_DECL bool LogWriter::is_master_gone() const noexcept {
 /// master any more, and nobody will make room.
 COHORT_DECL bool LogWriter::wait_out(std::error_code error) {
     const std::string name = file_.path().empty() ? "standard error" : file_.path();
-    if (!std::exchange(failing_, true)) log_line("the log " + name + ": " + error.message() + "; trying again");
+    if (!std::exchange(failing_, true))
+        log_line(LogLevel::warning, "the log " + name + ": " + error.message() + "; trying again");
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     if (!is_master_gone()) return true;
     return error != std::errc::broken_pipe && --attempts_ > 0;
@@ -114,13 +115,14 @@ COHORT_DECL bool LogWriter::wait_out(std::error_code error) {
 COHORT_DECL void LogWriter::give_up(std::string_view lines, std::error_code error) {
     auto lost = std::ranges::count(lines, '\n');
     while (::recv(socket_, buffer_.data(), 0, MSG_DONTWAIT) >= 0 && !ended_) lost += std::ranges::count(look(), '\n');
-    log_line("the log " + file_.path() + ": " + std::to_string(lost) + " lines were lost: " + error.message());
+    log_line(LogLevel::error,
+             "the log " + file_.path() + ": " + std::to_string(lost) + " lines were lost: " + error.message());
 }
 
 COHORT_DECL void LogWriter::compress() {
     const int status = compressor_.look();
     if (status == 0 || std::exchange(compressing_failed_, true)) return;
-    log_line("the log " + file_.path() + ": gzip has failed; former files stay as they are");
+    log_line(LogLevel::warning, "the log " + file_.path() + ": gzip has failed; former files stay as they are");
 }
 
 } // namespace cohort::detail

@@ -61,6 +61,7 @@ COHORT_DECL const char* traffic_fault(const Options& options) noexcept {
         {options.credit == 0, "credit is 0: no connection could be handed to a worker"},
         {options.max_message == 0, "max_message is 0: no message could be sent"},
         {options.calls_per_worker == 0, "calls_per_worker is 0: no call could be made"},
+        {options.log_level > LogLevel::info, "log_level is none of its values"},
         {!options.control.path.empty() && options.control.clients == 0, "control.clients is 0: nobody could connect"},
     });
 }

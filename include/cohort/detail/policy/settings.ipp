@@ -20,6 +20,7 @@ COHORT_DECL void apply(const Settings& settings, Options& options) {
     change(options.queued_calls, settings.queued_calls);
     change(options.backoff, settings.backoff);
     change(options.recycle, settings.recycle);
+    change(options.log_level, settings.log_level);
 }
 
 } // namespace cohort::detail

@@ -95,8 +95,10 @@ COHORT_DECL void ControlService::check_rights(WorkerRecord& record, const Endpoi
                                               const std::vector<OpenListener>& open) const {
     if (is_named(options_, endpoint, open) || !has_fewer_rights(record)) return;
     if (!std::exchange(record.refused, true))
-        log_line("worker " + std::to_string(record.id) + ": may not listen on " + printable(endpoint.to_string()) +
-                 ": it has fewer rights than its master, and neither Options::listen nor Options::may_listen has it");
+        log_line(
+            LogLevel::warning,
+            "worker " + std::to_string(record.id) + ": may not listen on " + printable(endpoint.to_string()) +
+                ": it has fewer rights than its master, and neither Options::listen nor Options::may_listen has it");
     throw std::system_error(EACCES, std::system_category());
 }
 
@@ -212,8 +214,8 @@ COHORT_DECL void ControlService::take_back(WorkerRecord& record, const ReturnedC
 COHORT_DECL void ControlService::note(WorkerRecord& record, const SetupFailed& failure) {
     if (record.error) throw std::system_error(make_error_code(Errc::bad_message)); // a process says it once and ends
     record.error = {failure.system_error, std::system_category()};
-    log_line("worker " + std::to_string(record.id) + ": " + printable(failure.step.substr(0, 200)) + ": " +
-             record.error.message());
+    log_line(LogLevel::warning, "worker " + std::to_string(record.id) + ": " + printable(failure.step.substr(0, 200)) +
+                                    ": " + record.error.message());
 }
 
 } // namespace cohort::detail

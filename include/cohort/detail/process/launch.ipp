@@ -57,7 +57,7 @@ COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, 
         if (WorkerSignals::is_asked()) ::raise(SIGTERM); // the program does not know
         report_failure(identity, exec_program(program.program, program.args, identity.descriptors()));
     } catch (...) {
-        log_line("worker " + std::to_string(identity.id) + ": " + exception_text());
+        log_line(LogLevel::error, "worker " + std::to_string(identity.id) + ": " + exception_text());
     }
     leave_process(127);
 }

@@ -110,7 +110,7 @@ COHORT_DECL void Reloader::judge() {
     try {
         healthy = canary_.healthy();
     } catch (...) {
-        log_line("canary: " + exception_text());
+        log_line(LogLevel::warning, "canary: " + exception_text());
     }
     if (!healthy) rollout_->fail(Errc::canary_failed);
 }

@@ -44,7 +44,7 @@ COHORT_DECL void AutoscaleLoop::look() {
         const unsigned wanted = policy_->look(workers, limits_->load ? limits_->load() : owner_.current_load());
         if (wanted != workers) owner_.scale_to(wanted);
     } catch (...) { // it may work the next time
-        log_line("autoscale: " + exception_text());
+        log_line(LogLevel::warning, "autoscale: " + exception_text());
     }
 }
 

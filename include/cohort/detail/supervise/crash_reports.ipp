@@ -95,7 +95,7 @@ COHORT_DECL std::shared_ptr<const CrashReport> report_crash(WorkerRecord& worker
         if (logs != nullptr) logs->report(file_name_of(*report), report->describe());
         return report;
     } catch (const std::exception& error) { // its end goes on
-        log_line(std::string("no crash report: ") + error.what());
+        log_line(LogLevel::error, std::string("no crash report: ") + error.what());
         return nullptr;
     }
 }

@@ -31,7 +31,7 @@ COHORT_DECL bool HealthMonitor::has_leaving(unsigned slot) const {
 }
 
 COHORT_DECL void HealthMonitor::say(const WorkerRecord& record, std::string_view what) {
-    log_line(std::string("worker ").append(std::to_string(record.id)).append(": ").append(what));
+    log_line(LogLevel::warning, std::string("worker ").append(std::to_string(record.id)).append(": ").append(what));
 }
 
 COHORT_DECL HealthMonitor::HealthMonitor(const asio::any_io_executor& executor, const Options& options,
@@ -190,7 +190,7 @@ COHORT_DECL Task<> HealthMonitor::run_replacement(HealthPtr health, WorkerId wor
     health->replacing = false;
     if (failure.empty()) co_return;
     health->wait.on_failure();
-    log_line("worker " + std::to_string(worker) + ": not replaced: " + failure);
+    log_line(LogLevel::warning, "worker " + std::to_string(worker) + ": not replaced: " + failure);
 }
 
 COHORT_DECL void HealthMonitor::probe(const WorkerRecord& record, const HealthPtr& health, Duration elapsed) {

@@ -30,7 +30,7 @@ COHORT_DECL void call_on_exit(const Hooks& hooks, const Event& event) {
     try {
         hooks.on_exit(event);
     } catch (...) {
-        log_line("on_exit: " + exception_text());
+        log_line(LogLevel::error, "on_exit: " + exception_text());
     }
 }
 

@@ -90,7 +90,8 @@ COHORT_DECL void note_unanswered(WorkerRecord& worker, SharedPage& page) {
     for (const OngoingOf& each : oldest_requests(worker, page, CrashReport::most_requests))
         worker.unanswered.push_back(describe(each, now, true));
     for (const RequestInfo& info : std::span(worker.unanswered).first(std::min(worker.unanswered.size(), most_said)))
-        if (!info.what.empty()) log_line("worker " + std::to_string(worker.id) + ": not answered: " + info.describe());
+        if (!info.what.empty())
+            log_line(LogLevel::warning, "worker " + std::to_string(worker.id) + ": not answered: " + info.describe());
 }
 
 } // namespace cohort::detail

@@ -42,7 +42,7 @@ COHORT_DECL void RespawnQueue::start(unsigned slot) {
         owner_.respawn(slot);
     } catch (const std::system_error& error) {
         if (error.code() == Errc::stopping) return;
-        log_line("slot " + std::to_string(slot) + ": " + printable(error.what()) + ", trying again");
+        log_line(LogLevel::warning, "slot " + std::to_string(slot) + ": " + printable(error.what()) + ", trying again");
         later({slot}, again_);
     }
 }

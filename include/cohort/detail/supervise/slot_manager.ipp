@@ -68,13 +68,14 @@ COHORT_DECL void SlotManager::dismiss(unsigned slot) {
 }
 
 /// What an operator wants to know of a worker's end: of what it ended, after how long, and what follows.
-COHORT_DECL void tell_end(const WorkerRecord& record, const ExitStatus& status, const std::string& next) {
+COHORT_DECL void tell_end(LogLevel level, const WorkerRecord& record, const ExitStatus& status,
+                          const std::string& next) {
     const std::chrono::duration<double> lived = std::chrono::steady_clock::now() - record.born;
     char time[32];
     const std::string why = record.error ? " (" + record.error.message() + ")" : "";
     std::snprintf(time, sizeof time, "%.1f s", lived.count());
-    log_line("worker " + std::to_string(record.id) + " in slot " + std::to_string(record.slot) + " (process " +
-             std::to_string(record.pid) + ") " + status.describe() + why + " after " + time + "; " + next);
+    log_line(level, "worker " + std::to_string(record.id) + " in slot " + std::to_string(record.slot) + " (process " +
+                        std::to_string(record.pid) + ") " + status.describe() + why + " after " + time + "; " + next);
 }
 
 /// By a signal that a fault of its own raises: not what it gets when its grace is over.
@@ -84,7 +85,8 @@ COHORT_DECL bool has_crashed(const ExitStatus& status) noexcept {
 
 COHORT_DECL bool SlotManager::on_exit(const WorkerRecord& record, const ExitStatus& status) {
     const bool was_leaving = record.voluntary || owner_.stopping();
-    if (was_leaving && (has_crashed(status) || record.error)) tell_end(record, status, "it was leaving");
+    if (was_leaving && (has_crashed(status) || record.error))
+        tell_end(LogLevel::warning, record, status, "it was leaving");
     if (slots_.vacate(record) && !group_restart_.concerns(record.group)) answer(record, status);
     return slots_[record.slot].occupied;
 }
@@ -98,7 +100,7 @@ COHORT_DECL void SlotManager::answer(const WorkerRecord& record, const ExitStatu
         std::string next = "no other follows";
         if (given_up) next = "the slot is given up";
         if (restart) next = "the next one starts in " + std::to_string(restart->count()) + " ms";
-        tell_end(record, status, next);
+        tell_end(given_up ? LogLevel::error : LogLevel::warning, record, status, next);
     }
     const bool concerns_all = options_.strategy == Strategy::one_for_all && !owner_.stopping() &&
                               !(record.to_be_replaced && status.success());

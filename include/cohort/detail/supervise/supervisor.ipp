@@ -61,7 +61,9 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
       health_monitor_(context.get_executor(), options_, page_, processes_.records(), slot_manager_.slots(), *this),
       autoscale_loop_(context.get_executor(), options_.autoscale, *this),
       worker_gone_(context.get_executor()),
-      turn_(context.get_executor()) {
+      turn_(context.get_executor()),
+      unclaimed_(context.get_executor()) {
+    log_level = options_.log_level;
     if (pending_identity) return;
     open_standard_descriptors();
     keep_exit_statuses();
@@ -286,7 +288,7 @@ COHORT_DECL Task<ReloadReport> Supervisor::upgrade_now() {
         co_return report;
     }
     if (own_arguments().empty()) {
-        log_line("upgrade: without /proc the arguments of this program are not known");
+        log_line(LogLevel::warning, "upgrade: without /proc the arguments of this program are not known");
         report.error = std::make_error_code(std::errc::operation_not_supported);
         co_return report;
     }
@@ -337,6 +339,7 @@ COHORT_DECL bool Supervisor::has_worker_of(unsigned group) const {
 COHORT_LAZY COHORT_DECL Task<> Supervisor::until_gone(unsigned group) {
     const std::weak_ptr<bool> alive = lifetime();
     while (!alive.expired() && has_worker_of(group)) co_await worker_gone_.wait();
+    log_level = options_.log_level;
 }
 
 COHORT_DECL std::error_code Supervisor::why_no_worker() const {

@@ -30,7 +30,8 @@ COHORT_DECL Task<> reload_and_tell(Supervisor& supervisor) {
     const auto begin = std::chrono::steady_clock::now();
     const ReloadReport report = co_await supervisor.reload();
     if (report.error == Errc::stopping && supervisor.forward_signal(SIGHUP)) co_return;
-    log_line("reload: " + (report ? describe(report, begin) : report.error.message()));
+    log_line(report ? LogLevel::info : LogLevel::error,
+             "reload: " + (report ? describe(report, begin) : report.error.message()));
 }
 
 COHORT_DECL Task<> upgrade_and_tell(Supervisor& supervisor) {
@@ -39,14 +40,14 @@ COHORT_DECL Task<> upgrade_and_tell(Supervisor& supervisor) {
     if (report.error == Errc::stopping && supervisor.forward_signal(SIGUSR2)) co_return;
     std::string text = report ? describe(report, begin) : report.error.message();
     if (report) text += ", process " + std::to_string(supervisor.successor()) + " follows";
-    log_line("upgrade: " + text);
+    log_line(report ? LogLevel::info : LogLevel::error, "upgrade: " + text);
 }
 
 COHORT_DECL void scale_and_tell(Supervisor& supervisor, unsigned workers) {
     try {
         supervisor.slot_manager().scale(workers);
     } catch (const std::system_error& error) {
-        log_line(std::string("scale: ") + printable(error.what()));
+        log_line(LogLevel::error, std::string("scale: ") + printable(error.what()));
     }
 }
 

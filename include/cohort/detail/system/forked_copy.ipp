@@ -36,8 +36,9 @@ COHORT_DECL void cut_off_from_parent(std::span<const int> links, std::span<const
 }
 
 COHORT_DECL void end_forked_copy() noexcept {
-    log_line("process " + std::to_string(::getpid()) + ", which the program has forked from process " +
-             std::to_string(::getppid()) + ", came back to cohort instead of ending: it ends here");
+    log_line(LogLevel::warning, "process " + std::to_string(::getpid()) +
+                                    ", which the program has forked from process " + std::to_string(::getppid()) +
+                                    ", came back to cohort instead of ending: it ends here");
     leave_process(1);
 }
 

@@ -63,7 +63,7 @@ COHORT_DECL NotifySocket::NotifySocket(const std::string& address) {
     const bool is_abstract = address.front() == '@';
     const bool fits = address.size() > 1 && address.size() < sizeof address_.sun_path;
     if (!fits || (!is_abstract && address.front() != '/')) {
-        log_line("NOTIFY_SOCKET is no path and no abstract name: " + printable(address));
+        log_line(LogLevel::warning, "NOTIFY_SOCKET is no path and no abstract name: " + printable(address));
         return;
     }
     address_.sun_family = AF_UNIX;
@@ -71,7 +71,7 @@ COHORT_DECL NotifySocket::NotifySocket(const std::string& address) {
     if (is_abstract) address_.sun_path[0] = '\0';
     length_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size() + (is_abstract ? 0 : 1));
     socket_ = UniqueFd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket_) log_line("NOTIFY_SOCKET: " + last_error().message());
+    if (!socket_) log_line(LogLevel::warning, "NOTIFY_SOCKET: " + last_error().message());
 }
 
 COHORT_DECL std::error_code NotifySocket::send(std::string_view state) const noexcept {

@@ -97,7 +97,8 @@ COHORT_DECL Task<> WorkerCore::control() {
     try {
         while (auto packet = co_await link_->receive()) handle_packet(*packet);
     } catch (const std::exception& error) {
-        log_line("worker " + std::to_string(identity_.id) + ": control link: " + printable(error.what()));
+        log_line(LogLevel::warning,
+                 "worker " + std::to_string(identity_.id) + ": control link: " + printable(error.what()));
         link_->close();
     }
     master_gone();
@@ -202,7 +203,7 @@ COHORT_DECL void WorkerCore::finish() noexcept {
         try {
             action();
         } catch (...) {
-            log_line("worker " + std::to_string(identity_.id) + ": at exit: " + exception_text());
+            log_line(LogLevel::warning, "worker " + std::to_string(identity_.id) + ": at exit: " + exception_text());
         }
     }
     link_->flush_now(grace_);

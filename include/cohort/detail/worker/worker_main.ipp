@@ -54,7 +54,7 @@ COHORT_DECL Task<> run_body(WorkerCore& core, Task<int> body) {
         code = co_await std::move(body);
     } catch (...) {
         if (is_failure(core)) {
-            log_line("worker " + std::to_string(core.identity().id) + ": " + exception_text());
+            log_line(LogLevel::error, "worker " + std::to_string(core.identity().id) + ": " + exception_text());
             code = 1;
         }
     }
@@ -98,7 +98,7 @@ COHORT_DECL void run_as_worker(SharedPage& page, const Identity& identity, const
         context->run();
         end_if_forked_copy();
     } catch (...) {
-        log_line("worker " + std::to_string(identity.id) + ": " + exception_text());
+        log_line(LogLevel::error, "worker " + std::to_string(identity.id) + ": " + exception_text());
     }
     leave_process(1);
 }

@@ -101,7 +101,7 @@ COHORT_DECL void Server::log(std::string_view message) const noexcept {
         if (options_.log)
             options_.log(shown);
         else
-            cohort::detail::log_line(shown);
+            cohort::detail::log_line(cohort::LogLevel::error, shown);
     } catch (...) { // A log that fails is no reason to fail.
     }
 }
