@@ -138,7 +138,7 @@ public:
 
 private:
     void end() noexcept;
-    static Task<> done() { co_return; }
+    static Task<> done();
 
     std::shared_ptr<FrameStream> stream_;
     CallTable& table_;

@@ -138,6 +138,8 @@ COHORT_DECL void ServedCall::end() noexcept {
     table_.remove(id_, *this);
 }
 
+COHORT_DECL Task<> ServedCall::done() { co_return; }
+
 COHORT_DECL QueuedFrame refuse_call(FrameStream& stream, std::uint64_t id, Errc error, std::string_view what) noexcept {
     try {
         return stream.push(FrameKind::failure, id, [&](Buffer& out, std::vector<int>&) {
