@@ -249,6 +249,12 @@ struct Options {
     /// the first; what a dead one has left is taken. At an upgrade it goes to the new master without a gap; whoever has
     /// it at the end removes it.
     std::string pid_file{};
+    /// Has the service manager keep the listening sockets (sd_notify(3), FDSTORE=1; in the unit
+    /// FileDescriptorStoreMax=, at least one for each endpoint, and with SharedSocket for each slot of each). Then they
+    /// outlive this process: connections that come between its end, however it ends, and the next start of the service
+    /// wait, and none is refused; only the file of a Unix socket goes at a stop. Without such a manager it does
+    /// nothing.
+    bool fd_store = false;
     /// What ps(1) and top(1) call the processes: "cohort: master TITLE", "cohort: worker 3 TITLE", and whether a worker
     /// is leaving; empty: what they are called anyway. Without CAP_SYS_RESOURCE it is written over the arguments of
     /// main(), as far as there is room, and over what a program still keeps of them.
@@ -275,13 +281,13 @@ struct Settings {
     std::optional<Backoff> backoff{};
     /// Of the workers that are there, too.
     std::optional<Recycle> recycle{};
+    std::optional<LogLevel> log_level{};
 };
 
 /// One call to whichever worker has the fewest.
 struct CallOptions {
     /// From the call to its reply, with all waiting.
     Timeout timeout{};
-    std::optional<LogLevel> log_level{};
     /// Doing it twice does no harm: when its worker dies, another one is asked, up to `attempts` in all.
     bool idempotent = false;
     unsigned attempts = 3;

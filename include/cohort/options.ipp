@@ -192,6 +192,7 @@ COHORT_DECL std::string describe(const Options& options) {
     }
     lines.add("log_level", detail::name_of(options.log_level));
     lines.add("pid_file", options.pid_file);
+    lines.add("fd_store", options.fd_store);
     lines.add("title", options.title);
     lines.add("hooks.before_fork", options.hooks.before_fork);
     lines.add("hooks.in_worker", options.hooks.in_worker);

@@ -173,6 +173,7 @@
 #include <cohort/detail/supervise/told_changes.ipp>
 #include <cohort/detail/supervise/worker_counts.ipp>
 #include <cohort/detail/supervise/worker_shutdown.ipp>
+#include <cohort/detail/upgrade/listener_store.ipp>
 #include <cohort/detail/upgrade/master_pid_file.ipp>
 #include <cohort/detail/upgrade/master_upgrade.ipp>
 #include <cohort/detail/upgrade/new_master.ipp>

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -54,6 +55,20 @@ ServiceManager::~ServiceManager() { ::close(socket_); }
 
 void ServiceManager::adopt() const { ::setenv("NOTIFY_SOCKET", address_.c_str(), 1); }
 
+void ServiceManager::pass_store() {
+    std::string names;
+    std::vector<cohort::detail::UniqueFd> copies; // out of the way of the numbers that they get
+    for (const auto& [name, descriptor] : store_) {
+        names += (names.empty() ? "" : ":") + name;
+        copies.emplace_back(::fcntl(descriptor.get(), F_DUPFD_CLOEXEC, 200));
+    }
+    store_.clear();
+    for (std::size_t i = 0; i != copies.size(); ++i) ::dup2(copies[i].get(), static_cast<int>(3 + i));
+    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+    ::setenv("LISTEN_FDS", std::to_string(copies.size()).c_str(), 1);
+    ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
+}
+
 void ServiceManager::fill() const {
     sockaddr_un to{};
     const socklen_t length = fill_in(address_, to);
@@ -68,21 +83,26 @@ void ServiceManager::fill() const {
 bool ServiceManager::receive(Notification& notification, std::chrono::milliseconds time) {
     if (!readable_within(socket_, time)) return false;
     char text[4096];
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(sizeof(int))];
     iovec bytes{text, sizeof text};
     msghdr message{};
     message.msg_iov = &bytes;
     message.msg_iovlen = 1;
     message.msg_control = control;
     message.msg_controllen = sizeof control;
-    const ssize_t size = ::recvmsg(socket_, &message, 0);
+    const ssize_t size = ::recvmsg(socket_, &message, MSG_CMSG_CLOEXEC);
     if (size < 0) return false;
     notification.text.assign(text, static_cast<std::size_t>(size));
-    const cmsghdr* const header = CMSG_FIRSTHDR(&message);
     ucred sender{};
-    if (header != nullptr && header->cmsg_type == SCM_CREDENTIALS)
-        std::memcpy(&sender, CMSG_DATA(header), sizeof sender);
+    int descriptor = -1;
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_type == SCM_CREDENTIALS) std::memcpy(&sender, CMSG_DATA(header), sizeof sender);
+        if (header->cmsg_type == SCM_RIGHTS) std::memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
+    }
     notification.from = sender.pid;
+    cohort::detail::UniqueFd passed(descriptor);
+    if (notification.has("FDSTORE=1")) store_[notification.value_of("FDNAME")] = std::move(passed);
+    if (notification.has("FDSTOREREMOVE=1")) store_.erase(notification.value_of("FDNAME"));
     return true;
 }
 

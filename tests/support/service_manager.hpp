@@ -4,7 +4,10 @@
 
 #include "folder.hpp"
 
+#include <cohort/detail/system/unique_fd.hpp>
+
 #include <chrono>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -44,12 +47,18 @@ public:
     /// Whatever is there, or comes within the time.
     std::vector<Notification> all_within(std::chrono::milliseconds time);
 
+    /// The descriptors that it was told to keep, of what has been received, by name (sd_notify(3), FDSTORE).
+    const std::map<std::string, cohort::detail::UniqueFd>& store() const { return store_; }
+    /// In a process that is to be the service: what is kept becomes 3, 4 and so on, with the variables that say so.
+    void pass_store();
+
 private:
     bool receive(Notification& notification, std::chrono::milliseconds time);
 
     Folder folder_;
     std::string address_;
     int socket_ = -1;
+    std::map<std::string, cohort::detail::UniqueFd> store_;
 };
 
 } // namespace test

@@ -20,13 +20,15 @@ public:
     UniqueFd take(const Endpoint& requested, unsigned slot);
     void clear() noexcept { listeners_.clear(); }
 
-private:
     struct Passed {
         Endpoint requested;
         unsigned slot;
         UniqueFd listener;
     };
+    /// That nobody has taken.
+    const std::vector<Passed>& all() const noexcept { return listeners_; }
 
+private:
     std::vector<Passed> listeners_;
 };
 

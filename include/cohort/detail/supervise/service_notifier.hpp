@@ -5,12 +5,14 @@
 #include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/supervise/worker_counts.hpp>
 #include <cohort/detail/system/notify_socket.hpp>
+#include <cohort/detail/upgrade/listener_store.hpp>
 
 #include <asio/any_io_executor.hpp>
 
 #include <chrono>
 #include <deque>
 #include <string>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -23,6 +25,8 @@ public:
     class Owner {
     public:
         virtual WorkerCounts count_workers() const = 0;
+        /// By the manager: what the next master is to have if this one ends.
+        virtual std::vector<OpenListener> listeners_to_keep() = 0;
 
     protected:
         ~Owner() = default;
@@ -31,6 +35,8 @@ public:
     /// `follows`: another master speaks until take_over().
     ServiceNotifier(const asio::any_io_executor& executor, bool follows, Owner& owner);
 
+    /// What the manager has kept for this master, before anything is opened.
+    void take_listeners(TransferredListeners& into) { store_.take(into); }
     /// There are workers: the watchdog is to see that this process lives.
     void begin();
     /// Their number or their state has changed. That is told soon, many changes at once.
@@ -58,11 +64,13 @@ private:
     void say(std::string state);
     bool deliver(const std::string& state) const noexcept;
     std::string status() const;
+    void keep_listeners();
     void tell_status();
     void keep_alive();
     void try_again();
 
     NotifySocket socket_;
+    ListenerStore store_;
     std::chrono::microseconds watchdog_;
     Owner& owner_;
     Voice voice_;

@@ -6,7 +6,6 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/printable.hpp>
-#include <cohort/detail/system/system.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -63,12 +62,20 @@ COHORT_DECL std::string ServiceNotifier::status() const {
     return "STATUS=" + text;
 }
 
+/// Not those that a master at its end has closed: connections that come until the next one is there wait.
+COHORT_DECL void ServiceNotifier::keep_listeners() {
+    if (!socket_ || voice_ != Voice::speaks || !ready_ || stopping_) return;
+    if (!store_.keep(owner_.listeners_to_keep(), socket_)) changed();
+}
+
 COHORT_DECL void ServiceNotifier::tell_status() {
+    keep_listeners();
     if (std::string now = status(); now != told_) say(std::move(now));
 }
 
 COHORT_DECL void ServiceNotifier::become_ready() {
     if (std::exchange(ready_, true) || stopping_) return;
+    keep_listeners();
     say("READY=1\n" + status());
 }
 
@@ -97,6 +104,7 @@ COHORT_DECL void ServiceNotifier::hand_over(pid_t successor) {
 COHORT_DECL void ServiceNotifier::take_over() {
     if (voice_ != Voice::waits) return;
     voice_ = Voice::speaks;
+    keep_listeners();
     if (ready_) say("READY=1\n" + status());
     begin();
 }
@@ -134,8 +142,7 @@ COHORT_DECL void ServiceNotifier::say(std::string state) {
 
 /// Also when nobody is there any more; false: there is no room.
 COHORT_DECL bool ServiceNotifier::deliver(const std::string& state) const noexcept {
-    const std::error_code error = socket_.send(state);
-    return !would_block(error.value()) && !is_kernel_limit(error.value());
+    return has_taken(socket_.send(state));
 }
 
 COHORT_DECL void ServiceNotifier::try_again() {

@@ -69,6 +69,7 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
     keep_exit_statuses();
     pid_file_.open(options_.pid_file, upgrade_.take_pid_file()); // first of all: nothing is in a second instance's way
     show_as_master(options_.title, false);
+    if (!upgrade_.is_awaited()) service_.take_listeners(upgrade_.listeners());
     dispatcher_->prepare();
     upgrade_.receive_connections(*dispatcher_, &can_take_back, [this] { take_over(); });
     open_control();
@@ -182,6 +183,7 @@ COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& 
 COHORT_DECL void Supervisor::notify_if_finished() {
     if (!finished()) return;
     upgrade_.finish();
+    unclaimed_.cancel();
     pool_->review();
     processes_.mail().end();
     bus_.finish();
@@ -271,10 +273,26 @@ COHORT_DECL bool Supervisor::all_ready() const {
 COHORT_DECL void Supervisor::review_readiness() {
     const bool is_awaited = upgrade_.is_awaited() || !service_.is_ready();
     if (!is_awaited || has_given_up() || records().empty() || !all_ready()) return;
+    // A listener of a master before that nobody asks for would have clients wait for ever.
+    unclaimed_.expire_after(options_.boot_timeout, action<&Supervisor::close_unclaimed>(this));
     service_.become_ready();
     if (!upgrade_.is_awaited()) return;
     upgrade_.tell_ready();
     if (control_) control_->begin();
+}
+
+COHORT_DECL void Supervisor::close_unclaimed() {
+    upgrade_.listeners().clear();
+    service_.changed();
+}
+
+/// With those that a worker may still ask for.
+COHORT_DECL std::vector<OpenListener> Supervisor::listeners_to_keep() {
+    if (!options_.fd_store) return {};
+    std::vector<OpenListener> listeners = dispatcher_->listeners();
+    for (const auto& each : upgrade_.listeners().all())
+        listeners.push_back({each.requested, {}, each.slot, each.listener.get()});
+    return listeners;
 }
 
 COHORT_DECL WorkerCounts Supervisor::count_workers() const {
@@ -321,6 +339,7 @@ COHORT_DECL void Supervisor::set(const Settings& settings) {
     apply(settings, wanted);
     refuse_contradictions(wanted);
     apply(settings, options_);
+    log_level = options_.log_level;
     if (settings.backoff) slot_manager_.slots().set(options_.backoff);
     if (settings.recycle) health_monitor_.set_recycling();
     if (settings.connections_per_worker)
@@ -339,7 +358,6 @@ COHORT_DECL bool Supervisor::has_worker_of(unsigned group) const {
 COHORT_LAZY COHORT_DECL Task<> Supervisor::until_gone(unsigned group) {
     const std::weak_ptr<bool> alive = lifetime();
     while (!alive.expired() && has_worker_of(group)) co_await worker_gone_.wait();
-    log_level = options_.log_level;
 }
 
 COHORT_DECL std::error_code Supervisor::why_no_worker() const {

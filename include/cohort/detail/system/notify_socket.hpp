@@ -35,14 +35,17 @@ public:
     explicit NotifySocket(const std::string& address);
 
     explicit operator bool() const noexcept { return static_cast<bool>(socket_); }
-    /// Never waits. EAGAIN and is_kernel_limit(): there is no room now.
-    std::error_code send(std::string_view state) const noexcept;
+    /// Never waits. A descriptor may go with it.
+    std::error_code send(std::string_view state, int descriptor = -1) const noexcept;
 
 private:
     UniqueFd socket_;
     sockaddr_un address_{};
     socklen_t length_ = 0;
 };
+
+/// Of send(): also where nobody is there any more. False: there is no room now.
+bool has_taken(const std::error_code& error) noexcept;
 
 } // namespace cohort::detail
 

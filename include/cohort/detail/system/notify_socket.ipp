@@ -7,6 +7,7 @@
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/log_line.hpp>
 #include <cohort/detail/printable.hpp>
+#include <cohort/detail/system/fd_passing.hpp>
 #include <cohort/detail/system/system.hpp>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 
 #include <unistd.h>
 
@@ -74,16 +76,17 @@ COHORT_DECL NotifySocket::NotifySocket(const std::string& address) {
     if (!socket_) log_line(LogLevel::warning, "NOTIFY_SOCKET: " + last_error().message());
 }
 
-COHORT_DECL std::error_code NotifySocket::send(std::string_view state) const noexcept {
+COHORT_DECL bool has_taken(const std::error_code& error) noexcept {
+    return !would_block(error.value()) && !is_kernel_limit(error.value());
+}
+
+COHORT_DECL std::error_code NotifySocket::send(std::string_view state, int descriptor) const noexcept {
     if (!socket_) return {};
     sockaddr_un to = address_;
-    iovec bytes{const_cast<char*>(state.data()), state.size()};
-    msghdr message{};
-    message.msg_name = &to;
-    message.msg_namelen = length_;
-    message.msg_iov = &bytes;
-    message.msg_iovlen = 1;
-    while (System::current().sendmsg(socket_.get(), &message) < 0)
+    SocketMessage message(std::as_bytes(std::span(state)), std::span(&descriptor, descriptor < 0 ? 0 : 1));
+    message.get()->msg_name = &to;
+    message.get()->msg_namelen = length_;
+    while (System::current().sendmsg(socket_.get(), message.get()) < 0)
         if (errno != EINTR) return last_error();
     return {};
 }

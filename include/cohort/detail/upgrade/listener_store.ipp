@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// The bodies of listener_store.hpp (layer 4).
+#pragma once
+
+#include <cohort/detail/upgrade/listener_store.hpp>
+
+#include <cohort/detail/config.hpp>
+#include <cohort/detail/socket/activation.hpp>
+#include <cohort/serialize.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <span>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+namespace cohort::detail {
+
+inline constexpr std::string_view stored_prefix = "cohort-";
+inline constexpr std::string_view hex_digits = "0123456789abcdef";
+
+/// The endpoint as bytes in hexadecimal: what makes two of them equal does not all stand in their text.
+COHORT_DECL std::string stored_name(const Endpoint& requested, unsigned slot) {
+    constexpr std::size_t longest = 255;
+    Buffer encoded;
+    encode(requested, encoded);
+    std::string name = std::string(stored_prefix) + std::to_string(slot) + "-";
+    for (const std::byte byte : encoded.bytes()) {
+        const auto value = std::to_integer<unsigned>(byte);
+        name += {hex_digits[value >> 4], hex_digits[value & 15]};
+    }
+    return name.size() <= longest ? name : std::string();
+}
+
+COHORT_DECL std::optional<std::pair<Endpoint, unsigned>> parse_stored_name(std::string_view name) noexcept try {
+    if (!name.starts_with(stored_prefix)) return std::nullopt;
+    name.remove_prefix(stored_prefix.size());
+    std::pair<Endpoint, unsigned> found;
+    const auto [rest, error] = std::from_chars(name.data(), name.data() + name.size(), found.second);
+    name.remove_prefix(static_cast<std::size_t>(rest - name.data()));
+    if (error != std::errc{} || !name.starts_with('-') || name.size() % 2 == 0) return std::nullopt;
+    name.remove_prefix(1);
+    std::vector<std::byte> encoded;
+    for (std::size_t i = 0; i != name.size(); i += 2) {
+        const auto high = hex_digits.find(name[i]);
+        const auto low = hex_digits.find(name[i + 1]);
+        if (high == hex_digits.npos || low == hex_digits.npos) return std::nullopt;
+        encoded.push_back(static_cast<std::byte>(high << 4 | low));
+    }
+    if (decode(std::span(std::as_const(encoded)), found.first)) return std::nullopt;
+    return found;
+} catch (...) {
+    return std::nullopt;
+}
+
+COHORT_DECL bool is_listening_at(int socket, const Endpoint& requested) noexcept {
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0) return false;
+    struct stat file {};
+    return !requested.is_unix() || (::lstat(requested.path().c_str(), &file) == 0 && S_ISSOCK(file.st_mode));
+}
+
+COHORT_DECL ino_t inode_of(int descriptor) noexcept {
+    struct stat file {};
+    return ::fstat(descriptor, &file) == 0 ? file.st_ino : 0;
+}
+
+COHORT_DECL void ListenerStore::take(TransferredListeners& into) {
+    static bool taken = false; // the numbers may be those of other descriptors afterwards
+    if (std::exchange(taken, true)) return;
+    const Activation passed = activation_from_environment();
+    std::string_view rest = passed.names;
+    for (int position = 0; position < passed.count && !rest.empty(); ++position) {
+        const std::string_view name = rest.substr(0, rest.find(':'));
+        rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+        const auto stored = parse_stored_name(name);
+        if (!stored) continue;
+        UniqueFd listener(Activation::first_descriptor + position);
+        kept_.emplace(name, inode_of(listener.get()));
+        if (!is_listening_at(listener.get(), stored->first)) continue;
+        ::fcntl(listener.get(), F_SETFD, FD_CLOEXEC);
+        ::fcntl(listener.get(), F_SETFL, ::fcntl(listener.get(), F_GETFL) | O_NONBLOCK);
+        into.add(stored->first, stored->second, std::move(listener));
+    }
+}
+
+COHORT_DECL bool ListenerStore::keep(const std::vector<OpenListener>& open, const NotifySocket& manager) {
+    std::map<std::string, int> wanted;
+    for (const OpenListener& each : open) {
+        if (!each.requested.is_tcp() && !each.requested.is_unix()) continue; // it came from the manager, or a parent
+        if (std::string name = stored_name(each.requested, each.slot); !name.empty())
+            wanted.emplace(std::move(name), each.descriptor);
+    }
+    const auto is_gone = [&wanted](const auto& kept) {
+        const auto found = wanted.find(kept.first);
+        return found == wanted.end() || inode_of(found->second) != kept.second;
+    };
+    for (auto kept = kept_.begin(); kept != kept_.end();) {
+        if (!is_gone(*kept)) {
+            ++kept;
+            continue;
+        }
+        if (!has_taken(manager.send("FDSTOREREMOVE=1\nFDNAME=" + kept->first))) return false;
+        kept = kept_.erase(kept);
+    }
+    for (const auto& [name, descriptor] : wanted) {
+        if (kept_.contains(name)) continue;
+        if (!has_taken(manager.send("FDSTORE=1\nFDNAME=" + name, descriptor))) return false;
+        kept_.emplace(name, inode_of(descriptor));
+    }
+    return true;
+}
+
+} // namespace cohort::detail
