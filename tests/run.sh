@@ -40,7 +40,7 @@ build=$source_dir/build-test
 
 configure "$build" -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
   -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="$flags" -DCMAKE_C_FLAGS_RELWITHDEBINFO="$flags" -DCOHORT_SANITIZE="$sanitize" \
-  -DCOHORT_BENCHMARKS=OFF
+  -DCOHORT_TEST_UNITS=32 -DCOHORT_BENCHMARKS=OFF
 cmake --build "$build" --parallel "${JOBS:-2}"
 
 repeating=()

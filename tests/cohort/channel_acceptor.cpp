@@ -25,7 +25,7 @@
 #include <sys/stat.h>
 
 using namespace std::chrono_literals;
-using namespace asio::experimental::awaitable_operators;
+using asio::experimental::awaitable_operators::operator||;
 using cohort::Channel;
 using cohort::ChannelAcceptor;
 using cohort::Endpoint;
@@ -60,7 +60,7 @@ namespace {
 
 using ToServer = cohort::Duplex<Ask, Told>;
 using ToClient = cohort::Duplex<Told, Ask>;
-using Client = Channel<ToServer>;
+using ClientChannel = Channel<ToServer>;
 using Server = ChannelAcceptor<ToClient>;
 using ServedClient = std::optional<Server::Accepted>;
 
@@ -100,7 +100,7 @@ Task<> ask_once(asio::any_io_executor executor, Endpoint endpoint, std::uint64_t
     if (told.number == number && told.text == "question!" && told.loud) ++answered;
 }
 
-Task<> connect(asio::any_io_executor executor, Endpoint endpoint, std::optional<Client>& client) {
+Task<> connect(asio::any_io_executor executor, Endpoint endpoint, std::optional<ClientChannel>& client) {
     client = co_await Channel<ToServer>::connect(executor, endpoint);
 }
 
@@ -133,7 +133,7 @@ Task<> receive_error(C& channel, std::error_code& error, std::string& what) {
 }
 
 std::error_code connect_error(Place& place, const Endpoint& endpoint) {
-    std::optional<Client> client;
+    std::optional<ClientChannel> client;
     return error_of([&] { run_for(place.io, connect(place.io.get_executor(), endpoint, client)); });
 }
 
@@ -219,7 +219,7 @@ TEST_CASE("two programs exchange messages and calls, and each knows who the othe
 TEST_CASE("a client can ask who serves it") {
     Place place;
     Server server = place.server();
-    std::optional<Client> client;
+    std::optional<ClientChannel> client;
     run_for(place.io, connect(place.io.get_executor(), place.endpoint(), client));
     const auto peer = cohort::peer_credentials(client->native_handle());
     CHECK(peer.pid == ::getpid());
@@ -419,8 +419,8 @@ TEST_CASE("a client waits for a place in the queue, without holding up its loop"
     std::error_code error;
     const auto listener = cohort::detail::open_listener(place.endpoint(), false, 0, error);
     REQUIRE(!error);
-    std::optional<Client> first;
-    std::optional<Client> second;
+    std::optional<ClientChannel> first;
+    std::optional<ClientChannel> second;
     run_for(place.io, connect(place.io.get_executor(), place.endpoint(), first));
     test::start(place.io, connect(place.io.get_executor(), place.endpoint(), second));
     run_for(place.io, test::sleep_for(20ms));
@@ -485,7 +485,7 @@ TEST_CASE("the limit of descriptors of this very process") {
         int answered = 0;
         test::start(place.io, serve_all(place.io, server, accepted));
         test::settle(place.io);
-        std::optional<Client> client;
+        std::optional<ClientChannel> client;
         run_for(place.io, connect(place.io.get_executor(), place.endpoint(), client));
         run_until(place.io, [&] { return accepted == 1; });
 
@@ -522,7 +522,8 @@ TEST_CASE("accept() that is given up loses no client") {
                 client ? ++accepted : ++given_up;
             }
         }
-        static Task<> connect(asio::any_io_executor executor, Endpoint endpoint, int count, std::vector<Client>& all) {
+        static Task<> connect(asio::any_io_executor executor, Endpoint endpoint, int count,
+                              std::vector<ClientChannel>& all) {
             std::mt19937 random(8);
             while (all.size() < static_cast<std::size_t>(count)) {
                 auto client = co_await Channel<ToServer>::connect(executor, endpoint);
@@ -536,7 +537,7 @@ TEST_CASE("accept() that is given up loses no client") {
         Server server = place.server();
         int accepted = 0;
         int given_up = 0;
-        std::vector<Client> clients;
+        std::vector<ClientChannel> clients;
         auto connecting = Run::connect(place.io.get_executor(), place.endpoint(), 200, clients);
         test::start(place.io, test::when_positive(given_up, std::move(connecting)));
         run_for(place.io, Run::accept(server, 200, timer_first, accepted, given_up));
@@ -555,7 +556,7 @@ TEST_CASE("close() ends what waits in accept(), and those in the queue see the e
     test::start(place.io, accept_one(*server, first, first_done));
     test::start(place.io, accept_one(*server, second, second_done));
     test::settle(place.io);
-    std::optional<Client> client;
+    std::optional<ClientChannel> client;
     run_for(place.io, connect(place.io.get_executor(), place.endpoint(), client));
     run_until(place.io, [&] { return first_done || second_done; });
     CHECK(first.has_value() != second.has_value());
@@ -568,7 +569,7 @@ TEST_CASE("close() ends what waits in accept(), and those in the queue see the e
     char byte = 0;
     CHECK(::recv(queued.get(), &byte, 1, 0) <= 0);
     // A channel that was accepted goes on.
-    Client& mine = *client;
+    ClientChannel& mine = *client;
     auto& served = first ? first->channel : second->channel;
     const Ask ask{9, "still"};
     run_for(place.io, send_one(mine, ask));

@@ -37,7 +37,7 @@ void make_raw_terminal(Ends& ends) {
     ::tcsetattr(ends.write, TCSANOW, &settings);
 }
 
-const std::pair<const char*, void (*)(Ends&)> kinds[] = {
+const std::pair<const char*, void (*)(Ends&)> line_kinds[] = {
     {"pipe", test::make_pipe}, {"socket", test::make_sockets}, {"terminal", make_raw_terminal}};
 
 std::vector<std::string> lines_of(const std::string& text) {
@@ -54,7 +54,7 @@ std::string told(unsigned lost) {
 } // namespace
 
 TEST_CASE("lines arrive, each with its end, and the descriptor blocks others as before") {
-    for (const auto& [name, make] : kinds) {
+    for (const auto& [name, make] : line_kinds) {
         CAPTURE(std::string(name));
         Ends ends;
         make(ends);
@@ -68,7 +68,7 @@ TEST_CASE("lines arrive, each with its end, and the descriptor blocks others as 
 }
 
 TEST_CASE("nobody reads: no line waits, and the next one that is taken says how many were lost") {
-    for (const auto& [name, make] : kinds) {
+    for (const auto& [name, make] : line_kinds) {
         CAPTURE(std::string(name));
         Ends ends;
         make(ends);
@@ -102,7 +102,7 @@ TEST_CASE("a terminal that was stopped, by Ctrl-S") {
 }
 
 TEST_CASE("where nobody can read any more lines are lost, without SIGPIPE") {
-    for (const auto& [name, make] : kinds) {
+    for (const auto& [name, make] : line_kinds) {
         CAPTURE(std::string(name));
         Ends ends;
         make(ends);

@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 
 using namespace std::chrono_literals;
-using namespace asio::experimental::awaitable_operators;
+using asio::experimental::awaitable_operators::operator||;
 using cohort::Listener;
 using cohort::Socket;
 using cohort::Task;

@@ -32,7 +32,7 @@ using namespace test;
 namespace {
 
 /// Written in one piece, so that workers do not mix their lines.
-void print(const std::string& line) {
+void print_whole_line(const std::string& line) {
     const std::string text = line + "\n";
     [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
 }
@@ -41,7 +41,7 @@ Task<> watch_nothing(App&) { co_return; }
 Task<> announce(App& app) {
     while (const auto event = co_await app.next_event()) {
         const std::string status = event->status ? " " + event->status->describe() : "";
-        print(std::string(to_string(event->kind)) + " " + std::to_string(event->pid) + status);
+        print_whole_line(std::string(to_string(event->kind)) + " " + std::to_string(event->pid) + status);
     }
 }
 
@@ -52,7 +52,7 @@ Options run_options(unsigned workers) {
 }
 
 Task<> say_pid(App::Worker& self) {
-    print("pid " + std::to_string(self.pid()));
+    print_whole_line("pid " + std::to_string(self.pid()));
     co_return;
 }
 Task<int> fail_3(App::Worker&) { co_return 3; }
@@ -71,7 +71,7 @@ TEST_CASE("0 workers means one for each CPU that the process may use") {
     REQUIRE(::sched_getaffinity(0, sizeof usable, &usable) == 0);
     const auto count_workers = [] {
         return [](App& app) -> Task<> {
-            print("workers " + std::to_string(app.workers().size()));
+            print_whole_line("workers " + std::to_string(app.workers().size()));
             co_return;
         };
     };
@@ -128,12 +128,12 @@ TEST_CASE("when the master's function throws the workers end and run() returns 1
 }
 
 Task<> tick_for_ever(App& app) {
-    print("watching");
+    print_whole_line("watching");
     for (;;) co_await pause(app.context(), 5ms);
 }
 
 Task<> tick_whatever_is_said(App& app) {
-    print("watching");
+    print_whole_line("watching");
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     for (;;) co_await pause(app.context(), 5ms);
 }
@@ -141,7 +141,7 @@ Task<> tick_whatever_is_said(App& app) {
 Task<> publish_once(App& app) {
     const Note note{"tick"};
     co_await app.publish("topic", note);
-    print("watching");
+    print_whole_line("watching");
     while (const auto mail = co_await app.receive()) {
     }
 }
@@ -166,7 +166,7 @@ Task<> ask_once(App::Worker& self) {
 }
 
 Task<> throw_at_the_end(App& app) {
-    print("watching");
+    print_whole_line("watching");
     while (const auto mail = co_await app.receive()) {
     }
     throw std::runtime_error("failed at the end");
@@ -196,7 +196,7 @@ TEST_CASE("the end of run() does not depend on what is left running in the maste
 }
 
 Task<> crash_at_the_end(App::Worker& self) {
-    print("ready");
+    print_whole_line("ready");
     co_await self.until_stopping();
     ::kill(::getpid(), SIGTRAP); // for which no sanitizer has a handler
 }
@@ -217,16 +217,16 @@ Task<> keep_gauge(asio::io_context& io, Counter counter) {
 }
 Task<> leave_a_gauge(App& app) {
     detail::spawn(app.context().get_executor(), keep_gauge(app.context(), app.counter("gauge")));
-    print("ready");
+    print_whole_line("ready");
     co_await app.next_event();
 }
 Task<> broadcast_again_and_again(App& app) {
-    print("ready");
+    print_whole_line("ready");
     const Note beat{"beat", 1};
     for (;;) co_await app.broadcast(beat);
 }
 Task<> scale_again_and_again(App& app) {
-    print("ready");
+    print_whole_line("ready");
     for (unsigned workers = 1;; workers = 3 - workers) {
         app.scale(workers);
         co_await pause(app.context(), 1ms);
@@ -235,7 +235,7 @@ Task<> scale_again_and_again(App& app) {
 Task<> publish_something(App& app) {
     const Note news{"news", 1};
     co_await app.publish("topic", news);
-    print("ready");
+    print_whole_line("ready");
 }
 
 } // namespace
@@ -288,7 +288,7 @@ Task<> misuse(App::Worker&) {
             refused += error.code() == std::errc::operation_not_permitted;
         }
     }
-    print("refused " + std::to_string(refused) + " of " + std::to_string(std::size(functions)));
+    print_whole_line("refused " + std::to_string(refused) + " of " + std::to_string(std::size(functions)));
     co_return;
 }
 
@@ -329,13 +329,13 @@ TEST_CASE("when the master's function returns the workers go on") {
 /// Serves one client, which decides how long that takes.
 Task<> serve_one(App::Worker& self) {
     auto listener = co_await self.listen(any_port());
-    print("port " + std::to_string(listener.port()));
+    print_whole_line("port " + std::to_string(listener.port()));
     auto socket = co_await listener.accept();
-    print("accepted");
+    print_whole_line("accepted");
     const auto nobody = co_await listener.accept();
-    print(nobody ? "another" : "stopping");
+    print_whole_line(nobody ? "another" : "stopping");
     co_await answer(self, std::move(*socket));
-    print("finished");
+    print_whole_line("finished");
 }
 
 TEST_CASE("SIGTERM, SIGINT and SIGQUIT stop gracefully: what is in flight is finished") {
@@ -393,30 +393,30 @@ TEST_CASE("Ctrl-C reaches the master's process group, not its workers") {
 // Masters that die
 
 Task<> stay(App::Worker& self) {
-    print("pid " + std::to_string(self.pid()));
+    print_whole_line("pid " + std::to_string(self.pid()));
     co_await self.until_stopping();
-    print(self.connected() ? "asked" : "alone");
+    print_whole_line(self.connected() ? "asked" : "alone");
 }
 Task<> stay_in_receive(App::Worker& self) {
-    print("pid " + std::to_string(self.pid()));
+    print_whole_line("pid " + std::to_string(self.pid()));
     const auto note = co_await self.receive();
-    print(note ? "a message" : "alone");
+    print_whole_line(note ? "a message" : "alone");
 }
 Task<> stay_in_accept(App::Worker& self) {
     auto listener = co_await self.listen(any_port());
-    print("pid " + std::to_string(self.pid()));
+    print_whole_line("pid " + std::to_string(self.pid()));
     const auto socket = co_await listener.accept();
-    print(socket ? "a connection" : "alone");
+    print_whole_line(socket ? "a connection" : "alone");
 }
 Task<> stay_stuck(App::Worker& self) {
-    print("pid " + std::to_string(self.pid()));
+    print_whole_line("pid " + std::to_string(self.pid()));
     volatile bool forever = true;
     while (forever) {
     }
     co_return;
 }
 Task<> stay_without_leaving(App::Worker& self) {
-    print("pid " + std::to_string(self.pid()));
+    print_whole_line("pid " + std::to_string(self.pid()));
     for (;;) co_await pause(self.context(), 1h);
 }
 

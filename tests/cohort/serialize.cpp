@@ -126,10 +126,10 @@ private:
 };
 
 /// A serialize function that is a member but not static, and an explicit default constructor.
-class Counter {
+class Tally {
 public:
-    explicit Counter(int count = 0) : count_{count} {}
-    bool operator==(const Counter&) const = default;
+    explicit Tally(int count = 0) : count_{count} {}
+    bool operator==(const Tally&) const = default;
 
     template <class Archive, class Self>
     void serialize(Archive& archive, Self& self) const {
@@ -205,7 +205,7 @@ struct Thrower {
 struct HasCustom {
     Account account;
     std::vector<Celsius> temperatures;
-    Counter counter;
+    Tally counter;
     std::map<int, Percentage> shares;
     bool operator==(const HasCustom&) const = default;
 };
@@ -408,11 +408,11 @@ TEST_CASE("aggregates without any code") {
 
 TEST_CASE("classes with a serialize function") {
     check_round_trip(Account{"Ada", 42});
-    check_round_trip(Counter{7});
+    check_round_trip(Tally{7});
     check_round_trip(Percentage{50});
     Celsius warm;
     warm.degrees() = 36.6;
-    check_round_trip(HasCustom{{"Bob", -1}, {warm, Celsius{}}, Counter{3}, {{1, Percentage{99}}}});
+    check_round_trip(HasCustom{{"Bob", -1}, {warm, Celsius{}}, Tally{3}, {{1, Percentage{99}}}});
     check_round_trip(std::optional<std::vector<Account>>{{{"a", 1}, {"b", 2}}});
 }
 
@@ -772,7 +772,7 @@ TEST_CASE("a difference in structure is a difference in the hash") {
                      std::chrono::seconds, std::chrono::milliseconds, std::chrono::duration<double>,
                      std::chrono::system_clock::time_point, std::chrono::steady_clock::time_point,
                      std::filesystem::path, std::bitset<3>, std::bitset<4>, Empty, Point, Three, Swapped, Unswapped,
-                     InnerFirst, InnerLast, Arrays, Link, LinkByVector, LinkTwice, Tree, Odd, Even, Account, Counter>();
+                     InnerFirst, InnerLast, Arrays, Link, LinkByVector, LinkTwice, Tree, Odd, Even, Account, Tally>();
 }
 
 struct Lookalike {

@@ -64,7 +64,7 @@ struct Ends {
     Channel<Numbered, Via>& b = both.second;
 };
 
-Task<Numbered> echo(const Numbered& note) { co_return note; }
+Task<Numbered> echo_numbered(const Numbered& note) { co_return note; }
 
 template <class C>
 Task<> call_some(C& channel, std::uint64_t count, std::uint64_t& right) {
@@ -101,8 +101,8 @@ TEST_CASE_TEMPLATE("messages of all sizes arrive whole and in order, both ways a
 TEST_CASE_TEMPLATE("calls are answered in both directions", Via, UnixStream, SharedMemory) {
     Ends<Via> ends({.ring_size = 4096});
     std::uint64_t right = 0;
-    test::start(ends.io, ends.a.serve(&echo));
-    test::start(ends.io, ends.b.serve(&echo));
+    test::start(ends.io, ends.a.serve(&echo_numbered));
+    test::start(ends.io, ends.b.serve(&echo_numbered));
     test::start(ends.io, call_some(ends.a, 300, right));
     test::start(ends.io, call_some(ends.b, 300, right));
     test::run_until(ends.io, [&] { return right == 600; });
@@ -153,7 +153,7 @@ TEST_CASE_TEMPLATE("two processes: long calls in both directions all get their r
             std::uint64_t answered = 0;
             bool served = false;
             test::start(io, [](Channel<Numbered, Via>& it, bool& ended) -> Task<> {
-                co_await it.serve(&echo);
+                co_await it.serve(&echo_numbered);
                 ended = true;
             }(channel, served));
             constexpr int callers = 32;
@@ -243,7 +243,7 @@ TEST_CASE("over shared memory a burst costs hardly a system call, and a socket m
 TEST_CASE("spinning receivers are told of messages without any system call") {
     constexpr std::uint64_t count = 100;
     struct Run {
-        static Task<> echo(Shared& channel) {
+        static Task<> echo_numbered(Shared& channel) {
             while (const auto note = co_await channel.receive()) co_await channel.send(*note);
         }
         static Task<> round_trips(Shared& channel, std::uint64_t trips, std::uint64_t& right) {
@@ -260,7 +260,7 @@ TEST_CASE("spinning receivers are told of messages without any system call") {
         mine.reset();
         asio::io_context io;
         Shared channel = Shared::accepted(io.get_executor(), std::move(others), {.spin = 10s});
-        test::run_for(io, Run::echo(channel));
+        test::run_for(io, Run::echo_numbered(channel));
         return 0;
     });
     others.reset();

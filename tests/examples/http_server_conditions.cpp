@@ -29,8 +29,8 @@ using test::HttpClient;
 
 namespace {
 
-struct Server : test::SteeredServer {
-    Server() : SteeredServer(true) {}
+struct LoggingServer : test::SteeredServer {
+    LoggingServer() : SteeredServer(true) {}
 };
 
 /// Who steers it. What it asks for must come within the deadline of run_for().
@@ -135,14 +135,14 @@ Task<> steer(const control::Client& client) {
     CHECK(reloaded.replaced == 2);
 }
 
-void crash_one(Server& server, Steering& steering) {
+void crash_one(LoggingServer& server, Steering& steering) {
     HttpClient client(server.port);
     client.send("GET", "/crash");
     CHECK_FALSE(client.read().has_value());
     steering.run(until_told(steering.client()));
 }
 
-void stop(Server& server, Steering& steering) {
+void stop(LoggingServer& server, Steering& steering) {
     steering.ask(steering.client().stop());
     CHECK(server.example.wait() == ExitStatus::exited(0));
 }
@@ -189,7 +189,7 @@ private:
 } // namespace
 
 TEST_CASE("http_server: under load everything can be asked for, and nobody is lost by it") {
-    Server server;
+    LoggingServer server;
     Steering steering(server.path);
     crash_one(server, steering);
     test::BusyClients clients(server.port, 4);
@@ -201,7 +201,7 @@ TEST_CASE("http_server: under load everything can be asked for, and nobody is lo
 }
 
 TEST_CASE("http_server: during a reload everything can be asked for") {
-    Server server;
+    LoggingServer server;
     Steering steering(server.path);
     crash_one(server, steering);
     HttpClient client(server.port); // its answer holds up the reload
@@ -223,7 +223,7 @@ TEST_CASE("http_server: during a reload everything can be asked for") {
 }
 
 TEST_CASE("http_server: during an upgrade everything can be asked for, and of the new master afterwards") {
-    Server server;
+    LoggingServer server;
     Steering before(server.path);
     crash_one(server, before);
     CHECK(look_during(before, before.client().upgrade()).replaced == 2);
@@ -238,7 +238,7 @@ TEST_CASE("http_server: during an upgrade everything can be asked for, and of th
 }
 
 TEST_CASE("http_server: everything can be asked for while a worker is stuck") {
-    Server server;
+    LoggingServer server;
     Steering steering(server.path);
     crash_one(server, steering);
     const control::MasterStatus status = steering.ask(steering.client().status());
@@ -257,7 +257,7 @@ TEST_CASE("http_server: a master without descriptors can still be seen, and says
 #if defined(COHORT_SANITIZED)
     return; // the sanitizer needs descriptors itself
 #endif
-    Server server;
+    LoggingServer server;
     Steering steering(server.path);
     crash_one(server, steering);
     const control::Client& client = steering.client();

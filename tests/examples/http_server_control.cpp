@@ -38,8 +38,8 @@ std::size_t lines_with(const std::string& text, const std::string& word) {
 }
 
 /// Both workers listen.
-struct Server : test::SteeredServer {
-    Server() {
+struct ListeningServer : test::SteeredServer {
+    ListeningServer() {
         REQUIRE(test::eventually([this] { return lines_with(steer(path, "status"), "listening") == 2; }));
     }
 };
@@ -47,7 +47,7 @@ struct Server : test::SteeredServer {
 } // namespace
 
 TEST_CASE("http_server: another program lists its workers, reloads, restarts, scales and stops it, under load") {
-    Server one;
+    ListeningServer one;
     test::BusyClients clients(one.port, 4);
     const std::string status = steer(one.path, "status");
     CHECK(master_in(status) == one.example.pid());
@@ -67,7 +67,7 @@ TEST_CASE("http_server: another program lists its workers, reloads, restarts, sc
 }
 
 TEST_CASE("http_server: its control socket stays where it is through an upgrade, and shows the new master then") {
-    Server one;
+    ListeningServer one;
     const pid_t first = one.example.pid();
     CHECK(steer(one.path, "upgrade") == "2 replaced\n");
     CHECK(one.example.wait() == cohort::ExitStatus::exited(0));
@@ -112,7 +112,7 @@ TEST_CASE("http_server: an upgrade to a program with another control socket leav
 }
 
 TEST_CASE("http_server: it is seen and steered also with a worker that is stopped") {
-    Server one;
+    ListeningServer one;
     const std::vector<pid_t> workers = test::children_of(one.example.pid());
     ::kill(workers.at(0), SIGSTOP);
     CHECK(lines_with(steer(one.path, "status"), "listening") == 2);
@@ -124,7 +124,7 @@ TEST_CASE("http_server: it is seen and steered also with a worker that is stoppe
 }
 
 TEST_CASE("http_server: who follows what happens is told everything, to the last worker's end") {
-    Server one;
+    ListeningServer one;
     test::Helper follower([&one] {
         const std::string program = Example::path_of("steer");
         ::execl(program.c_str(), program.c_str(), one.path.c_str(), "events", nullptr);

@@ -31,7 +31,7 @@ using test::HttpClient;
 
 namespace {
 
-constexpr auto patience = 20s;
+constexpr auto upgrade_patience = 20s;
 
 /// The master of whoever answers on this connection. A worker that leaves may be gone as soon as it has answered.
 pid_t master_of(HttpClient& client) {
@@ -80,7 +80,7 @@ TEST_CASE("http_server: SIGUSR2 replaces the master, and a connection that was o
     HttpClient busy = copy.client();
     busy.send("GET", "/sleep/500");
     copy.server().signal(SIGUSR2);
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto deadline = std::chrono::steady_clock::now() + upgrade_patience;
     pid_t master = old_master;
     while (master == old_master && std::chrono::steady_clock::now() < deadline) {
         HttpClient visitor = copy.client();
@@ -95,7 +95,7 @@ TEST_CASE("http_server: SIGUSR2 replaces the master, and a connection that was o
     CHECK(master_of(silent) == master);
     CHECK(master_of(busy) == master);
     ::kill(master, SIGTERM);
-    CHECK(new_master.ends_within(patience));
+    CHECK(new_master.ends_within(upgrade_patience));
     CHECK(client.ends());
     CHECK(HttpClient::is_released(copy.port()));
 }
@@ -129,7 +129,7 @@ TEST_CASE("http_server: a new release to which a link leads is what starts, in i
     CHECK(std::filesystem::read_symlink(process / "exe") == second / "server");
     CHECK(std::filesystem::read_symlink(process / "cwd") == second);
     ::kill(master, SIGTERM);
-    CHECK(new_master.ends_within(patience));
+    CHECK(new_master.ends_within(upgrade_patience));
 }
 
 /// The files of a process that have a path, by their descriptors; no sockets, pipes or the like.
@@ -156,7 +156,7 @@ TEST_CASE("http_server: a new master has the files that the first one was starte
     std::vector<test::Watched> masters;
     for (int upgrade = 0; upgrade != 3; ++upgrade) {
         ::kill(master, SIGUSR2);
-        const auto deadline = std::chrono::steady_clock::now() + patience;
+        const auto deadline = std::chrono::steady_clock::now() + upgrade_patience;
         const pid_t old_master = master;
         while (master == old_master && std::chrono::steady_clock::now() < deadline) master = master_of(client);
         REQUIRE(master != old_master);
@@ -164,7 +164,7 @@ TEST_CASE("http_server: a new master has the files that the first one was starte
         CHECK(files_of(master) == wanted);
     }
     ::kill(master, SIGTERM);
-    for (const test::Watched& each : masters) CHECK(each.ends_within(patience));
+    for (const test::Watched& each : masters) CHECK(each.ends_within(upgrade_patience));
     CHECK(server.wait() == cohort::ExitStatus::exited(0));
 }
 
@@ -226,11 +226,11 @@ TEST_CASE("http_server: upgrades one upon another leave one master, and every re
         upgrading = {};
         clients.clear();
         CHECK(failed == 0);
-        for (const test::Watched& each : before) CHECK(each.ends_within(patience));
+        for (const test::Watched& each : before) CHECK(each.ends_within(upgrade_patience));
         while (master != 0) { // the last signals may have made one more
             const test::Watched last(master);
             ::kill(master, SIGTERM);
-            CHECK(last.ends_within(patience));
+            CHECK(last.ends_within(upgrade_patience));
             master = next_master(server);
         }
         CHECK(HttpClient::is_released(port));
@@ -266,9 +266,9 @@ TEST_CASE("http_server: an upgrade waits for the master before to leave, and a r
     const pid_t third = next_master(copy.server());
     REQUIRE(third != 0);
     const test::Watched last(third);
-    CHECK(watched.ends_within(patience));
+    CHECK(watched.ends_within(upgrade_patience));
     ::kill(third, SIGTERM);
-    CHECK(last.ends_within(patience));
+    CHECK(last.ends_within(upgrade_patience));
 }
 
 TEST_CASE("http_server: a new program that does not get ready changes nothing, and the reason is told") {
@@ -316,7 +316,7 @@ TEST_CASE("http_server: a signal for the master that reaches the new one before 
         CHECK(copy.server().wait() == cohort::ExitStatus::exited(0));
         CHECK(master_of(client) == new_master);
         ::kill(new_master, SIGTERM);
-        CHECK(watched.ends_within(patience));
+        CHECK(watched.ends_within(upgrade_patience));
     }
 }
 

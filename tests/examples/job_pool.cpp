@@ -87,7 +87,7 @@ Args with(Args first, const Args& more) {
 
 /// Polls until `found` gives something.
 template <class Found>
-auto eventually(Found found) {
+auto job_eventually(Found found) {
     const auto deadline = std::chrono::steady_clock::now() + 20s;
     auto result = found();
     while (!result && std::chrono::steady_clock::now() < deadline) {
@@ -253,9 +253,9 @@ TEST_CASE("job_pool: a worker that is killed in the middle of a file changes not
     const auto expected = cksum(files);
     fs::resize_file(files[0], std::uintmax_t{1} << 38); // nobody is done with this one soon
     Example example("job_pool", with({"--workers", "2"}, files));
-    const int worker = eventually([&] { return worker_at(example, files[0]); });
+    const int worker = job_eventually([&] { return worker_at(example, files[0]); });
     ::kill(worker, SIGSTOP);
-    eventually([&] { return stat_of(worker).state == 'T' ? std::optional(true) : std::nullopt; });
+    job_eventually([&] { return stat_of(worker).state == 'T' ? std::optional(true) : std::nullopt; });
     fs::resize_file(files[0], 3'000'000);
     ::kill(worker, SIGKILL);
     auto lines = lines_of(example.rest());
@@ -268,7 +268,7 @@ TEST_CASE("job_pool: a file that its workers die of is named, and is the only on
     Folder folder;
     const Args files{folder.file("one", 1), folder.file("two", 2)};
     Example example("job_pool", with({"--workers", "1", "/dev/zero"}, files));
-    eventually([&] {
+    job_eventually([&] {
         if (const auto worker = worker_at(example, "/dev/zero")) ::kill(*worker, SIGKILL);
         return stat_of(example.pid()).state == 'Z' ? std::optional(true) : std::nullopt;
     });
@@ -284,7 +284,7 @@ TEST_CASE("job_pool: a signal ends it at once, with what was done printed, and l
     const Args files{folder.file("one", 1)};
     Example example("job_pool", with({"--workers", "2", "/dev/zero"}, files));
     CHECK(example.line() == *cksum(files).begin());
-    const test::Watched worker(eventually([&] { return worker_at(example, "/dev/zero"); }));
+    const test::Watched worker(job_eventually([&] { return worker_at(example, "/dev/zero"); }));
     example.signal(SIGINT);
     CHECK(example.rest() == "job_pool: stopped after 1 of 2 files\n");
     CHECK(example.wait() == cohort::ExitStatus::exited(1));

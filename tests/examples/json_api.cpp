@@ -134,7 +134,7 @@ void at_once(int threads, const std::function<void(int)>& work) {
 }
 
 /// Ends by itself with this code and this on standard error.
-void refuses(std::vector<std::string> args, int code, const std::string& message) {
+void refuses_to_start(std::vector<std::string> args, int code, const std::string& message) {
     test::Example example("json_api", std::move(args), test::Output::error);
     const std::string said = example.rest();
     CHECK_MESSAGE(said.find(message) != std::string::npos, said);
@@ -450,10 +450,10 @@ TEST_CASE("json_api: a command line or a database that makes no sense ends it be
     const std::string file = folder / "notes.db";
     for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
              {"--port", "65536"}, {"--port", "x"}, {"--workers", "-1"}, {"--colour", "red"}, {"--database"}, {"more"}})
-        refuses(args, 2, "usage: json_api ");
+        refuses_to_start(args, 2, "usage: json_api ");
     CHECK(!std::filesystem::exists(file));
-    refuses({"--port", "0", "--database", folder / "none/notes.db"}, 1, "unable to open database file");
+    refuses_to_start({"--port", "0", "--database", folder / "none/notes.db"}, 1, "unable to open database file");
     std::ofstream(folder / "text") << std::string(4096, 'x');
-    refuses({"--port", "0", "--database", folder / "text"}, 1, "file is not a database");
-    refuses({"--port", "0", "--workers", "1", "--database", file, "more"}, 2, "usage: json_api ");
+    refuses_to_start({"--port", "0", "--database", folder / "text"}, 1, "file is not a database");
+    refuses_to_start({"--port", "0", "--workers", "1", "--database", file, "more"}, 2, "usage: json_api ");
 }

@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr const char* client = R"(
+constexpr const char* websocket_client = R"(
 import asyncio, sys, websockets
 
 async def main(uri):
@@ -46,7 +46,7 @@ TEST_CASE("WebSocket messages come back, and a server that stops says so") {
     test::Example server("websocket_echo", {"127.0.0.1:0"}, test::Output::out);
     const std::uint16_t port = server.port_after("listening on ");
     // Debian's Python has Debian's modules, whichever comes first in the path.
-    test::Example visitor("/usr/bin/python3", {"-c", client, std::to_string(port)});
+    test::Example visitor("/usr/bin/python3", {"-c", websocket_client, std::to_string(port)});
     CHECK(visitor.line() == "connected");
     server.signal(SIGTERM);
     CHECK(visitor.rest() == "told\n");

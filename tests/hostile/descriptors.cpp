@@ -49,13 +49,13 @@ void send_unfinished(Hostile& worker, std::uint16_t said, const Many& given, int
     for (int i = 0; i < pieces; ++i) worker.send_channel(bytes_of(size), given);
 }
 
-struct Attack {
+struct Waste {
     std::string_view name;
     void (*go)(Hostile&);
     Errc error; // of its end
 };
 
-const Attack attacks[] = {
+const Waste wastes[] = {
     {"200 descriptors with each byte of an unfinished message",
      [](Hostile& worker) { send_unfinished(worker, 200, Many(200), 1000, 1); }, Errc::bad_frame},
     {"one descriptor with each byte", [](Hostile& worker) { send_unfinished(worker, 1, Many(1), 5000, 1); },
@@ -87,13 +87,13 @@ const Attack attacks[] = {
      Errc::bad_message},
 };
 
-const Attack* chosen = nullptr;
+const Waste* chosen_waste = nullptr;
 
 template <class W>
 Task<> attack(W& self) {
     const auto note = co_await self.receive();
     Hostile hostile(self);
-    chosen->go(hostile);
+    chosen_waste->go(hostile);
     while (!hostile.ended()) co_await pause(self.context(), 1ms);
 }
 
@@ -119,7 +119,7 @@ Task<> be_attacked(A& app, Message begin) {
         most = std::max(most, descriptors());
         co_await pause(app.context(), 1ms);
     }
-    CHECK(event.error == chosen->error);
+    CHECK(event.error == chosen_waste->error);
     CHECK(event.status->signal() == SIGKILL);
     // With the four of a worker; a message may have 250.
     CHECK(most < before + 550);
@@ -130,17 +130,17 @@ Task<> be_attacked(A& app, Message begin) {
 } // namespace
 
 TEST_CASE("a worker that sends descriptors nobody has asked for is ended") {
-    for (const Attack& one : attacks) {
+    for (const Waste& one : wastes) {
         CAPTURE(one.name);
-        chosen = &one;
+        chosen_waste = &one;
         in_master<App>(plain_options(), [](App& app) { return be_attacked(app, Note{"begin", 1}); });
     }
 }
 
 TEST_CASE("the same, where messages may have descriptors") {
-    for (const Attack& one : attacks) {
+    for (const Waste& one : wastes) {
         CAPTURE(one.name);
-        chosen = &one;
+        chosen_waste = &one;
         in_master<Loads>(plain_options(), [](Loads& app) { return be_attacked(app, Load{"begin", {}}); });
     }
 }

@@ -38,7 +38,7 @@ namespace {
 
 constexpr unsigned credit = 16; // the default of Options::credit
 
-std::size_t descriptors() { return open_descriptors().size(); }
+std::size_t descriptor_count() { return open_descriptors().size(); }
 
 /// A taken over worker that listens, and connects to itself.
 class Squatter : public Hostile {
@@ -113,7 +113,7 @@ private:
 
 std::atomic<int>& finished = make_shared_number();
 
-struct Attack {
+struct ListenerAttack {
     std::string_view name;
     int rounds;
     std::size_t shares; // of the descriptors that it may have: share_of_descriptors()
@@ -131,7 +131,7 @@ std::optional<Listening> fill_own_port(Squatter& worker) {
     return opened;
 }
 
-const Attack attacks[] = {
+const ListenerAttack listener_attacks[] = {
     {"ports of its own, with connections of its own, closed before it takes these", 40, 3,
      [](Squatter& worker, int) {
          if (const auto opened = fill_own_port(worker)) worker.tell(Unlisten{opened->listener});
@@ -161,13 +161,13 @@ const Attack attacks[] = {
      }},
 };
 
-const Attack* chosen = nullptr;
+const ListenerAttack* chosen_attack = nullptr;
 
 template <class W>
-Task<> attack(W& self) {
+Task<> attack_listener(W& self) {
     Squatter squatter(self);
-    for (int round = 0; round < chosen->rounds && !squatter.is_refused() && !squatter.ended(); ++round)
-        chosen->go(squatter, round);
+    for (int round = 0; round < chosen_attack->rounds && !squatter.is_refused() && !squatter.ended(); ++round)
+        chosen_attack->go(squatter, round);
     finished = 1;
     while (!squatter.ended()) co_await pause(self.context(), 1ms);
 }
@@ -176,22 +176,22 @@ Task<> attack(W& self) {
 
 TEST_CASE("a worker that listens does not have its master run out of descriptors, and others are served") {
     const DescriptorLimit few(512);
-    for (const Attack& one : attacks) {
+    for (const ListenerAttack& one : listener_attacks) {
         CAPTURE(one.name);
-        chosen = &one;
+        chosen_attack = &one;
         finished = 0;
         in_master<App>(plain_options(), [](App& app) -> Task<> {
             const WorkerId honest = app.spawn(server);
             const std::uint16_t port = co_await served_port(app);
-            const std::size_t before = descriptors();
-            app.spawn(attack<App::Worker>);
+            const std::size_t before = descriptor_count();
+            app.spawn(attack_listener<App::Worker>);
             std::size_t most = 0;
             for (int after = 0; after < 5; after += finished) {
                 const std::string reply = co_await ask(app, port);
                 CHECK(who(reply) == honest);
-                most = std::max(most, descriptors());
+                most = std::max(most, descriptor_count());
             }
-            CHECK(most < before + chosen->shares * cohort::detail::share_of_descriptors());
+            CHECK(most < before + chosen_attack->shares * cohort::detail::share_of_descriptors());
             const WorkerId another = app.spawn(server);
             Event event;
             while (event.worker != another) event = co_await next(app, WorkerState::listening);
@@ -204,7 +204,7 @@ TEST_CASE("a worker that listens does not have its master run out of descriptors
 
 namespace {
 
-constexpr int workers = 3;
+constexpr int worker_count = 3;
 constexpr int clients_each = 12; // fewer than the credit
 
 std::atomic<int>& port_to_crowd = make_shared_number();
@@ -228,14 +228,14 @@ TEST_CASE("a worker that listens often on one address gets one share of the conn
     Options options = plain_options();
     options.stuck_after = options.stuck_after.max(); // nothing is taken back
     in_master<App>(options, [](App& app) -> Task<> {
-        for (int i = 1; i < workers; ++i) app.spawn(host);
-        const std::uint16_t port = co_await served_port(app, workers - 1);
+        for (int i = 1; i < worker_count; ++i) app.spawn(host);
+        const std::uint16_t port = co_await served_port(app, worker_count - 1);
         port_to_crowd = port;
         app.spawn(crowd_out);
         while (finished == 0) co_await pause(app.context(), 1ms);
-        auto clients = crowd(app, Endpoint::tcp("127.0.0.1", port), workers * clients_each);
+        auto clients = crowd(app, Endpoint::tcp("127.0.0.1", port), worker_count * clients_each);
         int served = 0;
-        while (served + swallowed < workers * clients_each) {
+        while (served + swallowed < worker_count * clients_each) {
             co_await pause(app.context(), 1ms);
             served = static_cast<int>(std::ranges::count_if(clients, [](Client& one) { return !one.is_silent(); }));
         }

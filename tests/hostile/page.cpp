@@ -39,7 +39,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using MilliSeconds = std::chrono::duration<double, std::milli>;
 
-std::atomic<int>& written = make_shared_number(); // how many times, in thousands
+std::atomic<int>& thousands_stored = make_shared_number(); // how many times it has written
 
 int wanted_thousands() {
     const char* const text = std::getenv("COHORT_HOSTILE_ACTIONS");
@@ -109,9 +109,9 @@ private:
 
 void scribble_all() {
     Scribbler scribbler(static_cast<unsigned>(::getpid()));
-    while (written.load() < thousands) {
+    while (thousands_stored.load() < thousands) {
         for (int i = 0; i != 1'000; ++i) scribbler.write();
-        written.fetch_add(1);
+        thousands_stored.fetch_add(1);
         std::this_thread::sleep_for(std::chrono::milliseconds(1)); // the others are to see it all
     }
 }
@@ -225,7 +225,7 @@ Measured all; // of one test
 
 template <class A>
 Task<> be_attacked(A& app) {
-    written = 0;
+    thousands_stored = 0;
     Measured before;
     std::uint64_t lines = 0;
     for (int i = 0; i != 2; ++i) app.spawn(honest);
@@ -241,7 +241,7 @@ Task<> be_attacked(A& app) {
     const std::size_t descriptors = open_descriptors().size();
 
     std::vector<Client> newcomers;
-    for (std::size_t round = 0; written.load() < thousands; ++round) {
+    for (std::size_t round = 0; thousands_stored.load() < thousands; ++round) {
         Client& client = clients[round % clients.size()];
         co_await ask_once(client, all, lines);
         if (round % 8 == 0) check_figures(app, lines, newcomers.size(), all);

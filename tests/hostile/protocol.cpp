@@ -197,7 +197,7 @@ private:
     bool reads_ = true;
 };
 
-Task<> attack(App::Worker& self) {
+Task<> attack_at_random(App::Worker& self) {
     Attacker attacker(Hostile(self), 1000003 * self.id(), self.counter("actions_total"));
     while (!attacker.ended()) attacker.act();
     co_return;
@@ -234,7 +234,7 @@ Task<> ask_until_enough(App& app, WorkerId polite, Counter actions, Seen& seen) 
     const std::int64_t enough = wanted_actions();
     auto shown = Clock::now();
     for (std::int64_t i = 0; actions.value() < enough; ++i) {
-        while (app.workers().size() < 3) app.spawn(attack);
+        while (app.workers().size() < 3) app.spawn(attack_at_random);
         const Note note{"are you there", i};
         const auto begin = Clock::now();
         const auto reply = co_await app.call(polite, note, 20s);
@@ -276,8 +276,8 @@ TEST_CASE("whatever two workers do on their sockets, their master is well and a 
         CHECK_FALSE(failure);
         done = true;
     });
-    const auto patience = wanted_actions() > usual_actions ? 24h : 60s;
-    const auto deadline = Clock::now() + patience;
+    const auto longest = wanted_actions() > usual_actions ? 24h : 60s;
+    const auto deadline = Clock::now() + longest;
     while (!done && Clock::now() < deadline) io.run_one_for(1s);
     CHECK(done);
     app.kill_all();

@@ -79,14 +79,14 @@ Task<> fail_all(Channel<Note>& channel) {
 
 Task<> serve_all(Channel<Note>& channel) { return channel.serve(same); }
 
-struct Attack {
+struct Silence {
     std::string_view name;
     FrameKind kind;
     std::size_t size; // of the text in each message
     Task<> (*victim)(Channel<Note>&);
 };
 
-const Attack attacks[] = {
+const Silence silences[] = {
     {"acked messages, receive()", FrameKind::acked, 10, &receive_all},
     {"calls that receive() leaves unanswered", FrameKind::call, 10, &receive_all},
     {"calls, and a reply to each", FrameKind::call, 10, &reply_to_all},
@@ -102,7 +102,7 @@ void show(std::string_view name, std::int64_t grown) {
 }
 
 /// The victim runs in a process of its own, whose memory is measured from there. Gives megabytes, or what went wrong.
-int memory_of_victim(const Attack& attack) {
+int memory_of_victim(const Silence& attack) {
     auto [mine, others] = cohort::detail::make_socketpair(SOCK_STREAM);
     const pid_t attacker = fork_child([&] {
         mine.reset();
@@ -129,7 +129,7 @@ int memory_of_victim(const Attack& attack) {
 } // namespace
 
 TEST_CASE("a peer that reads no answers is not answered without end") {
-    for (const Attack& attack : attacks) {
+    for (const Silence& attack : silences) {
         CAPTURE(attack.name);
         const int grown = in_child([&] { return std::min(90, memory_of_victim(attack)); });
         show(attack.name, grown * megabyte);
@@ -243,43 +243,43 @@ const Question questions[] = {
      }},
 };
 
-const Question* chosen = nullptr;
+const Question* chosen_question = nullptr;
 
 Task<> ask_on_the_link(App::Worker& self) {
     Hostile hostile(self);
-    for (std::uint32_t i = 1; !hostile.ended(); ++i) chosen->ask(hostile, i);
+    for (std::uint32_t i = 1; !hostile.ended(); ++i) chosen_question->ask(hostile, i);
     co_return;
 }
 
 Task<> ask_on_the_link_reading(App::Worker& self) {
     Hostile hostile(self);
     for (std::uint32_t i = 1; !hostile.ended() && !self.stopping(); ++i) {
-        chosen->ask(hostile, i);
+        chosen_question->ask(hostile, i);
         hostile.read_answers();
     }
     co_return;
 }
 
 /// The descriptors that this process has.
-std::size_t descriptors() { return open_descriptors().size(); }
+std::size_t descriptors_open() { return open_descriptors().size(); }
 
 } // namespace
 
 TEST_CASE("a worker that asks on its control link and reads no answers is ended, and costs no more than a few") {
     for (const Question& question : questions) {
         CAPTURE(question.name);
-        chosen = &question;
+        chosen_question = &question;
         Options options = plain_options();
         options.listen = {Endpoint(0)};
         in_master<App>(options, [&question](App& app) -> Task<> {
             const auto memory = resident();
-            const std::size_t before = descriptors();
+            const std::size_t before = descriptors_open();
             const WorkerId worker = app.spawn(ask_on_the_link);
             const Event end = co_await end_of(app, worker);
             CHECK(end.error == Errc::too_many);
             CHECK(end.status->signal() == SIGKILL);
-            CHECK(descriptors() < before + 160);
-            show(std::string(question.name) + ": " + std::to_string(descriptors() - before) + " descriptors",
+            CHECK(descriptors_open() < before + 160);
+            show(std::string(question.name) + ": " + std::to_string(descriptors_open() - before) + " descriptors_open",
                  resident() - memory);
             CHECK(resident() - memory < 16 * megabyte);
         });
@@ -289,10 +289,10 @@ TEST_CASE("a worker that asks on its control link and reads no answers is ended,
 TEST_CASE("however often a worker asks, the master does not run out of descriptors, and others are served") {
     for (const Question& question : questions) {
         CAPTURE(question.name);
-        chosen = &question;
+        chosen_question = &question;
         in_master<App>(plain_options(), [&question](App& app) -> Task<> {
             const auto memory = resident();
-            const std::size_t before = descriptors();
+            const std::size_t before = descriptors_open();
             app.spawn(ask_on_the_link_reading);
             const WorkerId other = app.spawn(echo<App::Worker>);
             std::size_t most = 0;
@@ -301,10 +301,10 @@ TEST_CASE("however often a worker asks, the master does not run out of descripto
                 co_await app.send(other, note);
                 const auto reply = co_await mail(app);
                 CHECK(reply.message.number == i);
-                most = std::max(most, descriptors());
+                most = std::max(most, descriptors_open());
                 co_await pause(app.context(), 10ms);
             }
-            show(std::string(question.name) + ", reading: " + std::to_string(most - before) + " descriptors",
+            show(std::string(question.name) + ", reading: " + std::to_string(most - before) + " descriptors_open",
                  resident() - memory);
             CHECK(most < before + cohort::detail::share_of_descriptors() * 2 + 64);
             CHECK(resident() - memory < 32 * megabyte);

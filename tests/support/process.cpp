@@ -156,8 +156,8 @@ std::chrono::nanoseconds cpu_time() {
 
 DescriptorLimit::DescriptorLimit(unsigned long most) {
     ::getrlimit(RLIMIT_NOFILE, &before_);
-    const rlimit limit{std::min<rlim_t>(most, before_.rlim_max), before_.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &limit);
+    const rlimit lowered{std::min<rlim_t>(most, before_.rlim_max), before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &lowered);
 }
 
 DescriptorLimit::~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }

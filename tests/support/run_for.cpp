@@ -18,17 +18,17 @@ void start(asio::io_context& io, cohort::Task<> task) {
     });
 }
 
-void run_until(asio::io_context& io, const std::function<bool()>& done, std::chrono::seconds limit) {
-    const auto deadline = std::chrono::steady_clock::now() + limit;
+void run_until(asio::io_context& io, const std::function<bool()>& done, std::chrono::seconds longest) {
+    const auto deadline = std::chrono::steady_clock::now() + longest;
     io.restart();
     while (!done()) {
         if (io.run_one_until(deadline) != 0) continue;
         if (io.stopped()) FAIL("everything waits for something that will not happen");
-        FAIL("not done after ", limit.count(), " s");
+        FAIL("not done after ", longest.count(), " s");
     }
 }
 
-void run_for(asio::io_context& io, cohort::Task<> task, std::chrono::seconds limit) {
+void run_for(asio::io_context& io, cohort::Task<> task, std::chrono::seconds longest) {
     bool done = false;
     std::exception_ptr failure;
     spawn(io, std::move(task), [&](std::exception_ptr error) {
@@ -36,7 +36,7 @@ void run_for(asio::io_context& io, cohort::Task<> task, std::chrono::seconds lim
         done = true;
     });
     run_until(
-        io, [&] { return done; }, limit);
+        io, [&] { return done; }, longest);
     if (failure) std::rethrow_exception(failure);
 }
 

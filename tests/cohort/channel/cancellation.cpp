@@ -14,7 +14,7 @@
 #include <random>
 
 using namespace std::chrono_literals;
-using namespace asio::experimental::awaitable_operators;
+using asio::experimental::awaitable_operators::operator||;
 using cohort::Channel;
 using cohort::Task;
 using namespace test;

@@ -45,12 +45,6 @@ using parcels::Parcel;
 
 namespace {
 
-std::size_t open_descriptors() {
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
-    return count;
-}
-
 ino_t file_of(int fd) {
     struct stat status {};
     return ::fstat(fd, &status) == 0 ? status.st_ino : 0;
@@ -121,7 +115,7 @@ std::error_code error_without_descriptors(Action action) {
 } // namespace
 
 TEST_CASE("messages with and without descriptors keep their order, each with its own, and none is left over") {
-    const auto before = open_descriptors();
+    const auto before = test::open_descriptors().size();
     {
         asio::io_context io;
         auto [a, b] = Channel<Parcel>::pair(io.get_executor());
@@ -130,7 +124,7 @@ TEST_CASE("messages with and without descriptors keep their order, each with its
         test::run_for(io, receive_parcels(b, right));
         CHECK(right == 500);
     }
-    CHECK(open_descriptors() == before);
+    CHECK(test::open_descriptors().size() == before);
 }
 
 TEST_CASE("however the bytes are cut, the descriptors stay with their messages") {
@@ -286,13 +280,13 @@ TEST_CASE("a receiver at its descriptor limit is told, loses only that message, 
         for (int i = 0; i < 5; ++i) sent.handles.push_back(file(1));
         test::run_for(io, send_one(a, std::move(sent)));
         test::run_for(io, send_one(a, Parcel{2, "no descriptors", {}}));
-        const auto before = open_descriptors();
+        const auto before = test::open_descriptors().size();
         Parcel received;
         const auto error = error_without_descriptors([&] { test::run_for(io, receive_one(b, received)); });
         if (error != Errc::descriptors_lost) return 1;
         test::run_for(io, receive_one(b, received));
         if (received.number != 2) return 2;
-        return open_descriptors() == before ? 0 : 3;
+        return test::open_descriptors().size() == before ? 0 : 3;
     });
     CHECK(code == 0);
 }
@@ -320,7 +314,7 @@ TEST_CASE("descriptors that are not those announced are a bad frame, and all are
         std::uint16_t announced;
         std::size_t sent;
     };
-    const auto before = open_descriptors();
+    const auto before = test::open_descriptors().size();
     for (const Row row : {Row{"too few", 2, 1}, Row{"too many", 1, 2}, Row{"none", 1, 0}}) {
         CAPTURE(row.name);
         asio::io_context io;
@@ -345,11 +339,11 @@ TEST_CASE("descriptors that are not those announced are a bad frame, and all are
         Parcel received;
         CHECK(test::error_of([&] { test::run_for(io, receive_one(channel, received)); }) == Errc::bad_frame);
     }
-    CHECK(open_descriptors() == before);
+    CHECK(test::open_descriptors().size() == before);
 }
 
 TEST_CASE("a flood of descriptors without frames ends the stream, and does not fill this process") {
-    const auto before = open_descriptors();
+    const auto before = test::open_descriptors().size();
     asio::io_context io;
     auto [mine, others] = make_socketpair(SOCK_STREAM);
     {
@@ -382,11 +376,11 @@ TEST_CASE("a flood of descriptors without frames ends the stream, and does not f
         }
         test::settle(io);
         CHECK(error == Errc::bad_frame);
-        CHECK(open_descriptors() < before + 1100);
+        CHECK(test::open_descriptors().size() < before + 1100);
     }
     test::settle(io);
     others.reset();
-    CHECK(open_descriptors() <= before + 8); // the loop's own
+    CHECK(test::open_descriptors().size() <= before + 8); // the loop's own
 }
 
 TEST_CASE("two sides that call each other with handles, and answer at length, both get all answers") {

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Server = ChannelAcceptor<Duplex<control::Response, control::Request>>;
+using ControlServer = ChannelAcceptor<Duplex<control::Response, control::Request>>;
 
 Task<> connect(asio::io_context& io, std::string path, std::optional<control::Client>& client) {
     client.emplace(co_await control::Client::connect(io.get_executor(), path));
@@ -32,17 +32,17 @@ std::error_code error_of_connecting(const std::string& path) {
 }
 
 /// A master of another version: it answers everything in its own way.
-Task<control::Response> answer(const control::Request& request) {
+Task<control::Response> answer_otherwise(const control::Request& request) {
     control::Response response;
     if (request.action == "reload") response.failure = {"another category", 7, "in other words"};
-    if (request.action == "status") response.result = detail::to_bytes(std::string("a text"));
+    if (request.action == "status") response.result = cohort::detail::to_bytes(std::string("a text"));
     if (request.action == "upgrade") co_await test::never();
     co_return response;
 }
 
-Task<> serve_one(Server& server) {
+Task<> serve_one(ControlServer& server) {
     auto accepted = co_await server.accept();
-    co_await accepted->channel.serve(&answer);
+    co_await accepted->channel.serve(&answer_otherwise);
 }
 
 template <class T>
@@ -66,7 +66,7 @@ TEST_CASE("why nobody can be asked is said") {
 TEST_CASE("whatever a master answers is a result of the right shape, or an error") {
     const test::Folder folder;
     asio::io_context io;
-    Server server(io.get_executor(), Endpoint::unix_path(folder / "control"));
+    ControlServer server(io.get_executor(), Endpoint::unix_path(folder / "control"));
     test::start(io, serve_one(server));
     std::optional<control::Client> client;
     test::run_for(io, connect(io, folder / "control", client));

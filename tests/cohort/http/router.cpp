@@ -32,11 +32,11 @@ struct Named {
     }
 };
 
-struct App {
+struct RoutedApp {
     int calls = 0;
 };
 
-Task<http::Response> count(App& app, const http::Request&) { co_return http::text(std::to_string(++app.calls)); }
+Task<http::Response> count(RoutedApp& app, const http::Request&) { co_return http::text(std::to_string(++app.calls)); }
 Task<http::Response> plain(const http::Request&) { co_return http::text("plain"); }
 
 } // namespace
@@ -227,13 +227,13 @@ TEST_CASE("bad patterns are refused with a reason") {
 }
 
 TEST_CASE("handlers with a context, without one, and of any callable kind") {
-    http::Router<App> router;
+    http::Router<RoutedApp> router;
     router.get("/count", count);
     router.get("/plain", plain);
-    router.get("/lambda", [](App& app, const http::Request&) -> Task<http::Response> {
+    router.get("/lambda", [](RoutedApp& app, const http::Request&) -> Task<http::Response> {
         co_return http::text(std::to_string(app.calls));
     });
-    App app;
+    RoutedApp app;
     const auto call = [&](std::string_view path) {
         const ParsedRequest parsed("GET", path);
         return test::answer_of([&] { return router(app, *parsed); }).body;
@@ -242,7 +242,7 @@ TEST_CASE("handlers with a context, without one, and of any callable kind") {
     CHECK(call("/count") == "2");
     CHECK(call("/plain") == "plain");
     CHECK(call("/lambda") == "2");
-    static_assert(http::HandlerFor<http::Router<App>, App>);
+    static_assert(http::HandlerFor<http::Router<RoutedApp>, RoutedApp>);
     static_assert(http::Handler<http::Router<>>);
-    static_assert(!http::Handler<http::Router<App>>);
+    static_assert(!http::Handler<http::Router<RoutedApp>>);
 }

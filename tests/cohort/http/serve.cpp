@@ -38,8 +38,8 @@ using namespace std::chrono_literals;
 namespace {
 
 /// What handlers share with the test.
-struct App {
-    explicit App(asio::io_context& loop) : io(loop), gate(loop, asio::steady_timer::time_point::max()) {}
+struct HttpApp {
+    explicit HttpApp(asio::io_context& loop) : io(loop), gate(loop, asio::steady_timer::time_point::max()) {}
 
     asio::io_context& io;
     asio::steady_timer gate; ///< handlers of /wait wait here
@@ -51,9 +51,9 @@ struct App {
     void release() { gate.cancel(); }
 };
 
-Task<http::Response> route(App& app, const http::Request& request);
+Task<http::Response> route(HttpApp& app, const http::Request& request);
 
-Task<> serve_app(App& app, TcpAcceptor& acceptor, http::ServerOptions options) {
+Task<> serve_app(HttpApp& app, TcpAcceptor& acceptor, http::ServerOptions options) {
     co_await http::serve(app, acceptor, route, std::move(options));
 }
 
@@ -66,16 +66,16 @@ struct Successor {
         return true;
     }
 
-    App& app;
+    HttpApp& app;
     TcpAcceptor& acceptor;
 };
 
-Task<> serve_until_successor(App& app, TcpAcceptor& acceptor, http::ServerOptions options) {
+Task<> serve_until_successor(HttpApp& app, TcpAcceptor& acceptor, http::ServerOptions options) {
     Successor successor{app, acceptor};
     co_await http::serve(app, successor, route, std::move(options));
 }
 
-class TestServer : public HttpServer<App> {
+class TestServer : public HttpServer<HttpApp> {
 public:
     explicit TestServer(http::ServerOptions options = {}, Serve serve = serve_app)
         : HttpServer(serve, std::move(options)) {}
@@ -90,8 +90,8 @@ public:
     }
 };
 
-struct Client : RawClient {
-    explicit Client(const TestServer& server) : RawClient(server.port) {}
+struct PlainClient : RawClient {
+    explicit PlainClient(const TestServer& server) : RawClient(server.port) {}
 };
 
 Task<http::Response> echo_stream(const http::Request& request) {
@@ -133,7 +133,7 @@ struct Turns {
     void wrote(std::size_t count) { most = std::max(most, since_turn += count); }
 };
 
-Task<> write_by_turns(http::BodyWriter& writer, std::shared_ptr<Turns> turns, App& app) {
+Task<> write_by_turns(http::BodyWriter& writer, std::shared_ptr<Turns> turns, HttpApp& app) {
     const std::string block(64 * 1024, 'x');
     try {
         for (int i = 0; i != 160; ++i) {
@@ -149,7 +149,7 @@ Task<> write_by_turns(http::BodyWriter& writer, std::shared_ptr<Turns> turns, Ap
     app.most_at_once = turns->most;
 }
 
-Task<> write_until_told(http::BodyWriter& writer, App& app) {
+Task<> write_until_told(http::BodyWriter& writer, HttpApp& app) {
     asio::steady_timer timer(app.io);
     while (!writer.draining()) {
         co_await writer.write("x");
@@ -173,7 +173,7 @@ Task<> fail_twice() {
     co_await (fail_as_teapot() && fail_as_teapot());
 }
 
-Task<http::Response> wait_at_gate(App& app) {
+Task<http::Response> wait_at_gate(HttpApp& app) {
     ++app.waiting;
     std::error_code error;
     co_await app.gate.async_wait(asio::redirect_error(asio::use_awaitable, error));
@@ -181,7 +181,7 @@ Task<http::Response> wait_at_gate(App& app) {
     co_return http::text("waited");
 }
 
-Task<http::Response> route(App& app, const http::Request& request) {
+Task<http::Response> route(HttpApp& app, const http::Request& request) {
     ++app.calls;
     const std::string_view path = request.path();
     if (path == "/echo") co_return http::text(co_await request.body().text());
@@ -242,7 +242,7 @@ http::ServerOptions quick() {
 
 TEST_CASE("requests on one connection are answered one after the other") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     for (const char* path : {"/a", "/b", "/c"}) {
         const std::string response = client.send(get(path)).response();
         CHECK(status_of(response) == "HTTP/1.1 200 OK");
@@ -256,14 +256,14 @@ TEST_CASE("requests on one connection are answered one after the other") {
 
 TEST_CASE("a head that comes byte by byte is the same request") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     for (const char c : get("/slow")) client.send({&c, 1});
     CHECK(body_of(client.response()) == "hello /slow\n");
 }
 
 TEST_CASE("pipelined requests are answered in order, and rubbish behind them destroys nothing") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     std::string requests;
     for (int i = 0; i != 200; ++i) requests += get("/" + std::to_string(i));
     requests += post("/echo", "body in the middle") + get("/last") + "\x01rubbish\r\n\r\n";
@@ -280,7 +280,7 @@ TEST_CASE("pipelined requests are answered in order, and rubbish behind them des
 
 TEST_CASE("an answer is not held back by a later handler that waits") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     client.send(get("/first-answer") + get("/wait"));
     CHECK(body_of(client.response()) == "hello /first-answer\n");
     REQUIRE(server.waits(1));
@@ -290,7 +290,7 @@ TEST_CASE("an answer is not held back by a later handler that waits") {
 
 TEST_CASE("the handlers of one connection run one at a time") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     client.send(get("/wait") + get("/wait") + get("/x"));
     for (int calls = 1; calls != 3; ++calls) {
         REQUIRE(server.waits(1));
@@ -303,7 +303,7 @@ TEST_CASE("the handlers of one connection run one at a time") {
 
 TEST_CASE("requests are counted from their head to the end of their answer, however they end") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     client.send(get("/a") + get("/b"));
     CHECK(server.ends(2));
     CHECK(server.begun() == 2);
@@ -318,7 +318,7 @@ TEST_CASE("requests are counted from their head to the end of their answer, howe
     client.send_end();
     client.rest();
     CHECK(server.begun() == 5);
-    Client impatient(server);
+    PlainClient impatient(server);
     impatient.send(get("/wait"));
     REQUIRE(server.waits(1));
     server.cancel();
@@ -328,8 +328,8 @@ TEST_CASE("requests are counted from their head to the end of their answer, howe
 
 TEST_CASE("connections do not wait for each other") {
     TestServer server;
-    Client slow(server);
-    Client fast(server);
+    PlainClient slow(server);
+    PlainClient fast(server);
     slow.send(get("/wait"));
     REQUIRE(server.waits(1));
     CHECK(body_of(fast.send(get("/x")).response()) == "hello /x\n");
@@ -340,14 +340,14 @@ TEST_CASE("connections do not wait for each other") {
 TEST_CASE("nothing is served after Connection: close") {
     TestServer server;
     SUBCASE("asked by the client") {
-        Client client(server);
+        PlainClient client(server);
         const std::string all = client.send(get("/1", "Connection: close\r\n") + get("/2")).rest();
         CHECK(closes(all));
         CHECK(has(all, "hello /1"));
         CHECK_FALSE(has(all, "hello /2"));
     }
     SUBCASE("asked by the handler") {
-        Client client(server);
+        PlainClient client(server);
         client.send(get("/close") + get("/2"));
         client.send_end();
         const std::string all = client.rest();
@@ -358,15 +358,15 @@ TEST_CASE("nothing is served after Connection: close") {
 
 TEST_CASE("HTTP/1.0") {
     TestServer server;
-    Client closing(server);
+    PlainClient closing(server);
     const std::string response = closing.send("GET / HTTP/1.0\r\n\r\n").rest();
     CHECK(closes(response));
     CHECK(body_of(response) == "hello /\n");
-    Client keeping(server);
+    PlainClient keeping(server);
     const std::string request = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
     CHECK(has(keeping.send(request).response(), "\r\nConnection: keep-alive\r\n"));
     CHECK(body_of(keeping.send(request).response()) == "hello /\n");
-    Client streaming(server);
+    PlainClient streaming(server);
     const std::string stream = streaming.send("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").rest();
     CHECK(closes(stream));
     CHECK_FALSE(has(stream, "Transfer-Encoding"));
@@ -375,7 +375,7 @@ TEST_CASE("HTTP/1.0") {
 
 TEST_CASE("HEAD, 204 and 304 have no body") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     const std::string head = client.send("HEAD /abc HTTP/1.1\r\nHost: h\r\n\r\n").response(false);
     CHECK(has(head, "\r\nContent-Length: 11\r\n"));
     const std::string stream = client.send("HEAD /stream-13 HTTP/1.1\r\nHost: h\r\n\r\n").response(false);
@@ -391,7 +391,7 @@ TEST_CASE("HEAD, 204 and 304 have no body") {
 
 TEST_CASE("bodies come in with a length and in chunks") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     for (const char* path : {"/echo", "/echo-stream"}) {
         CAPTURE(path);
         CHECK(body_of(client.send(post(path, "some text")).response()) == "some text");
@@ -407,7 +407,7 @@ TEST_CASE("bodies come in with a length and in chunks") {
 
 TEST_CASE("streamed responses") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     const std::string chunked = client.send(get("/stream")).response();
     CHECK(has(chunked, "\r\nTransfer-Encoding: chunked\r\n"));
     const std::string_view stream = "4\r\none,\r\n4\r\ntwo,\r\n5\r\nthree\r\n0\r\n\r\n";
@@ -417,7 +417,7 @@ TEST_CASE("streamed responses") {
     CHECK(body_of(client.send(get("/stream-13")).response()) == "one,two,three");
     CHECK(body_of(client.send(get("/large")).response()) == std::string(3'000'000, 'y'));
     CHECK(body_of(client.send(get("/after")).response()) == "hello /after\n");
-    Client much(server);
+    PlainClient much(server);
     const std::string all = much.send(get("/stream-much", "Connection: close\r\n")).rest();
     CHECK(std::count(all.begin(), all.end(), 'x') == 3'000'000);
     CHECK(all.ends_with("\r\n0\r\n\r\n"));
@@ -425,20 +425,20 @@ TEST_CASE("streamed responses") {
 
 TEST_CASE("a streamed body of another length than declared, or that fails, cuts the connection") {
     TestServer server;
-    Client few(server);
+    PlainClient few(server);
     CHECK(body_of(few.send(get("/stream-20")).rest()).starts_with("one,two,three"));
     CHECK(has(server.log(), "shorter than its declared length"));
-    Client many(server);
+    PlainClient many(server);
     CHECK(has(many.send(get("/stream-5")).rest(), "Content-Length: 5\r\n"));
     CHECK(has(server.log(), "longer than its declared length"));
-    Client failing(server);
+    PlainClient failing(server);
     CHECK_FALSE(failing.send(get("/stream-fail")).rest().ends_with("0\r\n\r\n"));
     CHECK(has(server.log(), "producer failed"));
 }
 
 TEST_CASE("a handler that throws is answered and the server lives") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     const std::string response = client.send(get("/throw")).response();
     CHECK(status_of(response) == "HTTP/1.1 500 Internal Server Error");
     CHECK_FALSE(has(response, "secret"));
@@ -458,7 +458,7 @@ TEST_CASE("a handler that throws is answered and the server lives") {
 
 TEST_CASE("the handler's fields are sent, and framing stays the server's") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     const std::string response = client.send(get("/fields")).response();
     CHECK(has(response, "\r\nA: 1\r\na: 2\r\n"));
     CHECK(has(response, "\r\nDate: now\r\n"));
@@ -471,7 +471,7 @@ TEST_CASE("the handler's fields are sent, and framing stays the server's") {
 TEST_CASE("a handler that leaves the body unread") {
     TestServer server;
     SUBCASE("a small rest is read over") {
-        Client client(server);
+        PlainClient client(server);
         client.send(post("/ignore", std::string(200'000, 'b')) + get("/next"));
         CHECK(body_of(client.response()) == "hello /ignore\n");
         CHECK(body_of(client.response()) == "hello /next\n");
@@ -480,7 +480,7 @@ TEST_CASE("a handler that leaves the body unread") {
         CHECK(body_of(client.send("2\r\nde\r\n0\r\n\r\n" + get("/next")).response()) == "hello /next\n");
     }
     SUBCASE("a large rest costs the connection, but not the answer") {
-        Client client(server);
+        PlainClient client(server);
         const std::string body(300'000, 'b');
         const std::string head = post("/ignore", body);
         client.send(head.substr(0, head.size() - body.size() + 10));
@@ -491,7 +491,7 @@ TEST_CASE("a handler that leaves the body unread") {
         CHECK(client.rest().empty());
     }
     SUBCASE("a large rest in chunks costs the connection") {
-        Client client(server);
+        PlainClient client(server);
         client.send("POST /ignore HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
         CHECK(body_of(client.response()) == "hello /ignore\n");
         for (int i = 0; i != 30; ++i) client.send("4000\r\n" + std::string(0x4000, 'c') + "\r\n");
@@ -506,7 +506,7 @@ TEST_CASE("bodies over the limit are refused") {
     options.limits.body = 1000;
     TestServer server(options);
     SUBCASE("by their declared length, without asking the handler") {
-        Client client(server);
+        PlainClient client(server);
         const std::string response = client.send(post("/echo", std::string(1001, 'b'))).response();
         CHECK(status_of(response) == "HTTP/1.1 413 Content Too Large");
         CHECK(closes(response));
@@ -515,7 +515,7 @@ TEST_CASE("bodies over the limit are refused") {
         CHECK(client.rest().empty());
     }
     SUBCASE("by what their chunks add up to") {
-        Client client(server);
+        PlainClient client(server);
         client.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
         client.send("200\r\n" + std::string(0x200, 'c') + "\r\n200\r\n" + std::string(0x200, 'c') + "\r\n");
         const std::string response = client.response();
@@ -546,7 +546,7 @@ TEST_CASE("what the server itself answers obeys the same rules as a handler's re
     };
     for (const Case& refused : cases) {
         CAPTURE(std::string(refused.request));
-        Client client(server);
+        PlainClient client(server);
         // The request before it is no example for it.
         CHECK(status_of(client.send("HEAD /z HTTP/1.1\r\nHost: h\r\n\r\n").response(false)) == "HTTP/1.1 200 OK");
         const std::string response = client.send(refused.request).response(!refused.head_only);
@@ -586,7 +586,7 @@ TEST_CASE("a client that sends on beside its last answer sees it whole, and no r
     for (const Case& sender : cases) {
         CAPTURE(sender.head);
         CAPTURE(sender.piece);
-        Client client(server);
+        PlainClient client(server);
         bool all_taken = client.sends(sender.head);
         const std::string piece(sender.piece, 'x');
         for (std::size_t i = 0; all_taken && i != sender.pieces; ++i) all_taken = client.sends(piece);
@@ -602,7 +602,7 @@ TEST_CASE("a client that sends a little now and then is read for a while, and no
     options.linger_timeout = 60s;
     options.linger_time = 100ms;
     TestServer server(options);
-    Client client(server);
+    PlainClient client(server);
     CHECK(closes(client.send("rubbish\r\n").response()));
     CHECK(test::eventually([&client] { return !client.sends("x"); }));
 }
@@ -612,7 +612,7 @@ TEST_CASE("a client that goes on sending after a refusal is read up to a limit")
     options.linger_timeout = options.linger_time = 60s;
     options.linger_bytes = 10'000;
     TestServer server(options);
-    Client client(server);
+    PlainClient client(server);
     const std::string refusal = client.send("rubbish\r\n").response();
     CHECK(status_of(refusal) == "HTTP/1.1 400 Bad Request");
     client.send(std::string(9'000, 'r')); // is read
@@ -623,7 +623,7 @@ TEST_CASE("a client that goes on sending after a refusal is read up to a limit")
 
 TEST_CASE("the stream ends inside a body") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
     client.send_end();
     const std::string response = client.rest();
@@ -634,7 +634,7 @@ TEST_CASE("the stream ends inside a body") {
 
 TEST_CASE("a half-closed client gets its answers") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     client.send(get("/1") + get("/2"));
     client.send_end();
     const std::string all = client.rest();
@@ -646,29 +646,29 @@ TEST_CASE("100-continue is sent when the handler begins to read") {
     TestServer server;
     const std::string head = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
     SUBCASE("and then the body comes") {
-        Client client(server);
+        PlainClient client(server);
         CHECK(client.send(head).response() == "HTTP/1.1 100 Continue\r\n\r\n");
         CHECK(body_of(client.send("abc").response()) == "abc");
         CHECK(body_of(client.send(get("/x")).response()) == "hello /x\n");
     }
     SUBCASE("not when the body is there already") {
-        Client client(server);
+        PlainClient client(server);
         CHECK(status_of(client.send(head + "abc").response()) == "HTTP/1.1 200 OK");
     }
     SUBCASE("not when the handler does not read") {
-        Client client(server);
+        PlainClient client(server);
         client.send("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
         const std::string response = client.response();
         CHECK(status_of(response) == "HTTP/1.1 200 OK");
         CHECK(closes(response));
     }
     SUBCASE("not to HTTP/1.0") {
-        Client client(server);
+        PlainClient client(server);
         client.send("POST /echo HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
         CHECK(status_of(client.send("abc").rest()) == "HTTP/1.1 200 OK");
     }
     SUBCASE("not within the answer, although its body is written before the request's is read") {
-        Client client(server);
+        PlainClient client(server);
         client.send("POST /echo-late HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
         const std::string begin = client.response(false);
         CHECK(status_of(begin) == "HTTP/1.1 200 OK");
@@ -677,7 +677,7 @@ TEST_CASE("100-continue is sent when the handler begins to read") {
         CHECK(has(all, "abc"));
     }
     SUBCASE("another expectation is refused") {
-        Client client(server);
+        PlainClient client(server);
         CHECK(status_of(client.send(get("/x", "Expect: cake\r\n")).response()) == "HTTP/1.1 417 Expectation Failed");
     }
 }
@@ -685,16 +685,16 @@ TEST_CASE("100-continue is sent when the handler begins to read") {
 TEST_CASE("timeouts") {
     TestServer server(quick());
     SUBCASE("an idle connection is closed without a word") {
-        Client client(server);
+        PlainClient client(server);
         CHECK(body_of(client.send(get("/x")).response()) == "hello /x\n");
         CHECK(client.rest().empty());
     }
     SUBCASE("so is one that never sends anything") {
-        Client client(server);
+        PlainClient client(server);
         CHECK(client.rest().empty());
     }
     SUBCASE("a slow head is answered with 408, however often a byte comes") {
-        Client client(server);
+        PlainClient client(server);
         std::string bytes = "GET / HTTP/1.1\r\nHost: h\r\nA: ";
         client.send(bytes);
         for (int i = 0; i != 60; ++i) {
@@ -706,22 +706,22 @@ TEST_CASE("timeouts") {
         CHECK(closes(response));
     }
     SUBCASE("so is a slow request line, also when it is not the first") {
-        Client client(server);
+        PlainClient client(server);
         CHECK(body_of(client.send(get("/x")).response()) == "hello /x\n");
         CHECK(status_of(client.send("GET").response()) == "HTTP/1.1 408 Request Timeout");
     }
     SUBCASE("a slow body is answered with 408") {
-        Client client(server);
+        PlainClient client(server);
         client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
         const std::string response = client.response();
         CHECK(status_of(response) == "HTTP/1.1 408 Request Timeout");
         CHECK(closes(response));
     }
     SUBCASE("a slow handler is not interrupted") {
-        Client client(server);
+        PlainClient client(server);
         client.send(get("/wait"));
         REQUIRE(server.waits(1));
-        Client idle(server); // lives through every timeout meanwhile
+        PlainClient idle(server); // lives through every timeout meanwhile
         CHECK(body_of(idle.send(get("/x")).response()) == "hello /x\n");
         CHECK(idle.rest().empty());
         server.open_gate();
@@ -734,26 +734,26 @@ TEST_CASE("a body that comes too slowly on the whole is answered with 408") {
     options.body_timeout = 300ms;
     options.body_rate = 100'000;
     TestServer server(options);
-    Client client(server);
+    PlainClient client(server);
     client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n");
     for (int i = 0; i != 100; ++i) {
         std::this_thread::sleep_for(5ms); // each piece is in time
         client.send("x");
     }
     CHECK(status_of(client.response()) == "HTTP/1.1 408 Request Timeout");
-    Client fast(server);
+    PlainClient fast(server);
     CHECK(body_of(fast.send(post("/echo", std::string(500'000, 'f'))).response()).size() == 500'000);
 }
 
 TEST_CASE("a connection that waits, since somebody else holds it too and wants it so, holds nobody up") {
     TestServer server;
-    Client greedy(server);
+    PlainClient greedy(server);
     CHECK(body_of(greedy.send(get("/x")).response()) == "hello /x\n");
     test::make_connections_block(server.port);
     std::string many; // more than the kernel takes
     for (int i = 0; i != 8; ++i) many += get("/large");
     greedy.send(many + get("/stream-13") + post("/echo", std::string(500'000, 'f')));
-    Client other(server);
+    PlainClient other(server);
     REQUIRE(test::is_answered_beside(greedy, other));
     for (int i = 0; i != 8; ++i) CHECK(body_of(greedy.response()).size() == 3'000'000);
     CHECK(body_of(greedy.response()).size() == 13);
@@ -764,7 +764,7 @@ TEST_CASE("a client that takes nothing is cut off") {
     http::ServerOptions options;
     options.write_timeout = 60ms;
     TestServer server(options);
-    Client client(server);
+    PlainClient client(server);
     std::string many;
     for (int i = 0; i != 10; ++i) many += get("/large");
     client.send(many);
@@ -777,7 +777,7 @@ TEST_CASE("an idle connection of which only the socket is left") {
     options.park_after = 30ms;
     SUBCASE("is served again") {
         TestServer server(options);
-        Client client(server);
+        PlainClient client(server);
         for (int i = 0; i != 3; ++i) {
             CHECK(body_of(client.send(get("/1") + get("/2")).response()) == "hello /1\n");
             CHECK(body_of(client.response()) == "hello /2\n");
@@ -789,14 +789,14 @@ TEST_CASE("an idle connection of which only the socket is left") {
     SUBCASE("is closed in its time") {
         options.idle_timeout = 100ms;
         TestServer server(options);
-        Client client(server);
+        PlainClient client(server);
         CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
         CHECK(client.rest().empty());
     }
     SUBCASE("ends with its client") {
         TestServer server(options);
         {
-            Client client(server);
+            PlainClient client(server);
             CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
             be_idle();
         }
@@ -805,7 +805,7 @@ TEST_CASE("an idle connection of which only the socket is left") {
     }
     SUBCASE("ends with its server") {
         TestServer server(options);
-        Client client(server);
+        PlainClient client(server);
         CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
         be_idle();
         SUBCASE("that stops") { server.stop(); }
@@ -816,10 +816,10 @@ TEST_CASE("an idle connection of which only the socket is left") {
     SUBCASE("makes room for another") {
         options.max_connections = 1;
         TestServer server(options);
-        Client client(server);
+        PlainClient client(server);
         CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
         be_idle();
-        Client other(server);
+        PlainClient other(server);
         CHECK(body_of(other.send(get("/2")).response()) == "hello /2\n");
         CHECK(client.rest().empty());
     }
@@ -829,7 +829,7 @@ TEST_CASE("drain: a connection goes to another server between two requests") {
     http::ServerOptions options;
     options.park_after = 30ms;
     TestServer server(options, serve_until_successor);
-    Client client(server);
+    PlainClient client(server);
     CHECK(body_of(client.send(get("/1")).response()) == "hello /1\n");
     SUBCASE("when only its socket is left") {
         be_idle();
@@ -853,7 +853,7 @@ TEST_CASE("max_requests ends a connection") {
     http::ServerOptions options;
     options.max_requests = 2;
     TestServer server(options);
-    Client client(server);
+    PlainClient client(server);
     CHECK_FALSE(closes(client.send(get("/1")).response()));
     client.send(get("/2") + get("/3"));
     client.send_end();
@@ -864,9 +864,9 @@ TEST_CASE("max_requests ends a connection") {
 
 TEST_CASE("drain: idle connections are closed, busy ones finish with Connection: close") {
     TestServer server(short_linger());
-    Client idle(server);
+    PlainClient idle(server);
     CHECK(body_of(idle.send(get("/x")).response()) == "hello /x\n");
-    Client busy(server);
+    PlainClient busy(server);
     busy.send(get("/wait"));
     REQUIRE(server.waits(1));
     server.stop();
@@ -882,7 +882,7 @@ TEST_CASE("drain: idle connections are closed, busy ones finish with Connection:
 
 TEST_CASE("drain: what was received already is answered") {
     TestServer server(short_linger());
-    Client client(server);
+    PlainClient client(server);
     client.send(get("/wait") + get("/2") + get("/3"));
     REQUIRE(server.waits(1));
     server.stop();
@@ -899,11 +899,11 @@ TEST_CASE("drain: a connection that has just come is heard") {
     http::ServerOptions options = short_linger();
     options.fresh_timeout = 5s;
     TestServer server(options);
-    Client marker(server);
-    Client fresh(server);
+    PlainClient marker(server);
+    PlainClient fresh(server);
     CHECK(body_of(marker.send(get("/x")).response()) == "hello /x\n");
     // A second request on a third connection: accepted after `fresh`, so `fresh` is in the server by then.
-    Client later(server);
+    PlainClient later(server);
     CHECK(body_of(later.send(get("/y")).response()) == "hello /y\n");
     server.stop();
     CHECK(marker.rest().empty());
@@ -914,7 +914,7 @@ TEST_CASE("drain: a connection that has just come is heard") {
 
 TEST_CASE("when accepting fails the connections finish first") {
     TestServer server(short_linger());
-    Client busy(server);
+    PlainClient busy(server);
     busy.send(get("/wait"));
     REQUIRE(server.waits(1));
     server.fail();
@@ -928,9 +928,9 @@ TEST_CASE("when accepting fails the connections finish first") {
 
 TEST_CASE("cancelling serve ends connections and handlers") {
     TestServer server;
-    Client idle(server);
+    PlainClient idle(server);
     CHECK(body_of(idle.send(get("/x")).response()) == "hello /x\n");
-    Client busy(server);
+    PlainClient busy(server);
     busy.send(get("/wait"));
     REQUIRE(server.waits(1));
     SUBCASE("while it accepts") {}
@@ -946,9 +946,9 @@ TEST_CASE("cancelling serve ends connections and handlers") {
 
 TEST_CASE("cancelling serve ends what it waits for after accepting has failed") {
     TestServer server;
-    Client idle(server);
+    PlainClient idle(server);
     CHECK(body_of(idle.send(get("/x")).response()) == "hello /x\n");
-    Client busy(server);
+    PlainClient busy(server);
     busy.send(get("/wait"));
     REQUIRE(server.waits(1));
     server.fail();
@@ -964,21 +964,21 @@ TEST_CASE("past max_connections a connection waits for room") {
     options.max_connections = 1;
     TestServer server(options);
     SUBCASE("which none needs as long as nobody waits") {
-        Client only(server);
+        PlainClient only(server);
         for (int i = 0; i != 3; ++i) CHECK_FALSE(closes(only.send(get("/1")).response()));
     }
     SUBCASE("which an idle one makes") {
-        Client first(server);
+        PlainClient first(server);
         CHECK(body_of(first.send(get("/1")).response()) == "hello /1\n");
-        Client second(server);
+        PlainClient second(server);
         CHECK(body_of(second.send(get("/2")).response()) == "hello /2\n");
         CHECK(first.rest().empty());
     }
     SUBCASE("which a busy one makes after its answer") {
-        Client first(server);
+        PlainClient first(server);
         first.send(get("/wait"));
         REQUIRE(server.waits(1));
-        Client second(server);
+        PlainClient second(server);
         second.send(get("/2"));
         server.open_gate();
         CHECK(closes(first.rest()));
@@ -990,9 +990,9 @@ TEST_CASE("past max_connections nobody is waited for long who has said nothing")
     http::ServerOptions options;
     options.max_connections = 3;
     TestServer server(options);
-    std::vector<std::unique_ptr<Client>> silent;
-    for (int i = 0; i != 9; ++i) silent.push_back(std::make_unique<Client>(server));
-    Client client(server);
+    std::vector<std::unique_ptr<PlainClient>> silent;
+    for (int i = 0; i != 9; ++i) silent.push_back(std::make_unique<PlainClient>(server));
+    PlainClient client(server);
     CHECK(status_of(client.send(get("/z")).response()) == "HTTP/1.1 200 OK"); // long before the head's time is over
 }
 
@@ -1004,12 +1004,12 @@ TEST_CASE("past max_connections nobody is waited for long who has begun to say s
     TestServer server(options);
     for (const std::string beginning : {"G", "\r\n", "GET / HTTP/1.1\r\nHost: h\r\n", "POST /"}) {
         CAPTURE(beginning);
-        std::vector<std::unique_ptr<Client>> slow;
+        std::vector<std::unique_ptr<PlainClient>> slow;
         for (int i = 0; i != 9; ++i) {
-            slow.push_back(std::make_unique<Client>(server));
+            slow.push_back(std::make_unique<PlainClient>(server));
             slow.back()->send(beginning);
         }
-        Client client(server);
+        PlainClient client(server);
         CHECK(status_of(client.send(get("/z")).response()) == "HTTP/1.1 200 OK");
     }
 }
@@ -1018,9 +1018,9 @@ TEST_CASE("drain: what does not end by itself is told so also while others wait 
     http::ServerOptions options = short_linger();
     options.max_connections = 1;
     TestServer server(options);
-    Client first(server);
+    PlainClient first(server);
     CHECK(status_of(first.send(get("/stream-until-told")).response(false)) == "HTTP/1.1 200 OK");
-    Client second(server);
+    PlainClient second(server);
     second.send(get("/2"));
     CHECK(server.has(2));
     server.stop();
@@ -1034,9 +1034,9 @@ TEST_CASE("past max_connections a connection is refused when so configured") {
     options.max_connections = 1;
     options.overload = http::Overload::refuse;
     TestServer server(options);
-    Client first(server);
+    PlainClient first(server);
     CHECK(body_of(first.send(get("/1")).response()) == "hello /1\n");
-    Client second(server);
+    PlainClient second(server);
     const std::string response = second.response();
     CHECK(status_of(response) == "HTTP/1.1 503 Service Unavailable");
     CHECK(closes(response));
@@ -1049,13 +1049,13 @@ TEST_CASE("a connection that was refused takes nobody's place") {
     options.overload = http::Overload::refuse;
     options.linger_timeout = 60s;
     TestServer server(options);
-    std::optional<Client> first(server);
+    std::optional<PlainClient> first(server);
     CHECK(body_of(first->send(get("/1")).response()) == "hello /1\n");
-    Client refused(server);
+    PlainClient refused(server);
     CHECK(status_of(refused.response()) == "HTTP/1.1 503 Service Unavailable");
     first.reset();
     CHECK(server.has(1)); // the one that was refused, whose client has not closed
-    Client next(server);
+    PlainClient next(server);
     CHECK(body_of(next.send(get("/3")).response()) == "hello /3\n");
     refused.send_end();
 }
@@ -1066,7 +1066,7 @@ TEST_CASE("no time is too long") {
         options.linger_timeout = options.fresh_timeout = options.handler_timeout = options.park_after =
             http::ServerOptions::Duration::max();
     TestServer server(options);
-    Client client(server);
+    PlainClient client(server);
     CHECK(body_of(client.send(post("/echo", "abc")).response()) == "abc");
     CHECK(body_of(client.send(get("/x")).response()) == "hello /x\n");
 }
@@ -1076,7 +1076,7 @@ TEST_CASE("a connection that has had more requests elsewhere than it may have he
     options.max_requests = 2;
     TestServer server(options);
     server.hand_in("5");
-    Client client(server);
+    PlainClient client(server);
     CHECK(closes(client.send(get("/1")).response()));
 }
 
@@ -1111,7 +1111,7 @@ TEST_CASE("a handler needs no context, and a router is one") {
 
 TEST_CASE("a client that takes everything at once does not keep the others waiting") {
     TestServer server;
-    Client client(server);
+    PlainClient client(server);
     const std::string all = client.send(get("/stream-by-turns", "Connection: close\r\n")).rest();
     CHECK(all.size() > 160 * 64 * 1024 + 300'000);
     CHECK(all.ends_with("y\r\n0\r\n\r\n"));

@@ -29,8 +29,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct App {
-    explicit App(asio::io_context& io) : gate(io, asio::steady_timer::time_point::max()) {}
+struct TlsApp {
+    explicit TlsApp(asio::io_context& io) : gate(io, asio::steady_timer::time_point::max()) {}
     void release() { gate.cancel(); }
 
     Certificate certificate;
@@ -42,7 +42,7 @@ struct App {
 
 /// Has no memory for TLS when it is told so.
 struct ShortOfMemory : http::TlsAcceptor<TcpAcceptor> {
-    ShortOfMemory(TcpAcceptor& acceptor, App& app) : TlsAcceptor(acceptor, app.context), app_(&app) {}
+    ShortOfMemory(TcpAcceptor& acceptor, TlsApp& app) : TlsAcceptor(acceptor, app.context), app_(&app) {}
 
     std::unique_ptr<http::detail::StreamLayer> make_layer(Socket& socket) const {
         if (app_->out_of_layers) throw std::system_error(ENOMEM, std::system_category(), "SSL_new");
@@ -50,10 +50,10 @@ struct ShortOfMemory : http::TlsAcceptor<TcpAcceptor> {
     }
 
 private:
-    App* app_;
+    TlsApp* app_;
 };
 
-Task<> echo(http::Upgraded& connection) {
+Task<> echo_tls(http::Upgraded& connection) {
     while (true) {
         const auto bytes = co_await connection.read();
         if (!bytes) break;
@@ -62,10 +62,10 @@ Task<> echo(http::Upgraded& connection) {
     if (connection.draining()) co_await connection.write("goodbye");
 }
 
-Task<http::Response> route(App& app, const http::Request& request) {
+Task<http::Response> tls_route(TlsApp& app, const http::Request& request) {
     const std::string_view path = request.path();
     if (path == "/large") co_return http::text(std::string(3'000'000, 'y'));
-    if (path == "/echo") co_return http::upgrade("echo", echo);
+    if (path == "/echo") co_return http::upgrade("echo", echo_tls);
     if (path == "/body") co_return http::text(co_await request.body().text());
     if (path == "/wait") {
         std::error_code ignored;
@@ -75,16 +75,16 @@ Task<http::Response> route(App& app, const http::Request& request) {
     co_return http::text("from " + std::string{request.client_address()});
 }
 
-Task<> serve_app(App& app, TcpAcceptor& acceptor, http::ServerOptions options) {
+Task<> serve_tls_app(TlsApp& app, TcpAcceptor& acceptor, http::ServerOptions options) {
     ShortOfMemory secure(acceptor, app);
-    co_await http::serve(app, secure, route, std::move(options));
+    co_await http::serve(app, secure, tls_route, std::move(options));
 }
 
-struct TestServer : HttpServer<App> {
-    explicit TestServer(http::ServerOptions options = {}) : HttpServer(serve_app, std::move(options)) {}
+struct TlsServer : HttpServer<TlsApp> {
+    explicit TlsServer(http::ServerOptions options = {}) : HttpServer(serve_tls_app, std::move(options)) {}
 };
 
-http::ServerOptions quick() {
+http::ServerOptions quick_tls() {
     http::ServerOptions options;
     options.head_timeout = options.idle_timeout = options.linger_timeout = 300ms; // in it a handshake is done
     return options;
@@ -93,7 +93,7 @@ http::ServerOptions quick() {
 } // namespace
 
 TEST_CASE("requests are answered over TLS, on one connection, pipelined, in pieces") {
-    TestServer server;
+    TlsServer server;
     TlsClient client(server.port, "", "\x02h2\x08http/1.1");
     REQUIRE(client.is_secure());
     CHECK(client.protocol() == "http/1.1");
@@ -109,7 +109,7 @@ TEST_CASE("requests are answered over TLS, on one connection, pipelined, in piec
 
 TEST_CASE(
     "a connection that waits, since somebody else holds it too and wants it so, holds nobody up below TLS either") {
-    TestServer server;
+    TlsServer server;
     TlsClient greedy(server.port);
     CHECK(status_of(greedy.send(get("/")).response()) == "HTTP/1.1 200 OK");
     test::make_connections_block(server.port);
@@ -123,7 +123,7 @@ TEST_CASE(
 }
 
 TEST_CASE("an answer over TLS is not held back by a later handler that waits") {
-    TestServer server;
+    TlsServer server;
     TlsClient client(server.port);
     client.send(get("/") + get("/wait"));
     CHECK(status_of(client.response()) == "HTTP/1.1 200 OK");
@@ -133,7 +133,7 @@ TEST_CASE("an answer over TLS is not held back by a later handler that waits") {
 }
 
 TEST_CASE("who is refused over TLS sees why, and that nothing more comes") {
-    TestServer server;
+    TlsServer server;
     TlsClient client(server.port);
     const std::string response = client.send("GET / HTTP/1.1\r\n\r\n").response();
     CHECK(status_of(response) == "HTTP/1.1 400 Bad Request");
@@ -142,7 +142,7 @@ TEST_CASE("who is refused over TLS sees why, and that nothing more comes") {
 }
 
 TEST_CASE("an old version, another protocol and plain text are no handshake") {
-    TestServer server;
+    TlsServer server;
     CHECK_FALSE(TlsClient(server.port, "", "", TLS1_1_VERSION).is_secure());
     CHECK_FALSE(TlsClient(server.port, "", "\x02h2").is_secure());
     RawClient plain(server.port);
@@ -151,7 +151,7 @@ TEST_CASE("an old version, another protocol and plain text are no handshake") {
 }
 
 TEST_CASE("a handshake that does not come is not waited for, nor is an idle client") {
-    TestServer server(quick());
+    TlsServer server(quick_tls());
     RawClient silent(server.port);
     CHECK(silent.rest().empty());
     TlsClient idle(server.port);
@@ -163,7 +163,7 @@ TEST_CASE("a handshake that does not come is not waited for, nor is an idle clie
 TEST_CASE("an idle connection that was parked is still served over TLS") {
     http::ServerOptions options;
     options.park_after = 20ms;
-    TestServer server(options);
+    TlsServer server(options);
     TlsClient client(server.port);
     CHECK(status_of(client.send(get("/")).response()) == "HTTP/1.1 200 OK");
     be_idle();
@@ -171,7 +171,7 @@ TEST_CASE("an idle connection that was parked is still served over TLS") {
 }
 
 TEST_CASE("drain over TLS: idle connections end, busy ones are answered first") {
-    TestServer server(quick());
+    TlsServer server(quick_tls());
     TlsClient idle(server.port), busy(server.port);
     CHECK(status_of(idle.send(get("/")).response()) == "HTTP/1.1 200 OK");
     busy.send(get("/wait"));
@@ -188,7 +188,7 @@ TEST_CASE("drain over TLS: idle connections end, busy ones are answered first") 
 }
 
 TEST_CASE("drain over TLS: who has not begun to shake hands, or does not answer the goodbye, is not waited for") {
-    TestServer server; // ten seconds for a head, five for what follows the last answer
+    TlsServer server; // ten seconds for a head, five for what follows the last answer
     RawClient silent(server.port);
     TlsClient speechless(server.port), idle(server.port);
     CHECK(status_of(idle.send(get("/")).response()) == "HTTP/1.1 200 OK");
@@ -203,7 +203,7 @@ TEST_CASE("drain over TLS: who has not begun to shake hands, or does not answer 
 }
 
 TEST_CASE("an upgraded connection is encrypted too, and told of the drain") {
-    TestServer server;
+    TlsServer server;
     TlsClient client(server.port);
     client.send(get("/echo", "Connection: upgrade\r\nUpgrade: echo\r\n"));
     CHECK(status_of(client.response()) == "HTTP/1.1 101 Switching Protocols");
@@ -215,14 +215,14 @@ TEST_CASE("an upgraded connection is encrypted too, and told of the drain") {
 }
 
 TEST_CASE("a PROXY header comes before TLS") {
-    TestServer server({.proxy_protocol = true});
+    TlsServer server({.proxy_protocol = true});
     TlsClient client(server.port, "PROXY TCP4 192.0.2.7 10.0.0.1 8080 80\r\n");
     REQUIRE(client.is_secure());
     CHECK(body_of(client.send(get("/")).response()) == "from 192.0.2.7");
 }
 
 TEST_CASE("cancelling serve ends connections over TLS, whatever they do") {
-    TestServer server;
+    TlsServer server;
     TlsClient idle(server.port), busy(server.port);
     CHECK(status_of(idle.send(get("/")).response()) == "HTTP/1.1 200 OK");
     RawClient silent(server.port);
@@ -236,7 +236,7 @@ TEST_CASE("cancelling serve does not wait for the goodbye of a client that sleep
     http::ServerOptions options;
     options.park_after = 20ms;
     options.linger_timeout = 60s;
-    TestServer server(options);
+    TlsServer server(options);
     TlsClient client(server.port);
     CHECK(status_of(client.send(get("/")).response()) == "HTTP/1.1 200 OK");
     be_idle();
@@ -245,7 +245,7 @@ TEST_CASE("cancelling serve does not wait for the goodbye of a client that sleep
 }
 
 TEST_CASE("a connection for which there is no TLS is lost alone") {
-    TestServer server;
+    TlsServer server;
     TlsClient before(server.port);
     CHECK(status_of(before.send(get("/")).response()) == "HTTP/1.1 200 OK");
     server.app.out_of_layers = true;
@@ -262,7 +262,7 @@ TEST_CASE("sessions are resumed, also where clients are asked for a certificate"
         for (const bool asks : {false, true}) {
             CAPTURE(newest);
             CAPTURE(asks);
-            TestServer server;
+            TlsServer server;
             if (asks) server.app.context.set_verify_mode(asio::ssl::verify_peer);
             TlsClient first(server.port, "", "", newest);
             REQUIRE(first.is_secure());
@@ -278,7 +278,7 @@ TEST_CASE("sessions are resumed, also where clients are asked for a certificate"
 }
 
 TEST_CASE("a client that has to show a certificate and has none is told so, also while it sends its request") {
-    TestServer server;
+    TlsServer server;
     server.app.context.set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
     for (const std::size_t size : {0U, 10'000U, 900'000U}) {
         CAPTURE(size);

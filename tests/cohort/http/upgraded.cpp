@@ -36,8 +36,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct App {
-    explicit App(asio::io_context& loop) : io(loop) {}
+struct UpgradedApp {
+    explicit UpgradedApp(asio::io_context& loop) : io(loop) {}
     void release() {}
 
     asio::io_context& io;
@@ -46,7 +46,7 @@ struct App {
 };
 
 /// Says back what it gets, and goodbye when it is told to stop; "end" ends it.
-Task<> echo(http::Upgraded& connection, App& app) {
+Task<> echo_upgraded(http::Upgraded& connection, UpgradedApp& app) {
     co_await connection.write("welcome\n");
     while (true) {
         const auto bytes = co_await connection.read();
@@ -84,7 +84,7 @@ Task<> write_much(http::Upgraded& connection) {
 }
 
 /// Until "bye" or the end.
-Task<> note_all(http::Upgraded& connection, App& app, std::string& noted) {
+Task<> note_all(http::Upgraded& connection, UpgradedApp& app, std::string& noted) {
     while (!noted.ends_with("bye") && !noted.ends_with("..")) {
         const auto bytes = co_await connection.read();
         noted += bytes.value_or(".");
@@ -93,7 +93,7 @@ Task<> note_all(http::Upgraded& connection, App& app, std::string& noted) {
 }
 
 /// Reads while it writes, and then says what it has read.
-Task<> read_and_write(http::Upgraded& connection, App& app) {
+Task<> read_and_write(http::Upgraded& connection, UpgradedApp& app) {
     std::string noted;
     co_await test::both(write_much(connection), note_all(connection, app, noted));
     co_await connection.write(noted);
@@ -109,7 +109,7 @@ Task<> broken(http::BodyWriter& writer) {
     throw std::runtime_error("broken");
 }
 
-Task<http::Response> wait_long(App& app, const http::Request& request) {
+Task<http::Response> wait_long(UpgradedApp& app, const http::Request& request) {
     if (request.query("more")) request.extend_deadline(400ms);
     asio::steady_timer timer(app.io, request.query("more") ? 200ms : 20s);
     std::error_code error;
@@ -119,9 +119,9 @@ Task<http::Response> wait_long(App& app, const http::Request& request) {
     co_return http::text(error ? "given up" : "done");
 }
 
-Task<http::Response> route(App& app, const http::Request& request) {
+Task<http::Response> upgraded_route(UpgradedApp& app, const http::Request& request) {
     const std::string_view path = request.path();
-    if (path == "/echo") co_return http::upgrade("echo", [&app](http::Upgraded& to) { return echo(to, app); });
+    if (path == "/echo") co_return http::upgrade("echo", [&app](http::Upgraded& to) { return echo_upgraded(to, app); });
     if (path == "/socket") co_return http::upgrade("socket", take_socket);
     if (path == "/flood") co_return http::upgrade("flood", flood);
     if (path == "/both")
@@ -139,16 +139,16 @@ Task<http::Response> route(App& app, const http::Request& request) {
     co_return http::text("from " + std::string{request.client_address()} + "\n");
 }
 
-Task<> serve_app(App& app, TcpAcceptor& acceptor, http::ServerOptions options) {
-    co_await http::serve(app, acceptor, route, std::move(options));
+Task<> serve_upgraded_app(UpgradedApp& app, TcpAcceptor& acceptor, http::ServerOptions options) {
+    co_await http::serve(app, acceptor, upgraded_route, std::move(options));
 }
 
-struct TestServer : HttpServer<App> {
-    explicit TestServer(http::ServerOptions options = {}) : HttpServer(serve_app, std::move(options)) {}
+struct UpgradedServer : HttpServer<UpgradedApp> {
+    explicit UpgradedServer(http::ServerOptions options = {}) : HttpServer(serve_upgraded_app, std::move(options)) {}
 };
 
-struct Client : RawClient {
-    explicit Client(const TestServer& server) : RawClient(server.port) {}
+struct UpgradedClient : RawClient {
+    explicit UpgradedClient(const UpgradedServer& server) : RawClient(server.port) {}
 };
 
 std::string upgrade(std::string_view path, std::string_view protocol = "echo") {
@@ -174,7 +174,7 @@ public:
         });
         if (!reached.get_future().get()) std::_Exit(none);
         if (!server_.has(0)) return 2;
-        if (status_of(Client(server_).send(get("/")).response()) != "HTTP/1.1 200 OK") return 5;
+        if (status_of(UpgradedClient(server_).send(get("/")).response()) != "HTTP/1.1 200 OK") return 5;
         return 0;
     }
 
@@ -187,28 +187,28 @@ private:
     static bool ended(const std::string& answers) { return !has(answers, "(timeout)"); }
 
     bool talks() {
-        Client client(server_);
+        UpgradedClient client(server_);
         client.send(get("/") + get("/throw") + get("/later") + test::post("/body", "abc") + get("/stream"));
         client.send("POST /body HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
         return ended(client.send(get("/", "Connection: close\r\n")).rest());
     }
     bool sleeps() {
-        Client client(server_);
+        UpgradedClient client(server_);
         client.send(get("/")).response();
         std::this_thread::sleep_for(15ms); // most of the time it sleeps by then
         const bool upgraded = has(client.send(upgrade("/echo")).response(), " 101 ");
         return ended(client.send(upgraded ? "end" : "no request\r\n").rest());
     }
-    bool refuses() { return ended(Client(server_).send("rubbish\r\n").rest()); }
+    bool refuses() { return ended(UpgradedClient(server_).send("rubbish\r\n").rest()); }
 
-    TestServer server_;
+    UpgradedServer server_;
 };
 
 } // namespace
 
 TEST_CASE("an upgraded connection speaks another protocol, from the byte behind the request") {
-    TestServer server;
-    Client client(server);
+    UpgradedServer server;
+    UpgradedClient client(server);
     const std::string head = client.send(upgrade("/echo") + "first").response();
     CHECK(status_of(head) == "HTTP/1.1 101 Switching Protocols");
     CHECK(has(head, "\r\nUpgrade: echo\r\n"));
@@ -221,13 +221,13 @@ TEST_CASE("an upgraded connection speaks another protocol, from the byte behind 
 }
 
 TEST_CASE("a request for an upgrade may have a body, which comes first") {
-    TestServer server;
-    Client client(server);
+    UpgradedServer server;
+    UpgradedClient client(server);
     client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"
                 "bodynext");
     CHECK(status_of(client.response()) == "HTTP/1.1 101 Switching Protocols");
     CHECK(client.take(14) == "welcome\n<next>");
-    Client waiting(server);
+    UpgradedClient waiting(server);
     waiting.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nConnection: upgrade\r\nUpgrade: echo\r\n"
                  "Expect: 100-continue\r\n\r\n");
     CHECK(status_of(waiting.response()) == "HTTP/1.1 100 Continue");
@@ -236,8 +236,8 @@ TEST_CASE("a request for an upgrade may have a body, which comes first") {
 }
 
 TEST_CASE("nobody is upgraded who has not offered it") {
-    TestServer server;
-    Client client(server);
+    UpgradedServer server;
+    UpgradedClient client(server);
     for (const std::string& request :
          {get("/echo"), get("/echo", "Upgrade: echo\r\n"), get("/echo", "Connection: upgrade\r\n"),
           std::string{"GET /echo HTTP/1.0\r\nConnection: keep-alive, upgrade\r\nUpgrade: echo\r\n\r\n"}}) {
@@ -253,7 +253,7 @@ TEST_CASE("nobody is upgraded who has not offered it") {
     }
     for (const char* const offer : {"ECHO", "x,echo", ", x/1 ,\techo ,", "x\r\nUpgrade: echo"}) {
         CAPTURE(std::string(offer));
-        Client another(server);
+        UpgradedClient another(server);
         CHECK(status_of(another.send(upgrade("/echo", offer)).response()) == "HTTP/1.1 101 Switching Protocols");
     }
     CHECK(body_of(client.send(upgrade("/offer", "a, b")).response()) == "a, b");
@@ -263,23 +263,23 @@ TEST_CASE("nobody is upgraded who has not offered it") {
 }
 
 TEST_CASE("an upgrade that is not accepted leaves the connection as it was") {
-    TestServer server;
-    Client client(server);
+    UpgradedServer server;
+    UpgradedClient client(server);
     CHECK(status_of(client.send(upgrade("/offer")).response()) == "HTTP/1.1 200 OK");
     CHECK(status_of(client.send(get("/offer")).response()) == "HTTP/1.1 200 OK");
 }
 
 TEST_CASE("the socket itself can be taken") {
-    TestServer server;
-    Client client(server);
+    UpgradedServer server;
+    UpgradedClient client(server);
     CHECK(status_of(client.send(upgrade("/socket", "socket") + "rest").response()) ==
           "HTTP/1.1 101 Switching Protocols");
     CHECK(client.rest() == "socket:rest");
 }
 
 TEST_CASE("a takeover that fails is logged and ends its connection") {
-    TestServer server;
-    Client client(server);
+    UpgradedServer server;
+    UpgradedClient client(server);
     client.send(upgrade("/echo")).response();
     client.send("fail");
     CHECK(client.rest() == "welcome\n");
@@ -287,8 +287,8 @@ TEST_CASE("a takeover that fails is logged and ends its connection") {
 }
 
 TEST_CASE("drain: an upgraded connection is told, says goodbye, and is waited for") {
-    TestServer server;
-    Client client(server);
+    UpgradedServer server;
+    UpgradedClient client(server);
     client.send(upgrade("/echo")).response();
     CHECK(client.take(8) == "welcome\n");
     server.stop();
@@ -299,8 +299,8 @@ TEST_CASE("drain: an upgraded connection is told, says goodbye, and is waited fo
 }
 
 TEST_CASE("cancelling serve ends upgraded connections") {
-    TestServer server;
-    Client client(server);
+    UpgradedServer server;
+    UpgradedClient client(server);
     client.send(upgrade("/echo")).response();
     CHECK(client.take(8) == "welcome\n");
     server.cancel();
@@ -309,8 +309,8 @@ TEST_CASE("cancelling serve ends upgraded connections") {
 }
 
 TEST_CASE("an upgraded client that takes nothing is cut off") {
-    TestServer server({.write_timeout = 50ms});
-    Client client(server);
+    UpgradedServer server({.write_timeout = 50ms});
+    UpgradedClient client(server);
     client.send(upgrade("/flood", "flood"));
     CHECK(server.ends(1));
 }
@@ -318,11 +318,11 @@ TEST_CASE("an upgraded client that takes nothing is cut off") {
 TEST_CASE("an upgraded connection may be silent for as long as it likes") {
     http::ServerOptions options;
     options.idle_timeout = options.head_timeout = options.body_timeout = 400ms;
-    TestServer server(options);
-    Client client(server);
+    UpgradedServer server(options);
+    UpgradedClient client(server);
     client.send(upgrade("/echo")).response();
     CHECK(client.take(8) == "welcome\n");
-    Client idle(server); // is closed by a timeout that the other one has lived through, too
+    UpgradedClient idle(server); // is closed by a timeout that the other one has lived through, too
     idle.send(get("/"));
     CHECK(status_of(idle.response()) == "HTTP/1.1 200 OK");
     CHECK(idle.rest().empty());
@@ -330,21 +330,21 @@ TEST_CASE("an upgraded connection may be silent for as long as it likes") {
 }
 
 TEST_CASE("an upgraded connection may be silent for long also after a write that had to wait") {
-    TestServer server({.write_timeout = 500ms}); // the client takes some within this also on a busy machine
-    Client client(server);
+    UpgradedServer server({.write_timeout = 500ms}); // the client takes some within this also on a busy machine
+    UpgradedClient client(server);
     client.send(upgrade("/both", "both")).response();
     CHECK(client.take(more_than_kernels_take).size() == more_than_kernels_take);
-    Client greedy(server); // is cut off after the same time
+    UpgradedClient greedy(server); // is cut off after the same time
     greedy.send(upgrade("/flood", "flood"));
     CHECK(server.ends(1));
     CHECK(client.send("bye").take(3) == "bye");
 }
 
 TEST_CASE("an upgraded connection is told of the drain once, also when it is writing then") {
-    TestServer server;
-    Client idle(server);
+    UpgradedServer server;
+    UpgradedClient idle(server);
     idle.send(get("/")).response();
-    Client client(server);
+    UpgradedClient client(server);
     client.send(upgrade("/both", "both")).response();
     server.stop();
     CHECK(idle.rest().empty());
@@ -355,8 +355,8 @@ TEST_CASE("an upgraded connection is told of the drain once, also when it is wri
 }
 
 TEST_CASE("a handler that takes too long is cancelled and answered with 503") {
-    TestServer server({.handler_timeout = 50ms});
-    Client client(server);
+    UpgradedServer server({.handler_timeout = 50ms});
+    UpgradedClient client(server);
     const std::string response = client.send(get("/long")).response();
     CHECK(status_of(response) == "HTTP/1.1 503 Service Unavailable");
     CHECK(server.app.cancelled);
@@ -388,29 +388,29 @@ TEST_CASE("servers tell each other how many requests a connection has had, and w
 }
 
 TEST_CASE("the client's address is told") {
-    TestServer server;
-    Client client(server);
+    UpgradedServer server;
+    UpgradedClient client(server);
     CHECK(body_of(client.send(get("/")).response()) == "from 127.0.0.1\n");
 }
 
 TEST_CASE("behind a proxy the client is who the proxy says") {
-    TestServer server({.proxy_protocol = true});
+    UpgradedServer server({.proxy_protocol = true});
     const std::string header = "PROXY TCP4 192.0.2.7 10.0.0.1 8080 80\r\n";
-    Client client(server);
+    UpgradedClient client(server);
     CHECK(body_of(client.send(header + get("/")).response()) == "from 192.0.2.7\n");
     CHECK(body_of(client.send(get("/")).response()) == "from 192.0.2.7\n");
-    Client slow(server);
+    UpgradedClient slow(server);
     for (const char& c : header) slow.send({&c, 1});
     CHECK(body_of(slow.send(get("/")).response()) == "from 192.0.2.7\n");
-    Client own(server);
+    UpgradedClient own(server);
     CHECK(body_of(own.send("PROXY UNKNOWN\r\n" + get("/")).response()) == "from 127.0.0.1\n");
-    Client none(server);
+    UpgradedClient none(server);
     CHECK(none.send(get("/")).rest().find("HTTP") == std::string::npos);
 }
 
 TEST_CASE("a proxy that does not say whose connection it is has no more time than a head") {
-    TestServer server({.head_timeout = 40ms, .proxy_protocol = true});
-    Client client(server);
+    UpgradedServer server({.head_timeout = 40ms, .proxy_protocol = true});
+    UpgradedClient client(server);
     CHECK(client.send("PROXY TCP4 192").rest().empty());
 }
 
@@ -424,18 +424,18 @@ TEST_CASE("every request is told to the access log once, however it ends") {
                                                    std::to_string(access.bytes) + " " + std::string{access.client});
                                 }};
     {
-        TestServer server(std::move(options));
-        Client client(server);
+        UpgradedServer server(std::move(options));
+        UpgradedClient client(server);
         client.send(get("/a?b") + get("/nobody").replace(0, 3, "HEAD")).response();
         client.response(false);
         client.send(get("/long")).response();
         client.send(get("/stream")).response(false);
         client.send("BREW / HTTP/1.1\r\n");
         client.rest();
-        Client broken(server);
+        UpgradedClient broken(server);
         broken.send(get("/broken"));
         broken.rest();
-        Client other(server);
+        UpgradedClient other(server);
         other.send(upgrade("/echo")).response();
         other.take(8);
         other.send("end");
@@ -456,7 +456,7 @@ TEST_CASE("whichever allocation fails, the server answers or closes, and goes on
         CAPTURE(n);
         if (outcome == 0)
             ++survived;
-        else if (outcome == TestServer::out_of_memory)
+        else if (outcome == UpgradedServer::out_of_memory)
             ++ended;
         else
             CHECK(outcome == Shortage::none);
@@ -469,11 +469,11 @@ TEST_CASE("a request whose handler is cancelled with the server is told as broke
     std::atomic<int> status = -1;
     std::atomic<std::uint64_t> bytes = 0;
     {
-        TestServer server({.access_log = [&](const http::Access& access) {
+        UpgradedServer server({.access_log = [&](const http::Access& access) {
             status = access.status;
             bytes = access.bytes;
         }});
-        Client client(server);
+        UpgradedClient client(server);
         client.send(get("/")).response();
         CHECK(status == 200);
         client.send(get("/long?more"));

@@ -64,7 +64,7 @@ int start_other() {
 
 const ExecWorker round_robin("exec-round-robin", start_anew<App>);
 const ExecWorker shared_socket("exec-shared-socket", start_anew<SharedApp>);
-const ExecWorker other("exec-other", start_other);
+const ExecWorker other_worker("exec-other", start_other);
 
 Options exec_options(const char* what) {
     Options options = plain_options();

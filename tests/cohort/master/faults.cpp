@@ -31,7 +31,7 @@ namespace {
 using enum WorkerState;
 using Clock = std::chrono::steady_clock;
 
-void print(const std::string& line) {
+void print_note(const std::string& line) {
     const std::string text = line + "\n";
     [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
 }
@@ -57,12 +57,12 @@ int reap_all(std::chrono::milliseconds time) {
 int kill_a_master(int (*master)(), std::chrono::milliseconds delay, std::chrono::milliseconds patience) {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     Helper cluster(master);
-    print("port " + cluster.after("time "));
+    print_note("port " + cluster.after("time "));
     std::this_thread::sleep_for(delay);
     cluster.signal(SIGKILL);
     cluster.wait();
-    print("killed");
-    print("left " + std::to_string(reap_all(patience)));
+    print_note("killed");
+    print_note("left " + std::to_string(reap_all(patience)));
     return 0;
 }
 
@@ -87,7 +87,7 @@ int rest() {
         const std::uint16_t port = co_await served_port(app, 2);
         app.spawn(spin<App::Worker>);
         co_await mail(app);
-        print("time " + std::to_string(port));
+        print_note("time " + std::to_string(port));
         co_await app.until_finished();
     });
     return 0;
@@ -105,7 +105,7 @@ Task<> reload_when_listening(A& app) {
     const std::uint16_t port = co_await served_port(app, 2);
     spawn(app.context(), drop_result(app.reload()));
     co_await next(app, forked);
-    print("time " + std::to_string(port));
+    print_note("time " + std::to_string(port));
     co_await app.until_finished();
 }
 
@@ -150,7 +150,7 @@ int fork_without_end() {
         const std::uint16_t port = co_await served_port(app);
         for (int i = 0; i < 4; ++i) app.spawn(leave_at_once);
         for (int i = 0; i < 20; ++i) co_await next(app, forked);
-        print("time " + std::to_string(port));
+        print_note("time " + std::to_string(port));
         co_await app.until_finished();
     });
     return 0;
@@ -187,7 +187,7 @@ int serve_one_at_a_time() {
     in_master<A>(permanent_options(), [](A& app) -> Task<> {
         app.spawn(greeter<typename A::Worker>);
         const std::uint16_t port = co_await served_port(app);
-        print("time " + std::to_string(port));
+        print_note("time " + std::to_string(port));
         co_await app.until_finished();
     });
     return 0;
@@ -228,11 +228,11 @@ TEST_CASE_TEMPLATE("what is in flight when the master is killed is finished, and
 template <class A>
 Task<> tell_ends(A& app) {
     const std::uint16_t port = co_await served_port(app, 2);
-    print("port " + std::to_string(port));
+    print_note("port " + std::to_string(port));
     while (const auto event = co_await app.next_event())
         if (event->kind == exited)
-            print("worker " + std::to_string(event->worker) + " " + event->status->describe() +
-                  (event->error ? " " + event->error.message() : ""));
+            print_note("worker " + std::to_string(event->worker) + " " + event->status->describe() +
+                       (event->error ? " " + event->error.message() : ""));
 }
 
 template <class A>
@@ -401,7 +401,7 @@ TEST_CASE("a client that goes in the middle of its answer ends its connection an
                 }
                 co_await mail(app);
             }
-            print("workers " + std::to_string(app.workers().at(0).id));
+            print_note("workers " + std::to_string(app.workers().at(0).id));
             app.kill_all();
             co_await app.until_finished();
         });

@@ -28,7 +28,7 @@ using namespace test;
 
 namespace {
 
-bool has(const std::vector<std::string>& lines, const std::string& line) {
+bool has_line(const std::vector<std::string>& lines, const std::string& line) {
     return std::ranges::find(lines, line) != lines.end();
 }
 
@@ -81,13 +81,13 @@ TEST_CASE("what workers write to their standard streams is in the log, and what 
     });
     const auto lines = log.lines();
     for (const std::string worker : {"worker 1 slot 0", "worker 2 slot 1"}) {
-        CHECK(has(lines, worker + " stdout: printed by " + who));
-        CHECK(has(lines, worker + " stdout: streamed"));
-        CHECK(has(lines, worker + " stderr: complained"));
-        CHECK(has(lines, worker + " stdout: without a newline"));
+        CHECK(has_line(lines, worker + " stdout: printed by " + who));
+        CHECK(has_line(lines, worker + " stdout: streamed"));
+        CHECK(has_line(lines, worker + " stderr: complained"));
+        CHECK(has_line(lines, worker + " stdout: without a newline"));
     }
-    CHECK(has(lines, "cohort: of the master,"));
-    CHECK(has(lines, "cohort: in two lines"));
+    CHECK(has_line(lines, "cohort: of the master,"));
+    CHECK(has_line(lines, "cohort: in two lines"));
     struct stat status {};
     REQUIRE(::stat(log.path().c_str(), &status) == 0);
     const mode_t mask = ::umask(0);
@@ -116,7 +116,7 @@ TEST_CASE("a log keeps no event loop busy when the last worker has ended") {
         CHECK(io.stopped()); // there is nothing to do
         CHECK(app.workers().empty());
         const std::string last = "worker " + std::to_string(i) + " slot 0 stderr: complained";
-        CHECK(eventually([&] { return has(log.lines(), last); }));
+        CHECK(eventually([&] { return has_line(log.lines(), last); }));
     }
 }
 
@@ -137,8 +137,8 @@ TEST_CASE("a descriptor that the options of a worker name is not captured") {
     REQUIRE(size > 0);
     CHECK(std::string(buffer, static_cast<std::size_t>(size)) == "to the output\n");
     const auto lines = log.lines();
-    CHECK(has(lines, "worker 1 slot 0 stderr: to the error"));
-    CHECK_FALSE(has(lines, "worker 1 slot 0 stdout: to the output"));
+    CHECK(has_line(lines, "worker 1 slot 0 stderr: to the error"));
+    CHECK_FALSE(has_line(lines, "worker 1 slot 0 stdout: to the output"));
 }
 
 namespace {
@@ -165,8 +165,8 @@ TEST_CASE("a worker of another user may open its standard streams by their names
         co_await all_events(app);
     });
     const auto lines = log.lines();
-    CHECK(has(lines, "worker 1 slot 0 stdout: opened /dev/stdout"));
-    CHECK(has(lines, "worker 1 slot 0 stderr: opened /dev/stderr"));
+    CHECK(has_line(lines, "worker 1 slot 0 stdout: opened /dev/stdout"));
+    CHECK(has_line(lines, "worker 1 slot 0 stderr: opened /dev/stderr"));
 }
 
 TEST_CASE("a log that cannot be written is an error at the start") {
@@ -213,8 +213,8 @@ TEST_CASE("a master whose own standard streams are closed") {
     });
     CHECK(helper.wait().code() == 0);
     const auto lines = log.lines();
-    CHECK(has(lines, "worker 1 slot 0 stdout: to the output"));
-    CHECK(has(lines, "worker 1 slot 0 stderr: to the error"));
+    CHECK(has_line(lines, "worker 1 slot 0 stdout: to the output"));
+    CHECK(has_line(lines, "worker 1 slot 0 stderr: to the error"));
 }
 
 namespace {
@@ -223,13 +223,13 @@ constexpr unsigned at_once = 8;
 
 /// By slot.
 std::atomic<int>* begun[at_once];
-std::atomic<int>* done[at_once];
+std::atomic<int>* numbers_written[at_once];
 
 Task<> write_until_killed(App::Worker& self) {
     for (int i = 0; i != 500; ++i) { // some are killed while they write, others when they have written all
         *begun[self.slot()] = i + 1;
         write_line("line " + std::to_string(i));
-        *done[self.slot()] = i + 1;
+        *numbers_written[self.slot()] = i + 1;
     }
     for (;;) co_await pause(self.context(), 1h);
 }
@@ -243,14 +243,14 @@ struct Killed {
 Task<> kill_some(App& app, int least, std::map<WorkerId, Killed>& killed) {
     std::vector<WorkerId> workers;
     for (unsigned slot = 0; slot != at_once; ++slot) {
-        *begun[slot] = *done[slot] = 0;
+        *begun[slot] = *numbers_written[slot] = 0;
         workers.push_back(app.spawn(write_until_killed));
     }
-    for (const auto* const number : done)
+    for (const auto* const number : numbers_written)
         while (*number < least) co_await pause(app.context(), 1ms);
     for (const WorkerId worker : workers) app.kill(worker, SIGKILL);
     for (unsigned ended = 0; ended != at_once; ++ended) co_await next(app, WorkerState::exited);
-    for (unsigned slot = 0; slot != at_once; ++slot) killed[workers[slot]] = {*done[slot], *begun[slot]};
+    for (unsigned slot = 0; slot != at_once; ++slot) killed[workers[slot]] = {*numbers_written[slot], *begun[slot]};
 }
 
 } // namespace
@@ -258,7 +258,7 @@ Task<> kill_some(App& app, int least, std::map<WorkerId, Killed>& killed) {
 TEST_CASE("all that a worker had written when it was killed is in the log, or told as lost, in whole lines") {
     for (unsigned slot = 0; slot != at_once; ++slot) {
         begun[slot] = &make_shared_number();
-        done[slot] = &make_shared_number();
+        numbers_written[slot] = &make_shared_number();
     }
     const Log log;
     std::map<WorkerId, Killed> killed;
@@ -317,7 +317,7 @@ TEST_CASE("what a process writes that the worker has left is in the log, and kee
         const WorkerId worker = app.spawn(leave_a_process);
         co_await end_of(app, worker);
         const auto has_come = [&log](const std::string& line) {
-            return [&log, line] { return has(log.lines(), line); };
+            return [&log, line] { return has_line(log.lines(), line); };
         };
         auto wait = until(app.context(), has_come("worker 1 slot 0 stdout: early"));
         CHECK(co_await std::move(wait));

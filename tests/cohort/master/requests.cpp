@@ -22,7 +22,7 @@ namespace {
 /// Answers "/" at once and what begins with /wait when the worker leaves; never comes back from /hang, and dies of
 /// /crash.
 template <class W>
-Task<http::Response> answer(W& self, const http::Request& request) {
+Task<http::Response> answer_request(W& self, const http::Request& request) {
     const std::string path(request.path());
     const Note note{path};
     if (path != "/") co_await self.send(note);
@@ -40,7 +40,7 @@ Task<> work(W& self) {
     auto listener = co_await self.listen("127.0.0.1:0");
     const Note note{"listening", listener.port()};
     co_await self.send(note);
-    co_await http::serve(self, listener, answer<W>);
+    co_await http::serve(self, listener, answer_request<W>);
 }
 
 template <class A>

@@ -29,9 +29,9 @@ namespace {
 constexpr unsigned nobody = 65534;
 
 /// Of this test process alone: several may run at a time.
-const std::string host =
+const std::string loopback =
     "127.86." + std::to_string(::getpid() / 250 % 250) + "." + std::to_string(::getpid() % 250 + 1);
-const Endpoint any = Endpoint::tcp(host, 0);
+const Endpoint any = Endpoint::tcp(loopback, 0);
 
 detail::UniqueFd open_socket(const Endpoint& endpoint, int type = SOCK_STREAM) {
     std::error_code error;
@@ -42,7 +42,7 @@ detail::UniqueFd open_socket(const Endpoint& endpoint, int type = SOCK_STREAM) {
 /// Of those that only root may have; 0: none is free.
 std::uint16_t free_privileged_port() {
     for (std::uint16_t port = 997; port > 900; --port)
-        if (open_socket(Endpoint::tcp(host, port))) return port;
+        if (open_socket(Endpoint::tcp(loopback, port))) return port;
     return 0;
 }
 
@@ -58,14 +58,14 @@ struct Kinds {
     Kinds() {
         ::chmod(closed.path.c_str(), 0700);
         ::chmod(open.path.c_str(), 01777);
-        wishes = {{"privileged port", Endpoint::tcp(host, free_privileged_port())},
+        wishes = {{"privileged port", Endpoint::tcp(loopback, free_privileged_port())},
                   {"port 0", any},
-                  {"high port", Endpoint::tcp(host, free_port())},
+                  {"high port", Endpoint::tcp(loopback, free_port())},
                   {"path in a closed folder", Endpoint::unix_path(closed / "socket")},
                   {"path in an open folder", Endpoint::unix_path(open / "socket")},
                   {"inherited", Endpoint::inherited(private_listener.get())},
                   {"inherited datagrams", Endpoint::inherited(private_datagrams.get()), true},
-                  {"privileged datagram port", Endpoint::tcp(host, free_privileged_port()), true},
+                  {"privileged datagram port", Endpoint::tcp(loopback, free_privileged_port()), true},
                   {"datagram port 0", any, true}};
     }
     Folder closed;
@@ -189,7 +189,7 @@ namespace {
 
 Task<> ask_by_number(App::Worker& self) {
     const auto first = co_await self.listen(wishes[1].endpoint);
-    const auto again = co_await self.listen(Endpoint::tcp(host, first.port()));
+    const auto again = co_await self.listen(Endpoint::tcp(loopback, first.port()));
     const std::string other = co_await try_wish(self, 2);
     const std::string result = again.port() == first.port() ? other : "another port";
     co_await say(self, result);

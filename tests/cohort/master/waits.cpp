@@ -131,7 +131,7 @@ struct Row {
 // What waits in a worker
 
 /// Stays until the row is over, whatever it is asked.
-Task<> stay(App::Worker&) {
+Task<> stay_forever(App::Worker&) {
     in_place();
     co_await until([] { return board->over.load(); });
 }
@@ -206,7 +206,7 @@ Task<> wait_for_news(App::Worker& self) {
 }
 Task<> hold_role(App::Worker& self) {
     const auto role = co_await self.leader("one");
-    co_await stay(self);
+    co_await stay_forever(self);
 }
 Task<> wait_for_role(App::Worker& self) {
     co_await until([] { return board->waiting > 0; }); // the other has it
@@ -491,12 +491,12 @@ TEST_CASE("what a worker waits for from others ends with them") {
         {"leader", Happens::other_killed, returned, wait_for_role, hold_role},
         {"call of a peer", Happens::other_killed, reset, call_other, meet_and_stay},
         {"call of a peer", Happens::other_disconnect, reset, call_other, meet_and_leave},
-        {"call of a peer that does not accept", Happens::other_killed, reset, call_other, stay},
-        {"call of a peer that does not accept", Happens::other_disconnect, reset, call_other, stay},
-        {"call of a peer that does not accept", Happens::stop, reset, call_other, stay},
+        {"call of a peer that does not accept", Happens::other_killed, reset, call_other, stay_forever},
+        {"call of a peer that does not accept", Happens::other_disconnect, reset, call_other, stay_forever},
+        {"call of a peer that does not accept", Happens::stop, reset, call_other, stay_forever},
         {"receive from a peer", Happens::other_killed, returned, hear_other, meet_and_stay},
         {"receive from a peer", Happens::other_disconnect, returned, hear_other, meet_and_leave},
-        {"connect, late", Happens::stop, gone, connect_late, stay},
+        {"connect, late", Happens::stop, gone, connect_late, stay_forever},
         {"subscribe, late", Happens::stop, returned, late<wait_for_news>},
         {"subscribe, late", Happens::disconnect, returned, late<wait_for_news>},
         {"subscribe, late", Happens::leave, returned, late<wait_for_news>},
@@ -528,47 +528,48 @@ TEST_CASE("every wait in a master ends with its workers") {
     constexpr auto gone = number_of(Errc::no_such_worker);
     const Row rows[] = {
         {"receive", Happens::stop, returned, nullptr, wait_until_left, wait_for_any_message},
-        {"receive", Happens::kill_all, returned, nullptr, stay, wait_for_any_message},
-        {"receive", Happens::worker_killed, returned, nullptr, stay, wait_for_any_message},
+        {"receive", Happens::kill_all, returned, nullptr, stay_forever, wait_for_any_message},
+        {"receive", Happens::worker_killed, returned, nullptr, stay_forever, wait_for_any_message},
         {"serve", Happens::stop, returned, nullptr, wait_until_left, serve_workers},
-        {"serve", Happens::kill_all, returned, nullptr, stay, serve_workers},
+        {"serve", Happens::kill_all, returned, nullptr, stay_forever, serve_workers},
         {"next_event", Happens::stop, returned, nullptr, wait_until_left, wait_for_events},
-        {"next_event", Happens::kill_all, returned, nullptr, stay, wait_for_events},
+        {"next_event", Happens::kill_all, returned, nullptr, stay_forever, wait_for_events},
         {"until_finished", Happens::stop, returned, nullptr, wait_until_left, wait_until_finished},
-        {"until_finished", Happens::kill_all, returned, nullptr, stay, wait_until_finished},
+        {"until_finished", Happens::kill_all, returned, nullptr, stay_forever, wait_until_finished},
         {"Subscription::receive", Happens::stop, returned, nullptr, wait_until_left, wait_for_news_here},
-        {"Subscription::receive", Happens::kill_all, returned, nullptr, stay, wait_for_news_here},
-        {"receive, after the last worker", Happens::worker_killed, returned, nullptr, stay, receive_without_workers},
-        {"Subscription, after the last worker", Happens::worker_killed, returned, nullptr, stay,
+        {"Subscription::receive", Happens::kill_all, returned, nullptr, stay_forever, wait_for_news_here},
+        {"receive, after the last worker", Happens::worker_killed, returned, nullptr, stay_forever,
+         receive_without_workers},
+        {"Subscription, after the last worker", Happens::worker_killed, returned, nullptr, stay_forever,
          subscribe_without_workers},
-        {"call(worker)", Happens::worker_killed, reset, nullptr, stay, call_worker},
-        {"call(worker)", Happens::kill_all, reset, nullptr, stay, call_worker},
+        {"call(worker)", Happens::worker_killed, reset, nullptr, stay_forever, call_worker},
+        {"call(worker)", Happens::kill_all, reset, nullptr, stay_forever, call_worker},
         {"call(worker)", Happens::stop, reset, nullptr, wait_until_left, call_worker},
-        {"send_acked", Happens::worker_killed, reset, nullptr, stay, send_acked_to_worker},
-        {"send_acked", Happens::kill_all, reset, nullptr, stay, send_acked_to_worker},
-        {"send", Happens::worker_killed, reset, nullptr, stay, fill_worker},
-        {"send", Happens::kill_all, reset, nullptr, stay, fill_worker},
+        {"send_acked", Happens::worker_killed, reset, nullptr, stay_forever, send_acked_to_worker},
+        {"send_acked", Happens::kill_all, reset, nullptr, stay_forever, send_acked_to_worker},
+        {"send", Happens::worker_killed, reset, nullptr, stay_forever, fill_worker},
+        {"send", Happens::kill_all, reset, nullptr, stay_forever, fill_worker},
         {"send", Happens::stop, reset, nullptr, wait_until_left, fill_worker},
-        {"broadcast", Happens::worker_killed, returned, nullptr, stay, fill_all},
-        {"broadcast", Happens::kill_all, returned, nullptr, stay, fill_all},
-        {"call", Happens::worker_killed, reset, nullptr, stay, call_pool},
-        {"call", Happens::kill_all, reset, nullptr, stay, call_pool},
+        {"broadcast", Happens::worker_killed, returned, nullptr, stay_forever, fill_all},
+        {"broadcast", Happens::kill_all, returned, nullptr, stay_forever, fill_all},
+        {"call", Happens::worker_killed, reset, nullptr, stay_forever, call_pool},
+        {"call", Happens::kill_all, reset, nullptr, stay_forever, call_pool},
         {"call", Happens::stop, reset, nullptr, wait_until_left, call_pool},
-        {"call, idempotent", Happens::worker_killed, gone, nullptr, stay, call_pool_again},
-        {"call, idempotent", Happens::kill_all, stopping, nullptr, stay, call_pool_again},
+        {"call, idempotent", Happens::worker_killed, gone, nullptr, stay_forever, call_pool_again},
+        {"call, idempotent", Happens::kill_all, stopping, nullptr, stay_forever, call_pool_again},
         {"call, idempotent", Happens::stop, stopping, nullptr, wait_until_left, call_pool_again},
         {"call, idempotent", Happens::disconnect, gone, nullptr, wait_until_left, call_pool_again},
-        {"call, waiting for room", Happens::stop, stopping, nullptr, stay, call_full_pool, nullptr, 1},
-        {"call, waiting for room", Happens::kill_all, stopping, nullptr, stay, call_full_pool, nullptr, 1},
-        {"call, waiting for room", Happens::disconnect, gone, nullptr, stay, call_full_pool, nullptr, 1},
-        {"call, waiting for room", Happens::worker_killed, gone, nullptr, stay, call_full_pool, nullptr, 1},
-        {"call, late", Happens::stop, stopping, nullptr, stay, call_pool_late},
-        {"call, late", Happens::kill_all, stopping, nullptr, stay, call_pool_late},
-        {"call, after the last worker", Happens::worker_killed, gone, nullptr, stay, call_pool_without_workers},
-        {"stop", Happens::kill_all, returned, nullptr, stay, stop},
+        {"call, waiting for room", Happens::stop, stopping, nullptr, stay_forever, call_full_pool, nullptr, 1},
+        {"call, waiting for room", Happens::kill_all, stopping, nullptr, stay_forever, call_full_pool, nullptr, 1},
+        {"call, waiting for room", Happens::disconnect, gone, nullptr, stay_forever, call_full_pool, nullptr, 1},
+        {"call, waiting for room", Happens::worker_killed, gone, nullptr, stay_forever, call_full_pool, nullptr, 1},
+        {"call, late", Happens::stop, stopping, nullptr, stay_forever, call_pool_late},
+        {"call, late", Happens::kill_all, stopping, nullptr, stay_forever, call_pool_late},
+        {"call, after the last worker", Happens::worker_killed, gone, nullptr, stay_forever, call_pool_without_workers},
+        {"stop", Happens::kill_all, returned, nullptr, stay_forever, stop},
         {"with_workers", Happens::stop, returned, nullptr, wait_until_left, scope},
-        {"with_workers", Happens::kill_all, returned, nullptr, stay, scope},
-        {"reload, late", Happens::stop, stopping, nullptr, stay, reload_late},
+        {"with_workers", Happens::kill_all, returned, nullptr, stay_forever, scope},
+        {"reload, late", Happens::stop, stopping, nullptr, stay_forever, reload_late},
     };
     check(rows);
 }
@@ -576,7 +577,7 @@ TEST_CASE("every wait in a master ends with its workers") {
 /// The successors in a reload are not ready: nobody has made the number positive.
 Task<> be_ready_once(App::Worker& self) {
     if (self.id() == 1) self.ready();
-    co_await stay(self);
+    co_await stay_forever(self);
 }
 
 int play_announced() {

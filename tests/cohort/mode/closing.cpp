@@ -24,9 +24,9 @@ using namespace test;
 
 namespace {
 
-constexpr int crowd_size = 40;
+constexpr int clients_at_once = 40;
 
-Endpoint wanted; // for bodies, set before the fork
+Endpoint wanted_endpoint; // for bodies, set before the fork
 
 Endpoint local(std::uint16_t port) { return Endpoint::tcp("127.0.0.1", port); }
 
@@ -53,8 +53,8 @@ Task<> wait_for_descriptors(A& app, pid_t process, std::ptrdiff_t most) {
 }
 
 template <class W>
-Task<> serve_wanted(W& self) {
-    auto listener = co_await self.listen(wanted);
+Task<> serve_wanted_endpoint(W& self) {
+    auto listener = co_await self.listen(wanted_endpoint);
     co_await serve(self, listener);
 }
 
@@ -117,12 +117,12 @@ TEST_CASE_TEMPLATE("when all who shared a port have gone, it is another program'
     for (const bool killed : {false, true}) {
         CAPTURE(killed);
         in_master<A>(plain_options(), [killed](A& app) -> Task<> {
-            wanted = free_endpoint();
+            wanted_endpoint = free_endpoint();
             std::ptrdiff_t before = 0;
             for (int round = 0; round < 3; ++round) {
-                for (int i = 0; i < 2; ++i) app.spawn(serve_wanted<typename A::Worker>);
+                for (int i = 0; i < 2; ++i) app.spawn(serve_wanted_endpoint<typename A::Worker>);
                 co_await served_port(app, 2);
-                auto clients = crowd(app, wanted, crowd_size);
+                auto clients = crowd(app, wanted_endpoint, clients_at_once);
                 for (const auto& worker : app.workers()) {
                     if (killed)
                         app.kill(worker.id, SIGKILL);
@@ -130,7 +130,7 @@ TEST_CASE_TEMPLATE("when all who shared a port have gone, it is another program'
                         app.disconnect(worker.id);
                 }
                 while (!app.workers().empty()) co_await next(app, WorkerState::exited);
-                CHECK(is_free(wanted));
+                CHECK(is_free(wanted_endpoint));
                 const auto served = co_await answers(clients); // each has an answer or an end
                 if (!killed) CHECK_FALSE(served.contains(0));
                 clients.clear();
@@ -179,12 +179,12 @@ TEST_CASE_TEMPLATE("a connection that a worker declines is served by another, an
             const pid_t processes[] = {app.workers().at(0).pid, app.workers().at(1).pid, ::getpid()};
             std::vector<std::ptrdiff_t> before;
             for (const pid_t process : processes) before.push_back(descriptors_of(process));
-            auto clients = crowd(app, local(port), crowd_size);
+            auto clients = crowd(app, local(port), clients_at_once);
             co_await pause(app.context(), 20ms); // the master may hand over what it likes
             co_await tell(app, 1, how);
             co_await tell(app, 2, "serve");
             const auto served = co_await answers(clients);
-            CHECK(served == std::map<WorkerId, int>{{2, crowd_size}});
+            CHECK(served == std::map<WorkerId, int>{{2, clients_at_once}});
             clients.clear();
             for (std::size_t i = 0; i < 3; ++i) co_await wait_for_descriptors(app, processes[i], before[i]);
         });
@@ -201,7 +201,7 @@ Task<> open_and_close(W& self) {
     std::shared_ptr<Listener> listener;
     while (const auto note = co_await self.receive()) {
         if (note->text == "open") {
-            auto opened = co_await self.listen(wanted);
+            auto opened = co_await self.listen(wanted_endpoint);
             listener = std::make_shared<Listener>(std::move(opened));
             spawn(self.context(), serve_shared(self, listener));
         } else if (listener) {
@@ -213,7 +213,7 @@ Task<> open_and_close(W& self) {
 
 TEST_CASE_TEMPLATE("workers may take a port from each other in any order", A, App, SharedApp) {
     in_master<A>(plain_options(), [](A& app) -> Task<> {
-        wanted = free_endpoint();
+        wanted_endpoint = free_endpoint();
         for (int i = 0; i < 2; ++i) app.spawn(open_and_close<typename A::Worker>);
         co_await tell(app, 1, "open");
         co_await mail(app);
@@ -226,19 +226,19 @@ TEST_CASE_TEMPLATE("workers may take a port from each other in any order", A, Ap
             co_await tell(app, to, "open");
             co_await mail(app);
             if (round % 3 != 0) co_await mail(app);
-            std::string reply = co_await ask(app, wanted);
+            std::string reply = co_await ask(app, wanted_endpoint);
             CHECK(who(reply) == to);
             // And the first once more, without disturbing the second.
             co_await tell(app, from, "open");
             co_await mail(app);
             co_await tell(app, from, "close");
             co_await mail(app);
-            reply = co_await ask(app, wanted);
+            reply = co_await ask(app, wanted_endpoint);
             CHECK(who(reply) == to);
         }
         co_await tell(app, 1, "close");
         co_await mail(app);
-        while (!is_free(wanted)) co_await pause(app.context(), 1ms); // the master hears of it in a moment
+        while (!is_free(wanted_endpoint)) co_await pause(app.context(), 1ms); // the master hears of it in a moment
     });
 }
 
@@ -246,7 +246,8 @@ TEST_CASE_TEMPLATE("workers may take a port from each other in any order", A, Ap
 template <class W>
 Task<> give_up_listening(W& self) {
     for (int i = 0; i < 60; ++i)
-        co_await either(drop_result(self.listen(wanted)), pause(self.context(), std::chrono::milliseconds(i % 2)));
+        co_await either(drop_result(self.listen(wanted_endpoint)),
+                        pause(self.context(), std::chrono::milliseconds(i % 2)));
     const auto other = co_await self.listen(any_port());
     co_await pause(self.context(), 1ms); // an answer that came too late was let go of
     const auto another = co_await self.listen(any_port());
@@ -256,21 +257,21 @@ Task<> give_up_listening(W& self) {
 
 TEST_CASE_TEMPLATE("listening that was cancelled leaves nothing open", A, App, SharedApp) {
     in_master<A>(plain_options(), [](A& app) -> Task<> {
-        wanted = free_endpoint();
+        wanted_endpoint = free_endpoint();
         app.spawn(give_up_listening<typename A::Worker>);
         co_await mail(app);
-        CHECK(is_free(wanted));
+        CHECK(is_free(wanted_endpoint));
     });
 }
 
 TEST_CASE_TEMPLATE("listening that was cancelled takes no connection from those who serve", A, App, SharedApp) {
     in_master<A>(plain_options(), [](A& app) -> Task<> {
-        wanted = free_endpoint();
-        const WorkerId steady = app.spawn(serve_wanted<typename A::Worker>);
+        wanted_endpoint = free_endpoint();
+        const WorkerId steady = app.spawn(serve_wanted_endpoint<typename A::Worker>);
         co_await served_port(app);
         app.spawn(give_up_listening<typename A::Worker>);
         for (int i = 0; i < 30; ++i) {
-            auto clients = crowd(app, wanted, 5);
+            auto clients = crowd(app, wanted_endpoint, 5);
             const auto served = co_await answers(clients);
             CHECK(served == std::map<WorkerId, int>{{steady, 5}});
         }
@@ -284,7 +285,7 @@ Task<> listen_at_the_end(W& self) {
     const auto how = co_await self.receive();
     co_await say(self, "about to listen");
     if (how->text == "leave") asio::post(self.context(), [&self] { self.disconnect(); });
-    auto listener = co_await self.listen(wanted);
+    auto listener = co_await self.listen(wanted_endpoint);
     co_await serve(self, listener);
 }
 
@@ -292,7 +293,7 @@ TEST_CASE_TEMPLATE("a worker that ends while its master answers it leaves no por
     for (const std::string how : {"be asked", "leave", "be killed"}) {
         CAPTURE(how);
         in_master<A>(plain_options(), [how](A& app) -> Task<> {
-            wanted = free_endpoint();
+            wanted_endpoint = free_endpoint();
             for (int round = 0; round < 12; ++round) {
                 const WorkerId worker = app.spawn(listen_at_the_end<typename A::Worker>);
                 co_await tell(app, worker, how);
@@ -307,7 +308,7 @@ TEST_CASE_TEMPLATE("a worker that ends while its master answers it leaves no por
                 const Event end = co_await end_of(app, worker);
                 CHECK(end.voluntary);
                 CHECK(end.status->success() == (how != "be killed"));
-                CHECK(is_free(wanted));
+                CHECK(is_free(wanted_endpoint));
             }
         });
     }

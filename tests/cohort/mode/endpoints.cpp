@@ -35,7 +35,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<Endpoint> wanted; // for bodies, set before the fork
+std::vector<Endpoint> wanted_endpoints; // for bodies, set before the fork
 
 template <class W>
 Task<> serve_connections(W& self, Listener listener) {
@@ -44,8 +44,8 @@ Task<> serve_connections(W& self, Listener listener) {
 
 /// Serves all that is wanted, one after the other opened, at the same time served.
 template <class W>
-Task<> serve_wanted(W& self) {
-    for (const Endpoint& endpoint : wanted) {
+Task<> serve_each_wanted(W& self) {
+    for (const Endpoint& endpoint : wanted_endpoints) {
         auto listener = co_await self.listen(endpoint);
         spawn(self.context(), serve_connections(self, std::move(listener)));
     }
@@ -54,17 +54,17 @@ Task<> serve_wanted(W& self) {
 
 /// One result for each that is wanted.
 template <class W>
-Task<> try_wanted(W& self) {
-    for (const Endpoint& endpoint : wanted) {
+Task<> try_each_wanted(W& self) {
+    for (const Endpoint& endpoint : wanted_endpoints) {
         const std::string result = co_await try_to_listen(self, endpoint);
         co_await say(self, result);
     }
 }
 
 template <class W>
-Task<> listen_until_it_works(W& self) {
+Task<> listen_again_until_it_works(W& self) {
     for (std::string result; result != "listening";) {
-        result = co_await try_to_listen(self, wanted.front());
+        result = co_await try_to_listen(self, wanted_endpoints.front());
         co_await say(self, result);
         if (result != "listening") co_await self.receive();
     }
@@ -127,20 +127,20 @@ TEST_CASE_TEMPLATE("IPv6 alone and IPv4 share a port number, and both are served
         if (!has_ipv6()) co_return;
         const std::uint16_t port = free_port();
         const Endpoint both = Endpoint::tcp("::", port);
-        wanted = {both.only_v6(), Endpoint::tcp("0.0.0.0", port)};
-        for (int i = 0; i < 2; ++i) app.spawn(serve_wanted<typename A::Worker>);
+        wanted_endpoints = {both.only_v6(), Endpoint::tcp("0.0.0.0", port)};
+        for (int i = 0; i < 2; ++i) app.spawn(serve_each_wanted<typename A::Worker>);
         std::set<std::string> endpoints;
         for (int i = 0; i < 4; ++i) {
             const Event event = co_await next(app, WorkerState::listening);
             endpoints.insert(event.endpoint->to_string());
         }
-        CHECK(endpoints == std::set{wanted[0].to_string(), wanted[1].to_string()});
+        CHECK(endpoints == std::set{wanted_endpoints[0].to_string(), wanted_endpoints[1].to_string()});
         for (const char* const host : {"127.0.0.1", "::1"}) {
             const auto served = co_await who_serves(app, Endpoint::tcp(host, port), 2);
             CHECK(served == std::set<WorkerId>{1, 2});
         }
-        wanted = {both};
-        app.spawn(try_wanted<typename A::Worker>);
+        wanted_endpoints = {both};
+        app.spawn(try_each_wanted<typename A::Worker>);
         const auto result = co_await mail(app);
         CHECK(result.message.text == "Address already in use");
     });
@@ -149,8 +149,8 @@ TEST_CASE_TEMPLATE("IPv6 alone and IPv4 share a port number, and both are served
 TEST_CASE_TEMPLATE("with IPv6 alone the port of IPv4 stays free, with both it serves IPv4", A, App, SharedApp) {
     in_master<A>(plain_options(), [](A& app) -> Task<> {
         if (!has_ipv6()) co_return;
-        wanted = {Endpoint::tcp("::", free_port()).only_v6(), Endpoint("[::]:0")};
-        for (int i = 0; i < 3; ++i) app.spawn(serve_wanted<typename A::Worker>);
+        wanted_endpoints = {Endpoint::tcp("::", free_port()).only_v6(), Endpoint("[::]:0")};
+        for (int i = 0; i < 3; ++i) app.spawn(serve_each_wanted<typename A::Worker>);
         std::set<std::uint16_t> alone;
         std::set<std::uint16_t> both;
         for (int i = 0; i < 6; ++i) {
@@ -168,7 +168,7 @@ TEST_CASE_TEMPLATE("with IPv6 alone the port of IPv4 stays free, with both it se
 
 template <class A>
 Task<> share_inherited(A& app, const Foreign& foreign) {
-    for (int i = 0; i < 2; ++i) app.spawn(serve_wanted<typename A::Worker>);
+    for (int i = 0; i < 2; ++i) app.spawn(serve_each_wanted<typename A::Worker>);
     for (int i = 0; i < 2; ++i) {
         const Event event = co_await next(app, WorkerState::listening);
         CHECK(event.endpoint->port() == foreign.address().port());
@@ -198,8 +198,8 @@ TEST_CASE_TEMPLATE("the master's own socket is served by all workers, and remain
         named = true;
     }
     const Foreign foreign(endpoint);
-    wanted = {Endpoint::inherited(foreign.get())};
-    if (named) options.listen = wanted;
+    wanted_endpoints = {Endpoint::inherited(foreign.get())};
+    if (named) options.listen = wanted_endpoints;
     in_master<A>(options, [&](A& app) { return share_inherited(app, foreign); });
     CHECK(foreign.listens());
     CHECK(fs::exists(folder / "socket") == endpoint.is_unix());
@@ -212,9 +212,9 @@ Task<> ask_into(Client& client, std::string& reply) { reply = co_await client.as
 template <class A>
 int serve_detached(int socket) {
     ::setsid();
-    wanted = {Endpoint::inherited(socket)};
+    wanted_endpoints = {Endpoint::inherited(socket)};
     in_master<A>(plain_options(), [](A& app) -> Task<> {
-        app.spawn(serve_wanted<typename A::Worker>);
+        app.spawn(serve_each_wanted<typename A::Worker>);
         co_await served_port(app);
         std::cout << "serving" << std::endl;
         co_await next(app, WorkerState::exited);
@@ -251,9 +251,9 @@ TEST_CASE_TEMPLATE("a descriptor that cannot be listened on is the worker's erro
     in_master<A>(plain_options(), [](A& app) -> Task<> {
         const detail::UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
         const detail::UniqueFd datagrams(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-        wanted = {Endpoint::inherited(999'999), Endpoint::inherited(file.get()), Endpoint::inherited(datagrams.get()),
-                  Endpoint::activated("web"), any_port()};
-        app.spawn(try_wanted<typename A::Worker>);
+        wanted_endpoints = {Endpoint::inherited(999'999), Endpoint::inherited(file.get()),
+                            Endpoint::inherited(datagrams.get()), Endpoint::activated("web"), any_port()};
+        app.spawn(try_each_wanted<typename A::Worker>);
         for (const char* const expected :
              {"Bad file descriptor", "Socket operation on non-socket", "Protocol wrong type for socket",
               "the process was not started with this socket (LISTEN_FDS)", "listening"}) {
@@ -277,8 +277,8 @@ TEST_CASE_TEMPLATE("a path too long for a socket address is served with its mode
     fs::create_directory(deep);
     const Endpoint endpoint = Endpoint::unix_path((deep / "socket").string(), 0777);
     in_master<A>(plain_options(), [&](A& app) -> Task<> {
-        wanted = {endpoint};
-        for (int i = 0; i < 2; ++i) app.spawn(serve_wanted<typename A::Worker>);
+        wanted_endpoints = {endpoint};
+        for (int i = 0; i < 2; ++i) app.spawn(serve_each_wanted<typename A::Worker>);
         for (int i = 0; i < 2; ++i) {
             const Event event = co_await next(app, WorkerState::listening);
             CHECK(*event.endpoint == endpoint);
@@ -308,8 +308,8 @@ TEST_CASE_TEMPLATE("a path that another process serves is in use, until that one
     Helper holder([&] { return hold(endpoint); });
     REQUIRE(holder.line() == "held");
     in_master<A>(plain_options(), [&](A& app) -> Task<> {
-        wanted = {endpoint};
-        const WorkerId worker = app.spawn(listen_until_it_works<typename A::Worker>);
+        wanted_endpoints = {endpoint};
+        const WorkerId worker = app.spawn(listen_again_until_it_works<typename A::Worker>);
         auto result = co_await mail(app);
         CHECK(result.message.text == "Address already in use");
         holder.signal(SIGKILL);
@@ -325,8 +325,8 @@ TEST_CASE_TEMPLATE("the kernel's queue has the length that was asked for", A, Ap
     Options options = plain_options();
     options.backlog = 7;
     in_master<A>(options, [](A& app) -> Task<> {
-        wanted = {any_port()};
-        for (int i = 0; i < 2; ++i) app.spawn(serve_wanted<typename A::Worker>);
+        wanted_endpoints = {any_port()};
+        for (int i = 0; i < 2; ++i) app.spawn(serve_each_wanted<typename A::Worker>);
         co_await served_port(app, 2);
         CHECK(queue_lengths() == std::set<unsigned>{7});
     });
@@ -337,9 +337,9 @@ template <class A>
 void serve_activated() {
     Options options = plain_options();
     options.listen = {Endpoint::activated("web")};
-    wanted = {Endpoint::activated("web"), Endpoint::activated("1")};
+    wanted_endpoints = {Endpoint::activated("web"), Endpoint::activated("1")};
     in_master<A>(options, [](A& app) -> Task<> {
-        for (int i = 0; i < 2; ++i) app.spawn(serve_wanted<typename A::Worker>);
+        for (int i = 0; i < 2; ++i) app.spawn(serve_each_wanted<typename A::Worker>);
         co_await served_port(app, 4);
         for (const int fd : {3, 4}) {
             const std::string reply = co_await ask(app, detail::local_endpoint(fd));

@@ -24,7 +24,7 @@ using QueueApp = Master<Note, SharedListener>;
 
 constexpr int crowd_size = 20;
 
-Endpoint local(std::uint16_t port) { return Endpoint::tcp("127.0.0.1", port); }
+Endpoint on_loopback(std::uint16_t port) { return Endpoint::tcp("127.0.0.1", port); }
 
 /// An accept(2) that fails when it is told to, here and in every process forked later.
 class FailingAccept final : public detail::System {
@@ -90,7 +90,7 @@ TEST_CASE_TEMPLATE("without descriptors or memory accepting rests, and goes on w
             for (int i = 0; i < 2; ++i) app.spawn(server);
             const std::uint16_t port = co_await served_port(app, 2);
             kernel.refuse_with(error);
-            auto clients = crowd(app, local(port), crowd_size);
+            auto clients = crowd(app, on_loopback(port), crowd_size);
             const int before = kernel.calls();
             co_await pause(app.context(), 120ms);
             CHECK(kernel.calls() > 0);
@@ -114,7 +114,7 @@ TEST_CASE_TEMPLATE("connections that fail before they are accepted end; the othe
             for (int i = 0; i < 2; ++i) app.spawn(server);
             const std::uint16_t port = co_await served_port(app, 2);
             kernel.fail_next(error, 3);
-            auto clients = crowd(app, local(port), crowd_size);
+            auto clients = crowd(app, on_loopback(port), crowd_size);
             auto served = co_await answers(clients);
             CHECK(served[0] == (error == EINTR ? 0 : 3));
             CHECK(app.workers().size() == 2);
@@ -156,7 +156,7 @@ TEST_CASE_TEMPLATE("a master without free descriptors neither spins nor stops ta
     in_master<A>(plain_options(), [](A& app) -> Task<> {
         for (int i = 0; i < 2; ++i) app.spawn(serve_and_answer<typename A::Worker>);
         const std::uint16_t port = co_await served_port(app, 2);
-        auto clients = crowd(app, local(port), crowd_size); // the master cannot accept meanwhile
+        auto clients = crowd(app, on_loopback(port), crowd_size); // the master cannot accept meanwhile
         {
             const DescriptorLimit full(lowest_free_descriptor());
             const std::int64_t load = co_await load_during(app.context(), 500ms);
@@ -202,7 +202,7 @@ TEST_CASE_TEMPLATE("a worker without free descriptors costs neither itself nor t
         app.spawn(serve_after_a_shortage<typename A::Worker>);
         const std::uint16_t port = co_await served_port(app);
         co_await mail(app);
-        auto clients = crowd(app, local(port), crowd_size);
+        auto clients = crowd(app, on_loopback(port), crowd_size);
         const std::int64_t masters_load = co_await load_during(app.context(), 400ms);
         CHECK(masters_load < 10);
         co_await tell(app, 1, "go on");
@@ -228,7 +228,7 @@ TEST_CASE_TEMPLATE("nobody waits for a worker without free descriptors while ano
         co_await mail(app);
         app.spawn(server);
         co_await served_port(app);
-        auto clients = crowd(app, local(port), crowd_size);
+        auto clients = crowd(app, on_loopback(port), crowd_size);
         const auto served = co_await answers(clients);
         CHECK(served == std::map<WorkerId, int>{{2, crowd_size}});
         co_await tell(app, 1, "go on");

@@ -21,7 +21,7 @@ constexpr int cycles = 100;
 #endif
 
 /// Connections without a pause, five at a time.
-struct Load {
+struct AskedLoad {
     bool wanted = true;
     bool ended = false;
     int served = 0;
@@ -29,7 +29,7 @@ struct Load {
 };
 
 template <class A>
-Task<> keep_asking(A& app, std::uint16_t port, Load& load) {
+Task<> keep_asking(A& app, std::uint16_t port, AskedLoad& load) {
     while (load.wanted) {
         auto clients = crowd(app, Endpoint::tcp("127.0.0.1", port), 5);
         auto count = co_await answers(clients);
@@ -44,7 +44,7 @@ TEST_CASE_TEMPLATE("from four workers to one and back, again and again, no conne
     in_master<A>(plain_options(), [](A& app) -> Task<> {
         for (int i = 0; i < 4; ++i) app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 4);
-        Load load;
+        AskedLoad load;
         spawn(app.context(), keep_asking(app, port, load));
         for (int cycle = 0; cycle < cycles; ++cycle) {
             const auto workers = app.workers();

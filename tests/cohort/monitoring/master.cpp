@@ -20,7 +20,7 @@ Task<std::string> get(MasterBase& app, std::uint16_t port, std::string path) {
     co_return answer;
 }
 
-bool has(const std::string& text, const std::string& line) { return text.find("\n" + line + "\n") != text.npos; }
+bool tells(const std::string& text, const std::string& line) { return text.find("\n" + line + "\n") != text.npos; }
 
 Task<> serve_and_note(MasterBase& app, ServerSocket& socket, bool& ended) {
     co_await monitoring::serve(app, socket);
@@ -60,13 +60,13 @@ TEST_CASE_TEMPLATE("the master tells what a worker would, and the messages and c
         CHECK(answer.ends_with("ready\n"));
         CHECK(app.ready_workers() == 2);
         answer = co_await get(app, port, "/metrics");
-        CHECK(has(answer, "cohort_workers 2"));
-        CHECK(has(answer, "# TYPE cohort_messages_received_total counter"));
-        CHECK(has(answer, "cohort_messages_received_total{slot=\"0\"} 2"));
-        CHECK(has(answer, "cohort_messages_received_total{slot=\"1\"} 2"));
-        CHECK(has(answer, "cohort_calls_made_total{slot=\"0\"} 0"));
-        CHECK(has(answer, "cohort_calls_made_total{slot=\"1\"} 3"));
-        CHECK(has(answer, "cohort_messages_sent_total{slot=\"0\"} 0"));
+        CHECK(tells(answer, "cohort_workers 2"));
+        CHECK(tells(answer, "# TYPE cohort_messages_received_total counter"));
+        CHECK(tells(answer, "cohort_messages_received_total{slot=\"0\"} 2"));
+        CHECK(tells(answer, "cohort_messages_received_total{slot=\"1\"} 2"));
+        CHECK(tells(answer, "cohort_calls_made_total{slot=\"0\"} 0"));
+        CHECK(tells(answer, "cohort_calls_made_total{slot=\"1\"} 3"));
+        CHECK(tells(answer, "cohort_messages_sent_total{slot=\"0\"} 0"));
         answer = co_await get(app, port, "/other");
         CHECK(answer.starts_with("HTTP/1.1 404 "));
 
@@ -122,7 +122,7 @@ TEST_CASE("what waits at each endpoint is told by the master, and together by ev
         const std::string answer = co_await get(app, socket.endpoint().port(), "/metrics");
         const std::string queue =
             "cohort_queue_length{endpoint=\"127.0.0.1:" + std::to_string(port) + "\",slot=\"0\"} 3";
-        CHECK(has(answer, queue));
+        CHECK(tells(answer, queue));
         while (app.totals().queued != 3) co_await pause(app.context(), 10ms);
         app.kill_all();
         co_await app.until_finished();

@@ -28,18 +28,18 @@ private:
     Listener* listener_;
 };
 
-Task<http::Response> name_worker(WorkerBase& self, const http::Request&) {
+Task<http::Response> name_leaving(WorkerBase& self, const http::Request&) {
     co_return http::text(std::to_string(self.id()));
 }
 
 /// Its argument is the farewell_timeout.
-Task<> web(WorkerBase& self) {
+Task<> leaving_web(WorkerBase& self) {
     http::ServerOptions options;
     options.farewell_timeout = std::chrono::milliseconds(std::stol(self.args().at(0)));
     options.park_after = 20ms;
     auto listener = co_await self.listen(any_port());
     Kept kept(listener);
-    co_await http::serve(self, kept, name_worker, std::move(options));
+    co_await http::serve(self, kept, name_leaving, std::move(options));
 }
 
 Options options_for(std::chrono::milliseconds farewell, std::chrono::milliseconds grace) {
@@ -53,7 +53,7 @@ struct Reply {
     bool told = false;
 };
 
-Task<> get(Client& client, Reply& reply) {
+Task<> get_reply(Client& client, Reply& reply) {
     client.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     reply = {};
     std::string length;
@@ -72,7 +72,7 @@ Task<std::vector<Client>> served_clients(A& app, std::uint16_t port, int count) 
     Reply reply;
     for (int i = 0; i != count; ++i) {
         clients.emplace_back(app.context(), port);
-        co_await get(clients.back(), reply);
+        co_await get_reply(clients.back(), reply);
         CHECK(reply.worker == "1");
         CHECK_FALSE(reply.told);
     }
@@ -88,7 +88,7 @@ Task<> until_there_are(A& app, std::size_t workers) {
 
 TEST_CASE_TEMPLATE("who cannot be handed over is told with one more answer to come back", A, App, SharedApp) {
     in_master<A>(options_for(200s, 600s), [](A& app) -> Task<> {
-        app.spawn(web);
+        app.spawn(leaving_web);
         const std::uint16_t port = co_await served_port(app);
         Client fresh(app.context(), port); // has asked for nothing yet
         std::vector<Client> clients = co_await served_clients(app, port, 3);
@@ -99,7 +99,7 @@ TEST_CASE_TEMPLATE("who cannot be handed over is told with one more answer to co
         clients.push_back(std::move(fresh));
         Reply reply;
         for (Client& client : clients) {
-            co_await get(client, reply);
+            co_await get_reply(client, reply);
             CHECK(reply.worker == "1");
             CHECK(reply.told);
             const std::string rest = co_await client.read_all();
@@ -108,7 +108,7 @@ TEST_CASE_TEMPLATE("who cannot be handed over is told with one more answer to co
         }
         co_await until_there_are(app, 1); // nobody else is waited for
         Client again(app.context(), port);
-        co_await get(again, reply);
+        co_await get_reply(again, reply);
         CHECK(reply.worker == "2");
         CHECK_FALSE(reply.told);
         co_await app.stop();
@@ -134,7 +134,7 @@ TEST_CASE("who says nothing more is waited for a while, and then let go without 
     for (const SilentCase& silent : silent_cases) {
         CAPTURE(silent.what);
         in_master<App>(options_for(silent.farewell, silent.grace), [](App& app) -> Task<> {
-            app.spawn(web);
+            app.spawn(leaving_web);
             const std::uint16_t port = co_await served_port(app);
             std::vector<Client> clients = co_await served_clients(app, port, 3);
             const auto report = co_await app.reload();
@@ -154,7 +154,7 @@ namespace {
 
 template <class A>
 Task<> stops_without_waiting(A& app, bool during_reload) {
-    app.spawn(web);
+    app.spawn(leaving_web);
     const std::uint16_t port = co_await served_port(app);
     std::vector<Client> clients = co_await served_clients(app, port, 3);
     if (during_reload) {

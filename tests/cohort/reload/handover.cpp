@@ -18,14 +18,14 @@ namespace {
 
 using enum WorkerState;
 
-void print(const std::string& line) {
+void print_piece(const std::string& line) {
     const std::string text = line + "\n";
     [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
 }
 
 /// One connection of this worker's, that has had one line.
 template <class A>
-Task<Client> client_of(A& app, std::uint16_t port, WorkerId worker) {
+Task<Client> kept_client_of(A& app, std::uint16_t port, WorkerId worker) {
     for (;;) {
         Client client(app.context(), port);
         const std::string reply = co_await say_and_hear(client);
@@ -39,7 +39,7 @@ Task<> kill_the_receiver(A& app) {
     const std::uint16_t port = co_await served_port(app, 2);
     std::vector<Client> clients;
     for (int i = 0; i < 5; ++i) {
-        Client client = co_await client_of(app, port, 1);
+        Client client = co_await kept_client_of(app, port, 1);
         clients.push_back(std::move(client));
     }
     const pid_t receiver = app.workers().at(1).pid;
@@ -68,19 +68,19 @@ TEST_CASE_TEMPLATE("a connection that is on its way when its new worker is kille
 // HTTP
 
 template <class W>
-Task<http::Response> name_worker(W& self, const http::Request& request) {
+Task<http::Response> name_kept(W& self, const http::Request& request) {
     if (request.path() == "/slow") co_await self.until_stopping();
     co_return http::text(std::to_string(self.id()));
 }
 template <class W>
-Task<> web(W& self) {
+Task<> kept_web(W& self) {
     auto listener = co_await self.listen(any_port());
     const http::ServerOptions options{.idle_timeout = 60s};
-    co_await http::serve(self, listener, &name_worker<W>, options);
+    co_await http::serve(self, listener, &name_kept<W>, options);
 }
 
 /// Who answers a request on this connection.
-Task<WorkerId> get(Client& client) {
+Task<WorkerId> ask_kept(Client& client) {
     client.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     std::string length;
     for (std::string line = "first"; line != "\r";) {
@@ -94,13 +94,13 @@ Task<WorkerId> get(Client& client) {
 
 template <class A>
 Task<> shrink(A& app, bool by_scale) {
-    for (int i = 0; i < 3; ++i) app.spawn(web<typename A::Worker>);
+    for (int i = 0; i < 3; ++i) app.spawn(kept_web<typename A::Worker>);
     const std::uint16_t port = co_await served_port(app, 3);
     std::vector<Client> clients;
     for (int i = 0; i < 12; ++i) clients.emplace_back(app.context(), port);
     std::map<WorkerId, int> before;
     for (auto& client : clients) {
-        const WorkerId worker = co_await get(client);
+        const WorkerId worker = co_await ask_kept(client);
         ++before[worker];
     }
     if (by_scale) {
@@ -111,7 +111,7 @@ Task<> shrink(A& app, bool by_scale) {
     }
     while (app.workers().size() > 1) co_await pause(app.context(), 1ms);
     for (auto& client : clients) {
-        const WorkerId worker = co_await get(client);
+        const WorkerId worker = co_await ask_kept(client);
         CHECK(worker == 1);
     }
     CHECK(static_cast<int>(app.stats().total().handed_over) == 12 - before[1]);
@@ -131,12 +131,12 @@ TEST_CASE_TEMPLATE("a keep-alive connection goes on when its worker is scaled aw
 }
 
 template <class A>
-Task<> announce(A& app) {
+Task<> announce_handover(A& app) {
     const unsigned workers = app.options().workers;
     const std::uint16_t port = co_await served_port(app, workers);
-    print("port " + std::to_string(port));
+    print_piece("port " + std::to_string(port));
     while (const auto event = co_await app.next_event())
-        if (event->kind == exited) print("exited " + std::to_string(event->worker));
+        if (event->kind == exited) print_piece("exited " + std::to_string(event->worker));
 }
 
 TEST_CASE_TEMPLATE("when everything stops an idle connection is closed, and a busy one after its answer says so", A,
@@ -144,7 +144,7 @@ TEST_CASE_TEMPLATE("when everything stops an idle connection is closed, and a bu
     Helper master([] {
         Options options = permanent_options();
         options.workers = 2;
-        return run<A>(options, announce<A>, web<typename A::Worker>);
+        return run<A>(options, announce_handover<A>, kept_web<typename A::Worker>);
     });
     const auto port = static_cast<std::uint16_t>(master.number_after("port "));
     std::vector<HttpClient> idle;
@@ -170,8 +170,8 @@ TEST_CASE_TEMPLATE("when everything stops an idle connection is closed, and a bu
 
 #if !defined(COHORT_SANITIZED) // which needs descriptors of its own
 
-constexpr int many = 600;
-constexpr rlim_t few = 256;
+constexpr int many_kept = 600;
+constexpr rlim_t few_open = 256;
 
 template <class A>
 int master_with_few_descriptors() {
@@ -180,9 +180,9 @@ int master_with_few_descriptors() {
     Options options = permanent_options();
     options.workers = 2;
     options.worker.limits = {{RLIMIT_NOFILE, {2048, limit.rlim_max}}};
-    limit.rlim_cur = few;
+    limit.rlim_cur = few_open;
     ::setrlimit(RLIMIT_NOFILE, &limit);
-    return run<A>(options, announce<A>, web<typename A::Worker>);
+    return run<A>(options, announce_handover<A>, kept_web<typename A::Worker>);
 }
 
 /// Each is answered by one of the two last workers.
@@ -192,7 +192,7 @@ void expect_answers(std::vector<HttpClient>& clients, WorkerId first) {
         const WorkerId worker = who(client.get("/").body);
         right += worker == first || worker == first + 1 ? 1 : 0;
     }
-    CHECK(right == many);
+    CHECK(right == many_kept);
 }
 
 TEST_CASE_TEMPLATE("more idle connections than the master may have descriptors are handed over, and none is lost", A,
@@ -200,7 +200,7 @@ TEST_CASE_TEMPLATE("more idle connections than the master may have descriptors a
     Helper master(master_with_few_descriptors<A>);
     const auto port = static_cast<std::uint16_t>(master.number_after("port "));
     std::vector<HttpClient> clients;
-    for (int i = 0; i < many; ++i) clients.emplace_back(port);
+    for (int i = 0; i < many_kept; ++i) clients.emplace_back(port);
     expect_answers(clients, 1);
     for (WorkerId next = 3; next <= 5; next += 2) {
         master.signal(SIGHUP);

@@ -121,7 +121,7 @@ TEST_CASE("a worker's output is found in the file it was put into, with why the 
     CHECK(text.find("cohort: worker 1: the last noise\n") != text.npos);
 }
 
-Task<> never(App::Worker&) { co_return; }
+Task<> never_answered(App::Worker&) { co_return; }
 
 TEST_CASE("a program started as a worker may have its output put elsewhere before it begins") {
     const std::string program = std::filesystem::read_symlink("/proc/self/exe");
@@ -129,14 +129,14 @@ TEST_CASE("a program started as a worker may have its output put elsewhere befor
     options.spawn = Spawn::exec;
     options.worker.program = "/bin/sh";
     options.worker.args = {"-c", "exec \"$0\" \"$@\"", program, "exec-noisy"};
-    const auto loud = output_of([&] { return master_of(never, options); });
+    const auto loud = output_of([&] { return master_of(never_answered, options); });
     CHECK(loud.find("noise by std::cerr\n") != loud.npos);
     CHECK(loud.ends_with(conversation));
 
     options.worker.args[1] += " >/dev/null 2>&1";
-    CHECK(output_of([&] { return master_of(never, options); }) == conversation);
+    CHECK(output_of([&] { return master_of(never_answered, options); }) == conversation);
     options.worker.args[1] = "exec \"$0\" \"$@\" >&- 2>&-";
-    CHECK(output_of([&] { return master_of(never, options); }) == conversation);
+    CHECK(output_of([&] { return master_of(never_answered, options); }) == conversation);
 }
 
 } // namespace

@@ -15,7 +15,7 @@
 #include <vector>
 
 using namespace std::chrono_literals;
-using namespace asio::experimental::awaitable_operators;
+using asio::experimental::awaitable_operators::operator||;
 using cohort::Task;
 using cohort::detail::Notifier;
 

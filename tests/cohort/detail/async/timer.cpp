@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Counter {
+struct TimerCounter {
     void count() { ++calls; }
     int calls = 0;
 };
@@ -43,9 +43,9 @@ const auto past = Timer::Clock::now() - 1s; // the expiry is due as soon as the 
 TEST_CASE("a timer calls its action once, when the time is over") {
     asio::io_context io;
     Timer timer(io.get_executor());
-    Counter counter;
+    TimerCounter counter;
     const auto begin = Timer::Clock::now();
-    timer.expire_after(20ms, action<&Counter::count>(&counter));
+    timer.expire_after(20ms, action<&TimerCounter::count>(&counter));
     CHECK(timer.is_set());
     io.run();
     CHECK(counter.calls == 1);
@@ -56,22 +56,22 @@ TEST_CASE("a timer calls its action once, when the time is over") {
 TEST_CASE("whatever happens to a timer before its action is called, it is not called, although it is due") {
     asio::io_context io;
     std::optional<Timer> timer(io.get_executor());
-    Counter first, second;
+    TimerCounter first, second;
     int expected = 0; // calls of the second
-    timer->expire_at(past, action<&Counter::count>(&first));
+    timer->expire_at(past, action<&TimerCounter::count>(&first));
     SUBCASE("cancelled") {
         timer->cancel();
         CHECK_FALSE(timer->is_set());
     }
     SUBCASE("destroyed") { timer.reset(); }
     SUBCASE("set again") {
-        timer->expire_at(past, action<&Counter::count>(&second));
+        timer->expire_at(past, action<&TimerCounter::count>(&second));
         CHECK(timer->is_set());
         expected = 1;
     }
     SUBCASE("cancelled and set again") {
         timer->cancel();
-        timer->expire_at(past, action<&Counter::count>(&second));
+        timer->expire_at(past, action<&TimerCounter::count>(&second));
         expected = 1;
     }
     SUBCASE("moved and cancelled") {

@@ -194,7 +194,7 @@ Task<> accepts(Bench& bench) {
 }
 
 /// A worker that says more than its master can take.
-Task<> talk(App::Worker& self) {
+Task<> talk_on(App::Worker& self) {
     const Note note{"a message", 1};
     while (!self.stopping()) co_await self.send(note);
 }
@@ -208,7 +208,7 @@ struct InMaster {
 
 Task<> receives_of_workers(Bench& bench) {
     InMaster master(bench.io());
-    for (int i = 0; i < 2; ++i) master.app.spawn(talk);
+    for (int i = 0; i < 2; ++i) master.app.spawn(talk_on);
     co_await mail(master.app);
     bench.watch();
     co_await take_enough<&App::receive>(bench, master.app);
@@ -231,7 +231,7 @@ Task<> until_enough(Bench& bench) {
 
 Task<> serves_workers(Bench& bench) {
     InMaster master(bench.io());
-    for (int i = 0; i < 2; ++i) master.app.spawn(talk);
+    for (int i = 0; i < 2; ++i) master.app.spawn(talk_on);
     co_await mail(master.app);
     bench.watch();
     co_await either(master.app.serve(Answer{&bench}), until_enough(bench));

@@ -15,11 +15,11 @@ using namespace cohort::detail;
 
 namespace {
 
-constexpr std::size_t limit = 1000;
+constexpr std::size_t frame_limit = 1000;
 
 void add(Buffer& out, std::string_view text, FrameKind kind = FrameKind::message) {
     FrameHeader header{.kind = kind};
-    append_frame(out, header, limit, [&](Buffer& to) { to.append(text.data(), text.size()); });
+    append_frame(out, header, frame_limit, [&](Buffer& to) { to.append(text.data(), text.size()); });
 }
 
 std::string text_of(const Frame& frame) {
@@ -32,7 +32,7 @@ std::vector<std::byte> header_bytes(FrameHeader header) {
     return bytes;
 }
 
-std::error_code error_of(FrameHeader header, std::size_t max_length = limit) {
+std::error_code error_of(FrameHeader header, std::size_t max_length = frame_limit) {
     FrameReader reader(max_length);
     std::error_code error;
     CHECK_FALSE(reader.next(header_bytes(header), error));
@@ -45,10 +45,10 @@ TEST_CASE("what is written as frames is read as frames") {
     Buffer bytes;
     add(bytes, "first", FrameKind::hello);
     add(bytes, "");
-    add(bytes, std::string(limit, 'x'));
+    add(bytes, std::string(frame_limit, 'x'));
 
-    FrameReader reader(limit);
-    for (const auto& expected : {std::string("first"), std::string(), std::string(limit, 'x')}) {
+    FrameReader reader(frame_limit);
+    for (const auto& expected : {std::string("first"), std::string(), std::string(frame_limit, 'x')}) {
         std::error_code error;
         const auto frame = reader.next(bytes.bytes(), error);
         REQUIRE(frame);
@@ -65,7 +65,7 @@ TEST_CASE("a frame cut anywhere is waited for, and says how much it needs as soo
     add(whole, "payload");
     for (std::size_t cut = 0; cut < whole.size(); ++cut) {
         CAPTURE(cut);
-        FrameReader reader(limit);
+        FrameReader reader(frame_limit);
         std::error_code error;
         CHECK_FALSE(reader.next(whole.bytes().first(cut), error));
         CHECK_FALSE(error);
@@ -76,13 +76,13 @@ TEST_CASE("a frame cut anywhere is waited for, and says how much it needs as soo
 }
 
 TEST_CASE("a length beyond the limit is an error as soon as the header is there") {
-    for (const std::uint32_t length : {std::uint32_t{limit + 1}, 0x7fffffffU, 0x80000000U, 0xffffffffU}) {
+    for (const std::uint32_t length : {std::uint32_t{frame_limit + 1}, 0x7fffffffU, 0x80000000U, 0xffffffffU}) {
         CAPTURE(length);
         CHECK(error_of({.length = length}) == Errc::message_too_large);
         if (length > max_hello)
             CHECK(error_of({.length = length, .kind = FrameKind::hello}) == Errc::message_too_large);
     }
-    CHECK_FALSE(error_of({.length = limit}));
+    CHECK_FALSE(error_of({.length = frame_limit}));
     CHECK_FALSE(error_of({.length = 1}));
     CHECK(error_of({.length = 0xffffffffU}, 0xfffffffeU) == Errc::message_too_large);
 }
@@ -115,7 +115,7 @@ TEST_CASE("a frame that cannot be written leaves the buffer as it was") {
     add(bytes, "kept");
     const std::size_t before = bytes.size();
 
-    CHECK_THROWS_AS(add(bytes, std::string(limit + 1, 'x')), std::system_error);
+    CHECK_THROWS_AS(add(bytes, std::string(frame_limit + 1, 'x')), std::system_error);
     CHECK(bytes.size() == before);
 
     const auto half = [](Buffer& out) {
@@ -123,10 +123,10 @@ TEST_CASE("a frame that cannot be written leaves the buffer as it was") {
         throw 42;
     };
     FrameHeader header;
-    CHECK_THROWS_AS(append_frame(bytes, header, limit, half), int);
+    CHECK_THROWS_AS(append_frame(bytes, header, frame_limit, half), int);
     CHECK(bytes.size() == before);
 
-    FrameReader reader(limit);
+    FrameReader reader(frame_limit);
     std::error_code error;
     const auto frame = reader.next(bytes.bytes(), error);
     REQUIRE(frame);
@@ -138,11 +138,11 @@ TEST_CASE("whatever the bytes are, they are a frame, an error, or not enough") {
     for (int round = 0; round < 20'000; ++round) {
         std::vector<std::byte> bytes(random() % 40);
         for (auto& byte : bytes) byte = static_cast<std::byte>(random() % 4 == 0 ? random() : random() % 3);
-        FrameReader reader(limit);
+        FrameReader reader(frame_limit);
         std::error_code error;
         const auto frame = reader.next(bytes, error);
         if (frame) CHECK(frame->payload.size() + sizeof(FrameHeader) <= bytes.size());
         if (error) CHECK((error == Errc::bad_frame || error == Errc::message_too_large));
-        CHECK(reader.missing() <= std::max(limit, max_hello));
+        CHECK(reader.missing() <= std::max(frame_limit, max_hello));
     }
 }

@@ -24,8 +24,8 @@ using namespace cohort::detail;
 
 namespace {
 
-struct Master {
-    explicit Master(unsigned credit) {
+struct AcceptingMaster {
+    explicit AcceptingMaster(unsigned credit) {
         options.credit = credit;
         std::error_code error;
         auto listener = open_listener("127.0.0.1:0", false, 100, error);
@@ -37,7 +37,7 @@ struct Master {
         worker.target.cell = page.acquire_worker(1);
         listener_id = distributor->join(worker.target);
     }
-    ~Master() {
+    ~AcceptingMaster() {
         accepting->close();
         distributor->abandon();
         test::settle(io);
@@ -71,7 +71,7 @@ struct Master {
 } // namespace
 
 TEST_CASE("a worker that has the listener, too, cannot make the loop wait in accept") {
-    Master master(100);
+    AcceptingMaster master(100);
     const auto block = [&] { ::fcntl(master.accepting->descriptor(), F_SETFL, O_RDWR); };
     block();
     master.accepting->drain();
@@ -84,7 +84,7 @@ TEST_CASE("a worker that has the listener, too, cannot make the loop wait in acc
 }
 
 TEST_CASE("connections reach the worker, those that were there before and those that come") {
-    Master master(100);
+    AcceptingMaster master(100);
     master.connect(3);
     master.accepting->start();
     master.accepting->start();
@@ -94,7 +94,7 @@ TEST_CASE("connections reach the worker, those that were there before and those 
 }
 
 TEST_CASE("without room the connections stay in the kernel's queue") {
-    Master master(2);
+    AcceptingMaster master(2);
     test::FaultySystem system;
     master.connect(5);
     master.accepting->start();
@@ -111,7 +111,7 @@ TEST_CASE("without room the connections stay in the kernel's queue") {
 TEST_CASE("without descriptors accepting rests, and goes on when there are some") {
     for (const int failure : {EMFILE, ENFILE, ENOBUFS, ENOMEM}) {
         CAPTURE(failure);
-        Master master(10);
+        AcceptingMaster master(10);
         test::FaultySystem system;
         system.accept_failure = failure;
         master.connect();
@@ -137,14 +137,14 @@ TEST_CASE("an error that concerns one connection does not stop accepting") {
         }
     } system;
     const System::Replace replace(system);
-    Master master(10);
+    AcceptingMaster master(10);
     master.connect(2);
     master.accepting->start();
     test::run_until(master.io, [&] { return master.receive() == 2; });
 }
 
 TEST_CASE("stopped, it leaves connections to others on the same socket; started again, it goes on") {
-    Master master(10);
+    AcceptingMaster master(10);
     master.accepting->start();
     master.connect();
     test::run_until(master.io, [&] { return master.receive() == 1; });
@@ -166,7 +166,7 @@ TEST_CASE("stopped, it leaves connections to others on the same socket; started 
 }
 
 TEST_CASE("draining gives out what the kernel has queued, credit or not") {
-    Master master(2);
+    AcceptingMaster master(2);
     master.connect(20);
     master.accepting->drain();
     CHECK(master.receive() == 20);

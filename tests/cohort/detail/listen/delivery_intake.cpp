@@ -18,10 +18,10 @@ using test::Connection;
 
 namespace {
 
-constexpr ListenerId listener = 3;
+constexpr ListenerId this_listener = 3;
 
 /// The worker's side, and what it tells the master.
-struct Worker {
+struct TakingWorker {
     std::vector<TransferredConnection> connections(std::size_t count) {
         std::vector<TransferredConnection> servers;
         for (std::size_t i = 0; i < count; ++i) {
@@ -32,7 +32,7 @@ struct Worker {
         return servers;
     }
     void deliver(std::uint64_t first, std::uint32_t count) { queue.deliver(first, count, connections(count)); }
-    std::uint64_t taken() { return page.cell(part, listener).taken.load(); }
+    std::uint64_t taken() { return page.cell(part, this_listener).taken.load(); }
     /// The next thing it said to the master, if that is of this kind.
     template <class Message>
     std::optional<Message> said() {
@@ -58,8 +58,8 @@ struct Worker {
     std::vector<UniqueFd> clients;
     DeliveryIntake queue{cohort::IntakeContext{io.get_executor(),
                                                ends.link,
-                                               listener,
-                                               page.cell(part, listener),
+                                               this_listener,
+                                               page.cell(part, this_listener),
                                                connection_count,
                                                cohort::Endpoint::unix_path("/x"),
                                                {}}};
@@ -68,7 +68,7 @@ struct Worker {
 } // namespace
 
 TEST_CASE("connections leave in their order, and each counts as taken when it leaves") {
-    Worker worker;
+    TakingWorker worker;
     CHECK_FALSE(worker.queue.take());
     worker.deliver(0, 2);
     worker.deliver(2, 1);
@@ -82,17 +82,17 @@ TEST_CASE("connections leave in their order, and each counts as taken when it le
 }
 
 TEST_CASE("a master that waits is told once") {
-    Worker worker;
+    TakingWorker worker;
     worker.deliver(0, 3);
-    worker.page.cell(worker.part, listener).wanted.store(1);
+    worker.page.cell(worker.part, this_listener).wanted.store(1);
     CHECK(worker.queue.take());
-    CHECK(worker.said<Took>()->listener == listener);
+    CHECK(worker.said<Took>()->listener == this_listener);
     CHECK(worker.queue.take());
     CHECK(worker.said_nothing());
 }
 
 TEST_CASE("those that got lost are reported, and hold up what is behind them until others have them") {
-    Worker worker;
+    TakingWorker worker;
     worker.queue.deliver(0, 4, worker.connections(1)); // of four, one arrived
     worker.deliver(4, 1);
     const auto lost = worker.said<Lost>();
@@ -112,7 +112,7 @@ TEST_CASE("those that got lost are reported, and hold up what is behind them unt
 }
 
 TEST_CASE("a forgetting that makes no sense changes nothing") {
-    Worker worker;
+    TakingWorker worker;
     worker.deliver(0, 1);
     CHECK(worker.takes(0));
     worker.queue.forget(0, 1);
@@ -123,7 +123,7 @@ TEST_CASE("a forgetting that makes no sense changes nothing") {
 }
 
 TEST_CASE("when it closes everything goes back to the master, what comes later too") {
-    Worker worker;
+    TakingWorker worker;
     worker.deliver(0, 2);
     worker.queue.close();
     CHECK(worker.queue.is_finished());
@@ -142,7 +142,7 @@ TEST_CASE("when it closes everything goes back to the master, what comes later t
 }
 
 TEST_CASE("a closed queue gives back also what stood behind a lost one") {
-    Worker worker;
+    TakingWorker worker;
     worker.queue.deliver(0, 2, worker.connections(1));
     worker.deliver(2, 1);
     CHECK(worker.said<Lost>());
@@ -155,7 +155,7 @@ TEST_CASE("a closed queue gives back also what stood behind a lost one") {
 }
 
 TEST_CASE("after a stop what is here is still given, then it is finished") {
-    Worker worker;
+    TakingWorker worker;
     worker.deliver(0, 1);
     worker.queue.stop(false);
     CHECK(worker.queue.stopping());
@@ -165,7 +165,7 @@ TEST_CASE("after a stop what is here is still given, then it is finished") {
 }
 
 TEST_CASE("a connection that the loop cannot watch is an error once, and holds nothing up") {
-    Worker worker;
+    TakingWorker worker;
     std::vector<TransferredConnection> broken;
     broken.emplace_back(UniqueFd(100'000)); // no such descriptor
     worker.queue.deliver(0, 1, std::move(broken));

@@ -25,7 +25,7 @@ using test::Connection;
 namespace {
 
 /// A worker that takes when it is told to.
-struct Worker : test::FakeWorker {
+struct PromptedWorker : test::FakeWorker {
     using FakeWorker::FakeWorker;
 
     /// Everything that has arrived by now; gives how many connections came.
@@ -55,11 +55,11 @@ struct Worker : test::FakeWorker {
     std::deque<UniqueFd> connections;
 };
 
-struct Master {
-    explicit Master(unsigned credit = 4) { options.credit = credit; }
-    ~Master() { distributor->abandon(); }
+struct DistributingMaster {
+    explicit DistributingMaster(unsigned credit = 4) { options.credit = credit; }
+    ~DistributingMaster() { distributor->abandon(); }
 
-    Worker& join() {
+    PromptedWorker& join() {
         auto& worker = workers.emplace_back(io.get_executor(), static_cast<cohort::WorkerId>(workers.size() + 1));
         worker.target.cell = page.acquire_worker(worker.target.id);
         worker.listener = distributor->join(worker.target);
@@ -78,7 +78,7 @@ struct Master {
         distributor->flush();
     }
     /// The worker takes `count` more of what has arrived.
-    void take(Worker& worker, std::size_t count) {
+    void take(PromptedWorker& worker, std::size_t count) {
         for (; count > 0; --count) {
             worker.connections.pop_front();
             page.cell(worker.target.cell, worker.listener).taken.fetch_add(1);
@@ -94,7 +94,7 @@ struct Master {
     SharedPage page;
     Ledger ledger;
     cohort::Options options;
-    std::deque<Worker> workers;
+    std::deque<PromptedWorker> workers;
     std::vector<UniqueFd> clients;
     std::shared_ptr<Distributor> distributor =
         std::make_shared<Distributor>(cohort::DispatchContext{io.get_executor(), page, ledger, options},
@@ -104,7 +104,7 @@ struct Master {
 } // namespace
 
 TEST_CASE("workers get connections in turn, and no more than their credit") {
-    Master master(2);
+    DistributingMaster master(2);
     CHECK(master.distributor->room() == 0);
     auto& a = master.join();
     auto& b = master.join();
@@ -123,7 +123,7 @@ TEST_CASE("workers get connections in turn, and no more than their credit") {
 }
 
 TEST_CASE("what waits goes to the first that has taken one, without a message about it") {
-    Master master(2);
+    DistributingMaster master(2);
     auto& a = master.join();
     auto& b = master.join();
     master.give(5);
@@ -141,7 +141,7 @@ TEST_CASE("who waits for room is woken when a worker says that it took one") {
             done = true;
         }
     };
-    Master master(1);
+    DistributingMaster master(1);
     auto& a = master.join();
     master.give();
     CHECK(a.receive() == 1);
@@ -157,7 +157,7 @@ TEST_CASE("who waits for room is woken when a worker says that it took one") {
 }
 
 TEST_CASE("the master's copy lives until the worker has taken the connection, and not much longer") {
-    Master master;
+    DistributingMaster master;
     auto& a = master.join();
     master.give();
     REQUIRE(a.receive() == 1);
@@ -169,7 +169,7 @@ TEST_CASE("the master's copy lives until the worker has taken the connection, an
 }
 
 TEST_CASE("what a dead worker had not taken goes to others, what it had taken ends") {
-    Master master;
+    DistributingMaster master;
     auto& a = master.join();
     master.give(3);
     REQUIRE(a.receive() == 3);
@@ -183,7 +183,7 @@ TEST_CASE("what a dead worker had not taken goes to others, what it had taken en
 }
 
 TEST_CASE("what arrives while nobody listens waits for the first that comes") {
-    Master master;
+    DistributingMaster master;
     auto& a = master.join();
     master.give(2);
     master.distributor->leave(a.target);
@@ -194,7 +194,7 @@ TEST_CASE("what arrives while nobody listens waits for the first that comes") {
 }
 
 TEST_CASE("lost connections go to another, and the worker that lost them may forget them") {
-    Master master;
+    DistributingMaster master;
     auto& a = master.join();
     master.give(3);
     REQUIRE(a.receive() == 3);
@@ -221,7 +221,7 @@ TEST_CASE("lost connections go to another, and the worker that lost them may for
 }
 
 TEST_CASE("a worker that talks nonsense about losses or takings harms nobody") {
-    Master master;
+    DistributingMaster master;
     auto& a = master.join();
     auto& b = master.join();
     master.give(4);
@@ -240,7 +240,7 @@ TEST_CASE("a worker that talks nonsense about losses or takings harms nobody") {
 }
 
 TEST_CASE("a retired listener gets nothing new, and its cell is free when the last has been taken") {
-    Master master;
+    DistributingMaster master;
     auto& a = master.join();
     auto& b = master.join();
     master.give(2);
@@ -260,7 +260,7 @@ TEST_CASE("a retired listener gets nothing new, and its cell is free when the la
 }
 
 TEST_CASE("at the end everything is given out, credit or not") {
-    Master master(1);
+    DistributingMaster master(1);
     auto& a = master.join();
     auto& b = master.join();
     master.give(4); // two wait
@@ -273,7 +273,7 @@ TEST_CASE("at the end everything is given out, credit or not") {
 }
 
 TEST_CASE("connections that nobody can be given any more are closed") {
-    Master master;
+    DistributingMaster master;
     master.give(2);
     CHECK(master.alive() == 2);
     master.distributor->close();
@@ -284,7 +284,7 @@ TEST_CASE("connections that nobody can be given any more are closed") {
 }
 
 TEST_CASE("large batches are cut to what one datagram may carry") {
-    Master master(40);
+    DistributingMaster master(40);
     auto& a = master.join();
     master.give(40);
     CHECK(a.receive() == 40);
@@ -295,8 +295,8 @@ namespace {
 using Counts = std::map<ListenerId, std::size_t>;
 
 /// Two workers, of which the first has three listeners.
-struct Uneven : Master {
-    explicit Uneven(unsigned credit) : Master(credit) {
+struct Uneven : DistributingMaster {
+    explicit Uneven(unsigned credit) : DistributingMaster(credit) {
         for (ListenerId* const more : {&second, &third}) *more = distributor->join(a.target);
         test::settle(io);
     }
@@ -305,8 +305,8 @@ struct Uneven : Master {
         distributor->took(a.target, listener);
     }
 
-    Worker& a = join();
-    Worker& b = join();
+    PromptedWorker& a = join();
+    PromptedWorker& b = join();
     ListenerId second = 0;
     ListenerId third = 0;
 };
@@ -354,7 +354,7 @@ TEST_CASE("at the end, too, a worker gets one share") {
 
 TEST_CASE("a worker that does not take has a share of the descriptors, over all endpoints, and one at each") {
     const std::size_t share = share_of_descriptors();
-    Master master(std::numeric_limits<unsigned>::max());
+    DistributingMaster master(std::numeric_limits<unsigned>::max());
     auto& a = master.join();
     for (std::size_t i = 0; i < share; ++i) a.target.link->add_copy(); // on their way to its listener elsewhere
     CHECK(master.distributor->room() == 1);
@@ -368,7 +368,7 @@ TEST_CASE("a worker that does not take has a share of the descriptors, over all 
 }
 
 TEST_CASE("what is on its way to listeners that are closed is counted until it has been taken") {
-    Master master;
+    DistributingMaster master;
     auto& a = master.join();
     master.give(3);
     CHECK(a.receive() == 3);
@@ -384,7 +384,7 @@ TEST_CASE("what is on its way to listeners that are closed is counted until it h
 }
 
 TEST_CASE("what is lost when nobody listens any more is closed") {
-    Master master;
+    DistributingMaster master;
     auto& a = master.join();
     master.give(3);
     CHECK(a.receive() == 3);
@@ -398,7 +398,7 @@ TEST_CASE("what is lost when nobody listens any more is closed") {
 }
 
 TEST_CASE("a worker that does not read gets nothing new") {
-    Master master(std::numeric_limits<unsigned>::max());
+    DistributingMaster master(std::numeric_limits<unsigned>::max());
     auto& a = master.join();
     auto& b = master.join();
     while (a.target.link->all_sent()) a.target.link->send(Forgotten{});
@@ -421,7 +421,7 @@ TEST_CASE("a worker that does not read gets nothing new") {
 }
 
 TEST_CASE("a worker that says it has taken what it is only about to be sent is sent that") {
-    Master master;
+    DistributingMaster master;
     auto& a = master.join();
     master.page.cell(a.target.cell, a.listener).taken.store(2);
     master.give(3);
@@ -430,7 +430,7 @@ TEST_CASE("a worker that says it has taken what it is only about to be sent is s
 }
 
 TEST_CASE("without a limit nobody is stuck, however often one looks") {
-    Master master;
+    DistributingMaster master;
     master.options.stuck_after = std::chrono::milliseconds::max();
     auto& a = master.join();
     auto& b = master.join();

@@ -24,7 +24,7 @@ std::string drain(LogQueue& queue, std::size_t bytes = 1'000) {
     return all;
 }
 
-bool has(const std::string& all, const std::string& text) { return all.find(text) != std::string::npos; }
+bool contains(const std::string& all, const std::string& text) { return all.find(text) != std::string::npos; }
 
 LogSource worker(unsigned id) { return {id, id - 1, LogStream::output}; }
 
@@ -55,12 +55,12 @@ TEST_CASE("what there is no room for is lost in whole lines, counted for each wo
     queue.tell_lost(now); // there is no room for that either
     std::string all = drain(queue);
     CHECK(std::ranges::count(all, '\n') == taken);
-    CHECK_FALSE(has(all, "lost"));
+    CHECK_FALSE(contains(all, "lost"));
     CHECK(queue.add(worker(1), now, {"next"}));
     all = drain(queue);
-    CHECK(has(all, "cohort: 1 lines of worker 1 were lost"));
-    CHECK(has(all, "cohort: 4 lines of worker 2 were lost"));
-    CHECK(has(all, "cohort: 1 lines were lost"));
+    CHECK(contains(all, "cohort: 1 lines of worker 1 were lost"));
+    CHECK(contains(all, "cohort: 4 lines of worker 2 were lost"));
+    CHECK(contains(all, "cohort: 1 lines were lost"));
     CHECK(all.ends_with("worker 1 slot 0 stdout: next\n"));
     queue.tell_lost(now);
     CHECK(queue.is_empty()); // it was said once
@@ -91,13 +91,13 @@ TEST_CASE("what is only said here of lost lines counts as lost, and not as a lin
         if (i % 7 != 0) continue;
         const std::string line(queue.front(1));
         queue.pop(line.size());
-        const bool is_said = has(line, " were lost: ");
+        const bool is_said = contains(line, " were lost: ");
         taken += is_said ? std::stoull(line.substr(line.find("cohort: ") + 8)) : 1;
         CHECK(taken + queue.count_lost() == given);
     }
     LogQueue last(LogFormat::text, 200);
     last.tell_lost_at_end(now, queue.count_lost());
-    CHECK(has(drain(last), "cohort: " + std::to_string(given - taken) + " lines were lost: "));
+    CHECK(contains(drain(last), "cohort: " + std::to_string(given - taken) + " lines were lost: "));
     last.tell_lost_at_end(now, 0);
     CHECK(last.is_empty());
 }

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const Liveness limits{.interval = 1s, .slow_after = 3s, .timeout = 6s, .kill_after = 2s};
+const Liveness pulse_limits{.interval = 1s, .slow_after = 3s, .timeout = 6s, .kill_after = 2s};
 
 /// What is found in looks one second apart.
 std::vector<LivenessPolicy::Finding> look(LivenessPolicy& pulse, const std::vector<std::uint64_t>& beats) {
@@ -24,25 +24,25 @@ std::vector<LivenessPolicy::Finding> look(LivenessPolicy& pulse, const std::vect
 } // namespace
 
 TEST_CASE("a worker that beats is fine, however long") {
-    LivenessPolicy pulse(limits);
+    LivenessPolicy pulse(pulse_limits);
     for (std::uint64_t beat = 1; beat < 1'000; ++beat) CHECK(pulse.look(beat, 2s) == nothing);
 }
 
 TEST_CASE("a worker that is silent for a while is slow, once, and then not any more") {
-    LivenessPolicy pulse(limits);
+    LivenessPolicy pulse(pulse_limits);
     CHECK(look(pulse, {1, 1, 1, 1, 1, 1}) == std::vector{nothing, nothing, nothing, slow, nothing, nothing});
     CHECK(look(pulse, {2, 2, 2, 3, 3, 3, 3}) ==
           std::vector{recovered, nothing, nothing, nothing, nothing, nothing, slow});
 }
 
 TEST_CASE("a worker that stays silent is stuck, and dead if that does not end it") {
-    LivenessPolicy pulse(limits);
+    LivenessPolicy pulse(pulse_limits);
     CHECK(look(pulse, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1}) ==
           std::vector{nothing, nothing, nothing, slow, nothing, nothing, stuck, nothing, dead, dead});
 }
 
 TEST_CASE("before a worker is ended that is known, and it can be excused for as long as somebody holds it") {
-    LivenessPolicy pulse(limits);
+    LivenessPolicy pulse(pulse_limits);
     look(pulse, {1, 1, 1, 1, 1, 1});
     for (int i = 0; i < 3; ++i) {
         CHECK(pulse.would_end(1, 1s));
@@ -58,13 +58,13 @@ TEST_CASE("before a worker is ended that is known, and it can be excused for as 
 }
 
 TEST_CASE("once it has been aborted a beat is too late") {
-    LivenessPolicy pulse(limits);
+    LivenessPolicy pulse(pulse_limits);
     look(pulse, {1, 1, 1, 1, 1, 1, 1});
     CHECK(look(pulse, {2, 3}) == std::vector{nothing, dead});
 }
 
 TEST_CASE("a worker that never beat is found too, and limits may be as long as there is") {
-    LivenessPolicy pulse(limits);
+    LivenessPolicy pulse(pulse_limits);
     CHECK(look(pulse, {0, 0, 0, 0, 0, 0}) == std::vector{nothing, nothing, slow, nothing, nothing, stuck});
     LivenessPolicy patient({.slow_after = Liveness::milliseconds::max(), .timeout = Liveness::milliseconds::max()});
     for (int i = 0; i < 100; ++i) CHECK(patient.look(0, 24h) == nothing);

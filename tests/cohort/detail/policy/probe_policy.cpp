@@ -5,17 +5,17 @@
 
 using cohort::Probe;
 using cohort::detail::ProbePolicy;
-using enum ProbePolicy::Step;
 using namespace std::chrono_literals;
 
 namespace {
 
-const Probe limits{.check = {}, .interval = 10s, .timeout = 3s, .failures = 2};
+const Probe every_ten_seconds{.check = {}, .interval = 10s, .timeout = 3s, .failures = 2};
 
 } // namespace
 
 TEST_CASE("a probe begins every interval, counted from the one before") {
-    ProbePolicy probing(limits);
+    using enum ProbePolicy::Step;
+    ProbePolicy probing(every_ten_seconds);
     CHECK(probing.look(9s) == nothing);
     CHECK(probing.look(1s) == begin);
     CHECK(probing.look(2s) == nothing);
@@ -25,7 +25,8 @@ TEST_CASE("a probe begins every interval, counted from the one before") {
 }
 
 TEST_CASE("so many failures in a row, and the worker is unhealthy") {
-    ProbePolicy probing(limits);
+    using enum ProbePolicy::Step;
+    ProbePolicy probing(every_ten_seconds);
     const auto probe = [&](bool healthy) {
         CHECK(probing.look(10s) == begin);
         probing.on_result(healthy);
@@ -42,7 +43,8 @@ TEST_CASE("so many failures in a row, and the worker is unhealthy") {
 }
 
 TEST_CASE("a probe that takes too long is cancelled and has failed, whatever it says after that") {
-    ProbePolicy probing(limits);
+    using enum ProbePolicy::Step;
+    ProbePolicy probing(every_ten_seconds);
     CHECK(probing.look(10s) == begin);
     CHECK(probing.look(3s) == cancel);
     CHECK(probing.look(30s) == nothing); // it does not end: no second one

@@ -39,7 +39,7 @@ UniqueFd listen_on(const Endpoint& endpoint, bool reuse_port = false) {
     return socket;
 }
 
-std::error_code error_of(const Endpoint& endpoint, bool reuse_port = false) {
+std::error_code error_of_opening(const Endpoint& endpoint, bool reuse_port = false) {
     std::error_code error;
     CHECK_FALSE(open_listener(endpoint, reuse_port, 16, error));
     return error;
@@ -78,13 +78,13 @@ TEST_CASE("port 0 is a free port that the socket knows") {
 
 TEST_CASE("an address in use is an error, unless both sides share the port") {
     const auto alone = listen_on("127.0.0.1:0");
-    CHECK(error_of(local_endpoint(alone.get())) == std::errc::address_in_use);
-    CHECK(error_of(local_endpoint(alone.get()), true) == std::errc::address_in_use);
+    CHECK(error_of_opening(local_endpoint(alone.get())) == std::errc::address_in_use);
+    CHECK(error_of_opening(local_endpoint(alone.get()), true) == std::errc::address_in_use);
 
     const auto first = listen_on("127.0.0.1:0", true);
     const auto second = listen_on(local_endpoint(first.get()), true);
     CHECK(local_endpoint(second.get()) == local_endpoint(first.get()));
-    CHECK(error_of(local_endpoint(first.get())) == std::errc::address_in_use);
+    CHECK(error_of_opening(local_endpoint(first.get())) == std::errc::address_in_use);
 }
 
 TEST_CASE("a port is free again at once when its listener is closed") {
@@ -151,7 +151,7 @@ TEST_CASE("IPv6 alone leaves the port of IPv4 to others, in either order") {
         CHECK(local_endpoint(v6_first ? first.get() : second.get()) == v6);
         CHECK(connect_to(Endpoint::tcp("127.0.0.1", port)) == 0);
         CHECK(connect_to(Endpoint::tcp("::1", port)) == 0);
-        CHECK(error_of(Endpoint::tcp("::", port)) == std::errc::address_in_use);
+        CHECK(error_of_opening(Endpoint::tcp("::", port)) == std::errc::address_in_use);
     }
 }
 
@@ -167,7 +167,7 @@ TEST_CASE("one address serves only its family") {
 }
 
 TEST_CASE("an address that is not ours is an error") {
-    CHECK(error_of("192.0.2.1:0") == std::errc::address_not_available);
+    CHECK(error_of_opening("192.0.2.1:0") == std::errc::address_not_available);
 }
 
 TEST_CASE("connections are without delay from the start") {
@@ -205,7 +205,7 @@ TEST_CASE("a socket file that nobody serves is replaced, one that is served is n
     const Folder folder;
     const auto endpoint = Endpoint::unix_path(folder.path / "socket");
     auto live = listen_on(endpoint);
-    CHECK(error_of(endpoint) == std::errc::address_in_use);
+    CHECK(error_of_opening(endpoint) == std::errc::address_in_use);
     CHECK(connect_to(endpoint) == 0);
 
     live.reset();
@@ -227,7 +227,7 @@ TEST_CASE("a live socket whose queue is full is still live") {
         if (::connect(client.get(), address.get(), address.size) != 0) break;
     }
     REQUIRE(would_block(errno));
-    CHECK(error_of(endpoint) == std::errc::address_in_use);
+    CHECK(error_of_opening(endpoint) == std::errc::address_in_use);
     CHECK(fs::exists(endpoint.path()));
 }
 
@@ -235,11 +235,11 @@ TEST_CASE("a file that is no socket is never removed") {
     const Folder folder;
     const auto path = folder.path / "precious";
     std::ofstream(path) << "data";
-    CHECK(error_of(Endpoint::unix_path(path)) == std::errc::address_in_use);
+    CHECK(error_of_opening(Endpoint::unix_path(path)) == std::errc::address_in_use);
     CHECK(fs::file_size(path) == 4);
 
     fs::create_symlink(path, folder.path / "link");
-    CHECK(error_of(Endpoint::unix_path(folder.path / "link")) == std::errc::address_in_use);
+    CHECK(error_of_opening(Endpoint::unix_path(folder.path / "link")) == std::errc::address_in_use);
     CHECK(fs::file_size(path) == 4);
 }
 
@@ -250,7 +250,7 @@ TEST_CASE("a path longer than a socket address is served and reached, by absolut
     const auto endpoint = Endpoint::unix_path((deep / "socket").string(), 0777);
     auto live = listen_on(endpoint);
     CHECK(connect_to(endpoint) == 0);
-    CHECK(error_of(endpoint) == std::errc::address_in_use);
+    CHECK(error_of_opening(endpoint) == std::errc::address_in_use);
     CHECK(bound_endpoint(live.get(), endpoint) == endpoint);
     struct stat status {};
     REQUIRE(::stat(endpoint.path().c_str(), &status) == 0);
@@ -260,15 +260,16 @@ TEST_CASE("a path longer than a socket address is served and reached, by absolut
     CHECK(connect_to(Endpoint::unix_path(fs::relative(endpoint.path()).string())) == 0);
     SocketFile(endpoint).remove();
     CHECK(fs::is_empty(deep));
-    CHECK(error_of(Endpoint::unix_path((deep / std::string(108, 'x')).string())) == std::errc::filename_too_long);
-    CHECK(error_of(Endpoint::unix_path((deep / "missing" / "socket").string())) ==
+    CHECK(error_of_opening(Endpoint::unix_path((deep / std::string(108, 'x')).string())) ==
+          std::errc::filename_too_long);
+    CHECK(error_of_opening(Endpoint::unix_path((deep / "missing" / "socket").string())) ==
           std::errc::no_such_file_or_directory);
 }
 
 TEST_CASE("a path that cannot be is an error") {
-    CHECK(error_of(Endpoint::unix_path(std::string(sizeof(sockaddr_un::sun_path), 'x'))) ==
+    CHECK(error_of_opening(Endpoint::unix_path(std::string(sizeof(sockaddr_un::sun_path), 'x'))) ==
           std::errc::filename_too_long);
-    CHECK(error_of(Endpoint::unix_path("/no/such/folder/socket")) == std::errc::no_such_file_or_directory);
+    CHECK(error_of_opening(Endpoint::unix_path("/no/such/folder/socket")) == std::errc::no_such_file_or_directory);
     const Folder folder;
     const auto longest = folder.path.string() + "/";
     const auto fits =

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-unsigned mode_of(const std::string& path) {
+unsigned mode_of_file(const std::string& path) {
     struct stat file {};
     ::stat(path.c_str(), &file);
     return file.st_mode & 07777;
@@ -35,8 +35,8 @@ TEST_CASE("a folder that is missing is made for this user alone, whatever the um
         ::umask(before);
         CHECK_FALSE(of_mine);
         CHECK_FALSE(for_others);
-        CHECK(mode_of(folder / name) == 0700);
-        CHECK(mode_of(folder / (name + " open")) == 0711);
+        CHECK(mode_of_file(folder / name) == 0700);
+        CHECK(mode_of_file(folder / (name + " open")) == 0711);
     }
 }
 
@@ -54,7 +54,7 @@ TEST_CASE("a folder in which others may replace files is refused, and one that i
         ::chmod(path.c_str(), row.mode);
         const auto error = prepare_folder_of(path + "/socket", false);
         CHECK(error == (row.is_good ? std::error_code() : std::error_code(EPERM, std::system_category())));
-        CHECK(mode_of(path) == row.mode);
+        CHECK(mode_of_file(path) == row.mode);
     }
 }
 

@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// 0: it was opened; else errno.
-int error_of(const std::string& path, int flags = O_RDONLY) {
+int error_of_following(const std::string& path, int flags = O_RDONLY) {
     return open_by_own_links(path, flags | O_CLOEXEC, 0600) ? 0 : errno;
 }
 
@@ -42,15 +42,15 @@ TEST_CASE("links of this user are followed, wherever they lead") {
     fs::create_symlink("../relative", folder / "beneath/chain");
     fs::create_symlink("missing", folder / "dangling");
     fs::create_symlink("loop", folder / "loop");
-    CHECK(error_of(folder / "file") == 0);
-    CHECK(error_of(folder / "relative") == 0);
-    CHECK(error_of(folder / "absolute") == 0);
-    CHECK(error_of(folder / "beneath/chain") == 0);
-    CHECK(error_of(folder / "dangling") == ENOENT);
-    CHECK(error_of(folder / "loop") == ELOOP);
-    CHECK(error_of(folder / "dangling", O_WRONLY | O_CREAT) == 0);
+    CHECK(error_of_following(folder / "file") == 0);
+    CHECK(error_of_following(folder / "relative") == 0);
+    CHECK(error_of_following(folder / "absolute") == 0);
+    CHECK(error_of_following(folder / "beneath/chain") == 0);
+    CHECK(error_of_following(folder / "dangling") == ENOENT);
+    CHECK(error_of_following(folder / "loop") == ELOOP);
+    CHECK(error_of_following(folder / "dangling", O_WRONLY | O_CREAT) == 0);
     CHECK(fs::is_regular_file(folder / "missing"));
-    CHECK(error_of(folder / "none") == ENOENT);
+    CHECK(error_of_following(folder / "none") == ENOENT);
 }
 
 TEST_CASE("no link of others is followed, not even behind an own one" * doctest::skip(::geteuid() != 0)) {
@@ -63,7 +63,7 @@ TEST_CASE("no link of others is followed, not even behind an own one" * doctest:
     for (const char* const name : {"theirs", "dangling", "open"}) give_away(folder / name);
     for (const char* const name : {"theirs", "mine", "dangling", "open"}) {
         CAPTURE(name);
-        CHECK(error_of(folder / name, O_WRONLY | O_CREAT) == ELOOP);
+        CHECK(error_of_following(folder / name, O_WRONLY | O_CREAT) == ELOOP);
     }
     CHECK_FALSE(fs::exists(folder / "missing"));
 }

@@ -30,16 +30,16 @@ std::string refusal(const CgroupLimits& limits, const CgroupPlace& place) {
     }
 }
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 TEST_CASE("where no group was delegated, the error says what is missing") {
     const CgroupLimits memory{.memory = 1 << 26, .cpus = {}, .cpu_weight = {}, .processes = {}};
     const int code = test::in_child([&memory] { // it looks once
-        if (!has(refusal(memory, {"/nonexistent", "/nonexistent"}), "there is no cgroup of version 2")) return 1;
-        if (!has(refusal(memory, CgroupTree("0::/\n", {}).place), "it has no cgroup.controllers")) return 2;
+        if (!contains(refusal(memory, {"/nonexistent", "/nonexistent"}), "there is no cgroup of version 2")) return 1;
+        if (!contains(refusal(memory, CgroupTree("0::/\n", {}).place), "it has no cgroup.controllers")) return 2;
         const CgroupTree tree("0::/app\n", {{"cgroup.controllers", ""}, {"app/cgroup.controllers", "cpu pids\n"}});
         const std::string none = refusal(memory, tree.place);
-        if (!has(none, "cgroup: " + tree.place.mount + "/app (no memory controller was delegated)")) return 3;
+        if (!contains(none, "cgroup: " + tree.place.mount + "/app (no memory controller was delegated)")) return 3;
         return std::filesystem::is_empty(tree.folder / "mount/app") ? 4 : 0;
     });
     CHECK(code == 0);
@@ -48,7 +48,7 @@ TEST_CASE("where no group was delegated, the error says what is missing") {
                                             {"app/cgroup.controllers", "pids\n"},
                                             {"app/cgroup.subtree_control", "pids\n"}});
         const std::string why = refusal({.memory = {}, .cpus = {}, .cpu_weight = {}, .processes = 5}, tree.place);
-        return has(why, "/pids.max (5): No such file or directory") ? 0 : 1;
+        return contains(why, "/pids.max (5): No such file or directory") ? 0 : 1;
     });
     CHECK(refused == 0);
 }

@@ -12,7 +12,7 @@ using namespace test;
 
 namespace {
 
-Endpoint local(std::uint16_t port) { return Endpoint::tcp("127.0.0.1", port); }
+Endpoint on_this_host(std::uint16_t port) { return Endpoint::tcp("127.0.0.1", port); }
 
 /// Listens, and takes nothing until it is told to.
 Task<> hesitate(App::Worker& self) {
@@ -55,7 +55,7 @@ TEST_CASE("a worker that takes nothing is given no more than its credit, the oth
         const WorkerId serving = app.spawn(server);
         const std::uint16_t port = co_await served_port(app, 2);
         const int before = held_by(app.workers().at(0).pid);
-        auto clients = crowd(app, local(port), 30);
+        auto clients = crowd(app, on_this_host(port), 30);
         while (held_by(app.workers().at(0).pid) != before + 2) co_await pause(app.context(), 1ms);
         for (int i = 0; i < 30; ++i) {
             const std::string reply = co_await ask(app, port);
@@ -74,7 +74,7 @@ TEST_CASE("what was taken makes room for more: a slow worker gets all, a credit 
     in_master<App>(options, [](App& app) -> Task<> {
         app.spawn(hesitate);
         const std::uint16_t port = co_await served_port(app);
-        auto clients = crowd(app, local(port), 60);
+        auto clients = crowd(app, on_this_host(port), 60);
         co_await tell(app, 1, "go on");
         const auto served = co_await answers(clients);
         CHECK(served == std::map<WorkerId, int>{{1, 60}});
@@ -87,7 +87,7 @@ TEST_CASE("a master whose workers are all busy leaves connections in the kernel'
     in_master<App>(options, [](App& app) -> Task<> {
         for (int i = 0; i < 2; ++i) app.spawn(hesitate);
         const std::uint16_t port = co_await served_port(app, 2);
-        auto clients = crowd(app, local(port), 40);
+        auto clients = crowd(app, on_this_host(port), 40);
         const std::size_t before = open_descriptors().size();
         while (open_descriptors().size() < before + 6) co_await pause(app.context(), 1ms);
         co_await pause(app.context(), 30ms); // in which it could accept more
@@ -129,7 +129,7 @@ TEST_CASE("killing two of three workers with full hands loses nothing") {
         const std::uint16_t port = co_await served_port(app, 3);
         std::vector<int> before;
         for (const auto& worker : app.workers()) before.push_back(held_by(worker.pid));
-        auto clients = crowd(app, local(port), 30);
+        auto clients = crowd(app, on_this_host(port), 30);
         for (std::size_t i = 0; i < 3; ++i)
             while (held_by(app.workers().at(i).pid) != before[i] + 4) co_await pause(app.context(), 1ms);
         app.kill(1, SIGKILL);
