@@ -120,7 +120,18 @@ TEST_CASE("files do not get larger than they may; the former ones are kept, comp
     CHECK(files == options.logs->keep + 1);
 }
 
-TEST_CASE("what others have put among the former files holds up no log") {
+namespace {
+
+std::vector<std::string> packed_files(const Log& log) {
+    std::vector<std::string> found;
+    for (const auto& entry : fs::directory_iterator(log.folder.path))
+        if (entry.path().extension() == ".gz") found.push_back(entry.path().string());
+    return found;
+}
+
+} // namespace
+
+TEST_CASE("what others have put among the former files holds up no log, and those that are logs are packed") {
     const Log log;
     Options options = log.options();
     options.logs->rotate_size = 200;
@@ -133,9 +144,12 @@ TEST_CASE("what others have put among the former files holds up no log") {
     in_master<App>(options, [&log](App& app) -> Task<> {
         app.spawn(repeat);
         for (int i = 0; i != 10; ++i) co_await write_to(app, log.path(), std::to_string(i));
+        auto wait = until(app.context(), [&log] { return !packed_files(log).empty(); });
+        CHECK(co_await std::move(wait));
         co_await app.stop();
     });
-    CHECK_FALSE(fs::exists(others + ".gz"));
+    for (const std::string& file : packed_files(log))
+        for (const std::string& line : lines_of_file(file)) CHECK_FALSE(without_time(line).empty());
 }
 
 TEST_CASE("a file of yesterday is a former one when the first line of today comes") {

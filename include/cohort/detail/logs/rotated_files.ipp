@@ -30,10 +30,15 @@ COHORT_DECL bool RotatedFiles::shift() const {
     return ::rename(log_.c_str(), name(1).c_str()) == 0;
 }
 
+COHORT_DECL bool is_regular_file(const std::string& path) {
+    struct stat status {};
+    return ::lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+}
+
 COHORT_DECL unsigned RotatedFiles::find_uncompressed() const {
     unsigned found = 0;
     for (unsigned number = 2; number <= keep_ && has(number); ++number)
-        if (::access(name(number).c_str(), F_OK) == 0) found = number;
+        if (is_regular_file(name(number))) found = number; // others may be there: links, what somebody has put there
     return found;
 }
 
