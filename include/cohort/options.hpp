@@ -242,7 +242,9 @@ struct Options {
     ControlOptions control{};
     /// Empty: what workers write goes where the master's standard streams go.
     std::optional<LogOptions> logs{};
-    /// What cohort itself says of what happens. Workers have the level that their master has when they start.
+    /// What cohort itself says of what happens, in this process; of two masters in it the last one that was made, or
+    /// set, decides. A worker has the level that its master has when it starts; one that is a program of its own
+    /// (Spawn::exec) that of its options; the process that writes the log, that of the start.
     LogLevel log_level = LogLevel::info;
     /// The path of a file with the number of the master's process, for scripts; empty: there is none. The master has it
     /// locked (flock(2)) for as long as it lives, so that a second one is refused, with EBUSY and a sentence that names

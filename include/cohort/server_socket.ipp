@@ -51,7 +51,7 @@ COHORT_DECL Task<std::optional<Socket>> ServerSocket::accept(std::shared_ptr<det
         try {
             co_return to_socket(listener->executor(), Handle(std::move(connection)));
         } catch (const std::system_error& error) { // there is no room for one more in the epoll set (epoll_ctl(2))
-            detail::log_line(LogLevel::warning, std::string("accept: ") + error.what());
+            detail::log_line(LogLevel::error, std::string("accept: ") + error.what());
         }
     }
 }

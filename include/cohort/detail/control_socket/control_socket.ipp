@@ -74,7 +74,7 @@ COHORT_DECL Task<> ControlSocket::accept(std::shared_ptr<ControlSocket> self) {
             self->try_to_admit(std::move(connection));
         }
     } catch (const std::system_error& error) {
-        log_line(LogLevel::warning, std::string("control: ") + error.what());
+        log_line(LogLevel::error, std::string("control: ") + error.what());
     }
 }
 

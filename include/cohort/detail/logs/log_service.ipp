@@ -196,7 +196,8 @@ COHORT_DECL void LogService::reopen() {
 COHORT_DECL void LogService::report(const std::string& name, const std::string& text) {
     constexpr std::size_t most = 8; // they wait only while the writer does not keep up
     if (!keeps_reports_) return;
-    if (reports_.size() == most) return say(name + ": no crash report was written: the disk is too slow");
+    if (reports_.size() == most)
+        return log_line(LogLevel::error, name + ": no crash report was written: the disk is too slow");
     constexpr std::string_view cut = "(cut)\n";
     std::string packet = name + "\n" + text;
     if (packet.size() > writer_->packet_size()) {
@@ -208,7 +209,8 @@ COHORT_DECL void LogService::report(const std::string& name, const std::string& 
 }
 
 COHORT_DECL void LogService::on_writer_end(const ExitStatus& status) {
-    say("the process that writes the log has ended: " + status.describe() + "; another one goes on");
+    log_line(LogLevel::warning,
+             "the process that writes the log has ended: " + status.describe() + "; another one goes on");
 }
 
 // When the writer does not keep up

@@ -35,6 +35,7 @@ COHORT_DECL Task<> Supervisor::until_gone() {
 
 /// A program that was started as a worker is no master.
 COHORT_DECL std::unique_ptr<LogService> open_logs(asio::io_context& context, const Options& options) {
+    log_level = options.log_level; // the writer's, too
     if (!options.logs || pending_identity) return nullptr;
     return std::make_unique<LogService>(context.get_executor(), *options.logs);
 }

@@ -26,12 +26,16 @@ COHORT_DECL std::string describe(const ReloadReport& report, std::chrono::steady
            time;
 }
 
+/// That it ends because the cluster does is no error.
+COHORT_DECL LogLevel level_of(const ReloadReport& report) {
+    return report || report.error == Errc::stopping ? LogLevel::info : LogLevel::error;
+}
+
 COHORT_DECL Task<> reload_and_tell(Supervisor& supervisor) {
     const auto begin = std::chrono::steady_clock::now();
     const ReloadReport report = co_await supervisor.reload();
     if (report.error == Errc::stopping && supervisor.forward_signal(SIGHUP)) co_return;
-    log_line(report ? LogLevel::info : LogLevel::error,
-             "reload: " + (report ? describe(report, begin) : report.error.message()));
+    log_line(level_of(report), "reload: " + (report ? describe(report, begin) : report.error.message()));
 }
 
 COHORT_DECL Task<> upgrade_and_tell(Supervisor& supervisor) {
@@ -40,7 +44,7 @@ COHORT_DECL Task<> upgrade_and_tell(Supervisor& supervisor) {
     if (report.error == Errc::stopping && supervisor.forward_signal(SIGUSR2)) co_return;
     std::string text = report ? describe(report, begin) : report.error.message();
     if (report) text += ", process " + std::to_string(supervisor.successor()) + " follows";
-    log_line(report ? LogLevel::info : LogLevel::error, "upgrade: " + text);
+    log_line(level_of(report), "upgrade: " + text);
 }
 
 COHORT_DECL void scale_and_tell(Supervisor& supervisor, unsigned workers) {

@@ -24,7 +24,7 @@ COHORT_DECL void MasterPidFile::take_over() noexcept {
         own_.take_over();
         former_.take_over();
     } catch (...) { // the service goes on without
-        log_line(LogLevel::warning, exception_text());
+        log_line(LogLevel::error, exception_text());
     }
     former_ = {};
 }

@@ -53,7 +53,7 @@ COHORT_DECL void NewMaster::become_master(int link) {
     restore_service_environment();
     const SignalsHeld held(command_signals);
     const SetupError error = exec(own_program(), own_arguments(), std::span<const int>(&link, 1));
-    log_line(LogLevel::warning, own_program() + ": " + std::system_category().message(error.system_error));
+    log_line(LogLevel::error, own_program() + ": " + std::system_category().message(error.system_error));
     leave_process(127);
 }
 

@@ -203,7 +203,7 @@ COHORT_DECL void WorkerCore::finish() noexcept {
         try {
             action();
         } catch (...) {
-            log_line(LogLevel::warning, "worker " + std::to_string(identity_.id) + ": at exit: " + exception_text());
+            log_line(LogLevel::error, "worker " + std::to_string(identity_.id) + ": at exit: " + exception_text());
         }
     }
     link_->flush_now(grace_);
