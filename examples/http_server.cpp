@@ -336,6 +336,7 @@ int run_server(const Arguments& arguments) {
                         .control = {.path = arguments.control},
                         .logs = logs,
                         .pid_file = arguments.pid_file,
+                        .fd_store = true,
                         .title = arguments.title,
                         .worker = {.args = {endpoint.to_string(), std::to_string(arguments.idle_timeout),
                                             std::to_string(arguments.body_limit)}}},

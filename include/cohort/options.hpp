@@ -251,11 +251,13 @@ struct Options {
     /// the first; what a dead one has left is taken. At an upgrade it goes to the new master without a gap; whoever has
     /// it at the end removes it.
     std::string pid_file{};
-    /// Has the service manager keep the listening sockets (sd_notify(3), FDSTORE=1; in the unit
-    /// FileDescriptorStoreMax=, at least one for each endpoint, and with SharedSocket for each slot of each). Then they
-    /// outlive this process: connections that come between its end, however it ends, and the next start of the service
-    /// wait, and none is refused; only the file of a Unix socket goes at a stop. Without such a manager it does
-    /// nothing.
+    /// Has the service manager keep the listening sockets of `listen` that are TCP: sd_notify(3), FDSTORE=1; in the
+    /// unit FileDescriptorStoreMax=, one for each endpoint, with SharedSocket one for each slot of each; what there is
+    /// no room for is not kept. Then they outlive this process: connections that come between its end, however it ends,
+    /// and the next start of the service wait, and none is refused. `systemctl restart` and Restart= are such starts;
+    /// after `systemctl stop`, or when it starts no more, systemd closes what it has kept. What the next start does not
+    /// have in its `listen` is closed by it, what a worker has set of a socket (socket(7)) stays, and SharedSocket goes
+    /// on with all slots that there were. For the first master of a process; without such a manager it does nothing.
     bool fd_store = false;
     /// What ps(1) and top(1) call the processes: "cohort: master TITLE", "cohort: worker 3 TITLE", and whether a worker
     /// is leaving; empty: what they are called anyway. Without CAP_SYS_RESOURCE it is written over the arguments of

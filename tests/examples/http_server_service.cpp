@@ -20,6 +20,7 @@
 #include <vector>
 
 #include <signal.h>
+#include <sys/socket.h>
 
 using namespace std::chrono_literals;
 using test::Example;
@@ -82,6 +83,25 @@ TEST_CASE("http_server: after an upgrade the new master is the service's main pr
     ::kill(master, SIGTERM);
     CHECK(manager.next("STOPPING=1").from == master);
     for (const test::Watched& each : masters) CHECK(each.ends_within(20s));
+}
+
+TEST_CASE("http_server: the listening socket is kept once, through an upgrade and over the end of the new master") {
+    ServiceManager manager;
+    Service service(manager);
+    while (manager.store().empty()) manager.next("FDSTORE=1");
+    service.server().signal(SIGUSR2);
+    const pid_t second = std::stoi(manager.next("MAINPID=").value_of("MAINPID"));
+    const test::Watched master(second);
+    manager.next("READY=1");
+    CHECK(service.server().wait() == cohort::ExitStatus::exited(0));
+    ::kill(second, SIGKILL);
+    CHECK(master.ends_within(20s));
+    manager.all_within(0ms);
+    REQUIRE(manager.store().size() == 1);
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    ::getsockopt(manager.store().begin()->second.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
+    CHECK(listens == 1);
 }
 
 TEST_CASE("http_server: an upgrade that fails leaves the main process what it was, and says why") {

@@ -17,6 +17,8 @@
 #include <system_error>
 #include <vector>
 
+#include <sys/socket.h>
+
 namespace cohort::detail {
 
 /// One address, open as long as somebody listens on it, or is about to.
@@ -114,7 +116,12 @@ protected:
                          std::error_code& error) {
         error.clear();
         if (context_.transferred != nullptr)
-            if (UniqueFd taken = context_.transferred->take(requested, slot)) return taken;
+            if (UniqueFd taken = context_.transferred->take(requested, slot)) {
+                const int on = 1; // a master of another mode may have opened it
+                if (reuse_port) ::setsockopt(taken.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+                ::listen(taken.get(), context_.options.backlog);
+                return taken;
+            }
         return open_listener(bound, reuse_port, context_.options.backlog, error);
     }
 

@@ -10,6 +10,9 @@
 
 namespace cohort::detail {
 
+/// How the names of those begin that it has kept for cohort itself (ListenerStore): no position stands for them.
+inline constexpr std::string_view stored_prefix = "cohort-";
+
 /// What the service manager has put into the environment.
 struct Activation {
     static constexpr int first_descriptor = 3; ///< the others follow it

@@ -21,15 +21,17 @@ COHORT_DECL std::optional<int> parse_decimal(std::string_view text) noexcept {
 }
 
 COHORT_DECL std::optional<int> Activation::find(std::string_view wanted) const noexcept {
+    const auto place = parse_decimal(wanted);
     std::string_view rest = names;
     for (int position = 0; position < count && !rest.empty(); ++position) {
         const auto end = rest.find(':');
-        if (rest.substr(0, end) == wanted) return first_descriptor + position;
+        const bool is_stored = rest.starts_with(stored_prefix);
+        if (rest.substr(0, end) == wanted && !is_stored) return first_descriptor + position;
+        if (position == place && is_stored) return std::nullopt;
         rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
     }
-    const auto position = parse_decimal(wanted);
-    if (!position || *position >= count) return std::nullopt;
-    return first_descriptor + *position;
+    if (!place || *place >= count) return std::nullopt;
+    return first_descriptor + *place;
 }
 
 COHORT_DECL Activation activation_from_environment() noexcept {

@@ -36,7 +36,9 @@ public:
     ServiceNotifier(const asio::any_io_executor& executor, bool follows, Owner& owner);
 
     /// What the manager has kept for this master, before anything is opened.
-    void take_listeners(TransferredListeners& into) { store_.take(into); }
+    void take_listeners(const ListenerStore::Wanted& wanted, TransferredListeners& into) { store_.take(wanted, into); }
+    /// What it may have kept for the master before an upgrade.
+    void note_former_listeners(const TransferredListeners& passed) { store_.note_former(passed); }
     /// There are workers: the watchdog is to see that this process lives.
     void begin();
     /// Their number or their state has changed. That is told soon, many changes at once.

@@ -163,7 +163,7 @@ private:
     COHORT_DECL std::error_code why_no_worker() const override;
     COHORT_DECL WorkerCounts count_workers() const override;
     COHORT_DECL std::vector<OpenListener> listeners_to_keep() override;
-    void close_unclaimed();
+    void open_listeners();
 
     void let_go(WorkerRecord& record) {
         worker_shutdown_.let_go(record);
@@ -204,7 +204,6 @@ private:
     AutoscaleLoop autoscale_loop_;
     Notifier worker_gone_;
     ChangeTurn turn_;
-    Timer unclaimed_;
     CoalescedRequests reloads_;
     CoalescedRequests upgrades_;
     std::uint64_t generation_ = 0;

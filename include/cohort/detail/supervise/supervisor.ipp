@@ -62,18 +62,29 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
       health_monitor_(context.get_executor(), options_, page_, processes_.records(), slot_manager_.slots(), *this),
       autoscale_loop_(context.get_executor(), options_.autoscale, *this),
       worker_gone_(context.get_executor()),
-      turn_(context.get_executor()),
-      unclaimed_(context.get_executor()) {
-    log_level = options_.log_level;
+      turn_(context.get_executor()) {
     if (pending_identity) return;
     open_standard_descriptors();
     keep_exit_statuses();
     pid_file_.open(options_.pid_file, upgrade_.take_pid_file()); // first of all: nothing is in a second instance's way
     show_as_master(options_.title, false);
-    if (!upgrade_.is_awaited()) service_.take_listeners(upgrade_.listeners());
-    dispatcher_->prepare();
+    open_listeners();
     upgrade_.receive_connections(*dispatcher_, &can_take_back, [this] { take_over(); });
     open_control();
+}
+
+/// Of those that the service manager has kept, what the options do not name ends before anything is opened: it could be
+/// in the way of that. What the mode has no use for ends then. Either would have clients wait for ever.
+COHORT_DECL void Supervisor::open_listeners() {
+    TransferredListeners& former = upgrade_.listeners();
+    if (upgrade_.is_awaited()) {
+        service_.note_former_listeners(former);
+        return dispatcher_->prepare();
+    }
+    service_.take_listeners([this](const Endpoint& endpoint) { return is_kept(options_, endpoint); }, former);
+    dispatcher_->prepare();
+    for (const auto& each : former.all()) end_listening(each.listener.get());
+    former.clear();
 }
 
 COHORT_DECL Supervisor::~Supervisor() {
@@ -184,7 +195,6 @@ COHORT_DECL void Supervisor::on_exit(const RecordPtr& record, const ExitStatus& 
 COHORT_DECL void Supervisor::notify_if_finished() {
     if (!finished()) return;
     upgrade_.finish();
-    unclaimed_.cancel();
     pool_->review();
     processes_.mail().end();
     bus_.finish();
@@ -274,25 +284,16 @@ COHORT_DECL bool Supervisor::all_ready() const {
 COHORT_DECL void Supervisor::review_readiness() {
     const bool is_awaited = upgrade_.is_awaited() || !service_.is_ready();
     if (!is_awaited || has_given_up() || records().empty() || !all_ready()) return;
-    // A listener of a master before that nobody asks for would have clients wait for ever.
-    unclaimed_.expire_after(options_.boot_timeout, action<&Supervisor::close_unclaimed>(this));
     service_.become_ready();
     if (!upgrade_.is_awaited()) return;
     upgrade_.tell_ready();
     if (control_) control_->begin();
 }
 
-COHORT_DECL void Supervisor::close_unclaimed() {
-    upgrade_.listeners().clear();
-    service_.changed();
-}
-
-/// With those that a worker may still ask for.
 COHORT_DECL std::vector<OpenListener> Supervisor::listeners_to_keep() {
     if (!options_.fd_store) return {};
     std::vector<OpenListener> listeners = dispatcher_->listeners();
-    for (const auto& each : upgrade_.listeners().all())
-        listeners.push_back({each.requested, {}, each.slot, each.listener.get()});
+    std::erase_if(listeners, [this](const OpenListener& each) { return !is_kept(options_, each.requested); });
     return listeners;
 }
 

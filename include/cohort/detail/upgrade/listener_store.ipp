@@ -20,7 +20,6 @@
 
 namespace cohort::detail {
 
-inline constexpr std::string_view stored_prefix = "cohort-";
 inline constexpr std::string_view hex_digits = "0123456789abcdef";
 
 /// The endpoint as bytes in hexadecimal: what makes two of them equal does not all stand in their text.
@@ -57,20 +56,24 @@ COHORT_DECL std::optional<std::pair<Endpoint, unsigned>> parse_stored_name(std::
     return std::nullopt;
 }
 
-COHORT_DECL bool is_listening_at(int socket, const Endpoint& requested) noexcept {
+COHORT_DECL bool is_kept(const Options& options, const Endpoint& requested) {
+    return options.fd_store && requested.is_tcp() && std::ranges::count(options.listen, requested) != 0;
+}
+
+COHORT_DECL bool is_listening(int socket) noexcept {
     int listens = 0;
     socklen_t size = sizeof listens;
-    if (::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0) return false;
-    struct stat file {};
-    return !requested.is_unix() || (::lstat(requested.path().c_str(), &file) == 0 && S_ISSOCK(file.st_mode));
+    return ::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
 }
+
+COHORT_DECL void end_listening(int socket) noexcept { ::shutdown(socket, SHUT_RD); } // tcp(7)
 
 COHORT_DECL ino_t inode_of(int descriptor) noexcept {
     struct stat file {};
     return ::fstat(descriptor, &file) == 0 ? file.st_ino : 0;
 }
 
-COHORT_DECL void ListenerStore::take(TransferredListeners& into) {
+COHORT_DECL void ListenerStore::take(const Wanted& wanted, TransferredListeners& into) {
     static bool taken = false; // the numbers may be those of other descriptors afterwards
     if (std::exchange(taken, true)) return;
     const Activation passed = activation_from_environment();
@@ -78,39 +81,53 @@ COHORT_DECL void ListenerStore::take(TransferredListeners& into) {
     for (int position = 0; position < passed.count && !rest.empty(); ++position) {
         const std::string_view name = rest.substr(0, rest.find(':'));
         rest.remove_prefix(std::min(rest.size(), name.size() + 1));
-        const auto stored = parse_stored_name(name);
-        if (!stored) continue;
-        UniqueFd listener(Activation::first_descriptor + position);
-        kept_.emplace(name, inode_of(listener.get()));
-        if (!is_listening_at(listener.get(), stored->first)) continue;
-        ::fcntl(listener.get(), F_SETFD, FD_CLOEXEC);
-        ::fcntl(listener.get(), F_SETFL, ::fcntl(listener.get(), F_GETFL) | O_NONBLOCK);
+        if (!name.starts_with(stored_prefix)) continue;
+        const int descriptor = Activation::first_descriptor + position;
+        kept_.emplace(name, inode_of(descriptor));
+        if (!is_listening(descriptor)) continue;
+        UniqueFd listener(descriptor);
+        const auto stored = parse_stored_name(name); // not by a version that writes endpoints in another way
+        if (!stored || !wanted(stored->first)) {
+            end_listening(descriptor);
+            continue;
+        }
+        ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+        ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) | O_NONBLOCK);
         into.add(stored->first, stored->second, std::move(listener));
     }
 }
 
-COHORT_DECL bool ListenerStore::keep(const std::vector<OpenListener>& open, const NotifySocket& manager) {
-    std::map<std::string, int> wanted;
-    for (const OpenListener& each : open) {
-        if (!each.requested.is_tcp() && !each.requested.is_unix()) continue; // it came from the manager, or a parent
-        if (std::string name = stored_name(each.requested, each.slot); !name.empty())
-            wanted.emplace(std::move(name), each.descriptor);
-    }
-    const auto is_gone = [&wanted](const auto& kept) {
-        const auto found = wanted.find(kept.first);
-        return found == wanted.end() || inode_of(found->second) != kept.second;
-    };
-    for (auto kept = kept_.begin(); kept != kept_.end();) {
-        if (!is_gone(*kept)) {
-            ++kept;
+COHORT_DECL void ListenerStore::note_former(const TransferredListeners& passed) {
+    for (const auto& each : passed.all())
+        former_.emplace(stored_name(each.requested, each.slot), inode_of(each.listener.get()));
+    former_.erase("");
+}
+
+COHORT_DECL bool ListenerStore::remove(Names& kept, const std::map<std::string, int>& wanted,
+                                       const NotifySocket& manager) {
+    for (auto each = kept.begin(); each != kept.end();) {
+        const auto found = wanted.find(each->first);
+        if (found != wanted.end() && inode_of(found->second) == each->second) {
+            ++each;
             continue;
         }
-        if (!has_taken(manager.send("FDSTOREREMOVE=1\nFDNAME=" + kept->first))) return false;
-        kept = kept_.erase(kept);
+        if (!has_taken(manager.send("FDSTOREREMOVE=1\nFDNAME=" + each->first))) return false;
+        each = kept.erase(each);
     }
+    return true;
+}
+
+/// FDPOLL: a worker that has the socket may end its listening, which does not end it for the next one. One that is kept
+/// already the manager knows by its file, so that what the former master has sent may be sent again.
+COHORT_DECL bool ListenerStore::keep(const std::vector<OpenListener>& open, const NotifySocket& manager) {
+    std::map<std::string, int> wanted;
+    for (const OpenListener& each : open)
+        if (std::string name = stored_name(each.requested, each.slot); !name.empty())
+            wanted.emplace(std::move(name), each.descriptor);
+    if (!remove(kept_, wanted, manager) || !remove(former_, wanted, manager)) return false;
     for (const auto& [name, descriptor] : wanted) {
         if (kept_.contains(name)) continue;
-        if (!has_taken(manager.send("FDSTORE=1\nFDNAME=" + name, descriptor))) return false;
+        if (!has_taken(manager.send("FDSTORE=1\nFDPOLL=0\nFDNAME=" + name, descriptor))) return false;
         kept_.emplace(name, inode_of(descriptor));
     }
     return true;

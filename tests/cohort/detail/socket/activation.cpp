@@ -29,6 +29,9 @@ TEST_CASE("names may be missing, be too many, or be numbers") {
     CHECK(Activation{2, "1:0"}.find("1") == 3); // a name comes first
     CHECK_FALSE(Activation{}.find("0"));
     CHECK(Activation{2, ":b"}.find("b") == 4);
+    const Activation kept{3, "cohort-0-00:web:cohort-1-00"}; // what cohort itself has had kept is nobody's socket
+    for (const char* const name : {"0", "2", "cohort-0-00", "cohort-1-00"}) CHECK_FALSE(kept.find(name));
+    CHECK(kept.find("1") == 4);
 }
 
 TEST_CASE("only the process that the variables are for was activated") {

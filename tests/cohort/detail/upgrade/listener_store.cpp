@@ -7,6 +7,7 @@
 #include "support/client.hpp"
 #include "support/cluster.hpp"
 #include "support/folder.hpp"
+#include "support/free_port.hpp"
 #include "support/process.hpp"
 #include "support/service_manager.hpp"
 
@@ -77,9 +78,10 @@ TEST_CASE("names of others are not taken for one") {
     }
 }
 
-Options kept_options(bool fd_store = true) {
+Options kept_options(Endpoint endpoint = any_port(), bool fd_store = true) {
     Options options = permanent_options();
     options.workers = 2;
+    options.listen = {std::move(endpoint)};
     options.fd_store = fd_store;
     return options;
 }
@@ -143,67 +145,81 @@ TEST_CASE_TEMPLATE("a listening socket outlives a master that is killed, and one
     }
 }
 
-TEST_CASE("nothing is kept for who does not want that, and what was kept before is not kept any more") {
-    ServiceManager manager;
-    {
-        Helper helper(service<App>(manager, kept_options(false), host));
-        manager.next("STATUS=2 of 2 workers are ready");
-        helper.signal(SIGTERM);
-        helper.wait();
-        manager.all_within(0ms);
-        CHECK(manager.store().empty());
-    }
-    Helper keeping(service<App>(manager, kept_options(), host));
-    kept_port(manager);
-    keeping.signal(SIGTERM);
-    keeping.wait();
-    Helper helper(service<App>(manager, kept_options(false), host));
-    manager.next("FDSTOREREMOVE=1");
-    CHECK(manager.store().empty());
-    helper.signal(SIGTERM);
-    CHECK(helper.wait() == ExitStatus::exited(0));
-}
-
-/// On an address that host() does not have.
-Task<> host_elsewhere(App::Worker& self) {
-    auto listener = co_await self.listen(Endpoint::tcp("127.0.0.87", 0));
+/// Listens where it is told to in its arguments.
+Task<> host_there(WorkerBase& self) {
+    auto listener = co_await self.listen(Endpoint(self.args().at(0)));
     co_await keep_all(self, listener);
 }
 
-TEST_CASE("a kept listener that nobody asks for any more is closed, and not kept") {
-    ServiceManager manager;
-    std::uint16_t port = 0;
-    {
-        Helper first(service<App>(manager, kept_options(), host));
-        port = kept_port(manager);
-        first.signal(SIGKILL);
-        first.wait();
-        first.rest();
-    }
-    Options options = kept_options();
-    options.boot_timeout = 3s; // how long it is there for whoever asks
-    Helper second(service<App>(manager, options, host_elsewhere));
-    kept_port(manager, 2);
-    CHECK(connected(port)); // nobody has asked for it yet
-    manager.next("FDSTOREREMOVE=1");
-    CHECK(manager.store().size() == 1);
-    CHECK_FALSE(connected(port));
-    second.signal(SIGTERM);
-    CHECK(second.wait() == ExitStatus::exited(0));
+Options options_for(const std::string& endpoint, bool fd_store = true) {
+    Options options = kept_options(Endpoint(endpoint), fd_store);
+    options.worker.args = {endpoint};
+    return options;
 }
 
-TEST_CASE("a Unix socket whose file has gone is opened anew") {
+TEST_CASE("a service that starts with other options is not in its own way, and leaves nobody waiting") {
+    using Start = int (*)(const Options& options);
+    const Start round_robin = [](const Options& options) { return run<App>(options, host_there); };
+    const Start shared_socket = [](const Options& options) { return run<SharedApp>(options, host_there); };
+    struct Row {
+        const char* name;
+        Start before;
+        Start after;
+        bool is_other_endpoint;
+        bool is_kept_after;
+    };
+    const Row rows[] = {
+        {"the same", round_robin, round_robin, false, true},
+        {"another address of the same port", round_robin, round_robin, true, true},
+        {"the same with slots", shared_socket, shared_socket, false, true},
+        {"another address with slots", shared_socket, shared_socket, true, true},
+        {"one listener, then slots", round_robin, shared_socket, false, true},
+        {"slots, then one listener", shared_socket, round_robin, false, true},
+        {"slots, then one listener elsewhere", shared_socket, round_robin, true, true},
+        {"not to be kept any more", round_robin, round_robin, false, false},
+        {"not to be kept any more, with slots", shared_socket, shared_socket, false, false},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.name);
+        ServiceManager manager;
+        const std::string port = std::to_string(free_port());
+        const auto start = [&manager](Start begin, Options options) {
+            return [&manager, begin, options] {
+                manager.adopt();
+                manager.pass_store();
+                return begin(options);
+            };
+        };
+        {
+            Helper first(start(row.before, options_for("127.0.0.1:" + port)));
+            manager.next("STATUS=2 of 2 workers are ready");
+            kept_port(manager, row.before == shared_socket ? 2 : 1);
+            first.signal(SIGKILL);
+            first.wait();
+            first.rest();
+        }
+        const std::string endpoint = (row.is_other_endpoint ? "0.0.0.0:" : "127.0.0.1:") + port;
+        Helper second(start(row.after, options_for(endpoint, row.is_kept_after)));
+        manager.next("READY=1");
+        for (int i = 0; i != 20; ++i) CHECK(is_served(connected(static_cast<std::uint16_t>(std::stoi(port)))));
+        const std::size_t kept = !row.is_kept_after ? 0 : row.after == shared_socket ? 2 : 1;
+        while (manager.store().size() != kept) manager.next("FDNAME=");
+        second.signal(SIGTERM);
+        CHECK(second.wait() == ExitStatus::exited(0));
+    }
+}
+
+TEST_CASE("Unix sockets, and what workers ask for beside the options, are not kept") {
     const Folder folder;
-    Options options = kept_options();
-    options.listen = {Endpoint::unix_path(folder / "socket")};
+    Options options = kept_options(Endpoint::unix_path(folder / "socket"));
     ServiceManager manager;
     for (int start = 0; start != 2; ++start) {
         Helper helper(service<App>(manager, options, host));
-        manager.next("READY=1");
-        CHECK(std::filesystem::is_socket(folder / "socket"));
+        manager.next("STATUS=2 of 2 workers are ready");
         helper.signal(SIGTERM);
         CHECK(helper.wait() == ExitStatus::exited(0));
-        CHECK_FALSE(std::filesystem::exists(folder / "socket"));
+        manager.all_within(0ms);
+        CHECK(manager.store().empty());
     }
 }
 
