@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace cohort::detail {
 
@@ -74,8 +75,8 @@ COHORT_DECL ino_t inode_of(int descriptor) noexcept {
 }
 
 COHORT_DECL void ListenerStore::take(const Wanted& wanted, TransferredListeners& into) {
-    static bool taken = false; // the numbers may be those of other descriptors afterwards
-    if (std::exchange(taken, true)) return;
+    static pid_t taken_by = 0; // once in a process: the numbers may be those of other descriptors afterwards
+    if (std::exchange(taken_by, ::getpid()) == ::getpid()) return;
     const Activation passed = activation_from_environment();
     std::string_view rest = passed.names;
     for (int position = 0; position < passed.count && !rest.empty(); ++position) {
