@@ -14,7 +14,7 @@
 
 using namespace cohort;
 
-/// ", recycled at 1000 requests, 3600 s" or nothing.
+/// "  recycled at 1000 requests, 3600 s", or nothing.
 std::string limits_of(const control::RecycleStatus& recycle) {
     std::string limits;
     if (recycle.request_limit != 0) limits += ", " + std::to_string(recycle.request_limit) + " requests";

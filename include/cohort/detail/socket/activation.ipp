@@ -22,15 +22,16 @@ COHORT_DECL std::optional<int> parse_decimal(std::string_view text) noexcept {
 
 COHORT_DECL std::optional<int> Activation::find(std::string_view wanted) const noexcept {
     const auto place = parse_decimal(wanted);
+    bool is_place_stored = false;
     std::string_view rest = names;
     for (int position = 0; position < count && !rest.empty(); ++position) {
         const auto end = rest.find(':');
         const bool is_stored = rest.starts_with(stored_prefix);
         if (rest.substr(0, end) == wanted && !is_stored) return first_descriptor + position;
-        if (position == place && is_stored) return std::nullopt;
+        if (position == place) is_place_stored = is_stored;
         rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
     }
-    if (!place || *place >= count) return std::nullopt;
+    if (!place || *place >= count || is_place_stored) return std::nullopt;
     return first_descriptor + *place;
 }
 

@@ -32,6 +32,7 @@ TEST_CASE("names may be missing, be too many, or be numbers") {
     const Activation kept{3, "cohort-0-00:web:cohort-1-00"}; // what cohort itself has had kept is nobody's socket
     for (const char* const name : {"0", "2", "cohort-0-00", "cohort-1-00"}) CHECK_FALSE(kept.find(name));
     CHECK(kept.find("1") == 4);
+    CHECK(Activation{2, "cohort-0-00:0"}.find("0") == 4); // as a name
 }
 
 TEST_CASE("only the process that the variables are for was activated") {
