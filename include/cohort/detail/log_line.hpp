@@ -2,7 +2,7 @@
 // log_line: what cohort itself says on standard error (layer 2).
 #pragma once
 
-#include <cohort/log_level.hpp>
+#include <cohort/log_options.hpp>
 
 #include <string_view>
 

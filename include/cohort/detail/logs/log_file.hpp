@@ -5,7 +5,7 @@
 #include <cohort/detail/logs/rotated_files.hpp>
 #include <cohort/detail/logs/rotation_policy.hpp>
 #include <cohort/detail/system/unique_fd.hpp>
-#include <cohort/options.hpp>
+#include <cohort/log_options.hpp>
 
 #include <chrono>
 #include <cstddef>

@@ -4,7 +4,7 @@
 
 #include <cohort/detail/logs/line_splitter.hpp>
 #include <cohort/detail/logs/log_source.hpp>
-#include <cohort/options.hpp>
+#include <cohort/log_options.hpp>
 
 #include <chrono>
 #include <string>

@@ -9,7 +9,7 @@
 #include <cohort/detail/logs/log_queue.hpp>
 #include <cohort/detail/logs/recent_lines.hpp>
 #include <cohort/detail/logs/writer_process.hpp>
-#include <cohort/options.hpp>
+#include <cohort/log_options.hpp>
 
 #include <asio/any_io_executor.hpp>
 

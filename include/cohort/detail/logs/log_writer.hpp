@@ -5,7 +5,7 @@
 #include <cohort/detail/logs/crash_files.hpp>
 #include <cohort/detail/logs/log_compressor.hpp>
 #include <cohort/detail/logs/log_file.hpp>
-#include <cohort/options.hpp>
+#include <cohort/log_options.hpp>
 
 #include <atomic>
 #include <cstddef>

@@ -2,7 +2,7 @@
 // RotationPolicy: when a log begins a new file (layer 1).
 #pragma once
 
-#include <cohort/options.hpp>
+#include <cohort/log_options.hpp>
 
 #include <chrono>
 #include <cstdint>

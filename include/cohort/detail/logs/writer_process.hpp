@@ -6,7 +6,7 @@
 #include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/logs/log_writer.hpp>
 #include <cohort/detail/system/fork.hpp>
-#include <cohort/options.hpp>
+#include <cohort/log_options.hpp>
 
 #include <asio/any_io_executor.hpp>
 

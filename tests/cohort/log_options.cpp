@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <cohort/log_level.hpp>
+#include <cohort/log_options.hpp>
 
 #include <cohort/run.hpp>
 
