@@ -14,8 +14,7 @@ namespace cohort {
 COHORT_DECL Descriptor DispatchContext::open_listener(const Endpoint& endpoint, unsigned slot,
                                                       std::error_code& error) const {
     error.clear();
-    if (transferred != nullptr)
-        if (Descriptor taken = transferred->take(endpoint, slot)) return taken;
+    if (Descriptor taken = detail::take_listener(transferred, endpoint, slot, false, options.backlog)) return taken;
     return detail::open_listener(endpoint, false, options.backlog, error);
 }
 

@@ -17,8 +17,6 @@
 #include <system_error>
 #include <vector>
 
-#include <sys/socket.h>
-
 namespace cohort::detail {
 
 /// One address, open as long as somebody listens on it, or is about to.
@@ -115,14 +113,9 @@ protected:
     UniqueFd open_socket(const Endpoint& requested, const Endpoint& bound, unsigned slot, bool reuse_port,
                          std::error_code& error) {
         error.clear();
-        if (context_.transferred != nullptr)
-            if (UniqueFd taken = context_.transferred->take(requested, slot)) {
-                const int on = 1; // a master of another mode may have opened it
-                if (reuse_port) ::setsockopt(taken.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-                ::listen(taken.get(), context_.options.backlog);
-                return taken;
-            }
-        return open_listener(bound, reuse_port, context_.options.backlog, error);
+        const int backlog = context_.options.backlog;
+        if (UniqueFd taken = take_listener(context_.transferred, requested, slot, reuse_port, backlog)) return taken;
+        return open_listener(bound, reuse_port, backlog, error);
     }
 
     DispatchContext context_;

@@ -10,7 +10,8 @@
 
 namespace cohort::detail {
 
-/// How the names of those begin that it has kept for cohort itself (ListenerStore): no position stands for them.
+/// How the names of those begin that the service manager keeps for cohort itself (ListenerStore): no position stands
+/// for them.
 inline constexpr std::string_view stored_prefix = "cohort-";
 
 /// What the service manager has put into the environment.

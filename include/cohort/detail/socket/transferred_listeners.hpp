@@ -32,6 +32,11 @@ private:
     std::vector<Passed> listeners_;
 };
 
+/// One of them as this master wants it: the one before may have had another mode, or backlog. Of a socket that came
+/// from elsewhere the backlog stays. Empty: there is none.
+UniqueFd take_listener(TransferredListeners* transferred, const Endpoint& requested, unsigned slot, bool reuse_port,
+                       int backlog);
+
 } // namespace cohort::detail
 
 #if !defined(COHORT_SEPARATE_COMPILATION)

@@ -5,9 +5,12 @@
 #include <cohort/detail/socket/transferred_listeners.hpp>
 
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/socket/socket_address.hpp>
 
 #include <algorithm>
 #include <utility>
+
+#include <sys/socket.h>
 
 namespace cohort::detail {
 
@@ -29,6 +32,15 @@ COHORT_DECL UniqueFd TransferredListeners::take(const Endpoint& requested, unsig
     UniqueFd listener = std::move(found->listener);
     listeners_.erase(found);
     return listener;
+}
+
+COHORT_DECL UniqueFd take_listener(TransferredListeners* transferred, const Endpoint& requested, unsigned slot,
+                                   bool reuse_port, int backlog) {
+    UniqueFd taken = transferred == nullptr ? UniqueFd() : transferred->take(requested, slot);
+    if (!taken) return taken;
+    if (reuse_port) enable(taken.get(), SOL_SOCKET, SO_REUSEPORT);
+    if (requested.is_tcp() || requested.is_unix()) ::listen(taken.get(), backlog);
+    return taken;
 }
 
 } // namespace cohort::detail

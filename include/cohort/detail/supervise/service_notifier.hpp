@@ -5,14 +5,12 @@
 #include <cohort/detail/async/timer.hpp>
 #include <cohort/detail/supervise/worker_counts.hpp>
 #include <cohort/detail/system/notify_socket.hpp>
-#include <cohort/detail/upgrade/listener_store.hpp>
 
 #include <asio/any_io_executor.hpp>
 
 #include <chrono>
 #include <deque>
 #include <string>
-#include <vector>
 
 #include <sys/types.h>
 
@@ -25,8 +23,8 @@ public:
     class Owner {
     public:
         virtual WorkerCounts count_workers() const = 0;
-        /// By the manager: what the next master is to have if this one ends.
-        virtual std::vector<OpenListener> listeners_to_keep() = 0;
+        /// By the manager, for the next master (ListenerStore::keep).
+        virtual bool keep_listeners(const NotifySocket& manager) = 0;
 
     protected:
         ~Owner() = default;
@@ -35,10 +33,6 @@ public:
     /// `follows`: another master speaks until take_over().
     ServiceNotifier(const asio::any_io_executor& executor, bool follows, Owner& owner);
 
-    /// What the manager has kept for this master, before anything is opened.
-    void take_listeners(const ListenerStore::Wanted& wanted, TransferredListeners& into) { store_.take(wanted, into); }
-    /// What it may have kept for the master before an upgrade.
-    void note_former_listeners(const TransferredListeners& passed) { store_.note_former(passed); }
     /// There are workers: the watchdog is to see that this process lives.
     void begin();
     /// Their number or their state has changed. That is told soon, many changes at once.
@@ -72,7 +66,6 @@ private:
     void try_again();
 
     NotifySocket socket_;
-    ListenerStore store_;
     std::chrono::microseconds watchdog_;
     Owner& owner_;
     Voice voice_;

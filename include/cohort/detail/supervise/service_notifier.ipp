@@ -65,7 +65,7 @@ COHORT_DECL std::string ServiceNotifier::status() const {
 /// Not those that a master at its end has closed: connections that come until the next one is there wait.
 COHORT_DECL void ServiceNotifier::keep_listeners() {
     if (!socket_ || voice_ != Voice::speaks || !ready_ || stopping_) return;
-    if (!store_.keep(owner_.listeners_to_keep(), socket_)) changed();
+    if (!owner_.keep_listeners(socket_)) changed();
 }
 
 COHORT_DECL void ServiceNotifier::tell_status() {

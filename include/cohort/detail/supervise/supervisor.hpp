@@ -17,6 +17,7 @@
 #include <cohort/detail/supervise/slot_manager.hpp>
 #include <cohort/detail/supervise/stats_collector.hpp>
 #include <cohort/detail/supervise/worker_shutdown.hpp>
+#include <cohort/detail/upgrade/listener_store.hpp>
 #include <cohort/detail/upgrade/master_pid_file.hpp>
 #include <cohort/detail/upgrade/master_upgrade.hpp>
 #include <cohort/mode.hpp>
@@ -162,8 +163,7 @@ private:
     // CallPool::Owner, ServiceNotifier::Owner
     COHORT_DECL std::error_code why_no_worker() const override;
     COHORT_DECL WorkerCounts count_workers() const override;
-    COHORT_DECL std::vector<OpenListener> listeners_to_keep() override;
-    void open_listeners();
+    COHORT_DECL bool keep_listeners(const NotifySocket& manager) override;
 
     void let_go(WorkerRecord& record) {
         worker_shutdown_.let_go(record);
@@ -188,6 +188,7 @@ private:
     Ledger ledger_;
     std::unique_ptr<LogService> logs_; // the last to go
     MasterUpgrade upgrade_;
+    ListenerStore listener_store_;
     ServiceNotifier service_;
     MasterPidFile pid_file_;
     std::unique_ptr<Dispatcher> dispatcher_;

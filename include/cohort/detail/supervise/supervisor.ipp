@@ -46,6 +46,7 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
       options_(consistent(std::move(options))),
       logs_(open_logs(context, options_)),
       upgrade_(context, options_),
+      listener_store_(options_),
       service_(context.get_executor(), upgrade_.is_awaited(), *this),
       dispatcher_(
           make_dispatcher(DispatchContext{context.get_executor(), page_, ledger_, options_, &upgrade_.listeners()})),
@@ -68,23 +69,9 @@ COHORT_DECL Supervisor::Supervisor(asio::io_context& context, Options options, S
     keep_exit_statuses();
     pid_file_.open(options_.pid_file, upgrade_.take_pid_file()); // first of all: nothing is in a second instance's way
     show_as_master(options_.title, false);
-    open_listeners();
+    listener_store_.prepare(*dispatcher_, upgrade_.listeners(), upgrade_.is_awaited());
     upgrade_.receive_connections(*dispatcher_, &can_take_back, [this] { take_over(); });
     open_control();
-}
-
-/// Of those that the service manager has kept, what the options do not name ends before anything is opened: it could be
-/// in the way of that. What the mode has no use for ends then. Either would have clients wait for ever.
-COHORT_DECL void Supervisor::open_listeners() {
-    TransferredListeners& former = upgrade_.listeners();
-    if (upgrade_.is_awaited()) {
-        service_.note_former_listeners(former);
-        return dispatcher_->prepare();
-    }
-    service_.take_listeners([this](const Endpoint& endpoint) { return is_kept(options_, endpoint); }, former);
-    dispatcher_->prepare();
-    for (const auto& each : former.all()) end_listening(each.listener.get());
-    former.clear();
 }
 
 COHORT_DECL Supervisor::~Supervisor() {
@@ -290,11 +277,8 @@ COHORT_DECL void Supervisor::review_readiness() {
     if (control_) control_->begin();
 }
 
-COHORT_DECL std::vector<OpenListener> Supervisor::listeners_to_keep() {
-    if (!options_.fd_store) return {};
-    std::vector<OpenListener> listeners = dispatcher_->listeners();
-    std::erase_if(listeners, [this](const OpenListener& each) { return !is_kept(options_, each.requested); });
-    return listeners;
+COHORT_DECL bool Supervisor::keep_listeners(const NotifySocket& manager) {
+    return listener_store_.keep(dispatcher_->listeners(), manager);
 }
 
 COHORT_DECL WorkerCounts Supervisor::count_workers() const {

@@ -6,7 +6,6 @@
 #include <cohort/detail/system/notify_socket.hpp>
 #include <cohort/mode.hpp>
 
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,37 +17,37 @@
 
 namespace cohort::detail {
 
-/// By what name a listener is kept: whose it is stands in it. Empty: it would be longer than sd_notify(3) allows.
+/// By what name a TCP listener is kept: "cohort-0-127.0.0.1;8080". sd_notify(3) allows no colons.
 std::string stored_name(const Endpoint& requested, unsigned slot);
 std::optional<std::pair<Endpoint, unsigned>> parse_stored_name(std::string_view name) noexcept;
-/// Whether the manager is to keep a listener of this endpoint. The file of a Unix socket goes with its master, and what
-/// workers ask for may close at any time.
-bool is_kept(const Options& options, const Endpoint& requested);
-/// For everybody who has it open, the service manager, too.
-void end_listening(int socket) noexcept;
 
-/// The file descriptor store: sd_notify(3), FDSTORE=1; systemd.service(5), FileDescriptorStoreMax=.
+/// Options::fd_store: the file descriptor store of sd_notify(3), FDSTORE=1; systemd.service(5),
+/// FileDescriptorStoreMax=. TCP listeners of Options::listen are kept: the file of a Unix socket goes with its master,
+/// and what workers ask for may close at any time.
 class ListenerStore {
 public:
-    using Wanted = std::function<bool(const Endpoint&)>;
+    explicit ListenerStore(const Options& options) : options_(options) {}
 
-    /// Takes what the manager has kept and passed, sd_listen_fds(3); the first one to ask in a process has it. What is
-    /// not wanted does not listen any more, in whatever process.
-    void take(const Wanted& wanted, TransferredListeners& into);
-    /// What a master of before this upgrade has passed, it may have had kept.
-    void note_former(const TransferredListeners& passed);
-    /// Has the manager keep these, and none of those that it has kept before. False: it has no room for the message
-    /// now; to be called again.
+    /// Has the dispatcher open Options::listen, with what the manager has kept and passed (sd_listen_fds(3); once in a
+    /// process), or the master before an upgrade, in `former`. What was kept and is not used does not listen any more,
+    /// in whatever process. Throws what Dispatcher::prepare() does.
+    void prepare(Dispatcher& dispatcher, TransferredListeners& former, bool is_upgrade);
+    /// Has the manager keep what is open of those it is to keep, and nothing else. False: it has no room for the
+    /// message now; to be called again.
     bool keep(const std::vector<OpenListener>& open, const NotifySocket& manager);
 
 private:
     using Names = std::map<std::string, ino_t>; // which socket
 
+    bool is_kept(const Endpoint& requested) const;
+    void take(TransferredListeners& into);
+    void note(const TransferredListeners& former);
     /// False: there is no room for the message.
     static bool remove(Names& kept, const std::map<std::string, int>& wanted, const NotifySocket& manager);
 
+    const Options& options_;
     Names kept_;
-    Names former_;
+    Names former_; // which the master before an upgrade may have had kept
 };
 
 } // namespace cohort::detail

@@ -6,13 +6,12 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/socket/activation.hpp>
-#include <cohort/serialize.hpp>
+#include <cohort/detail/socket/socket_address.hpp>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstddef>
-#include <span>
+#include <system_error>
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -21,60 +20,52 @@
 
 namespace cohort::detail {
 
-inline constexpr std::string_view hex_digits = "0123456789abcdef";
-
-/// The endpoint as bytes in hexadecimal: what makes two of them equal does not all stand in their text.
 COHORT_DECL std::string stored_name(const Endpoint& requested, unsigned slot) {
-    constexpr std::size_t longest = 255;
-    Buffer encoded;
-    encode(requested, encoded);
-    std::string name = std::string(stored_prefix) + std::to_string(slot) + "-";
-    for (const std::byte byte : encoded.bytes()) {
-        const auto value = std::to_integer<unsigned>(byte);
-        name += {hex_digits[value >> 4], hex_digits[value & 15]};
-    }
-    return name.size() <= longest ? name : std::string();
+    std::string name = std::string(stored_prefix) + std::to_string(slot) + "-" + requested.to_string();
+    std::ranges::replace(name, ':', ';');
+    return name;
 }
 
 COHORT_DECL std::optional<std::pair<Endpoint, unsigned>> parse_stored_name(std::string_view name) noexcept try {
     if (!name.starts_with(stored_prefix)) return std::nullopt;
     name.remove_prefix(stored_prefix.size());
-    std::pair<Endpoint, unsigned> found;
-    const auto [rest, error] = std::from_chars(name.data(), name.data() + name.size(), found.second);
+    unsigned slot = 0;
+    const auto [rest, error] = std::from_chars(name.data(), name.data() + name.size(), slot);
     name.remove_prefix(static_cast<std::size_t>(rest - name.data()));
-    if (error != std::errc{} || !name.starts_with('-') || name.size() % 2 == 0) return std::nullopt;
-    name.remove_prefix(1);
-    std::vector<std::byte> encoded;
-    for (std::size_t i = 0; i != name.size(); i += 2) {
-        const auto high = hex_digits.find(name[i]);
-        const auto low = hex_digits.find(name[i + 1]);
-        if (high == hex_digits.npos || low == hex_digits.npos) return std::nullopt;
-        encoded.push_back(static_cast<std::byte>(high << 4 | low));
-    }
-    if (decode(std::span(std::as_const(encoded)), found.first)) return std::nullopt;
-    return found;
+    if (error != std::errc{} || !name.starts_with('-')) return std::nullopt;
+    std::string endpoint(name.substr(1));
+    std::ranges::replace(endpoint, ';', ':');
+    return std::pair(Endpoint(endpoint), slot);
 } catch (...) {
     return std::nullopt;
 }
 
-COHORT_DECL bool is_kept(const Options& options, const Endpoint& requested) {
-    return options.fd_store && requested.is_tcp() && std::ranges::count(options.listen, requested) != 0;
+COHORT_DECL bool ListenerStore::is_kept(const Endpoint& requested) const {
+    return options_.fd_store && requested.is_tcp() && std::ranges::count(options_.listen, requested) != 0;
 }
 
-COHORT_DECL bool is_listening(int socket) noexcept {
-    int listens = 0;
-    socklen_t size = sizeof listens;
-    return ::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
-}
-
-COHORT_DECL void end_listening(int socket) noexcept { ::shutdown(socket, SHUT_RD); } // tcp(7)
+/// For everybody who has it open, the service manager, too.
+COHORT_DECL void end_listening(int socket) noexcept { ::shutdown(socket, SHUT_RD); }
 
 COHORT_DECL ino_t inode_of(int descriptor) noexcept {
     struct stat file {};
     return ::fstat(descriptor, &file) == 0 ? file.st_ino : 0;
 }
 
-COHORT_DECL void ListenerStore::take(const Wanted& wanted, TransferredListeners& into) {
+/// What the options do not name ends before anything is opened: it could be in the way of that. What the mode has no
+/// use for ends then. Either would have clients wait for ever.
+COHORT_DECL void ListenerStore::prepare(Dispatcher& dispatcher, TransferredListeners& former, bool is_upgrade) {
+    if (is_upgrade) {
+        note(former);
+        return dispatcher.prepare();
+    }
+    take(former);
+    dispatcher.prepare();
+    for (const auto& each : former.all()) end_listening(each.listener.get());
+    former.clear();
+}
+
+COHORT_DECL void ListenerStore::take(TransferredListeners& into) {
     static pid_t taken_by = 0; // once in a process: the numbers may be those of other descriptors afterwards
     if (std::exchange(taken_by, ::getpid()) == ::getpid()) return;
     const Activation passed = activation_from_environment();
@@ -85,10 +76,10 @@ COHORT_DECL void ListenerStore::take(const Wanted& wanted, TransferredListeners&
         if (!name.starts_with(stored_prefix)) continue;
         const int descriptor = Activation::first_descriptor + position;
         kept_.emplace(name, inode_of(descriptor));
-        if (!is_listening(descriptor)) continue;
+        if (!is_enabled(descriptor, SOL_SOCKET, SO_ACCEPTCONN)) continue; // a worker has ended its listening
         UniqueFd listener(descriptor);
-        const auto stored = parse_stored_name(name); // not by a version that writes endpoints in another way
-        if (!stored || !wanted(stored->first)) {
+        const auto stored = parse_stored_name(name);
+        if (!stored || !is_kept(stored->first)) {
             end_listening(descriptor);
             continue;
         }
@@ -98,10 +89,10 @@ COHORT_DECL void ListenerStore::take(const Wanted& wanted, TransferredListeners&
     }
 }
 
-COHORT_DECL void ListenerStore::note_former(const TransferredListeners& passed) {
-    for (const auto& each : passed.all())
-        former_.emplace(stored_name(each.requested, each.slot), inode_of(each.listener.get()));
-    former_.erase("");
+COHORT_DECL void ListenerStore::note(const TransferredListeners& former) {
+    for (const auto& each : former.all())
+        if (each.requested.is_tcp())
+            former_.emplace(stored_name(each.requested, each.slot), inode_of(each.listener.get()));
 }
 
 COHORT_DECL bool ListenerStore::remove(Names& kept, const std::map<std::string, int>& wanted,
@@ -123,8 +114,7 @@ COHORT_DECL bool ListenerStore::remove(Names& kept, const std::map<std::string, 
 COHORT_DECL bool ListenerStore::keep(const std::vector<OpenListener>& open, const NotifySocket& manager) {
     std::map<std::string, int> wanted;
     for (const OpenListener& each : open)
-        if (std::string name = stored_name(each.requested, each.slot); !name.empty())
-            wanted.emplace(std::move(name), each.descriptor);
+        if (is_kept(each.requested)) wanted.emplace(stored_name(each.requested, each.slot), each.descriptor);
     if (!remove(kept_, wanted, manager) || !remove(former_, wanted, manager)) return false;
     for (const auto& [name, descriptor] : wanted) {
         if (kept_.contains(name)) continue;

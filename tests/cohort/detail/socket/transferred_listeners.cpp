@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <cohort/detail/socket/transferred_listeners.hpp>
 
+#include <cohort/detail/socket/listen_socket.hpp>
+#include <cohort/detail/socket/socket_address.hpp>
 #include <cohort/detail/system/system.hpp>
 #include <cohort/mode/round_robin.hpp>
 #include <cohort/mode/shared_socket.hpp>
@@ -10,6 +12,10 @@
 #include <doctest/doctest.h>
 
 #include <asio/io_context.hpp>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 using namespace cohort::detail;
 using cohort::Endpoint;
@@ -54,6 +60,29 @@ TEST_CASE("a listener is taken once, for the slot that it is of") {
     CHECK(passed.slots(any) == std::vector<unsigned>{0});
     passed.clear();
     CHECK(passed.slots("127.0.0.1:80").empty());
+}
+
+TEST_CASE("a listener is taken with the backlog and the sharing of who takes it, if it is cohort's own") {
+    struct Row {
+        Endpoint requested;
+        bool reuse_port;
+        int backlog;
+    };
+    for (const Row& row : {Row{any, false, 7}, Row{any, true, 7}, Row{Endpoint::inherited(9), false, 3}}) {
+        CAPTURE(row.requested.to_string());
+        std::error_code error;
+        TransferredListeners passed;
+        passed.add(row.requested, 0, open_listener(any, false, 3, error));
+        const UniqueFd taken = take_listener(&passed, row.requested, 0, row.reuse_port, 7);
+        REQUIRE(taken);
+        tcp_info info{};
+        socklen_t size = sizeof info;
+        REQUIRE(::getsockopt(taken.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+        CHECK(info.tcpi_sacked == static_cast<unsigned>(row.backlog)); // Linux: the backlog of a listening socket
+        CHECK(is_enabled(taken.get(), SOL_SOCKET, SO_REUSEPORT) == row.reuse_port);
+        CHECK_FALSE(take_listener(&passed, row.requested, 0, row.reuse_port, 7));
+    }
+    CHECK_FALSE(take_listener(nullptr, any, 0, false, 7));
 }
 
 TEST_CASE_TEMPLATE("who has connected to the master before is served by the next one", M, cohort::RoundRobin,

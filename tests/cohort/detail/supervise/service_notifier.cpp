@@ -266,7 +266,7 @@ TEST_CASE("what there was no room for is said when there is") {
 
 struct NoWorkers final : detail::ServiceNotifier::Owner {
     WorkerCounts count_workers() const override { return {}; }
-    std::vector<OpenListener> listeners_to_keep() override { return {}; }
+    bool keep_listeners(const detail::NotifySocket&) override { return true; }
 };
 
 int hand_over_and_end() {
