@@ -50,10 +50,12 @@ Options crashing(const Log& log) {
     return options;
 }
 
+/// Without a report that is still being written.
 std::vector<std::string> files_in(const std::string& folder) {
     std::vector<std::string> files;
     if (!fs::exists(folder)) return files;
-    for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
+    for (const auto& entry : fs::directory_iterator(folder))
+        if (entry.path().extension() != ".part") files.push_back(entry.path());
     std::ranges::sort(files);
     return files;
 }
