@@ -21,10 +21,12 @@ public:
 
     LogQueue(LogFormat format, std::size_t capacity) : formatter_(format), capacity_(capacity) {}
 
-    /// False: it was lost. `last`: of a worker that has ended; for such there is as much room again.
-    bool add(const LogSource& source, Time time, const Line& line, bool last = false);
-    /// A line that is longer than all the rest may leave it more than full.
+    /// False: it was lost. `fits`: it was read when there was room, together with others, which may leave it more than
+    /// full.
+    bool add(const LogSource& source, Time time, const Line& line, bool fits = false);
     bool is_full() const noexcept { return size() >= capacity_; }
+    /// For lines that cannot wait there is as much room again.
+    bool is_full_twice() const noexcept { return size() >= 2 * capacity_; }
     bool is_empty() const noexcept { return size() == 0; }
     /// Whole lines from the front: about as many bytes as asked for, at least one line.
     std::string_view front(std::size_t bytes) const noexcept;

@@ -10,9 +10,9 @@
 
 namespace cohort::detail {
 
-COHORT_DECL bool LogQueue::add(const LogSource& source, Time time, const Line& line, bool last) {
+COHORT_DECL bool LogQueue::add(const LogSource& source, Time time, const Line& line, bool fits) {
     if (!lost_.empty()) tell_lost(time);
-    if (size() >= (last ? 2 * capacity_ : capacity_)) {
+    if (!fits && is_full()) {
         lose(source);
         return false;
     }

@@ -77,10 +77,7 @@ private:
     // CapturedStream::Owner
     COHORT_DECL bool may_read() override;
     COHORT_DECL void take(const LogSource& source, Time time, const Line& line) override;
-    void lines_taken() override {
-        send();
-        if (idle_) rest_writer();
-    }
+    COHORT_DECL void lines_taken() override;
 
     void rest_writer();
     void say(std::string_view text);
@@ -105,6 +102,7 @@ private:
     HoldBudget::Clock::time_point held_since_{};
     Timer hold_;
     bool losing_ = false; // until the queue is empty
+    bool fits_ = false;   // what is being read, as a whole
     bool ending_ = false;
     WorkerId ending_worker_ = 0;
     bool idle_ = false;

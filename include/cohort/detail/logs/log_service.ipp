@@ -146,13 +146,22 @@ COHORT_DECL void LogService::give_up_old_pipes() {
 // Lines
 
 COHORT_DECL bool LogService::may_read() {
+    const bool is_last = ending_worker_ != 0;
     if (queue_.is_full()) send();
-    return !queue_.is_full() || losing_ || ending_ || ending_worker_ != 0 || !hold();
+    const bool may = !queue_.is_full() || losing_ || ending_ || is_last || !hold();
+    fits_ = is_last ? !queue_.is_full_twice() : !queue_.is_full();
+    return may;
 }
 
 COHORT_DECL void LogService::take(const LogSource& source, Time time, const Line& line) {
     recent_.add(source, time, line);
-    queue_.add(source, time, line, source.worker != 0 && source.worker == ending_worker_);
+    queue_.add(source, time, line, fits_);
+}
+
+COHORT_DECL void LogService::lines_taken() {
+    fits_ = false;
+    send();
+    if (idle_) rest_writer();
 }
 
 COHORT_DECL bool LogService::log(std::string_view text) noexcept {
@@ -169,8 +178,10 @@ COHORT_DECL void LogService::say(std::string_view text) {
     const auto now = std::chrono::system_clock::now();
     LineSplitter lines(CapturedStream::longest_line);
     lines.feed(text);
+    const bool read_fits = std::exchange(fits_, !queue_.is_full_twice());
     while (const auto line = lines.next()) take(LogSource{}, now, *line);
     if (const auto line = lines.rest()) take(LogSource{}, now, *line);
+    fits_ = read_fits;
     send();
 }
 

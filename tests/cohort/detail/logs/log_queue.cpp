@@ -66,6 +66,19 @@ TEST_CASE("what there is no room for is lost in whole lines, counted for each wo
     CHECK(queue.is_empty()); // it was said once
 }
 
+TEST_CASE("lines that were read when there was room are kept together, however many they are") {
+    LogQueue queue(LogFormat::text, 500);
+    CHECK(queue.add(worker(1), now, {"first"}));
+    CHECK_FALSE(queue.is_full());
+    for (int i = 0; i != 100; ++i) CHECK(queue.add(worker(1), now, {std::to_string(i)}, true));
+    CHECK(queue.is_full_twice());
+    CHECK_FALSE(queue.add(worker(1), now, {"of the next read"}));
+    CHECK(queue.count_lost() == 102);
+    const std::string all = drain(queue);
+    CHECK(std::ranges::count(all, '\n') == 101);
+    CHECK(all.ends_with("stdout: 99\n"));
+}
+
 TEST_CASE("without a next line it is told, too; many workers together") {
     LogQueue queue(LogFormat::json, 10);
     CHECK(queue.add({}, now, {"one"}));
