@@ -109,7 +109,8 @@ public:
     /// endpoints as this master's worker of the same slot), the workers here are asked to leave, as by stop(); their
     /// open connections go to the new ones. From then on stopping() is true. A new master that ends, or takes longer
     /// than Options::boot_timeout, is ended, as when the wait is cancelled or the cluster stops, and this one goes on:
-    /// the report says why. Begins when the master that this one has replaced, if it has one, has left.
+    /// the report says why. Begins when the master that this one has replaced, if it has one, has left. Where the new
+    /// program does not listen any more, connections are refused once it is ready and this one has left.
     /// Not for process 1, whose end is that of its container. Counters and worker ids start anew there.
     [[nodiscard]] Task<ReloadReport> upgrade();
     /// Asks every worker to leave, after the connections that the kernel has queued were handed out, and waits for the

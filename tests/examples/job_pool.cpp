@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The job pool, run as a user would: its results beside cksum's, workers that die, a terminal, wrong use.
 #include "support/example.hpp"
+#include "support/folder.hpp"
 
 #include <doctest/doctest.h>
 
@@ -33,19 +34,10 @@ namespace {
 
 using Args = std::vector<std::string>;
 
-/// A folder with files, gone at the end.
-class Folder {
+/// Files to work on, gone at the end.
+class Inputs {
 public:
-    Folder() {
-        std::string made = (fs::temp_directory_path() / "cohort-XXXXXX").string();
-        REQUIRE(::mkdtemp(made.data()) != nullptr);
-        path_ = made;
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() { fs::remove_all(path_); }
-
-    std::string path(const std::string& name) const { return (path_ / name).string(); }
+    std::string path(const std::string& name) const { return folder_ / name; }
     /// Makes a file of so many bytes, different in each.
     std::string file(const std::string& name, std::size_t size) {
         std::mt19937 random(static_cast<unsigned>(size));
@@ -56,7 +48,7 @@ public:
     }
 
 private:
-    fs::path path_;
+    test::Folder folder_;
 };
 
 /// What the standard tool prints for these files.
@@ -216,10 +208,10 @@ void refuses(const Args& args, int code, const std::string& message) {
 } // namespace
 
 TEST_CASE("job_pool: prints what cksum prints, in any order") {
-    Folder folder;
-    Args files{folder.file("empty", 0), folder.file("one", 1), folder.file("large", 5'000'000),
-               folder.file("with spaces", 65'536)};
-    for (unsigned i = 0; i < 100; ++i) files.push_back(folder.file("small " + std::to_string(i), 100 + i));
+    Inputs inputs;
+    Args files{inputs.file("empty", 0), inputs.file("one", 1), inputs.file("large", 5'000'000),
+               inputs.file("with spaces", 65'536)};
+    for (unsigned i = 0; i < 100; ++i) files.push_back(inputs.file("small " + std::to_string(i), 100 + i));
     for (const char* workers : {"0", "1", "3"}) {
         CAPTURE(std::string(workers));
         Example example("job_pool", with({"--workers", workers}, files));
@@ -229,11 +221,11 @@ TEST_CASE("job_pool: prints what cksum prints, in any order") {
 }
 
 TEST_CASE("job_pool: names what cannot be read on standard error, does the others, and ends with code 1") {
-    Folder folder;
-    const Args good{folder.file("one", 1), folder.file("two", 2)};
-    const std::string pipe = folder.path("pipe");
+    Inputs inputs;
+    const Args good{inputs.file("one", 1), inputs.file("two", 2)};
+    const std::string pipe = inputs.path("pipe");
     REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
-    const Args args{good[0], folder.path("missing"), folder.path(""), pipe, good[1]};
+    const Args args{good[0], inputs.path("missing"), inputs.path(""), pipe, good[1]};
 
     Example output("job_pool", args, Output::out);
     CHECK(lines_of(output.rest()) == cksum(good));
@@ -241,15 +233,15 @@ TEST_CASE("job_pool: names what cannot be read on standard error, does the other
 
     Example errors("job_pool", args, Output::error);
     CHECK(lines_of(errors.rest()) ==
-          std::multiset<std::string>{"job_pool: " + folder.path("missing") + ": No such file or directory",
-                                     "job_pool: " + folder.path("") + ": Is a directory",
+          std::multiset<std::string>{"job_pool: " + inputs.path("missing") + ": No such file or directory",
+                                     "job_pool: " + inputs.path("") + ": Is a directory",
                                      "job_pool: " + pipe + ": Illegal seek"});
     CHECK(errors.wait() == cohort::ExitStatus::exited(1));
 }
 
 TEST_CASE("job_pool: a worker that is killed in the middle of a file changes nothing") {
-    Folder folder;
-    const Args files{folder.file("large", 3'000'000), folder.file("one", 1), folder.file("two", 2)};
+    Inputs inputs;
+    const Args files{inputs.file("large", 3'000'000), inputs.file("one", 1), inputs.file("two", 2)};
     const auto expected = cksum(files);
     fs::resize_file(files[0], std::uintmax_t{1} << 38); // nobody is done with this one soon
     Example example("job_pool", with({"--workers", "2"}, files));
@@ -265,8 +257,8 @@ TEST_CASE("job_pool: a worker that is killed in the middle of a file changes not
 }
 
 TEST_CASE("job_pool: a file that its workers die of is named, and is the only one that fails") {
-    Folder folder;
-    const Args files{folder.file("one", 1), folder.file("two", 2)};
+    Inputs inputs;
+    const Args files{inputs.file("one", 1), inputs.file("two", 2)};
     Example example("job_pool", with({"--workers", "1", "/dev/zero"}, files));
     job_eventually([&] {
         if (const auto worker = worker_at(example, "/dev/zero")) ::kill(*worker, SIGKILL);
@@ -280,8 +272,8 @@ TEST_CASE("job_pool: a file that its workers die of is named, and is the only on
 }
 
 TEST_CASE("job_pool: a signal ends it at once, with what was done printed, and leaves no worker") {
-    Folder folder;
-    const Args files{folder.file("one", 1)};
+    Inputs inputs;
+    const Args files{inputs.file("one", 1)};
     Example example("job_pool", with({"--workers", "2", "/dev/zero"}, files));
     CHECK(example.line() == *cksum(files).begin());
     const test::Watched worker(job_eventually([&] { return worker_at(example, "/dev/zero"); }));
@@ -292,8 +284,8 @@ TEST_CASE("job_pool: a signal ends it at once, with what was done printed, and l
 }
 
 TEST_CASE("job_pool: a bar on a terminal, between the results and gone at the end") {
-    Folder folder;
-    const Args files{folder.file("one", 1), folder.file("large", 5'000'000), folder.file("empty", 0)};
+    Inputs inputs;
+    const Args files{inputs.file("one", 1), inputs.file("large", 5'000'000), inputs.file("empty", 0)};
     OnTerminal terminal(files, true);
     const std::string sent = terminal.rest();
     CHECK(sent.find("\r\x1b[?7l[....................] 0/3 files, ") != std::string::npos);
@@ -303,8 +295,8 @@ TEST_CASE("job_pool: a bar on a terminal, between the results and gone at the en
 }
 
 TEST_CASE("job_pool: the bar counts files and bytes, and never comes into the results") {
-    Folder folder;
-    const Args files{folder.file("one", 1), folder.file("two", 2)};
+    Inputs inputs;
+    const Args files{inputs.file("one", 1), inputs.file("two", 2)};
     OnTerminal terminal(with({"--workers", "2", "/dev/zero"}, files), false);
     terminal.until(std::regex(R"(\[#{13}\.{7}\] 2/3 files, [0-9]+\.[0-9] MB/s)"));
     terminal.type('\x03'); // Ctrl-C
@@ -314,8 +306,8 @@ TEST_CASE("job_pool: the bar counts files and bytes, and never comes into the re
 }
 
 TEST_CASE("job_pool: without a terminal there is no bar") {
-    Folder folder;
-    const Args files{folder.file("large", 5'000'000)};
+    Inputs inputs;
+    const Args files{inputs.file("large", 5'000'000)};
     Example example("job_pool", files, Output::error);
     CHECK(example.rest().empty());
     CHECK(example.wait() == cohort::ExitStatus::exited(0));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "client.hpp"
 
+#include "process.hpp"
+
 #include <cohort/detail/socket/listen_socket.hpp>
 #include <cohort/detail/socket/socket_address.hpp>
 #include <cohort/detail/system/system.hpp>
@@ -136,6 +138,19 @@ Task<> keep_all(WorkerBase& self, Listener& listener) {
 Task<> host(WorkerBase& self) {
     auto listener = co_await self.listen(any_port());
     co_await keep_all(self, listener);
+}
+
+detail::UniqueFd connected(const Endpoint& endpoint) {
+    std::error_code error;
+    const auto address = detail::to_socket_address(endpoint, error);
+    detail::UniqueFd client(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (error || ::connect(client.get(), address.get(), address.size) != 0) client.reset();
+    return client;
+}
+
+bool is_served(const detail::UniqueFd& client) {
+    char byte = 0;
+    return client && readable_within(client.get(), 20s) && ::recv(client.get(), &byte, 1, 0) == 1;
 }
 
 WorkerId who(const std::string& reply) {

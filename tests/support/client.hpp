@@ -4,6 +4,8 @@
 
 #include "cluster.hpp"
 
+#include <cohort/detail/system/unique_fd.hpp>
+
 #include <asio/io_context.hpp>
 
 #include <cstddef>
@@ -72,6 +74,11 @@ Task<> keep(WorkerBase& self, Socket socket);
 /// All connections that it gets, at the same time.
 Task<> keep_all(WorkerBase& self, Listener& listener);
 Task<> host(WorkerBase& self);
+
+/// For a process without an event loop: a socket that is connected there; empty: refused.
+detail::UniqueFd connected(const Endpoint& endpoint);
+/// Whether somebody who has accepted this connection says something.
+bool is_served(const detail::UniqueFd& client);
 
 /// Which worker answered.
 WorkerId who(const std::string& reply);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "exec_worker.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -11,18 +12,36 @@ namespace test {
 
 namespace {
 
-std::map<std::string, int (*)()>& exec_workers() {
-    static std::map<std::string, int (*)()> workers;
+using Starts = std::map<std::string, int (*)()>;
+
+Starts& exec_workers() {
+    static Starts workers;
     return workers;
 }
 
-int (*next_master)() = nullptr;
+Starts& next_masters() {
+    static Starts masters;
+    return masters;
+}
+
+std::string of_next_master() {
+    const char* const value = std::getenv(NextMaster::variable);
+    return value == nullptr ? "" : value;
+}
 
 } // namespace
 
-NextMaster::NextMaster(int (*start)()) { next_master = start; }
+NextMaster::NextMaster(const char* name, int (*start)()) { next_masters()[name] = start; }
 
-int run_next_master() { return std::getenv(NextMaster::variable) == nullptr ? ::pause() : next_master(); }
+std::string NextMaster::argument() {
+    const std::string value = of_next_master();
+    return value.substr(std::min(value.find(' '), value.size() - 1) + 1);
+}
+
+int run_next_master() {
+    const std::string value = of_next_master();
+    return value.empty() ? ::pause() : next_masters().at(value.substr(0, value.find(' ')))();
+}
 
 ExecWorker::ExecWorker(const char* name, int (*start)()) { exec_workers()[name] = start; }
 

@@ -375,18 +375,18 @@ Task<> until_children(App& app, std::size_t count) {
 
 /// A new program of which no worker gets to its listening.
 Task<> end_early(App::Worker& self) {
-    co_await pause(self.context(), std::chrono::milliseconds(std::atoi(std::getenv(NextMaster::variable))));
+    co_await pause(self.context(), std::chrono::milliseconds(std::stoi(NextMaster::argument())));
     throw std::runtime_error("broken");
 }
 
-const NextMaster next_master([] { return run<App>(permanent_options(), end_early); });
+const NextMaster ends_early("ends-early", [] { return run<App>(permanent_options(), end_early); });
 
 TEST_CASE("a new master is not ready because its workers, started again and again, are there for a moment") {
     Options options = permanent_options();
     options.boot_timeout = 2s;
     for (const char* const after : {"0", "50", "400"}) {
         CAPTURE(std::string(after));
-        ::setenv(NextMaster::variable, after, 1);
+        ::setenv(NextMaster::variable, ("ends-early " + std::string(after)).c_str(), 1);
         in_master<App>(options, [](App& app) -> Task<> {
             for (int i = 0; i < 2; ++i) app.spawn(server);
             const std::uint16_t port = co_await served_port(app, 2);

@@ -18,7 +18,9 @@ public:
     std::vector<unsigned> slots(const Endpoint& requested) const;
     /// Empty: there is none.
     UniqueFd take(const Endpoint& requested, unsigned slot);
-    void clear() noexcept { listeners_.clear(); }
+    /// For those that are left, at which clients would wait for nobody: they listen no more, in no process, and have no
+    /// file. One that came from elsewhere is only closed.
+    void end();
 
     struct Passed {
         Endpoint requested;

@@ -6,6 +6,7 @@
 
 #include <cohort/detail/config.hpp>
 #include <cohort/detail/socket/socket_address.hpp>
+#include <cohort/detail/socket/socket_file.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -32,6 +33,17 @@ COHORT_DECL UniqueFd TransferredListeners::take(const Endpoint& requested, unsig
     UniqueFd listener = std::move(found->listener);
     listeners_.erase(found);
     return listener;
+}
+
+COHORT_DECL void TransferredListeners::end() {
+    for (Passed& each : listeners_) {
+        if (each.requested.is_tcp() || each.requested.is_unix()) ::shutdown(each.listener.get(), SHUT_RD);
+        each.listener.reset();
+        if (!each.requested.is_unix()) continue;
+        const PathLock until_it_is_gone(each.requested.path());
+        remove_stale_file(each.requested.path());
+    }
+    listeners_.clear();
 }
 
 COHORT_DECL UniqueFd take_listener(TransferredListeners* transferred, const Endpoint& requested, unsigned slot,

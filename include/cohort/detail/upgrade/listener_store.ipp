@@ -61,8 +61,7 @@ COHORT_DECL void ListenerStore::prepare(Dispatcher& dispatcher, TransferredListe
     }
     take(former);
     dispatcher.prepare();
-    for (const auto& each : former.all()) end_listening(each.listener.get());
-    former.clear();
+    former.end();
 }
 
 COHORT_DECL void ListenerStore::take(TransferredListeners& into) {

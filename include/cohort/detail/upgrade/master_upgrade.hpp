@@ -6,15 +6,12 @@
 #include <cohort/detail/process/control_service.hpp>
 #include <cohort/detail/process/worker_record.hpp>
 #include <cohort/detail/share.hpp>
-#include <cohort/detail/socket/socket_file.hpp>
-#include <cohort/detail/system/signals.hpp>
 #include <cohort/detail/upgrade/new_master.hpp>
 #include <cohort/detail/upgrade/old_master.hpp>
 #include <cohort/mode.hpp>
 
 #include <asio/io_context.hpp>
 
-#include <csignal>
 #include <functional>
 #include <memory>
 #include <string>
@@ -69,14 +66,7 @@ public:
     /// from there for which nobody is left here.
     Task<> until_alone();
     bool is_awaited() const noexcept { return old_master_ && !told_; }
-    void tell_ready() {
-        told_ = true;
-        accept_commands();
-        TransferredFile& former = inheritance_.control;
-        if (former.descriptor) SocketFile(Endpoint::unix_path(former.path)).remove();
-        former.descriptor.reset();
-        old_master_->tell_ready();
-    }
+    void tell_ready();
 
     // Handing over to a new master
 
@@ -106,6 +96,7 @@ public:
 
 private:
     static Task<> hear_old_master(std::weak_ptr<bool> alive, MasterUpgrade& self, OldMaster::Heir heir);
+    void end_unwanted();
     void transfer_sockets(NewMaster& new_master, Dispatcher& dispatcher, const ControlService& control_service,
                           const WorkerRecords& workers) const;
 

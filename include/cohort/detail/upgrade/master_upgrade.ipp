@@ -6,6 +6,8 @@
 
 #include <cohort/detail/async/spawn.hpp>
 #include <cohort/detail/config.hpp>
+#include <cohort/detail/socket/socket_file.hpp>
+#include <cohort/detail/system/signals.hpp>
 
 #include <utility>
 
@@ -31,6 +33,23 @@ COHORT_DECL Task<> MasterUpgrade::hear_old_master(std::weak_ptr<bool> alive, Mas
     heir.take_over();
     self.alone_ = true;
     self.changed_.notify_all();
+    if (self.told_) self.end_unwanted();
+}
+
+/// The master before needed them should this one have failed, and has left now.
+COHORT_DECL void MasterUpgrade::end_unwanted() {
+    inheritance_.datagrams = {};
+    inheritance_.listeners.end();
+}
+
+COHORT_DECL void MasterUpgrade::tell_ready() {
+    told_ = true;
+    accept_commands();
+    TransferredFile& former = inheritance_.control;
+    if (former.descriptor) SocketFile(Endpoint::unix_path(former.path)).remove();
+    former.descriptor.reset();
+    old_master_->tell_ready();
+    if (alone_) end_unwanted();
 }
 
 COHORT_DECL Task<> MasterUpgrade::until_alone() {

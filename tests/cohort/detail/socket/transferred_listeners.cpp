@@ -7,11 +7,15 @@
 #include <cohort/mode/round_robin.hpp>
 #include <cohort/mode/shared_socket.hpp>
 
+#include <support/client.hpp>
+#include <support/folder.hpp>
 #include <support/mode_fixture.hpp>
 
 #include <doctest/doctest.h>
 
 #include <asio/io_context.hpp>
+
+#include <filesystem>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -58,8 +62,36 @@ TEST_CASE("a listener is taken once, for the slot that it is of") {
     CHECK(passed.take(any, 2));
     CHECK_FALSE(passed.take(any, 2));
     CHECK(passed.slots(any) == std::vector<unsigned>{0});
-    passed.clear();
+    passed.end();
     CHECK(passed.slots("127.0.0.1:80").empty());
+}
+
+TEST_CASE("those that nobody takes end: nobody can connect, and no file is left but that of another socket") {
+    const test::Folder folder;
+    std::error_code error;
+    const auto open_at = [&](const Endpoint& endpoint) { return open_path_listener(endpoint, 8, error); };
+    const Endpoint left = Endpoint::unix_path(folder / "left");
+    const Endpoint replaced = Endpoint::unix_path(folder / "replaced");
+    UniqueFd tcp = open_listener(any, false, 8, error);
+    const Endpoint port = bound_endpoint(tcp.get(), any);
+    UniqueFd from_elsewhere = open_listener(any, false, 8, error);
+    const Endpoint elsewhere = bound_endpoint(from_elsewhere.get(), any);
+    TransferredListeners passed;
+    passed.add(left, 0, open_at(left));
+    passed.add(replaced, 0, open_at(replaced));
+    std::filesystem::remove(folder / "replaced");
+    const UniqueFd another = open_at(replaced);
+    REQUIRE_FALSE(error);
+    const UniqueFd copy = duplicate(tcp.get()); // as a process has it that was forked meanwhile
+    passed.add(any, 0, std::move(tcp));
+    passed.add(Endpoint::inherited(from_elsewhere.get()), 0, duplicate(from_elsewhere.get()));
+    CHECK(test::connected(port));
+    passed.end();
+    CHECK_FALSE(test::connected(port));
+    CHECK_FALSE(test::connected(left));
+    CHECK_FALSE(std::filesystem::exists(folder / "left"));
+    CHECK(test::connected(replaced));
+    CHECK(test::connected(elsewhere));
 }
 
 TEST_CASE("a listener is taken with the backlog and the sharing of who takes it, if it is cohort's own") {

@@ -104,28 +104,12 @@ std::uint16_t kept_port(ServiceManager& manager, std::size_t count = 1) {
     return port_of(manager.store().begin()->second.get());
 }
 
-detail::UniqueFd connected(std::uint16_t port) {
-    detail::UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    to.sin_port = htons(port);
-    if (::connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) client.reset();
-    return client;
-}
-
-/// Whether somebody who has accepted this connection says something.
-bool is_served(const detail::UniqueFd& client) {
-    char byte = 0;
-    return readable_within(client.get(), 20s) && ::recv(client.get(), &byte, 1, 0) == 1;
-}
-
 TEST_CASE_TEMPLATE("a listening socket outlives a master that is killed, and one that is stopped", A, App, SharedApp) {
     for (const int signal : {SIGKILL, SIGTERM}) {
         CAPTURE(signal);
         ServiceManager manager;
         Helper first(service<A>(manager, kept_options(), host));
-        const std::uint16_t port = kept_port(manager, std::is_same_v<A, SharedApp> ? 2 : 1);
+        const auto port = Endpoint::tcp("127.0.0.1", kept_port(manager, std::is_same_v<A, SharedApp> ? 2 : 1));
         first.signal(signal);
         first.wait();
         first.rest(); // the workers have ended, too
@@ -196,7 +180,7 @@ TEST_CASE("a service that starts with other options is not in its own way, and l
         const std::string endpoint = (row.is_other_endpoint ? "0.0.0.0:" : "127.0.0.1:") + port;
         Helper second(start(row.after, options_for(endpoint, row.is_kept_after)));
         manager.next("READY=1");
-        for (int i = 0; i != 20; ++i) CHECK(is_served(connected(static_cast<std::uint16_t>(std::stoi(port)))));
+        for (int i = 0; i != 20; ++i) CHECK(is_served(connected("127.0.0.1:" + port)));
         const std::size_t kept = !row.is_kept_after ? 0 : row.after == shared_socket ? 2 : 1;
         while (manager.store().size() != kept) manager.next("FDNAME=");
         second.signal(SIGTERM);
