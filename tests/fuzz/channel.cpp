@@ -422,9 +422,9 @@ void Conversation::check_written() const {
 void run(Script script) {
     static asio::io_context io(1);
     static const auto work = asio::make_work_guard(io);
-    const auto before = detail::OwnedDescriptors::all();
+    const int before = lowest_free_descriptor();
     Conversation(io, script).run();
-    require(detail::OwnedDescriptors::all() == before, "no descriptor is left");
+    require(lowest_free_descriptor() == before, "no descriptor is left");
 }
 
 std::vector<std::string> seeds() {

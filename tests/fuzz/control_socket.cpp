@@ -179,9 +179,8 @@ void run(Script script) {
     talk(script);
     if (somebody_behaves) ask_one_thing();
     master().poll();
-    // The kernel gives the lowest number that is free.
-    static const int idle = detail::UniqueFd(::dup(STDIN_FILENO)).get();
-    require(detail::UniqueFd(::dup(STDIN_FILENO)).get() <= idle, "no descriptor is left");
+    static const int idle = lowest_free_descriptor();
+    require(lowest_free_descriptor() <= idle, "no descriptor is left");
 }
 
 std::vector<std::string> seeds() {

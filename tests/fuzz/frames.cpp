@@ -27,8 +27,6 @@
 #include <variant>
 #include <vector>
 
-#include <sanitizer/allocator_interface.h>
-
 namespace fuzz {
 
 namespace {
@@ -109,9 +107,9 @@ bool decodes(std::string_view bytes, T& value) {
 /// Decodes; what it takes in memory stays in proportion to the limit, whatever the bytes say.
 template <class T>
 bool decodes_within_limits(std::string_view bytes, T& value) {
-    const std::size_t before = __sanitizer_get_current_allocated_bytes();
+    const std::size_t before = allocated_bytes();
     const bool decoded = decodes(bytes, value);
-    const std::size_t after = __sanitizer_get_current_allocated_bytes();
+    const std::size_t after = allocated_bytes();
     require(after < before + 2 * message_limits.bytes + 4096, "a decoded message keeps its limit of memory");
     return decoded;
 }

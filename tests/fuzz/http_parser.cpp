@@ -9,8 +9,6 @@
 
 #include <algorithm>
 
-#include <sanitizer/allocator_interface.h>
-
 namespace fuzz {
 
 namespace {
@@ -82,10 +80,10 @@ void run(Script script) {
     Pieces pieces(script, setting >> 1);
     const std::string_view input = script.rest();
 
-    const std::size_t before = __sanitizer_get_current_allocated_bytes();
+    const std::size_t before = allocated_bytes();
     Checking whole(limits);
     whole.feed(input);
-    const std::size_t held = __sanitizer_get_current_allocated_bytes() - before;
+    const std::size_t held = allocated_bytes() - before;
     require(held < 4 * limits.head + 2 * (whole.seen.capacity() + whole.body.capacity()) + 4096, "memory is bounded");
 
     Checking cut(limits);

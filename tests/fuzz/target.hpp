@@ -2,6 +2,7 @@
 // What the fuzz targets have in common.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include <malloc.h>
+#include <sanitizer/allocator_interface.h>
+#include <unistd.h>
+
 namespace fuzz {
 
 /// Ends the run as a crash does, so that the input is kept.
@@ -17,6 +22,24 @@ inline void require(bool holds, const char* what) {
     if (holds) return;
     std::fprintf(stderr, "does not hold: %s\n", what);
     std::abort();
+}
+
+/// The one that the kernel gives next (open(2)): higher when a descriptor was left. To list them all takes longer than
+/// most inputs do.
+inline int lowest_free_descriptor() {
+    const int descriptor = ::dup(STDIN_FILENO);
+    ::close(descriptor);
+    return descriptor;
+}
+
+/// Of the heap.
+inline std::size_t allocated_bytes() {
+#if __has_feature(address_sanitizer)
+    return __sanitizer_get_current_allocated_bytes();
+#else
+    const auto heap = ::mallinfo2();
+    return heap.uordblks + heap.hblkhd;
+#endif
 }
 
 /// A list of bytes, each read once; behind its end are zeros.
