@@ -28,7 +28,7 @@ public:
         sample(name, "", value);
     }
     void describe(std::string_view name, std::string_view type, std::string_view help) {
-        if (!help.empty()) text_.append("# HELP ").append(name).append(" ").append(help).append("\n");
+        text_.append("# HELP ").append(name).append(" ").append(help).append("\n");
         text_.append("# TYPE ").append(name).append(" ").append(type).append("\n");
     }
     template <std::integral N>
@@ -111,7 +111,7 @@ COHORT_DECL void expose(Exposition& out, const Totals& totals) {
     out.describe("cohort_build_info", "gauge", "Always 1; the version is a label.");
     out.sample("cohort_build_info", "{version=\"" COHORT_VERSION_STRING "\"}", 1);
     for (const auto& count : totals.counts)
-        out.add(count.name, count.name.ends_with("_total") ? "counter" : "gauge", "", count.value);
+        out.add(count.name, count.name.ends_with("_total") ? "counter" : "gauge", "The program's own.", count.value);
 }
 
 COHORT_DECL http::Response to_response(Exposition out) {

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <sstream>
 #include <string>
 
 using namespace test;
@@ -51,7 +52,20 @@ Task<> until_answered(SharedApp& app, std::uint64_t count) {
     while (app.totals().answered < count) co_await pause(app.context(), 1ms);
 }
 
-/// What Prometheus' own tool says of it, where that is installed.
+/// Each with a sentence, as Prometheus' own tool wants it.
+bool all_are_described(const std::string& metrics) {
+    std::istringstream lines(metrics);
+    std::string before;
+    bool all = metrics.find("# TYPE ") != metrics.npos;
+    for (std::string line; std::getline(lines, line); before = line) {
+        if (!line.starts_with("# TYPE ")) continue;
+        const std::string name = line.substr(7, line.find(' ', 7) - 7);
+        all = all && before.starts_with("# HELP " + name + " ");
+    }
+    return all;
+}
+
+/// What that says, where it is installed.
 bool is_accepted(const std::string& metrics) {
     const test::Folder folder;
     std::ofstream(folder / "metrics") << metrics;
@@ -97,6 +111,7 @@ TEST_CASE("liveness, readiness and metrics of a cluster, whichever worker is ask
         CHECK(value_of(reply.body, "cohort_worker_connections_open{slot=\"0\"}") +
                   value_of(reply.body, "cohort_worker_connections_open{slot=\"1\"}") ==
               2);
+        CHECK(all_are_described(reply.body));
         CHECK(is_accepted(reply.body));
         CHECK(has(reply.body, "# TYPE test_hits_total counter\ntest_hits_total 12"));
         CHECK(app.totals().requests == 4);
