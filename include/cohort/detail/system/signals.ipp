@@ -153,8 +153,8 @@ COHORT_DECL void reset_signal_actions() noexcept {
     struct sigaction normal {};
     normal.sa_handler = SIG_DFL;
     for (int signal = 1; signal < NSIG; ++signal) {
-        const bool is_handled = !has_action(signal, SIG_DFL) && !has_action(signal, SIG_IGN);
-        if (!is_crash_signal(signal) || !is_handled) ::sigaction(signal, &normal, nullptr);
+        const bool is_kept = is_crash_signal(signal) && !has_action(signal, SIG_DFL) && !has_action(signal, SIG_IGN);
+        if (!is_kept) ::sigaction(signal, &normal, nullptr); // each question would be a system call, too
     }
 }
 
