@@ -14,11 +14,16 @@
 #include <asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace cohort;
 using namespace std::chrono_literals;
@@ -74,6 +79,36 @@ Figures measure(Spawn spawn, unsigned rounds) {
     return figures;
 }
 
+/// What the kernel takes of it: processes that fork(2) makes and that do nothing but listen.
+double start_bare(unsigned rounds) {
+    std::vector<double> starts;
+    for (unsigned i = 0; i < rounds; ++i) {
+        int ends[2];
+        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) std::abort();
+        pid_t workers[worker_count];
+        const auto begin = Clock::now();
+        for (pid_t& worker : workers) {
+            worker = ::fork();
+            if (worker < 0) std::abort();
+            if (worker > 0) continue;
+            const bool listens = ::listen(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), 128) == 0;
+            if (listens && ::write(ends[1], "x", 1) == 1) ::pause();
+            ::_exit(1);
+        }
+        char byte = 0;
+        for (unsigned listening = 0; listening < worker_count; ++listening)
+            if (::read(ends[0], &byte, 1) != 1) std::abort();
+        starts.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+        for (const pid_t worker : workers) {
+            ::kill(worker, SIGKILL);
+            ::waitpid(worker, nullptr, 0);
+        }
+        for (const int end : ends) ::close(end);
+    }
+    std::ranges::sort(starts);
+    return starts[rounds / 2];
+}
+
 bool show(const std::string& name, double figure, const char* unit, double ceiling) {
     std::printf("%-44s %9.2f %-12s ceiling %.2f  %s\n", name.c_str(), figure, unit, ceiling,
                 figure <= ceiling ? "ok" : "FALLS SHORT");
@@ -104,6 +139,7 @@ int main(int argc, char** argv) {
         return 2;
     }
     bool holds = true;
+    std::printf("two bare processes listen, fork              %9.2f ms\n", start_bare(rounds));
     for (const Spawn spawn : {Spawn::fork, Spawn::exec}) {
         holds = run<RoundRobin>(spawn, rounds) && holds;
         holds = run<SharedSocket>(spawn, rounds) && holds;
