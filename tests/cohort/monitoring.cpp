@@ -78,6 +78,7 @@ bool is_accepted(const std::string& metrics) {
 TEST_CASE("liveness, readiness and metrics of a cluster, whichever worker is asked") {
     in_master<SharedApp>(permanent_options(), [](SharedApp& app) -> Task<> {
         app.counter("test_hits_total").add(10);
+        app.counter("test_depth").add(3);
         for (int i = 0; i != 2; ++i) app.spawn(work);
         auto mail = co_await app.receive();
         const auto port = static_cast<std::uint16_t>(mail->message.number);
@@ -114,6 +115,7 @@ TEST_CASE("liveness, readiness and metrics of a cluster, whichever worker is ask
         CHECK(all_are_described(reply.body));
         CHECK(is_accepted(reply.body));
         CHECK(has(reply.body, "# TYPE test_hits_total counter\ntest_hits_total 12"));
+        CHECK(has(reply.body, "# TYPE test_depth gauge\ntest_depth 3"));
         CHECK(app.totals().requests == 4);
 
         co_await until_answered(app, 4);
