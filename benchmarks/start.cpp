@@ -92,12 +92,13 @@ double start_bare(unsigned rounds) {
             if (worker < 0) std::abort();
             if (worker > 0) continue;
             const bool listens = ::listen(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), 128) == 0;
-            if (listens && ::write(ends[1], "x", 1) == 1) ::pause();
+            if (::write(ends[1], &listens, sizeof listens) == sizeof listens) ::pause();
             ::_exit(1);
         }
-        char byte = 0;
-        for (unsigned listening = 0; listening < worker_count; ++listening)
-            if (::read(ends[0], &byte, 1) != 1) std::abort();
+        for (unsigned listening = 0; listening < worker_count; ++listening) {
+            bool listens = false;
+            if (::read(ends[0], &listens, sizeof listens) != sizeof listens || !listens) std::abort();
+        }
         starts.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
         for (const pid_t worker : workers) {
             ::kill(worker, SIGKILL);
