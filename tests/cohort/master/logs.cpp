@@ -19,6 +19,7 @@
 #include <map>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -358,6 +359,61 @@ TEST_CASE("a writer that is killed, again and again, loses nothing that is not t
     std::ranges::sort(numbers);
     numbers.erase(std::ranges::unique(numbers).begin(), numbers.end());
     CHECK(numbers.size() + static_cast<std::size_t>(lost_in(lines)) >= many);
+}
+
+namespace {
+
+constexpr int more_than_wait = 60'000; // than the writer's socket, the master and the pipe hold
+std::atomic<int>* lines_out;
+
+Task<> write_short_lines(App::Worker&) {
+    constexpr int together = 20;
+    for (int i = 0; i != more_than_wait; i += together) {
+        std::string text;
+        for (int number = i; number != i + together; ++number) text += "line " + std::to_string(number) + "\n";
+        [[maybe_unused]] const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
+        *lines_out = i + together;
+    }
+    co_return;
+}
+
+/// Until the worker waits for somebody to read its pipe, which takes the master no longer than this otherwise.
+Task<> until_held_up(App& app) {
+    int before = 0;
+    for (int unchanged = 0; unchanged != 5 && *lines_out != more_than_wait;) {
+        co_await pause(app.context(), 1ms);
+        const int now = *lines_out;
+        unchanged = now != 0 && std::exchange(before, now) == now ? unchanged + 1 : 0;
+    }
+}
+
+Task<> stop_the_writer_for_a_moment(App& app, bool& held) {
+    REQUIRE(eventually([] { return log_writers().size() == 1; }));
+    const pid_t writer = log_writers().front();
+    ::kill(writer, SIGSTOP);
+    app.spawn(write_short_lines);
+    co_await until_held_up(app);
+    held = *lines_out != more_than_wait;
+    ::kill(writer, SIGCONT);
+    co_await end_of(app, 1);
+}
+
+} // namespace
+
+TEST_CASE("a writer that stands still for a moment loses nothing") {
+    lines_out = &make_shared_number();
+    int lost = -1;
+    for (int attempt = 0; attempt != 10 && lost != 0; ++attempt) { // the moment may get too long on a busy machine
+        const Log log;
+        bool held = false;
+        *lines_out = 0;
+        in_master<App>(log.options(), [&held](App& app) { return stop_the_writer_for_a_moment(app, held); });
+        CHECK(held);
+        const auto lines = log.lines();
+        lost = lost_in(lines);
+        CHECK(static_cast<int>(numbers_in(lines).size()) + lost == more_than_wait);
+    }
+    CHECK(lost == 0);
 }
 
 TEST_CASE("a signal that stops the service does not stop its log") {

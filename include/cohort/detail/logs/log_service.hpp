@@ -76,10 +76,11 @@ private:
     COHORT_DECL void on_writer_end(const ExitStatus& status) override;
     // CapturedStream::Owner
     COHORT_DECL bool may_read() override;
-    COHORT_DECL void take(const LogSource& source, Time time, const Line& line) override;
+    void take(const LogSource& source, Time time, const Line& line) override { keep(source, time, line, fits_); }
     COHORT_DECL void lines_taken() override;
 
     void rest_writer();
+    void keep(const LogSource& source, Time time, const Line& line, bool fits);
     void say(std::string_view text);
     void send();
     bool is_all_sent() const noexcept { return queue_.is_empty() && reports_.empty(); }

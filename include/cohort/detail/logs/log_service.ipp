@@ -153,9 +153,9 @@ COHORT_DECL bool LogService::may_read() {
     return may;
 }
 
-COHORT_DECL void LogService::take(const LogSource& source, Time time, const Line& line) {
+COHORT_DECL void LogService::keep(const LogSource& source, Time time, const Line& line, bool fits) {
     recent_.add(source, time, line);
-    queue_.add(source, time, line, fits_);
+    queue_.add(source, time, line, fits);
 }
 
 COHORT_DECL void LogService::lines_taken() {
@@ -178,10 +178,9 @@ COHORT_DECL void LogService::say(std::string_view text) {
     const auto now = std::chrono::system_clock::now();
     LineSplitter lines(CapturedStream::longest_line);
     lines.feed(text);
-    const bool read_fits = std::exchange(fits_, !queue_.is_full_twice());
-    while (const auto line = lines.next()) take(LogSource{}, now, *line);
-    if (const auto line = lines.rest()) take(LogSource{}, now, *line);
-    fits_ = read_fits;
+    const bool fits = !queue_.is_full_twice();
+    while (const auto line = lines.next()) keep(LogSource{}, now, *line, fits);
+    if (const auto line = lines.rest()) keep(LogSource{}, now, *line, fits);
     send();
 }
 
