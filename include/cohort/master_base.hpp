@@ -87,6 +87,20 @@ public:
         return detail::refuse_temporary<T>();
     }
 
+    /// Starts a worker that is any program: WorkerOptions::program, which need not know of cohort, with its `args`; it
+    /// is looked for in PATH unless its name has a slash. It is online, and ready (Readiness::automatic), when
+    /// execve(2) has succeeded; with Readiness::announced when ready() says so. Supervised like any other, but that it
+    /// has no channel and no heartbeat, and is asked to leave by WorkerOptions::stop_signal, SIGTERM by default. In
+    /// SharedSocket and SharedListener it has the sockets of Options::listen from descriptor 3 on, as from systemd
+    /// (LISTEN_FDS, LISTEN_PID: sd_listen_fds(3)); its slot is in COHORT_SLOT. scale() makes further copies. Errors as
+    /// of Master::spawn.
+    ///
+    ///     app.spawn_program({.args = {"server.js"}, .program = "node"});
+    WorkerId spawn_program(WorkerOptions options);
+    /// Says in place of a worker that it is ready, as Worker::ready() does: of a program that has passed a check.
+    /// Errc::no_such_worker.
+    void ready(WorkerId worker);
+
     /// Asks the worker to leave: it accepts and receives nothing more, finishes, and ends; Options::grace later it is
     /// killed. No successor comes. Errc::no_such_worker.
     void disconnect(WorkerId worker);

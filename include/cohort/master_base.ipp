@@ -39,6 +39,13 @@ COHORT_DECL detail::Supervisor& MasterBase::own() const {
 
 COHORT_DECL Task<std::optional<Event>> MasterBase::next_event() { return supervisor_->next_event(); }
 
+COHORT_DECL WorkerId MasterBase::spawn_program(WorkerOptions options) {
+    if (options.program.empty())
+        throw std::system_error(EINVAL, std::system_category(), "spawn_program: WorkerOptions::program is empty");
+    return start_worker({{}, std::move(options)});
+}
+COHORT_DECL void MasterBase::ready(WorkerId worker) { own().announce(worker); }
+
 COHORT_DECL void MasterBase::disconnect(WorkerId worker) { own().disconnect(worker); }
 COHORT_DECL void MasterBase::scale(unsigned workers) { own().slot_manager().scale(workers); }
 COHORT_DECL void MasterBase::set(const Settings& settings) { own().set(settings); }

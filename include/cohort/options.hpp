@@ -120,6 +120,13 @@ struct Probe {
     unsigned failures = 3;                      ///< failures in a row that make a worker unhealthy
 };
 
+/// In which order a worker is replaced.
+enum class ReloadOrder {
+    start_first, ///< its successor is ready before it is asked to leave: nothing waits, and one that fails changes
+                 ///< nothing
+    stop_first,  ///< it has ended before its successor starts: for programs of which two at a time are one too many
+};
+
 /// A reload begins with some slots, whose successors prove themselves before the others get theirs.
 struct Canary {
     /// How many slots; 0: none. During the trial their old workers serve beside the new ones.
@@ -172,6 +179,9 @@ struct Options {
     Liveness liveness{};
     Recycle recycle{};
     Probe probe{};
+    /// Also where single workers are replaced (Recycle, Probe, control::Client::restart). With stop_first one leaves
+    /// after the other, and a slot whose new worker does not become ready has none until one does (Backoff).
+    ReloadOrder reload_order = ReloadOrder::start_first;
     /// How many slots a reload replaces at a time.
     unsigned reload_at_once = 1;
     Canary canary{};

@@ -104,6 +104,7 @@ COHORT_DECL void add_supervision(OptionLines& lines, const Options& options) {
     lines.add("probe.interval", options.probe.interval);
     lines.add("probe.timeout", options.probe.timeout);
     lines.add("probe.failures", options.probe.failures);
+    lines.add("reload_order", options.reload_order == ReloadOrder::stop_first ? "stop_first" : "start_first");
     lines.add("reload_at_once", options.reload_at_once);
     lines.add("canary.workers", options.canary.workers);
     lines.add("canary.soak", options.canary.soak);
@@ -162,6 +163,7 @@ COHORT_DECL void add_worker(OptionLines& lines, const WorkerOptions& options) {
     lines.add("worker.uid", options.uid);
     lines.add("worker.gid", options.gid);
     lines.add("worker.program", options.program);
+    lines.add("worker.outlives_master", options.outlives_master);
     lines.add("worker.lifetime", options.lifetime);
     lines.add("worker.stop_signal", options.stop_signal);
     lines.add("worker.kill_group", options.kill_group);

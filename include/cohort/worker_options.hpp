@@ -76,10 +76,14 @@ struct WorkerOptions {
     /// Spawn::exec: the program to run; empty: the file at this program's path by then, so a reload picks up a new
     /// version. A script may stand before it that executes it in its own place; until then SIGTERM and the other
     /// signals that mean something to a worker are held back, from what else the script starts, too.
+    /// Of Master::spawn_program: any program.
     std::string program{};
+    /// Of Master::spawn_program: it goes on when its master dies. Otherwise it gets `stop_signal` then.
+    bool outlives_master = false;
     /// A worker that has lived for so long is asked to leave, without a successor.
     std::optional<std::chrono::milliseconds> lifetime{};
     /// A signal to send when it is asked to leave, besides the message: for a body, or a program, that waits for one.
+    /// Empty: none; of Master::spawn_program SIGTERM.
     std::optional<int> stop_signal{};
     /// When it ends, whatever is left in its process group is killed.
     bool kill_group = false;

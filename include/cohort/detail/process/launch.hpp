@@ -26,6 +26,10 @@ struct Launched {
 [[noreturn]] void become_worker(Identity identity, const WorkerSpec& assignment, const Options& options,
                                 SharedPage& page, const std::string& cgroup);
 
+/// The same for a program that knows nothing of cohort: it has what any program is started with. The listening
+/// descriptors that it inherits are from 3 on (sd_listen_fds(3)).
+[[noreturn]] void become_program(Identity identity, WorkerOptions options, const std::string& cgroup);
+
 /// Forks. Returns in the master only; throws what fork_process(), socketpair(2) and make_slot_cgroup() say.
 Launched launch(Identity identity, const WorkerSpec& assignment, const Options& options, SharedPage& page);
 

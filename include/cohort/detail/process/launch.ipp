@@ -62,15 +62,47 @@ COHORT_DECL void become_worker(Identity identity, const WorkerSpec& assignment, 
     leave_process(127);
 }
 
+COHORT_DECL void become_program(Identity identity, WorkerOptions options, const std::string& cgroup) {
+    try {
+        int number = STDERR_FILENO;
+        for (const int listener : identity.inherited) {
+            if (options.descriptors.contains(++number)) report_failure(identity, {EBUSY, "descriptors"});
+            options.descriptors[number] = listener;
+        }
+        const auto misplaced = place_descriptors(options.descriptors, std::vector{&identity.control}, {});
+        std::vector<int> kept{identity.control};
+        for (const auto& [each, source] : options.descriptors) kept.push_back(each);
+        close_inherited(kept);
+        if (misplaced) report_failure(identity, *misplaced);
+        const auto kept_out = cgroup.empty() ? std::nullopt : enter_cgroup(cgroup);
+        if (kept_out) report_failure(identity, *kept_out);
+        for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name); // the master's own
+        if (const auto error = prepare_process(options, identity.slot)) report_failure(identity, *error);
+        ::setenv("COHORT_SLOT", std::to_string(identity.slot).c_str(), 1);
+        if (!identity.inherited.empty()) {
+            ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+            ::setenv("LISTEN_FDS", std::to_string(identity.inherited.size()).c_str(), 1);
+        }
+        if (!options.outlives_master) ::prctl(PR_SET_PDEATHSIG, options.stop_signal.value_or(SIGTERM));
+        if (!options.outlives_master && ::getppid() != identity.master) leave_process(1);
+        report_failure(identity, exec_by_name(options.program, options.args));
+    } catch (...) {
+        log_line(LogLevel::error, "worker " + std::to_string(identity.id) + ": " + exception_text());
+    }
+    leave_process(127);
+}
+
 COHORT_DECL Launched launch(Identity identity, const WorkerSpec& assignment, const Options& options, SharedPage& page) {
     const auto& limits = assignment.options.cgroup;
     const std::string cgroup = limits ? make_slot_cgroup(identity.slot, *limits) : "";
     auto [control, its_control] = make_socketpair(SOCK_SEQPACKET);
     auto [channel, its_channel] = make_socketpair(SOCK_STREAM);
-    const AfterFork then = options.spawn == Spawn::exec ? AfterFork::execs : AfterFork::lives;
-    Process process = fork_process(then, &WorkerSignals::install);
+    const bool is_program = assignment.is_program();
+    const AfterFork then = is_program || options.spawn == Spawn::exec ? AfterFork::execs : AfterFork::lives;
+    Process process = fork_process(then, is_program ? nullptr : &WorkerSignals::install);
     if (process.pid != 0) return {std::move(process), std::move(control), std::move(channel)};
     identity.control = its_control.release();
+    if (is_program) become_program(std::move(identity), assignment.options, cgroup);
     identity.channel = its_channel.release();
     become_worker(std::move(identity), assignment, options, page, cgroup);
 }

@@ -19,6 +19,7 @@ struct Slot {
     RestartPolicy policy;
     bool occupied = false; // by a worker, or by one that is about to come
     bool wanted = true;    // its worker is not to leave, or there is to be another
+    bool held = false;     // a reload starts the next one
     bool listened = false; // one of those before did
     WorkerId current = 0;
     WorkerId successor = 0;               // takes over when it is ready

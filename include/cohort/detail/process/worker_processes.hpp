@@ -35,6 +35,8 @@ public:
 
     class Owner : public ControlReader::Owner {
     public:
+        /// The program of this worker, which knows nothing of cohort, has begun.
+        virtual void on_executed(WorkerRecord& record) = 0;
         /// The process has ended, and its last messages have been read.
         virtual void on_exit(const RecordPtr& record, const ExitStatus& status) = 0;
         /// Whether all workers have gone and none will be started.

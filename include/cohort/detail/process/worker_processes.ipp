@@ -15,6 +15,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <csignal>
 #include <span>
 #include <utility>
 
@@ -91,7 +92,9 @@ COHORT_DECL WorkerId WorkerProcesses::start(Place place, const WorkerSpec& assig
     record->generation = place.generation;
     record->other_user = assignment.options.uid.value_or(::geteuid()) != ::geteuid() ||
                          assignment.options.gid.value_or(::getegid()) != ::getegid();
+    record->is_program = assignment.is_program();
     record->stop_signal = assignment.options.stop_signal;
+    if (record->is_program && !record->stop_signal) record->stop_signal = SIGTERM;
     record->kill_group = assignment.options.kill_group;
     last_id_ = record->id;
     records_[record->id] = record;
@@ -157,6 +160,9 @@ COHORT_DECL Task<> WorkerProcesses::begin(RecordPtr record) {
 COHORT_DECL Task<> WorkerProcesses::hear(RecordPtr record) {
     try {
         co_await control_reader_.listen(record);
+        // execve(2) has closed the link, which says so otherwise before it ends.
+        const bool may_run = record->is_program && !record->is_over() && !record->error;
+        if (may_run && !has_ended(record->pidfd.get())) owner_.on_executed(*record);
     } catch (const std::system_error& error) {
         if (!record->abandoned) break_off(*record, error.code());
     }

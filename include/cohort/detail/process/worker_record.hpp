@@ -53,6 +53,7 @@ struct WorkerRecord : DispatchTarget {
     std::uint64_t generation = 0; // how many reloads had begun when it was started
     std::optional<int> stop_signal;
     bool kill_group = false; // with it
+    bool is_program = false; // that knows nothing of cohort
     unsigned calls = 0;      // of the pool, under way
     bool voluntary = false;
     bool to_be_replaced = false; // a signal has told it to leave

@@ -26,6 +26,11 @@ public:
     public:
         /// The slots whose workers can be replaced.
         virtual std::vector<unsigned> replaceable() const = 0;
+        /// Asks the slot's worker to leave, if it is to have left before its successor starts: then true.
+        virtual bool make_room(unsigned slot) = 0;
+        virtual bool has_worker(unsigned slot) const = 0;
+        /// After make_room(): whether a successor was started or not, the slot is left to itself.
+        virtual void leave_alone(unsigned slot) = 0;
         /// Starts a worker beside the slot's own. Returns 0 when the slot is not wanted any more. Throws
         /// std::system_error.
         virtual WorkerId start_successor(unsigned slot) = 0;
@@ -82,7 +87,9 @@ private:
     void hand_over() {
         for (const WorkerId successor : rollout_->take_accepted()) workers_.take_over(successor);
     }
-    void start_successors();
+    Task<> start_successors();
+    void start_successor(unsigned slot);
+    void leave_emptied();
     void judge();
     void set_deadline();
     void go_on();
@@ -94,6 +101,7 @@ private:
     std::shared_ptr<bool> reloading_ = share<bool>(false);
     std::shared_ptr<bool> alive_ = share<bool>(true);
     std::optional<Rollout> rollout_;
+    std::optional<unsigned> emptied_; // a slot that was made room in, until its successor was started
     std::error_code closed_;
     Canary canary_;
 };

@@ -74,7 +74,10 @@ COHORT_DECL Task<ReloadReport> Reloader::carry_out(Rollout rollout) {
     gone.error = Errc::stopping;
     rollout_.emplace(std::move(rollout));
     try {
-        for (start_successors(); !rollout_->is_over(); start_successors()) {
+        for (;;) {
+            co_await start_successors();
+            if (alive.expired()) co_return gone;
+            if (rollout_->is_over()) break;
             set_deadline();
             co_await progress_.wait();
             if (alive.expired()) co_return gone;
@@ -89,18 +92,33 @@ COHORT_DECL Task<ReloadReport> Reloader::carry_out(Rollout rollout) {
     co_return finish();
 }
 
-COHORT_DECL void Reloader::start_successors() {
+COHORT_DECL Task<> Reloader::start_successors() {
+    const std::weak_ptr<bool> alive = alive_;
     while (const auto slot = rollout_->next_slot()) {
-        try {
-            const WorkerId successor = workers_.start_successor(*slot);
-            if (successor != 0)
-                rollout_->on_started(successor, Rollout::Clock::now());
-            else
-                rollout_->skip();
-        } catch (const std::system_error& error) {
-            rollout_->fail(error.code());
+        if (workers_.make_room(*slot)) emptied_ = slot;
+        while (emptied_ && !rollout_->is_over() && workers_.has_worker(*slot)) {
+            co_await progress_.wait();
+            if (alive.expired()) co_return;
         }
+        if (!rollout_->is_over()) start_successor(*slot);
+        leave_emptied();
     }
+}
+
+COHORT_DECL void Reloader::start_successor(unsigned slot) {
+    try {
+        const WorkerId successor = workers_.start_successor(slot);
+        if (successor != 0)
+            rollout_->on_started(successor, Rollout::Clock::now());
+        else
+            rollout_->skip();
+    } catch (const std::system_error& error) {
+        rollout_->fail(error.code());
+    }
+}
+
+COHORT_DECL void Reloader::leave_emptied() {
+    if (const auto slot = std::exchange(emptied_, std::nullopt)) workers_.leave_alone(*slot);
 }
 
 /// While the canaries are on trial.
@@ -129,6 +147,7 @@ COHORT_DECL void Reloader::go_on() {
 
 COHORT_DECL ReloadReport Reloader::finish() {
     deadline_.cancel();
+    leave_emptied();
     const ReloadReport report = rollout_->report();
     for (const WorkerId successor : rollout_->unwanted()) workers_.end(successor);
     for (const WorkerId successor : rollout_->rejected()) workers_.reject(successor);

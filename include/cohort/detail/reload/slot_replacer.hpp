@@ -18,6 +18,8 @@ public:
     public:
         virtual WorkerId start(unsigned slot) = 0;
         virtual void ask_to_leave(WorkerRecord& record) = 0;
+        /// The slot is left to its restart policy again.
+        virtual void refill(unsigned slot) = 0;
 
     protected:
         ~Owner() = default;
@@ -27,6 +29,9 @@ public:
         : options_(options), records_(records), slots_(slots), owner_(owner) {}
 
     COHORT_DECL std::vector<unsigned> replaceable() const override;
+    COHORT_DECL bool make_room(unsigned slot) override;
+    bool has_worker(unsigned slot) const override { return slots_[slot].current != 0; }
+    void leave_alone(unsigned slot) override { owner_.refill(slot); }
     COHORT_DECL WorkerId start_successor(unsigned slot) override;
     COHORT_DECL void take_over(WorkerId successor) override;
     COHORT_DECL void end(WorkerId successor) override;

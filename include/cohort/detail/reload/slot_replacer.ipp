@@ -15,6 +15,17 @@ COHORT_DECL std::vector<unsigned> SlotReplacer::replaceable() const {
     return slots;
 }
 
+COHORT_DECL bool SlotReplacer::make_room(unsigned slot) {
+    Slot& place = slots_[slot];
+    const auto worker = records_.find(place.current);
+    if (options_.reload_order != ReloadOrder::stop_first || worker == records_.end() || !place.wanted) return false;
+    if (worker->second->listened) place.wanted_endpoints = worker->second->endpoints();
+    place.held = true;
+    const auto record = worker->second;
+    owner_.ask_to_leave(*record);
+    return true;
+}
+
 COHORT_DECL WorkerId SlotReplacer::start_successor(unsigned slot) {
     Slot& place = slots_[slot];
     if (!place.occupied || !place.wanted) return 0;

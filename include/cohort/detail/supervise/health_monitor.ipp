@@ -117,7 +117,7 @@ COHORT_DECL const HealthMonitor::HealthPtr& HealthMonitor::health_of(WorkerId wo
 
 COHORT_DECL void HealthMonitor::check(WorkerRecord& record, const HealthPtr& health, Duration elapsed) {
     health->age += elapsed;
-    if (record.state >= WorkerState::online && options_.liveness.interval.count() > 0)
+    if (record.state >= WorkerState::online && options_.liveness.interval.count() > 0 && !record.is_program)
         check_liveness(record, *health, elapsed);
     if (record.state == WorkerState::draining || !slots_.is_current(record)) return; // others limit its time
     if (!record.ready) return await_readiness(record, *health);

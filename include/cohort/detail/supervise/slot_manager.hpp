@@ -56,6 +56,8 @@ public:
         if (const auto due = group_restart_.on_gone(record.group, record.id))
             respawn_queue_.later(due->slots, due->delay);
     }
+    /// The slot is not held any more: it gets a worker if it has none.
+    void refill(unsigned slot);
     /// The cluster ends: nothing is respawned any more.
     void stop() { respawn_queue_.stop(); }
     /// Whether no slot waits for its next worker.

@@ -52,6 +52,13 @@ COHORT_DECL void SlotManager::scale(unsigned workers) {
     for (; slots.size() > workers; slots.pop_back()) dismiss(slots.back());
 }
 
+COHORT_DECL void SlotManager::refill(unsigned slot) {
+    Slot& place = slots_[slot];
+    place.held = false;
+    if (place.occupied && place.wanted && place.is_vacant() && !owner_.stopping())
+        respawn_queue_.later({slot}, std::chrono::milliseconds(0));
+}
+
 /// Asks its workers to leave and cancels a pending start.
 COHORT_DECL void SlotManager::dismiss(unsigned slot) {
     Slot& place = slots_[slot];
@@ -87,7 +94,8 @@ COHORT_DECL bool SlotManager::on_exit(const WorkerRecord& record, const ExitStat
     const bool was_leaving = record.voluntary || owner_.stopping();
     if (was_leaving && (has_crashed(status) || record.error))
         tell_end(LogLevel::warning, record, status, "it was leaving");
-    if (slots_.vacate(record) && !group_restart_.concerns(record.group)) answer(record, status);
+    const bool is_empty = slots_.vacate(record);
+    if (is_empty && !slots_[record.slot].held && !group_restart_.concerns(record.group)) answer(record, status);
     return slots_[record.slot].occupied;
 }
 

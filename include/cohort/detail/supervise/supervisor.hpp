@@ -55,6 +55,8 @@ public:
     Task<std::optional<Event>> next_event() { return processes_.next_event(); }
     void disconnect(WorkerId worker) { let_go(record(worker)); }
     void kill(WorkerId worker, int signal) { worker_shutdown_.kill(record(worker), signal); }
+    /// What Worker::ready() says.
+    void announce(WorkerId worker);
     Task<ReloadReport> reload() { return change(reloads_, &Supervisor::reload_now); }
     /// Gives the slot of this worker another one. Throws Errc::no_such_worker: it is not there, or leaves.
     Task<ReloadReport> restart(WorkerId worker);
@@ -125,6 +127,7 @@ private:
 
     // WorkerProcesses::Owner
     COHORT_DECL void handle(WorkerRecord& record, Packet& packet) override;
+    COHORT_DECL void on_executed(WorkerRecord& record) override;
     std::size_t waiting_connections() const override { return dispatcher_->waiting() + upgrade_.waiting(); }
     COHORT_DECL void on_exit(const RecordPtr& record, const ExitStatus& status) override;
     bool finished() const noexcept override {
@@ -137,6 +140,7 @@ private:
         worker_shutdown_.ask_to_leave(record);
         pool_->review();
     }
+    void refill(unsigned slot) override { slot_manager_.refill(slot); }
     unsigned wanted_endpoints(unsigned slot) const override { return upgrade_.wanted_endpoints(slot); }
     void forget_successor(WorkerId successor) override { reloader_.forget(successor); }
     void interrupt_reload() override { reloader_.interrupt(Errc::not_ready); }
@@ -177,6 +181,8 @@ private:
     /// This master is the service now: the one before has said so, or is gone.
     void take_over();
     bool all_ready() const;
+    /// A worker has come a step further.
+    void review(WorkerRecord& record);
     /// Tells those who wait for the first workers.
     void review_readiness();
     bool has_worker_of(unsigned group) const;

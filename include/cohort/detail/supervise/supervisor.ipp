@@ -104,7 +104,8 @@ COHORT_DECL void Supervisor::open_control() {
 
 COHORT_DECL WorkerId Supervisor::spawn(WorkerSpec spec) {
     if (stopping_) throw std::system_error(make_error_code(Errc::stopping));
-    run_if_started_as_worker(options_, spec.make);
+    if (spec.is_program() && pending_identity) return 0; // here a worker begins, when it is spawned
+    if (!spec.is_program()) run_if_started_as_worker(options_, spec.make);
     const WorkerId worker = slot_manager_.add(std::move(spec));
     autoscale_loop_.start();
     return worker;
@@ -146,6 +147,21 @@ COHORT_DECL void Supervisor::handle(WorkerRecord& record, Packet& packet) {
         processes_.show_parts(record);
         pool_->grant();
     }
+    review(record);
+}
+
+COHORT_DECL void Supervisor::on_executed(WorkerRecord& record) {
+    processes_.enter(record, WorkerState::online);
+    review(record);
+}
+
+COHORT_DECL void Supervisor::announce(WorkerId worker) {
+    WorkerRecord& one = record(worker);
+    one.announced = true;
+    review(one);
+}
+
+COHORT_DECL void Supervisor::review(WorkerRecord& record) {
     review_readiness();
     if (record.reaped || !slot_manager_.slots().is_ready(record, options_.readiness)) return;
     if (!std::exchange(record.ready, true)) service_.changed();

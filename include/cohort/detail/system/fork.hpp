@@ -71,6 +71,10 @@ SetupError exec(const std::string& program, std::vector<std::string> words, std:
 /// that is gone, with this process's own arguments before `args`.
 SetupError exec_program(const std::string& program, std::span<const std::string> args, std::span<const int> keep);
 
+/// Executes a program that is named as in a shell: by its path, or by a name that is looked for in the folders of PATH
+/// (execvp(3)). Descriptors are left as they are. Returns only on failure, with the error.
+SetupError exec_by_name(const std::string& program, std::span<const std::string> args);
+
 namespace parent_death {
 
 pid_t& master() noexcept;

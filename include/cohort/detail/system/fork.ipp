@@ -203,6 +203,14 @@ COHORT_DECL SetupError exec_program(const std::string& program, std::span<const 
     return error.system_error == ENOENT ? exec("/proc/self/exe", std::move(words), keep) : error;
 }
 
+COHORT_DECL SetupError exec_by_name(const std::string& program, std::span<const std::string> args) {
+    std::vector<char*> argv{const_cast<char*>(program.c_str())};
+    for (const std::string& word : args) argv.push_back(const_cast<char*>(word.c_str()));
+    argv.push_back(nullptr);
+    ::execvp(program.c_str(), argv.data());
+    return {errno, "exec"};
+}
+
 } // namespace cohort::detail
 
 namespace cohort::detail::parent_death {

@@ -34,6 +34,9 @@ struct RunningWorker {
 using MakeWorker = std::function<RunningWorker(const WorkerSetup&)>;
 
 struct WorkerSpec {
+    /// Empty: WorkerOptions::program knows nothing of cohort.
+    bool is_program() const noexcept { return !make; }
+
     MakeWorker make;
     WorkerOptions options;
     /// Workers that are started and ended together; 0: those of the cluster itself.
