@@ -97,6 +97,12 @@ public:
     ///
     ///     app.spawn_program({.args = {"server.js"}, .program = "node"});
     WorkerId spawn_program(WorkerOptions options);
+    /// The same with a process that runs already, such as one that has outlived the master before this one
+    /// (WorkerOptions::outlives_master); its successors are started as `options` says. How it ends is not known
+    /// (ExitStatus::unknown) unless it is a child of this process, and what it writes is not captured. That `pid` is
+    /// still the process that is meant, and not another one with its number, is for the caller to see: its start time
+    /// tells (proc(5), /proc/pid/stat, starttime). ESRCH.
+    WorkerId adopt_program(pid_t pid, WorkerOptions options);
     /// Says in place of a worker that it is ready, as Worker::ready() does: of a program that has passed a check.
     /// Errc::no_such_worker.
     void ready(WorkerId worker);

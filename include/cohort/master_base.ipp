@@ -39,10 +39,12 @@ COHORT_DECL detail::Supervisor& MasterBase::own() const {
 
 COHORT_DECL Task<std::optional<Event>> MasterBase::next_event() { return supervisor_->next_event(); }
 
-COHORT_DECL WorkerId MasterBase::spawn_program(WorkerOptions options) {
+COHORT_DECL WorkerId MasterBase::spawn_program(WorkerOptions options) { return adopt_program(0, std::move(options)); }
+
+COHORT_DECL WorkerId MasterBase::adopt_program(pid_t pid, WorkerOptions options) {
     if (options.program.empty())
-        throw std::system_error(EINVAL, std::system_category(), "spawn_program: WorkerOptions::program is empty");
-    return start_worker({{}, std::move(options)});
+        throw std::system_error(EINVAL, std::system_category(), "WorkerOptions::program is empty");
+    return start_worker({.make = {}, .options = std::move(options), .running = pid});
 }
 COHORT_DECL void MasterBase::ready(WorkerId worker) { own().announce(worker); }
 

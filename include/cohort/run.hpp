@@ -77,6 +77,25 @@ int run(Options options, Work work) {
         std::move(options), [](App& app) { return detail::discard_messages(app); }, std::move(work));
 }
 
+/// Workers that are a program: Options::workers times the one that Options::worker describes (Master::spawn_program).
+template <class App, class Watch>
+int run_program(Options options, Watch watch) {
+    static_assert(
+        requires(App& app) {
+            { watch(app) } -> std::same_as<Task<>>;
+        }, "cohort: the master's function given to run_program must be callable as Task<>(App&)");
+    try {
+        options.workers = detail::number_of_workers(options);
+        asio::io_context context(1);
+        App app(context, options);
+        return detail::run_to_the_end(
+            app, [&] { app.spawn_program(options.worker); }, watch(app));
+    } catch (...) {
+        detail::report_failure();
+        return 1;
+    }
+}
+
 } // namespace cohort
 
 #if !defined(COHORT_SEPARATE_COMPILATION)

@@ -78,7 +78,8 @@ struct WorkerOptions {
     /// signals that mean something to a worker are held back, from what else the script starts, too.
     /// Of Master::spawn_program: any program.
     std::string program{};
-    /// Of Master::spawn_program: it goes on when its master dies. Otherwise it gets `stop_signal` then.
+    /// Of Master::spawn_program: it goes on when its master dies, or is destroyed. Otherwise it gets `stop_signal`
+    /// then.
     bool outlives_master = false;
     /// A worker that has lived for so long is asked to leave, without a successor.
     std::optional<std::chrono::milliseconds> lifetime{};

@@ -10,10 +10,12 @@
 
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <set>
 #include <string>
 #include <utility>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace test;
@@ -45,6 +47,8 @@ while not leaving:
     try:
         c, _ = s.accept()
     except OSError:
+        if not leaving:
+            raise
         break
     c.sendall(f"{os.getpid()}".encode())
     c.close()
@@ -122,26 +126,26 @@ TEST_CASE("programs share a listener, and a reload loses no connection") {
         for (int i = 0; i != 2; ++i) app.spawn_program({.args = {"-c", python_server}, .program = "python3"});
         const auto before = co_await until_ready(app, 2);
         const auto port = app.stats().queues.front().endpoint.port();
-        bool reloading = true;
         std::set<std::string> answered;
-        asio::co_spawn(
-            app.context(),
-            [](auto& its_app, bool& until) -> Task<> {
-                for (int i = 0; i != 3; ++i) {
+        for (int round = 0; round != 3; ++round) {
+            bool done = false;
+            asio::co_spawn(
+                app.context(),
+                [](auto& its_app, bool& is_done) -> Task<> {
                     const ReloadReport report = co_await its_app.reload();
                     CHECK(report.replaced == 2);
-                }
-                until = false;
-            }(app, reloading),
-            asio::detached);
-        while (reloading || answered.size() < 3) { // somebody new among them
-            Client client(app.context(), port);
-            const std::string answer = co_await client.read_all();
-            CHECK(answer != "");
-            CHECK(answer != "reset");
-            answered.insert(answer);
+                    is_done = true;
+                }(app, done),
+                asio::detached);
+            for (const std::size_t known = answered.size(); !done || answered.size() == known;) {
+                Client client(app.context(), port);
+                const std::string answer = co_await client.read_all();
+                CHECK(answer != "");
+                CHECK(answer != "reset");
+                answered.insert(answer);
+            }
         }
-        for (const auto& worker : app.workers()) CHECK(worker.id > before.back());
+        CHECK(app.workers().back().id == before.back() + 3 * 2); // none has crashed
         co_await app.stop();
     });
 }
@@ -294,4 +298,52 @@ TEST_CASE("reload by stopping first: a failure, a stop and a cancelled wait leav
         co_await app.stop();
         CHECK(app.workers().empty());
     });
+}
+
+TEST_CASE("a process that runs already is adopted, and has successors as others do") {
+    Helper running([] {
+        ::pause();
+        return 0;
+    });
+    in_master<App>(permanent_options(), [&running](App& app) -> Task<> {
+        const WorkerId adopted = app.adopt_program(running.pid(), sleeper());
+        const Event online = co_await next(app, WorkerState::online);
+        CHECK(online.worker == adopted);
+        CHECK(online.pid == running.pid());
+        running.signal(SIGKILL);
+        const Event end = co_await end_of(app, adopted);
+        CHECK(end.status->signal() == SIGKILL);
+        const Event successor = co_await next(app, WorkerState::online);
+        CHECK(successor.slot == online.slot);
+        CHECK(successor.pid != running.pid());
+        CHECK_THROWS_AS(app.adopt_program(running.pid(), sleeper()), std::system_error); // it is gone
+        CHECK_THROWS_AS(app.adopt_program(std::numeric_limits<pid_t>::max(), sleeper()), std::system_error);
+        co_await app.stop();
+    });
+}
+
+TEST_CASE("a process that is no child is adopted, and asked to leave like one") {
+    Helper parent([] {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::signal(SIGTERM, SIG_DFL);
+            ::pause();
+            ::_exit(0);
+        }
+        dprintf(STDOUT_FILENO, "%d\n", child);
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        return WTERMSIG(status);
+    });
+    const pid_t stranger = std::stoi(parent.line().value_or("0"));
+    in_master<App>(permanent_options(), [stranger](App& app) -> Task<> {
+        const WorkerId adopted = app.adopt_program(stranger, sleeper());
+        co_await next(app, WorkerState::online);
+        app.disconnect(adopted);
+        const Event end = co_await end_of(app, adopted);
+        CHECK(!end.status->code());
+        CHECK(!end.status->signal());
+        CHECK(end.voluntary);
+    });
+    CHECK(parent.wait().code() == SIGTERM);
 }

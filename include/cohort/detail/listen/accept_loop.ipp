@@ -43,6 +43,7 @@ COHORT_DECL UniqueFd AcceptLoop::accept_one() noexcept {
 }
 
 COHORT_DECL void AcceptLoop::drain() {
+    if (!distributor_->has_workers()) return; // programs that cohort knows nothing of may still accept there
     distributor_->give_waiting();
     const std::size_t reserve = 2 * share_of_descriptors(); // for others: who leaves may have filled the queue itself
     for (std::size_t left = most_in_queue(listener_.get()); left > 0 && listener_.is_open(); --left) {

@@ -30,7 +30,8 @@ struct Launched {
 /// descriptors that it inherits are from 3 on (sd_listen_fds(3)).
 [[noreturn]] void become_program(Identity identity, WorkerOptions options, const std::string& cgroup);
 
-/// Forks. Returns in the master only; throws what fork_process(), socketpair(2) and make_slot_cgroup() say.
+/// Forks, unless the process is there already. Returns in the master only; throws what fork_process(), socketpair(2)
+/// and make_slot_cgroup() say.
 Launched launch(Identity identity, const WorkerSpec& assignment, const Options& options, SharedPage& page);
 
 } // namespace cohort::detail

@@ -17,6 +17,7 @@
 
 #include <string>
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 
 namespace cohort::detail {
@@ -79,6 +80,9 @@ COHORT_DECL void become_program(Identity identity, WorkerOptions options, const 
         for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name); // the master's own
         if (const auto error = prepare_process(options, identity.slot)) report_failure(identity, *error);
         ::setenv("COHORT_SLOT", std::to_string(identity.slot).c_str(), 1);
+        // As systemd's are: a program that wants something else says so.
+        for (int listener = STDERR_FILENO + 1; listener <= number; ++listener)
+            ::fcntl(listener, F_SETFL, ::fcntl(listener, F_GETFL) & ~O_NONBLOCK);
         if (!identity.inherited.empty()) {
             ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
             ::setenv("LISTEN_FDS", std::to_string(identity.inherited.size()).c_str(), 1);
@@ -97,6 +101,7 @@ COHORT_DECL Launched launch(Identity identity, const WorkerSpec& assignment, con
     const std::string cgroup = limits ? make_slot_cgroup(identity.slot, *limits) : "";
     auto [control, its_control] = make_socketpair(SOCK_SEQPACKET);
     auto [channel, its_channel] = make_socketpair(SOCK_STREAM);
+    if (assignment.running != 0) return {find_process(assignment.running), std::move(control), std::move(channel)};
     const bool is_program = assignment.is_program();
     const AfterFork then = is_program || options.spawn == Spawn::exec ? AfterFork::execs : AfterFork::lives;
     Process process = fork_process(then, is_program ? nullptr : &WorkerSignals::install);

@@ -51,9 +51,11 @@ COHORT_DECL WorkerProcesses::~WorkerProcesses() {
     for (const auto& [id, record] : records_) {
         record->abandoned = true;
         if (::getpid() != process_) continue; // in a forked copy of the master
-        send_signal(record->pidfd.get(), SIGKILL);
-        if (record->kill_group) ::kill(-record->pid, SIGKILL);
-        reap(record->pidfd.get(), true);
+        if (!record->outlives_master) {
+            send_signal(record->pidfd.get(), SIGKILL);
+            if (record->kill_group) ::kill(-record->pid, SIGKILL);
+            reap(record->pidfd.get(), true);
+        }
         record->pidfd.cancel();
         record->grace.cancel();
         record->link->close();
@@ -93,6 +95,7 @@ COHORT_DECL WorkerId WorkerProcesses::start(Place place, const WorkerSpec& assig
     record->other_user = assignment.options.uid.value_or(::geteuid()) != ::geteuid() ||
                          assignment.options.gid.value_or(::getegid()) != ::getegid();
     record->is_program = assignment.is_program();
+    record->outlives_master = record->is_program && assignment.options.outlives_master;
     record->stop_signal = assignment.options.stop_signal;
     if (record->is_program && !record->stop_signal) record->stop_signal = SIGTERM;
     record->kill_group = assignment.options.kill_group;

@@ -54,7 +54,8 @@ struct WorkerRecord : DispatchTarget {
     std::optional<int> stop_signal;
     bool kill_group = false; // with it
     bool is_program = false; // that knows nothing of cohort
-    unsigned calls = 0;      // of the pool, under way
+    bool outlives_master = false;
+    unsigned calls = 0; // of the pool, under way
     bool voluntary = false;
     bool to_be_replaced = false; // a signal has told it to leave
     unsigned endpoints() const noexcept { return static_cast<unsigned>(listeners.size() + bindings.size()); }

@@ -40,6 +40,7 @@ COHORT_DECL WorkerId SlotManager::add(WorkerSpec assignment) {
     const unsigned slot = slots_.add(std::move(assignment), RestartPolicy(options_.restart, options_.backoff));
     slots_[slot].wanted_endpoints = owner_.wanted_endpoints(slot);
     slots_[slot].current = owner_.start(slot);
+    slots_[slot].assignment.running = 0;
     if (slots_[slot].assignment.group == 0) last_ = slots_[slot].assignment;
     return slots_[slot].current;
 }

@@ -45,6 +45,9 @@ enum class AfterFork {
 /// set before any could arrive, and no signal blocked. Throws Errc::multithreaded, or what fork says (EAGAIN, ENOMEM).
 Process fork_process(AfterFork then = AfterFork::lives, void (*set_signals)() = nullptr);
 
+/// A process that need not be a child of this one. Throws what pidfd_open(2) says, as ESRCH.
+Process find_process(pid_t pid);
+
 bool has_ended(int pidfd) noexcept;
 
 /// Reaps the process if it has ended. Only then can its pid be reused.

@@ -103,6 +103,15 @@ COHORT_DECL Process fork_process(AfterFork then, void (*set_signals)()) {
     throw std::system_error(error, std::system_category(), "pidfd_open");
 }
 
+COHORT_DECL Process find_process(pid_t pid) {
+    Process process;
+    process.pid = pid;
+    process.pidfd = UniqueFd(System::current().pidfd_open(pid));
+    if (!process.pidfd) throw_last_error("pidfd_open");
+    timed_children().erase(process.pidfd.get()); // of a timer that was closed
+    return process;
+}
+
 /// Whether the status of a child without a pidfd can be had; also when somebody else took it.
 COHORT_DECL bool has_ended(pid_t child, siginfo_t& info, int options) noexcept {
     int result = 0;

@@ -7,6 +7,8 @@
 
 #include <functional>
 
+#include <sys/types.h>
+
 namespace asio {
 class io_context;
 } // namespace asio
@@ -41,6 +43,8 @@ struct WorkerSpec {
     WorkerOptions options;
     /// Workers that are started and ended together; 0: those of the cluster itself.
     unsigned group = 0;
+    /// One that runs already: the first worker of the slot. 0: none.
+    pid_t running = 0;
 };
 
 /// In a program that was started as a worker (Spawn::exec), its life begins here and this does not return.
