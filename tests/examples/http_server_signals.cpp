@@ -168,6 +168,7 @@ TEST_CASE("http_server: the first signal to end after an upgrade waits for what 
         CHECK(server.wait() == ExitStatus::exited(0));
         ::kill(new_master, SIGTERM);
         const std::string rest = server.rest(); // what comes first, the signal or the end of the upgrade, is open
+        CAPTURE(rest);
         const bool was_first = rest.starts_with("cohort: upgrade: 2 workers were replaced in ");
         CHECK((was_first || rest == "cohort: upgrade: the cluster is stopping\n"));
         server.check_nothing_left();
