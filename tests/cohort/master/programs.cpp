@@ -257,6 +257,14 @@ TEST_CASE("reload by stopping first: never two of a slot at a time") {
         program.env = {{"LOCK", folder / "lock"}};
         app.spawn_program(program);
         const auto before = co_await until_ready(app, 1);
+        bool is_finished = false; // while a slot is empty, too, there is one to come
+        asio::co_spawn(
+            app.context(),
+            [](App& its_app, bool& finished) -> Task<> {
+                co_await its_app.until_finished();
+                finished = true;
+            }(app, is_finished),
+            asio::detached);
         while (!std::filesystem::exists(folder / "lock")) co_await pause(app.context(), 1ms);
         for (int i = 0; i != 3; ++i) {
             const ReloadReport report = co_await app.reload();
@@ -266,7 +274,9 @@ TEST_CASE("reload by stopping first: never two of a slot at a time") {
             while (!std::filesystem::exists(folder / "lock")) co_await pause(app.context(), 1ms);
         }
         CHECK(app.workers().front().id == before.front() + 3);
+        CHECK(!is_finished);
         co_await app.stop();
+        co_await app.until_finished();
     });
     CHECK(!std::filesystem::exists(folder / "lock"));
 }

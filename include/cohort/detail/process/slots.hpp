@@ -5,6 +5,7 @@
 #include <cohort/detail/policy/restart_policy.hpp>
 #include <cohort/detail/process/worker_record.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -40,6 +41,10 @@ public:
     unsigned size() const noexcept { return static_cast<unsigned>(slots_.size()); }
     /// The slots of a group that have, or will have, a worker that is to stay.
     std::vector<unsigned> wanted(unsigned group) const;
+    /// Whether a slot has no worker, and a reload is about to start one.
+    bool is_one_held() const {
+        return std::ranges::any_of(slots_, [](const auto& slot) { return slot->held && slot->is_vacant(); });
+    }
     /// Whether a slot waits for a worker, or for its worker to listen, as one before did.
     bool is_one_coming(const WorkerRecords& records) const;
     /// The worker is to leave and gets no successor, unless it has one already.

@@ -61,7 +61,7 @@ public:
     /// The cluster ends: nothing is respawned any more.
     void stop() { respawn_queue_.stop(); }
     /// Whether no slot waits for its next worker.
-    bool is_idle() const noexcept { return respawn_queue_.is_idle(); }
+    bool is_idle() const { return respawn_queue_.is_idle() && !slots_.is_one_held(); }
 
 private:
     void respawn(unsigned slot) override {

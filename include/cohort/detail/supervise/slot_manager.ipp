@@ -58,12 +58,14 @@ COHORT_DECL void SlotManager::refill(unsigned slot) {
     place.held = false;
     if (place.occupied && place.wanted && place.is_vacant() && !owner_.stopping())
         respawn_queue_.later({slot}, std::chrono::milliseconds(0));
+    else
+        owner_.on_slots_settled();
 }
 
 /// Asks its workers to leave and cancels a pending start.
 COHORT_DECL void SlotManager::dismiss(unsigned slot) {
     Slot& place = slots_[slot];
-    place.wanted = false;
+    place.wanted = place.held = false;
     group_restart_.forget(place.assignment.group, slot);
     respawn_queue_.forget(slot);
     owner_.forget_successor(place.successor);

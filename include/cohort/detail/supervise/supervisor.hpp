@@ -100,7 +100,7 @@ public:
     std::chrono::steady_clock::time_point born() const noexcept { return born_; }
     /// How many reloads have begun.
     std::uint64_t generation() const noexcept { return generation_; }
-    bool is_finished() const noexcept { return finished(); }
+    bool is_finished() const { return finished(); }
     unsigned ready_workers() const { return count_workers().ready; }
     bool has_given_up() const noexcept { return slot_manager_.slots().has_given_up(); }
     bool stopping() const noexcept override { return stopping_; }
@@ -130,7 +130,7 @@ private:
     COHORT_DECL void on_executed(WorkerRecord& record) override;
     std::size_t waiting_connections() const override { return dispatcher_->waiting() + upgrade_.waiting(); }
     COHORT_DECL void on_exit(const RecordPtr& record, const ExitStatus& status) override;
-    bool finished() const noexcept override {
+    bool finished() const override {
         return records().empty() && slot_manager_.is_idle() && (stopping_ || processes_.has_begun());
     }
 
