@@ -208,6 +208,13 @@ void check_endpoint(const std::string& text) {
     }
 }
 
+/// What a service manager has told this process alone.
+bool is_of_this_process(std::string_view variable) {
+    constexpr std::string_view names[] = {"NOTIFY_SOCKET=", "WATCHDOG_",
+                                          "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES="};
+    return std::ranges::any_of(names, [variable](std::string_view name) { return variable.starts_with(name); });
+}
+
 /// Empty: the word means no file and no program.
 std::optional<AppSpec> spec_of(const Words& words) {
     const std::string& word = words.plain().front();
@@ -238,7 +245,7 @@ std::optional<AppSpec> spec_of(const Words& words) {
         spec.env[std::string(variable.substr(0, equals))] = variable.substr(equals + 1);
     };
     for (char** one = environ; *one != nullptr; ++one)
-        if (**one != '=' && std::strchr(*one, '=') != nullptr) set(*one);
+        if (**one != '=' && std::strchr(*one, '=') != nullptr && !is_of_this_process(*one)) set(*one);
     for (const std::string& variable : words.all("env")) set(variable);
     if (const std::string fault = fault_of(spec); !fault.empty()) throw UsageError(fault);
     return spec;

@@ -20,8 +20,8 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
-#include <functional>
 #include <iostream>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,6 +54,12 @@ public:
 
 private:
     asio::steady_timer timer_;
+};
+
+/// What was asked of several supervisors at a time.
+struct Seen {
+    AppList list;
+    std::size_t missing = 0;
 };
 
 /// The CPU time of an instance when it was looked at.
@@ -100,6 +106,7 @@ private:
         options.restart = Restart::transient;
         options.liveness.interval = 0ms;
         options.grace = 24h; // that of the app is its supervisor's affair
+        options.backoff.failed_starts = std::numeric_limits<unsigned>::max();
         options.control.path = home_.daemon_socket();
         options.control.clients = 64;
         options.pid_file = home_.daemon_pid_file();
@@ -176,6 +183,7 @@ private:
                 co_await client.scale(spec.instances);
             }
             app->spec = spec;
+            replace_file(home_.spec(app->id), to_json(spec)); // of which a supervisor's successor makes them
             save();
         }
         AppList list = co_await status_of(chosen);
@@ -216,7 +224,9 @@ private:
         asio::signal_set signals(io_, SIGTERM, SIGINT);
         co_await signals.async_wait(asio::use_awaitable);
         const control::Nothing nothing{};
-        co_await end(nothing);
+        asio::co_spawn(io_, end(nothing), asio::detached);
+        co_await signals.async_wait(asio::use_awaitable); // again: at once
+        supervisors_.kill_all();
     }
 
     // Steps of one app
@@ -257,7 +267,7 @@ private:
 
     /// Until its first instances have been executed, or one of them has ended.
     Task<> begin(AppPtr app) {
-        if (app->supervisor != 0) refuse(*app, "it runs already");
+        if (app->placed) refuse(*app, "it runs already");
         app->wanted = true;
         app->ending.clear();
         launch(*app);
@@ -281,8 +291,18 @@ private:
     Task<> halt(AppPtr app) {
         app->wanted = false;
         save();
-        if (app->supervisor != 0) supervisors_.disconnect(app->supervisor);
-        while (app->supervisor != 0) co_await changes_.next();
+        for (WorkerId told = 0; app->placed; co_await changes_.next()) {
+            if (app->supervisor == told) continue;
+            told = app->supervisor; // another one, if the first was just being replaced
+            ask_to_leave(told);
+        }
+    }
+    void ask_to_leave(WorkerId supervisor) {
+        try {
+            if (supervisor != 0) supervisors_.disconnect(supervisor);
+        } catch (const std::system_error& error) {
+            if (error.code() != Errc::no_such_worker) throw; // it has ended, and the event is to come
+        }
     }
     Task<> halt_and_begin(AppPtr app) {
         co_await halt(app);
@@ -418,16 +438,16 @@ private:
 
     /// All at the same time: one that does not answer holds up the others for 2 s together.
     Task<AppList> status_of(std::vector<AppPtr> apps) {
-        AppList list;
-        list.apps.resize(apps.size());
-        std::size_t missing = apps.size();
+        const auto seen = std::make_shared<Seen>(); // whoever has asked may be gone before all have answered
+        seen->list.apps.resize(apps.size());
+        seen->missing = apps.size();
         for (std::size_t i = 0; i != apps.size(); ++i)
-            asio::co_spawn(io_, look(apps[i], list.apps[i]), [this, &missing](const std::exception_ptr&) {
-                --missing;
+            asio::co_spawn(io_, look(apps[i], seen->list.apps[i]), [this, seen](const std::exception_ptr&) {
+                --seen->missing;
                 changes_.tell();
             });
-        while (missing != 0) co_await changes_.next();
-        co_return list;
+        while (seen->missing != 0) co_await changes_.next();
+        co_return std::move(seen->list);
     }
     Task<> look(AppPtr app, AppStatus& status) {
         status.id = app->id;
@@ -486,15 +506,11 @@ private:
         state["version"] = 1;
         state["last_id"] = last_id_;
         state["apps"] = nlohmann::ordered_json::array();
-        for (const auto& [name, app] : apps_) {
-            const ProcessMark mark = app->pid == 0 ? ProcessMark{} : ProcessMark::of(app->pid);
+        for (const auto& [name, app] : apps_)
             state["apps"].push_back({{"id", app->id},
                                      {"wanted", app->wanted},
-                                     {"pid", mark.pid},
-                                     {"start", mark.start},
                                      {"ending", app->ending},
                                      {"spec", nlohmann::ordered_json::parse(to_json(app->spec))}});
-        }
         replace_file(home_.apps(), state.dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
     }
     void read_state() {
@@ -502,7 +518,6 @@ private:
         if (text.empty()) return;
         const auto state = nlohmann::json::parse(text);
         last_id_ = state.at("last_id").get<std::uint32_t>();
-        std::vector<std::pair<AppPtr, ProcessMark>> found;
         for (const auto& one : state.at("apps")) {
             const auto app = std::make_shared<App>();
             app->id = one.at("id").get<std::uint32_t>();
@@ -510,15 +525,14 @@ private:
             app->ending = one.at("ending").get<std::string>();
             app->spec = spec_from_json(one.at("spec").dump());
             apps_[app->spec.name] = app;
-            found.emplace_back(app, ProcessMark{one.at("pid").get<pid_t>(), one.at("start").get<std::string>()});
         }
-        for (const auto& [app, mark] : found) resume(*app, mark);
+        for (const auto& [name, app] : apps_) resume(*app);
     }
-    void resume(App& app, const ProcessMark& mark) {
-        const bool lives = mark.is_alive();
-        if (!lives && !app.wanted) return;
+    void resume(App& app) {
+        const pid_t running = holder_of(home_.pid_file(app.id));
+        if (running == 0 && !app.wanted) return;
         try {
-            launch(app, lives ? mark.pid : 0);
+            launch(app, running);
             if (!app.wanted) supervisors_.disconnect(app.supervisor); // the daemon before was about to
         } catch (const std::exception& error) {
             app.ending = "errored\n" + std::string(error.what());
@@ -526,7 +540,8 @@ private:
         }
     }
     void forget(const App& app) {
-        for (const auto& path : {home_.spec(app.id), home_.ending(app.id), home_.socket(app.id)})
+        for (const auto& path :
+             {home_.spec(app.id), home_.ending(app.id), home_.socket(app.id), home_.pid_file(app.id)})
             std::filesystem::remove(path);
         apps_.erase(std::string(app.spec.name));
         save();

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -82,16 +83,12 @@ void replace_file(const std::string& path, const std::string& text) {
     fail(path, error);
 }
 
-ProcessMark ProcessMark::of(pid_t pid) {
-    ProcessMark mark{pid};
-    const std::string status = content_of("/proc/" + std::to_string(pid) + "/stat");
-    std::size_t at = status.rfind(')'); // the name before it may have anything in it
-    if (at == status.npos || status.compare(at, 4, ") Z ") == 0) return mark;
-    for (int field = 2; at != status.npos && field < 22; ++field) at = status.find(' ', at + 1);
-    if (at == status.npos) return mark;
-    const std::string boot = content_of("/proc/sys/kernel/random/boot_id");
-    mark.start = boot.substr(0, boot.find('\n')) + status.substr(at, status.find(' ', at + 1) - at);
-    return mark;
+pid_t holder_of(const std::string& pid_file) {
+    const int fd = ::open(pid_file.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    const bool is_held = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    ::close(fd);
+    return is_held ? std::atoi(content_of(pid_file).c_str()) : 0;
 }
 
 } // namespace manager

@@ -26,6 +26,7 @@ public:
     std::string daemon_log() const { return state_ + "/daemon.log"; }
     /// Of an app's supervisor. By its number: a path of a socket has room for 107 characters (unix(7)).
     std::string socket(std::uint32_t id) const { return sockets_ + "/app-" + std::to_string(id) + ".sock"; }
+    std::string pid_file(std::uint32_t id) const { return sockets_ + "/app-" + std::to_string(id) + ".pid"; }
     std::string spec(std::uint32_t id) const { return state_ + "/app-" + std::to_string(id) + ".json"; }
     /// How its instances ended, when they have and no others will follow.
     std::string ending(std::uint32_t id) const { return sockets_ + "/app-" + std::to_string(id) + ".end"; }
@@ -43,14 +44,7 @@ std::string content_of(const std::string& path);
 /// Throws std::system_error.
 void replace_file(const std::string& path, const std::string& text);
 
-/// What the number of a process alone does not say: which of those that have had it.
-struct ProcessMark {
-    pid_t pid = 0;
-    std::string start{}; ///< the system's boot, and the time since then
-
-    static ProcessMark of(pid_t pid);
-    /// Whether it is that process that runs.
-    bool is_alive() const { return pid > 0 && !start.empty() && of(pid).start == start; }
-};
+/// Whose number a pid file has, if that process lives: it has the file locked (cohort::Options::pid_file). 0: none.
+pid_t holder_of(const std::string& pid_file);
 
 } // namespace manager

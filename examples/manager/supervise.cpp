@@ -51,6 +51,7 @@ Options options_of(const AppSpec& spec, const Home& home, std::uint32_t id) {
     options.reload_order = spec.listen.empty() ? ReloadOrder::stop_first : ReloadOrder::start_first;
     options.grace = milliseconds(spec.grace_ms);
     options.control.path = home.socket(id);
+    options.pid_file = home.pid_file(id); // by which the next daemon finds it
     options.logs.emplace();
     options.logs->path = home.log(spec.name);
     options.logs->format = LogFormat::json; // `cohort logs` reads it
