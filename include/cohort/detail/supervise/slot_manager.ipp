@@ -53,10 +53,12 @@ COHORT_DECL void SlotManager::scale(unsigned workers) {
     for (; slots.size() > workers; slots.pop_back()) dismiss(slots.back());
 }
 
+/// A group that starts again has its own order.
 COHORT_DECL void SlotManager::refill(unsigned slot) {
     Slot& place = slots_[slot];
     place.held = false;
-    if (place.occupied && place.wanted && place.is_vacant() && !owner_.stopping())
+    const bool is_due = place.occupied && place.wanted && place.is_vacant() && !owner_.stopping();
+    if (is_due && !group_restart_.concerns(place.assignment.group))
         respawn_queue_.later({slot}, std::chrono::milliseconds(0));
     else
         owner_.on_slots_settled();
